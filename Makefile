@@ -1,0 +1,61 @@
+# airun: builds with PGXS, and with nothing else.
+#
+#	make && sudo make install	into the server that pg_config names
+#	make installcheck			against a running server
+#	test/run check				all tests, with a throwaway server
+
+# The rooms, each src/ROOM.c, src/ROOM.sql or both, in the order of their SQL.
+# This list is the only one.
+ROOMS = airun statement types identity json load run list message task turn \
+	access trigger guard totals view check store grant acl
+
+# The regression tests, in order; one database carries them all.
+REGRESS = json
+
+# The isolation specs of test/specs.
+ISOLATION =
+
+#--- From here on nothing needs to change when a room or a test is added. ---
+
+EXTENSION = airun
+AIRUN_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" airun.control)
+
+# A room without either file is asked for as SQL, so that make says what lacks.
+ROOM_C := $(wildcard $(ROOMS:%=src/%.c))
+ROOM_SQL := $(foreach r,$(ROOMS),$(or $(wildcard src/$(r).sql),$(if $(wildcard src/$(r).c),,src/$(r).sql)))
+INSTALL_SQL = airun--$(AIRUN_VERSION).sql
+
+MODULE_big = airun
+OBJS = $(ROOM_C:.c=.o)
+DATA_built = $(INSTALL_SQL)
+
+PG_CPPFLAGS = -DAIRUN_VERSION='"$(AIRUN_VERSION)"'
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers
+SHLIB_LINK += -luuid
+EXTRA_CLEAN = output_iso
+
+REGRESS_OPTS = --load-extension=airun --encoding=UTF8
+ISOLATION_OPTS = --inputdir=test --load-extension=airun
+
+ifneq ($(wildcard test/t/*.pl),)
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
+PROVE_FLAGS += -I test/t
+endif
+
+# Bitcode for the JIT would need clang, and would inline nothing worth it.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# A changed header rebuilds all; a changed version, what carries it.
+$(OBJS): $(wildcard src/*.h)
+src/airun.o $(INSTALL_SQL): airun.control
+
+$(INSTALL_SQL): $(ROOM_SQL)
+	printf '%s\n' '\echo Use "CREATE EXTENSION airun" to load this file. \quit' > $@.tmp
+	cat $(ROOM_SQL) >> $@.tmp
+	mv $@.tmp $@

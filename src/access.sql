@@ -1,0 +1,15 @@
+/*
+ * access.sql: may the caller see, or change, a run?
+ *
+ * The policies on what belongs to a run ask these, so that a policy on runs,
+ * ours or a site's, holds for their messages and tasks as well.
+ */
+CREATE FUNCTION @extschema@.airun_sees_run(run_id uuid) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION @extschema@.airun_sees_run(uuid) IS
+'May the caller see this run?  Asked once a run and statement; for policies';
+
+CREATE FUNCTION @extschema@.airun_writes_run(run_id uuid) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 10;
+COMMENT ON FUNCTION @extschema@.airun_writes_run(uuid) IS
+'May the caller change this run?  Asked once a run and statement; for policies';

@@ -1,0 +1,28 @@
+/*
+ * airun.h
+ *		What every room needs: error codes and settings.
+ */
+#ifndef AIRUN_H
+#define AIRUN_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+/*
+ * One SQLSTATE a meaning.  PostgREST turns PTnnn into HTTP status nnn; every
+ * other client reads it as a code of its own.
+ */
+#define ERRCODE_AIRUN_UNAUTHORIZED	MAKE_SQLSTATE('P', 'T', '4', '0', '1')	/* nobody is calling */
+#define ERRCODE_AIRUN_NOT_FOUND		MAKE_SQLSTATE('P', 'T', '4', '0', '4')	/* no such run or task */
+#define ERRCODE_AIRUN_CONFLICT		MAKE_SQLSTATE('P', 'T', '4', '0', '9')	/* illegal transition,
+																			 * conflicting retry,
+																			 * id taken */
+#define ERRCODE_AIRUN_UNACCEPTABLE	MAKE_SQLSTATE('P', 'T', '4', '2', '2')	/* message or value */
+
+/* Settings; each is described where it is defined, in airun.c */
+extern int	airun_max_message_size;
+extern bool airun_trust_client_cost;
+extern char *airun_user_setting;
+
+#endif							/* AIRUN_H */

@@ -1,0 +1,100 @@
+/*
+ * check.sql: does the store keep its promises?
+ */
+CREATE FUNCTION @extschema@.airun_check(run_id uuid DEFAULT NULL)
+RETURNS SETOF @extschema@.ai_problem
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 1
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
+AS $check$
+#variable_conflict use_column
+BEGIN
+	IF to_regclass('airun.runs') IS NULL THEN
+		RAISE EXCEPTION 'database "%" has no airun store yet', current_database()
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Run SELECT airun_install() as the role that shall own it.';
+	END IF;
+
+	-- A run against its messages and its tasks, recounted from the rows
+	RETURN QUERY
+	SELECT r.id, NULL::uuid, NULL::bigint, p.problem, p.expected, p.found
+	FROM airun.runs AS r
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS count, min(m.seq) AS first, max(m.seq) AS last,
+			max(m.created_at) AS last_at
+		FROM airun.messages AS m WHERE m.run_id = r.id) AS m
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS count, COALESCE(sum(t.tokens_total), 0) AS tokens,
+			COALESCE(sum(t.cost), 0) AS cost
+		FROM airun.tasks AS t WHERE t.run_id = r.id) AS t
+	CROSS JOIN LATERAL (VALUES
+		('message_count', m.count::text, r.message_count::text, m.count = r.message_count),
+		('first seq', '1', m.first::text, COALESCE(m.first, 1) = 1),
+		('last seq', m.count::text, m.last::text, COALESCE(m.last, 0) = m.count),
+		('last_message_at', COALESCE(m.last_at, r.created_at)::text, r.last_message_at::text,
+		 COALESCE(m.last_at, r.created_at) = r.last_message_at),
+		('active_hour', date_trunc('hour', r.last_message_at, 'UTC')::text, r.active_hour::text,
+		 date_trunc('hour', r.last_message_at, 'UTC') = r.active_hour),
+		('task_count', t.count::text, r.task_count::text, t.count = r.task_count),
+		('total_tokens', t.tokens::text, r.total_tokens::text, t.tokens = r.total_tokens),
+		('total_cost', t.cost::text, r.total_cost::text, t.cost = r.total_cost)
+	) AS p (problem, expected, found, fine)
+	WHERE (airun_check.run_id IS NULL OR r.id = airun_check.run_id) AND NOT p.fine;
+
+	-- Messages: in the order of their times
+	RETURN QUERY
+	SELECT m.run_id, NULL::uuid, m.seq, 'created_at of a message'::text,
+		'not before ' || m.before, m.created_at::text
+	FROM (
+		SELECT m.run_id, m.seq, m.created_at,
+			lag(m.created_at) OVER (PARTITION BY m.run_id ORDER BY m.seq) AS before
+		FROM airun.messages AS m
+		WHERE airun_check.run_id IS NULL OR m.run_id = airun_check.run_id) AS m
+	WHERE m.created_at < m.before;
+
+	-- Tasks: figures that fit together
+	RETURN QUERY
+	SELECT t.run_id, t.task_id, NULL::bigint, 'tokens_total of a task'::text,
+		'at least ' || (COALESCE(t.tokens_input, 0) + COALESCE(t.tokens_output, 0)),
+		t.tokens_total::text
+	FROM airun.tasks AS t
+	WHERE (airun_check.run_id IS NULL OR t.run_id = airun_check.run_id)
+		AND COALESCE(t.tokens_total, 0)
+			< COALESCE(t.tokens_input, 0) + COALESCE(t.tokens_output, 0);
+
+	IF airun_check.run_id IS NOT NULL THEN
+		RETURN;
+	END IF;
+
+	-- Rows whose run is gone, which only disabled triggers can leave
+	RETURN QUERY
+	SELECT m.run_id, NULL::uuid, m.seq, 'run of a message'::text, 'exists'::text, 'is missing'::text
+	FROM airun.messages AS m
+	WHERE NOT EXISTS (SELECT FROM airun.runs AS r WHERE r.id = m.run_id);
+	RETURN QUERY
+	SELECT t.run_id, t.task_id, NULL::bigint, 'run of a task'::text, 'exists'::text,
+		'is missing'::text
+	FROM airun.tasks AS t
+	WHERE NOT EXISTS (SELECT FROM airun.runs AS r WHERE r.id = t.run_id);
+
+	-- The walls themselves
+	RETURN QUERY
+	SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'row security of airun.' || c.relname,
+		'enabled'::text, 'disabled'::text
+	FROM pg_class AS c
+	WHERE c.oid IN ('airun.runs'::regclass, 'airun.messages'::regclass, 'airun.tasks'::regclass)
+		AND NOT c.relrowsecurity;
+	RETURN QUERY
+	SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'triggers of airun.' || c.relname,
+		w.triggers || ' enabled', count(t.oid) || ' enabled'
+	FROM (VALUES ('runs', 3), ('messages', 4), ('tasks', 5)) AS w (name, triggers)
+	JOIN pg_class AS c ON c.relname = w.name AND c.relnamespace = 'airun'::regnamespace
+	LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname LIKE 'airun\_%'
+		AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
+	GROUP BY c.relname, w.triggers
+	HAVING count(t.oid) <> w.triggers;
+END
+$check$;
+COMMENT ON FUNCTION @extschema@.airun_check(uuid) IS
+'Recounts everything from the rows; no row means that all invariants hold
+For one run, or for all that the caller can see.';

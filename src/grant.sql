@@ -1,0 +1,49 @@
+/*
+ * grant.sql: what an API role needs, and no more
+ */
+CREATE FUNCTION @extschema@.airun_grant(role name) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $grant$
+DECLARE
+	function regprocedure;
+BEGIN
+	IF to_regclass('airun.runs') IS NULL THEN
+		RAISE EXCEPTION 'database "%" has no airun store yet', current_database()
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Run SELECT airun_install() as the role that shall own it.';
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = airun_grant.role) THEN
+		RAISE EXCEPTION 'role "%" does not exist', airun_grant.role
+			USING ERRCODE = 'undefined_object';
+	END IF;
+
+	-- The functions run with the role's own rights, so that it needs some on
+	-- the storage, too; row security and triggers keep it to what is its own.
+	-- It may not delete a row.
+	EXECUTE format('GRANT USAGE ON SCHEMA airun, %s TO %I',
+				   (SELECT e.extnamespace::regnamespace FROM pg_extension AS e
+					WHERE e.extname = 'airun'), airun_grant.role);
+	EXECUTE format('GRANT SELECT, INSERT, UPDATE ON airun.runs, airun.tasks TO %I',
+				   airun_grant.role);
+	EXECUTE format('GRANT SELECT, INSERT ON airun.messages TO %I', airun_grant.role);
+	EXECUTE format('GRANT SELECT, INSERT, UPDATE ON @extschema@.ai_runs, @extschema@.ai_tasks TO %I',
+				   airun_grant.role);
+	EXECUTE format('GRANT SELECT, INSERT ON @extschema@.ai_messages TO %I', airun_grant.role);
+	EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries TO %I', airun_grant.role);
+
+	FOR function IN
+		SELECT p.oid::regprocedure
+		FROM pg_depend AS d
+		JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
+		JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
+		WHERE e.extname = 'airun' AND d.deptype = 'e'
+			AND p.prorettype <> 'trigger'::regtype
+			AND p.proname NOT IN ('airun_install', 'airun_grant', 'airun_purge_runs')
+	LOOP
+		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', function, airun_grant.role);
+	END LOOP;
+END
+$grant$;
+COMMENT ON FUNCTION @extschema@.airun_grant(name) IS
+'Gives a role what it needs to use airun as an API role, and no more: no right to delete rows, and row security binds it';

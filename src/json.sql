@@ -1,0 +1,26 @@
+/*
+ * json.sql: the message array, and JSON that jsonb refuses
+ */
+CREATE FUNCTION @extschema@.airun_array_add(state internal, element jsonb) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.airun_array_add(internal, jsonb) IS
+'Transition function of airun_array_agg';
+
+CREATE FUNCTION @extschema@.airun_array_result(state internal) RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.airun_array_result(internal) IS
+'Final function of airun_array_agg';
+
+CREATE AGGREGATE @extschema@.airun_array_agg(element jsonb) (
+	SFUNC = @extschema@.airun_array_add,
+	STYPE = internal,
+	FINALFUNC = @extschema@.airun_array_result,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.airun_array_agg(jsonb) IS
+'The JSONB array of its input, like jsonb_agg, built by copying the elements whole';
+
+CREATE FUNCTION @extschema@.airun_json(document text) RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.airun_json(text) IS
+'Parses JSON and repairs what jsonb refuses: \u0000 and lone surrogates become U+FFFD';

@@ -1,0 +1,17 @@
+/*
+ * load.h
+ *		From rows to JSON text, for the functions that load.
+ */
+#ifndef AIRUN_LOAD_H
+#define AIRUN_LOAD_H
+
+#include "airun.h"
+
+#include "lib/stringinfo.h"
+#include "tcop/dest.h"
+
+extern void json_begin(StringInfo out);
+extern Datum json_end(StringInfo out);
+extern DestReceiver *json_array_receiver(StringInfo out);
+
+#endif							/* AIRUN_LOAD_H */

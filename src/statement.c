@@ -1,0 +1,268 @@
+/*
+ * statement.c
+ *		Saved SPI plans, their arguments, and writes of our own.
+ *
+ * The functions do their work in statements of their own, and the triggers
+ * of the store hold the same rules for every other way in.  So that nothing
+ * is done twice, a function marks the one SPI call that it makes as its own:
+ * by the run it is about and by the trigger depth it is made at.  A trigger
+ * that fires one level below, for that run, sees a write of our own; every
+ * other row is a stranger's, also one that a site's own trigger writes during
+ * our call.  The marks are a chain of stack frames: a call that fails unwinds
+ * through PG_FINALLY, so that no mark outlives its call.
+ *
+ * The same mark lets a policy of the store skip asking for a run that the
+ * marked statement names itself, or whose row its function has read or locked
+ * before under the caller's rights.
+ *
+ * No locks are taken here beyond those of the statements.
+ */
+#include "statement.h"
+
+#include "access/htup_details.h"
+#include "compat.h"
+#include "funcapi.h"
+#include "utils/fmgrprotos.h"
+
+typedef struct OwnCall
+{
+	struct OwnCall *outer;
+	int			depth;			/* trigger depth of the call itself */
+	bool		any_run;		/* the statement names its runs by itself */
+	pg_uuid_t	run_id;
+} OwnCall;
+
+static OwnCall *own_call = NULL;
+
+static int
+trigger_depth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+}
+
+static void
+statement_prepare(Statement *statement)
+{
+	SPIPlanPtr	plan;
+	int			rc;
+
+	plan = SPI_prepare(statement->sql, statement->nargs, statement->argtypes);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	rc = SPI_keepplan(plan);
+	if (rc != 0)
+		elog(ERROR, "SPI_keepplan failed: %s", SPI_result_code_string(rc));
+	statement->plan = plan;
+}
+
+static uint64
+statement_execute(Statement *statement, Args *args, bool read_only, long limit)
+{
+	int			rc;
+
+	Assert(args->count == statement->nargs);
+	if (statement->plan == NULL)
+		statement_prepare(statement);
+	rc = SPI_execute_plan(statement->plan, args->values, args->nulls, read_only, limit);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+/*
+ * Run a query with the caller's snapshot.  limit: rows at the most, 0 for
+ * all.  Returns how many rows SPI_tuptable holds.
+ */
+uint64
+statement_read(Statement *statement, Args *args, long limit)
+{
+	return statement_execute(statement, args, true, limit);
+}
+
+/*
+ * Run a query with the caller's snapshot and send its rows to dest, none of
+ * them kept.  Returns how many there were.
+ */
+uint64
+statement_stream(Statement *statement, Args *args, DestReceiver *dest)
+{
+	SPIExecuteOptions options;
+	ParamListInfo params;
+	int			rc;
+
+	Assert(args->count == statement->nargs);
+	if (statement->plan == NULL)
+		statement_prepare(statement);
+
+	params = makeParamList(args->count);
+	for (int i = 0; i < args->count; i++)
+	{
+		params->params[i].value = args->values[i];
+		params->params[i].isnull = args->nulls[i] == 'n';
+		params->params[i].pflags = PARAM_FLAG_CONST;
+		params->params[i].ptype = statement->argtypes[i];
+	}
+
+	memset(&options, 0, sizeof(options));
+	options.params = params;
+	options.read_only = true;
+	options.dest = dest;
+	rc = SPI_execute_plan_extended(statement->plan, &options);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+/*
+ * Run a statement that writes or locks, with a fresh snapshot where the
+ * isolation level allows one.  Returns the rows processed.
+ */
+uint64
+statement_write(Statement *statement, Args *args)
+{
+	return statement_execute(statement, args, false, 0);
+}
+
+static void
+own_call_begin(OwnCall *call, const pg_uuid_t *run_id)
+{
+	call->outer = own_call;
+	call->depth = trigger_depth();
+	call->any_run = run_id == NULL;
+	if (run_id != NULL)
+		call->run_id = *run_id;
+	own_call = call;
+}
+
+/*
+ * statement_read for rows that belong to a run whose row the caller has
+ * been shown already.
+ */
+uint64
+statement_read_own(Statement *statement, Args *args, const pg_uuid_t *run_id)
+{
+	OwnCall		call;
+	uint64		processed;
+
+	own_call_begin(&call, run_id);
+	PG_TRY();
+	{
+		processed = statement_read(statement, args, 0);
+	}
+	PG_FINALLY();
+	{
+		own_call = call.outer;
+	}
+	PG_END_TRY();
+	return processed;
+}
+
+/* statement_stream for rows of a run whose row the caller has been shown */
+uint64
+statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
+					 DestReceiver *dest)
+{
+	OwnCall		call;
+	uint64		processed;
+
+	own_call_begin(&call, run_id);
+	PG_TRY();
+	{
+		processed = statement_stream(statement, args, dest);
+	}
+	PG_FINALLY();
+	{
+		own_call = call.outer;
+	}
+	PG_END_TRY();
+	return processed;
+}
+
+/*
+ * statement_write that the triggers shall know as our own.  run_id: the run
+ * it is about, or NULL for a statement that names its runs by itself.  The caller of this answers for what the triggers would check.
+ */
+uint64
+statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id)
+{
+	OwnCall		call;
+	uint64		processed;
+
+	own_call_begin(&call, run_id);
+	PG_TRY();
+	{
+		processed = statement_write(statement, args);
+	}
+	PG_FINALLY();
+	{
+		own_call = call.outer;
+	}
+	PG_END_TRY();
+	return processed;
+}
+
+static bool
+own_call_covers(const pg_uuid_t *run_id)
+{
+	return own_call->any_run ||
+		memcmp(&own_call->run_id, run_id, sizeof(pg_uuid_t)) == 0;
+}
+
+/* In a row trigger: has the row been written by one of our own statements? */
+bool
+own_write_row(const pg_uuid_t *run_id)
+{
+	return own_call != NULL && own_call->depth + 1 == trigger_depth() &&
+		own_call_covers(run_id);
+}
+
+/* In a statement trigger: is it one of our own statements? */
+bool
+own_write_statement(void)
+{
+	return own_call != NULL && own_call->depth + 1 == trigger_depth();
+}
+
+/* In a policy: is it evaluated by one of our own statements about the run? */
+bool
+own_write_expression(const pg_uuid_t *run_id)
+{
+	return own_call != NULL && own_call->depth == trigger_depth() &&
+		own_call_covers(run_id);
+}
+
+/* A value of the last result; column counts from 1 */
+Datum
+result_value(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+/*
+ * The SQL function's composite result from a row of the last result, whose
+ * columns from first_column on are those of the type, in order.  Made in
+ * memory that outlives SPI_finish().
+ */
+Datum
+result_tuple(FunctionCallInfo fcinfo, uint64 row, int first_column)
+{
+	TupleDesc	desc;
+	Datum	   *values;
+	bool	   *nulls;
+	HeapTuple	tuple;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	desc = BlessTupleDesc(desc);
+	if (SPI_tuptable->tupdesc->natts != desc->natts + first_column - 1)
+		elog(ERROR, "query returns %d columns where %d are expected",
+			 SPI_tuptable->tupdesc->natts, desc->natts + first_column - 1);
+
+	values = palloc_array(Datum, desc->natts);
+	nulls = palloc_array(bool, desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+		values[i] = result_value(row, first_column + i, &nulls[i]);
+	tuple = heap_form_tuple(desc, values, nulls);
+
+	return HeapTupleHeaderGetDatum(SPI_returntuple(tuple, desc));
+}

@@ -1,0 +1,120 @@
+/*
+ * statement.h
+ *		Saved SPI plans, their arguments, and writes of our own.
+ */
+#ifndef AIRUN_STATEMENT_H
+#define AIRUN_STATEMENT_H
+
+#include "airun.h"
+
+#include "executor/spi.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+/*
+ * In SQL text every operator is named with its schema, since a search_path
+ * could otherwise put another one in its place.
+ */
+#define EQ		" OPERATOR(pg_catalog.=) "
+#define NE		" OPERATOR(pg_catalog.<>) "
+#define LT		" OPERATOR(pg_catalog.<) "
+#define GT		" OPERATOR(pg_catalog.>) "
+#define LE		" OPERATOR(pg_catalog.<=) "
+#define GE		" OPERATOR(pg_catalog.>=) "
+#define PLUS	" OPERATOR(pg_catalog.+) "
+#define MINUS	" OPERATOR(pg_catalog.-) "
+
+#define STATEMENT_MAX_ARGS	32
+
+/*
+ * One SQL statement with a saved plan.  The text is constant or made of
+ * constant pieces, every name in it is qualified, and its arguments are of
+ * built-in types: then a plan survives anything that happens to the schema,
+ * DROP EXTENSION and CREATE EXTENSION included, since the plan cache analyses
+ * the text anew.  The plan lives as long as the backend.
+ */
+typedef struct Statement
+{
+	const char *sql;
+	int			nargs;
+	Oid			argtypes[STATEMENT_MAX_ARGS];
+	SPIPlanPtr	plan;			/* NULL until first used */
+} Statement;
+
+/* The arguments of one execution, in order */
+typedef struct Args
+{
+	int			count;
+	Datum		values[STATEMENT_MAX_ARGS];
+	char		nulls[STATEMENT_MAX_ARGS];
+} Args;
+
+/* A value that may be absent */
+typedef struct Field
+{
+	Datum		value;
+	bool		isnull;
+} Field;
+
+static inline void
+arg_add(Args *args, Datum value, bool isnull)
+{
+	Assert(args->count < STATEMENT_MAX_ARGS);
+	args->values[args->count] = value;
+	args->nulls[args->count] = isnull ? 'n' : ' ';
+	args->count++;
+}
+
+static inline void
+arg_uuid(Args *args, const pg_uuid_t *id)
+{
+	arg_add(args, UUIDPGetDatum(id), id == NULL);
+}
+
+static inline void
+arg_int64(Args *args, int64 value)
+{
+	arg_add(args, Int64GetDatum(value), false);
+}
+
+static inline void
+arg_time(Args *args, TimestampTz value)
+{
+	arg_add(args, TimestampTzGetDatum(value), false);
+}
+
+static inline void
+arg_pointer(Args *args, const void *value)
+{
+	arg_add(args, PointerGetDatum(value), value == NULL);
+}
+
+static inline void
+arg_field(Args *args, const Field *field)
+{
+	arg_add(args, field->value, field->isnull);
+}
+
+static inline void
+arg_null(Args *args)
+{
+	arg_add(args, (Datum) 0, true);
+}
+
+extern uint64 statement_read(Statement *statement, Args *args, long limit);
+extern uint64 statement_stream(Statement *statement, Args *args, DestReceiver *dest);
+extern uint64 statement_write(Statement *statement, Args *args);
+extern uint64 statement_read_own(Statement *statement, Args *args, const pg_uuid_t *run_id);
+extern uint64 statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
+								   DestReceiver *dest);
+extern uint64 statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id);
+
+extern Datum result_value(uint64 row, int column, bool *isnull);
+extern Datum result_tuple(FunctionCallInfo fcinfo, uint64 row, int first_column);
+
+extern bool own_write_row(const pg_uuid_t *run_id);
+extern bool own_write_statement(void);
+extern bool own_write_expression(const pg_uuid_t *run_id);
+
+#endif							/* AIRUN_STATEMENT_H */

@@ -1,0 +1,22 @@
+/*
+ * store.h
+ *		The store: is it there, and may the caller write to it?
+ */
+#ifndef AIRUN_STORE_H
+#define AIRUN_STORE_H
+
+#include "airun.h"
+
+/*
+ * The version of the store that this library works on, also in store.sql.
+ * airun_install() brings an older one up to it.
+ */
+#define STORE_VERSION	1
+
+extern Oid	store_runs_oid(void);
+extern void store_open(bool for_writing);
+extern void store_close(void);
+extern bool store_binds_caller(void);
+extern void store_require_caller(void);
+
+#endif							/* AIRUN_STORE_H */

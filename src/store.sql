@@ -1,0 +1,550 @@
+/*
+ * store.sql: airun_install(), the schema of the store
+ *
+ * The store is made of ordinary objects that belong to whoever calls this,
+ * not to the extension: pg_dump saves them whole, triggers come after data,
+ * and DROP EXTENSION cannot take a row.  For that, no generated column, index
+ * or CHECK may use a function of the extension; defaults, policies, triggers
+ * and views may, and come back with the next call.
+ */
+CREATE FUNCTION @extschema@.airun_install() RETURNS text
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $install$
+DECLARE
+	store_version constant integer := 1;	-- also in store.h
+	api constant oid := (SELECT extnamespace FROM pg_extension WHERE extname = 'airun');
+	present text[] := '{}';		-- what there is, as "kind table.name"
+	done text[] := '{}';		-- what has been made
+	owner oid;
+	old_version integer;
+	item record;
+BEGIN
+	-- The schema.  One that somebody else has made is not ours to fill.
+	SELECT nspowner INTO owner FROM pg_namespace WHERE nspname = 'airun';
+	IF NOT FOUND THEN
+		CREATE SCHEMA airun;
+		done := done || 'schema airun'::text;
+	ELSIF owner <> (SELECT oid FROM pg_roles WHERE rolname = current_user) THEN
+		RAISE EXCEPTION 'schema "airun" belongs to role "%"', pg_get_userbyid(owner)
+			USING ERRCODE = 'insufficient_privilege',
+				DETAIL = format('The caller is "%s".', current_user),
+				HINT = 'If that role owns the store, call airun_install() as that role; if not, have the schema renamed or dropped.';
+	END IF;
+
+	-- A store of a later airun is left alone.
+	old_version := (regexp_match(
+		obj_description(to_regnamespace('airun'), 'pg_namespace'),
+		'^airun store version (\d+)'))[1];
+	IF old_version > store_version THEN
+		RAISE EXCEPTION 'the store is of version %, but this airun knows version %',
+			old_version, store_version
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Install the airun that made it, or a later one.';
+	END IF;
+
+	-- The names of the views must be free, or ours: views of the store.
+	FOR item IN
+		SELECT c.relname, c.relnamespace::regnamespace AS schema
+		FROM pg_class AS c
+		WHERE c.relnamespace = api
+			AND c.relname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks')
+			AND NOT (c.relkind = 'v' AND EXISTS (
+				SELECT FROM pg_rewrite AS w
+				JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+					AND d.refclassid = 'pg_class'::regclass
+				JOIN pg_class AS t ON t.oid = d.refobjid
+				WHERE w.ev_class = c.oid
+					AND t.relnamespace = to_regnamespace('airun')))
+		ORDER BY c.relname
+	LOOP
+		RAISE EXCEPTION 'the name "%" is taken in schema "%"', item.relname, item.schema
+			USING ERRCODE = 'duplicate_table',
+				DETAIL = 'airun needs the names ai_runs, ai_run_summaries, ai_messages and ai_tasks for its views.',
+				HINT = 'Rename that relation, or give airun a schema of its own: DROP EXTENSION airun; CREATE SCHEMA api; CREATE EXTENSION airun SCHEMA api; SELECT api.airun_install();';
+	END LOOP;
+
+	-- Tables
+
+	IF to_regclass('airun.runs') IS NULL THEN
+		-- What an append changes stands together, in front of what has a
+		-- variable length: the WAL of an update holds only what lies between
+		-- the first and the last byte that differ.
+		CREATE TABLE airun.runs (
+			id uuid NOT NULL,
+			user_id uuid,
+			source_id uuid,
+			created_at timestamptz NOT NULL DEFAULT now(),
+			deleted_at timestamptz,
+			is_starred boolean NOT NULL DEFAULT false,
+			is_archived boolean NOT NULL DEFAULT false,
+			message_count bigint NOT NULL DEFAULT 0,
+			last_message_at timestamptz NOT NULL DEFAULT now(),
+			updated_at timestamptz NOT NULL DEFAULT now(),
+			active_hour timestamptz NOT NULL DEFAULT date_trunc('hour', now(), 'UTC'),
+			task_count bigint NOT NULL DEFAULT 0,
+			total_tokens bigint NOT NULL DEFAULT 0,
+			total_cost numeric NOT NULL DEFAULT 0,
+			status text NOT NULL DEFAULT 'active',
+			source_type text NOT NULL DEFAULT 'chat',
+			name text,
+			description text,
+			tags text[] NOT NULL DEFAULT '{}',
+			metadata jsonb NOT NULL DEFAULT '{}',
+			settings jsonb NOT NULL DEFAULT '{}',
+			variable_values jsonb NOT NULL DEFAULT '{}',
+			CONSTRAINT runs_pkey PRIMARY KEY (id)
+		) WITH (fillfactor = 60);
+		COMMENT ON TABLE airun.runs IS
+			'Conversations with AI models: one row is the lock and the counter of its messages and tasks';
+		COMMENT ON COLUMN airun.runs.settings IS
+			'The settings that the run is to be continued with';
+		COMMENT ON COLUMN airun.runs.variable_values IS
+			'The values of the variables that it was started with';
+		COMMENT ON COLUMN airun.runs.deleted_at IS
+			'When the run was deleted: hidden, until it is restored or purged';
+		done := done || 'table airun.runs'::text;
+	END IF;
+
+	IF to_regclass('airun.messages') IS NULL THEN
+		CREATE TABLE airun.messages (
+			run_id uuid NOT NULL,
+			seq bigint NOT NULL,
+			created_at timestamptz NOT NULL DEFAULT now(),
+			task_id uuid,
+			message_id text,
+			message jsonb NOT NULL,
+			CONSTRAINT messages_pkey PRIMARY KEY (run_id, seq)
+		);
+		COMMENT ON TABLE airun.messages IS
+			'The messages of runs, each a complete JSON object, in order without a gap';
+
+		-- A message of some kilobytes belongs on the heap page: compressed, and
+		-- moved out only when it would not fit.
+		ALTER TABLE airun.messages ALTER COLUMN message SET STORAGE MAIN;
+		IF EXISTS (SELECT FROM pg_settings
+				   WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)) THEN
+			ALTER TABLE airun.messages ALTER COLUMN message SET COMPRESSION lz4;
+		END IF;
+		done := done || 'table airun.messages'::text;
+	END IF;
+
+	IF to_regclass('airun.tasks') IS NULL THEN
+		CREATE TABLE airun.tasks (
+			run_id uuid NOT NULL,
+			task_id uuid NOT NULL,
+			user_id uuid,
+			created_at timestamptz NOT NULL DEFAULT now(),
+			updated_at timestamptz NOT NULL DEFAULT now(),
+			completed_at timestamptz,
+			tokens_input bigint,
+			tokens_output bigint,
+			tokens_total bigint,
+			inputs_from bigint,
+			inputs_to bigint,
+			answer_seq bigint,
+			status text NOT NULL DEFAULT 'pending',
+			cost numeric,
+			time_to_first_token numeric,
+			total_time numeric,
+			service text,
+			task_name text,
+			provider text,
+			endpoint text,
+			model_id text,
+			finish_reason text,
+			usage jsonb,
+			cost_details jsonb,
+			error jsonb,
+			metadata jsonb NOT NULL DEFAULT '{}',
+			response_text text,
+			response_data jsonb,
+			request_data jsonb,
+			CONSTRAINT tasks_pkey PRIMARY KEY (run_id, task_id)
+		) WITH (fillfactor = 80);
+		COMMENT ON TABLE airun.tasks IS
+			'Requests to models: status, usage, cost and timing of each';
+		COMMENT ON COLUMN airun.tasks.request_data IS
+			'What was sent to the model';
+		COMMENT ON COLUMN airun.tasks.response_text IS
+			'The answer''s text, as far as it has come';
+		COMMENT ON COLUMN airun.tasks.response_data IS
+			'What else the model sent';
+		COMMENT ON COLUMN airun.tasks.inputs_from IS
+			'The seq of the first message that went in with the task, where airun_start_turn() stored any';
+		COMMENT ON COLUMN airun.tasks.inputs_to IS
+			'The seq of the last message that went in with the task';
+		COMMENT ON COLUMN airun.tasks.answer_seq IS
+			'The seq of the message that came out, where airun_finish_turn() stored one';
+		done := done || 'table airun.tasks'::text;
+	END IF;
+
+	-- What there is by now of everything that belongs to a table or a view
+
+	present := ARRAY(
+		SELECT 'constraint ' || c.relname || '.' || k.conname
+		FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid
+		WHERE c.relnamespace = 'airun'::regnamespace
+		UNION ALL
+		SELECT 'index ' || c.relname || '.' || i.relname
+		FROM pg_index AS x JOIN pg_class AS c ON c.oid = x.indrelid
+			JOIN pg_class AS i ON i.oid = x.indexrelid
+		WHERE c.relnamespace = 'airun'::regnamespace
+		UNION ALL
+		SELECT 'default ' || c.relname || '.' || a.attname
+		FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+		WHERE c.relnamespace = 'airun'::regnamespace AND a.atthasdef
+		UNION ALL
+		SELECT 'policy ' || c.relname || '.' || p.polname
+		FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid
+		WHERE c.relnamespace = 'airun'::regnamespace
+		UNION ALL
+		SELECT 'trigger ' || c.relname || '.' || t.tgname
+		FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+		WHERE (c.relnamespace = 'airun'::regnamespace OR c.relnamespace = api)
+			AND NOT t.tgisinternal
+		UNION ALL
+		SELECT 'row security ' || c.relname
+		FROM pg_class AS c
+		WHERE c.relnamespace = 'airun'::regnamespace AND c.relrowsecurity
+		UNION ALL
+		SELECT 'view ' || c.relname
+		FROM pg_class AS c
+		WHERE c.relnamespace = api AND c.relkind = 'v');
+
+	-- Constraints
+
+	IF 'constraint runs.runs_status_check' <> ALL (present) THEN
+		ALTER TABLE airun.runs ADD CONSTRAINT runs_status_check
+			CHECK (status IN ('active', 'completed', 'error'));
+		done := done || 'constraint runs_status_check'::text;
+	END IF;
+	IF 'constraint runs.runs_totals_check' <> ALL (present) THEN
+		-- NaN sorts above Infinity
+		ALTER TABLE airun.runs ADD CONSTRAINT runs_totals_check
+			CHECK (message_count >= 0 AND task_count >= 0 AND total_tokens >= 0
+				   AND total_cost >= 0 AND total_cost < 'Infinity');
+		done := done || 'constraint runs_totals_check'::text;
+	END IF;
+	IF 'constraint messages.messages_run_id_fkey' <> ALL (present) THEN
+		ALTER TABLE airun.messages ADD CONSTRAINT messages_run_id_fkey
+			FOREIGN KEY (run_id) REFERENCES airun.runs (id) ON DELETE CASCADE;
+		done := done || 'constraint messages_run_id_fkey'::text;
+	END IF;
+	IF 'constraint messages.messages_message_check' <> ALL (present) THEN
+		ALTER TABLE airun.messages ADD CONSTRAINT messages_message_check
+			CHECK (seq > 0 AND jsonb_typeof(message) = 'object');
+		done := done || 'constraint messages_message_check'::text;
+	END IF;
+	IF 'constraint tasks.tasks_run_id_fkey' <> ALL (present) THEN
+		ALTER TABLE airun.tasks ADD CONSTRAINT tasks_run_id_fkey
+			FOREIGN KEY (run_id) REFERENCES airun.runs (id) ON DELETE CASCADE;
+		done := done || 'constraint tasks_run_id_fkey'::text;
+	END IF;
+	IF 'constraint tasks.tasks_status_check' <> ALL (present) THEN
+		ALTER TABLE airun.tasks ADD CONSTRAINT tasks_status_check
+			CHECK (status IN ('pending', 'streaming', 'completed', 'error', 'cancelled')
+				   AND (status IN ('completed', 'error', 'cancelled')) = (completed_at IS NOT NULL));
+		done := done || 'constraint tasks_status_check'::text;
+	END IF;
+	IF 'constraint tasks.tasks_figures_check' <> ALL (present) THEN
+		ALTER TABLE airun.tasks ADD CONSTRAINT tasks_figures_check
+			CHECK (tokens_input >= 0 AND tokens_output >= 0 AND tokens_total >= 0
+				   AND cost >= 0 AND cost < 'Infinity'
+				   AND time_to_first_token >= 0 AND time_to_first_token < 'Infinity'
+				   AND total_time >= 0 AND total_time < 'Infinity');
+		done := done || 'constraint tasks_figures_check'::text;
+	END IF;
+
+	-- Indexes.  None covers a column that every append changes.
+
+	IF 'index runs.runs_user_hour' <> ALL (present) THEN
+		CREATE INDEX runs_user_hour ON airun.runs (user_id, active_hour DESC);
+		done := done || 'index runs_user_hour'::text;
+	END IF;
+	IF 'index runs.runs_source_hour' <> ALL (present) THEN
+		CREATE INDEX runs_source_hour
+			ON airun.runs (user_id, source_type, source_id, active_hour DESC);
+		done := done || 'index runs_source_hour'::text;
+	END IF;
+	IF 'index runs.runs_deleted' <> ALL (present) THEN
+		CREATE INDEX runs_deleted ON airun.runs (deleted_at) WHERE deleted_at IS NOT NULL;
+		done := done || 'index runs_deleted'::text;
+	END IF;
+	IF 'index messages.messages_message_id' <> ALL (present) THEN
+		CREATE UNIQUE INDEX messages_message_id
+			ON airun.messages (run_id, message_id) WHERE message_id IS NOT NULL;
+		done := done || 'index messages_message_id'::text;
+	END IF;
+	IF 'index tasks.tasks_task_id' <> ALL (present) THEN
+		CREATE INDEX tasks_task_id ON airun.tasks (task_id);
+		done := done || 'index tasks_task_id'::text;
+	END IF;
+
+	-- Defaults that the extension computes
+
+	IF 'default runs.id' <> ALL (present) THEN
+		ALTER TABLE airun.runs ALTER COLUMN id SET DEFAULT @extschema@.airun_uuid();
+		done := done || 'default of runs.id'::text;
+	END IF;
+	IF 'default runs.user_id' <> ALL (present) THEN
+		ALTER TABLE airun.runs ALTER COLUMN user_id SET DEFAULT @extschema@.airun_user_id();
+		done := done || 'default of runs.user_id'::text;
+	END IF;
+	IF 'default tasks.task_id' <> ALL (present) THEN
+		ALTER TABLE airun.tasks ALTER COLUMN task_id SET DEFAULT @extschema@.airun_uuid();
+		done := done || 'default of tasks.task_id'::text;
+	END IF;
+
+	-- Row security: a user's rows are the user's alone, and what belongs to a
+	-- run is seen and changed by whoever may see and change the run.
+
+	IF 'row security runs' <> ALL (present) THEN
+		ALTER TABLE airun.runs ENABLE ROW LEVEL SECURITY;
+		done := done || 'row security of runs'::text;
+	END IF;
+	IF 'row security messages' <> ALL (present) THEN
+		ALTER TABLE airun.messages ENABLE ROW LEVEL SECURITY;
+		done := done || 'row security of messages'::text;
+	END IF;
+	IF 'row security tasks' <> ALL (present) THEN
+		ALTER TABLE airun.tasks ENABLE ROW LEVEL SECURITY;
+		done := done || 'row security of tasks'::text;
+	END IF;
+	IF 'policy runs.airun_owner' <> ALL (present) THEN
+		CREATE POLICY airun_owner ON airun.runs
+			USING (user_id = @extschema@.airun_user_id())
+			WITH CHECK (user_id = @extschema@.airun_user_id());
+		done := done || 'policy airun_owner of runs'::text;
+	END IF;
+	IF 'policy messages.airun_read' <> ALL (present) THEN
+		CREATE POLICY airun_read ON airun.messages FOR SELECT
+			USING (@extschema@.airun_sees_run(run_id));
+		done := done || 'policy airun_read of messages'::text;
+	END IF;
+	IF 'policy messages.airun_append' <> ALL (present) THEN
+		CREATE POLICY airun_append ON airun.messages FOR INSERT
+			WITH CHECK (@extschema@.airun_writes_run(run_id));
+		done := done || 'policy airun_append of messages'::text;
+	END IF;
+	IF 'policy tasks.airun_read' <> ALL (present) THEN
+		CREATE POLICY airun_read ON airun.tasks FOR SELECT
+			USING (@extschema@.airun_sees_run(run_id));
+		done := done || 'policy airun_read of tasks'::text;
+	END IF;
+	IF 'policy tasks.airun_create' <> ALL (present) THEN
+		CREATE POLICY airun_create ON airun.tasks FOR INSERT
+			WITH CHECK (@extschema@.airun_writes_run(run_id));
+		done := done || 'policy airun_create of tasks'::text;
+	END IF;
+	IF 'policy tasks.airun_change' <> ALL (present) THEN
+		CREATE POLICY airun_change ON airun.tasks FOR UPDATE
+			USING (@extschema@.airun_writes_run(run_id));
+		done := done || 'policy airun_change of tasks'::text;
+	END IF;
+
+	-- Triggers: the second wall
+
+	IF 'trigger runs.airun_guard_insert' <> ALL (present) THEN
+		CREATE TRIGGER airun_guard_insert BEFORE INSERT ON airun.runs
+			FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_guard_run();
+		done := done || 'trigger airun_guard_insert of runs'::text;
+	END IF;
+	IF 'trigger runs.airun_guard_update' <> ALL (present) THEN
+		CREATE TRIGGER airun_guard_update
+			BEFORE UPDATE OF id, user_id, source_id, created_at, deleted_at, is_starred,
+				is_archived, status, source_type, name, description, tags, metadata,
+				settings, variable_values
+			ON airun.runs
+			FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_guard_run();
+		done := done || 'trigger airun_guard_update of runs'::text;
+	END IF;
+	IF 'trigger runs.airun_guard_counters' <> ALL (present) THEN
+		CREATE TRIGGER airun_guard_counters
+			AFTER UPDATE OF message_count, task_count, total_tokens, total_cost,
+				last_message_at, active_hour
+			ON airun.runs
+			FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_guard_counters();
+		done := done || 'trigger airun_guard_counters of runs'::text;
+	END IF;
+	IF 'trigger messages.airun_guard' <> ALL (present) THEN
+		CREATE TRIGGER airun_guard BEFORE INSERT OR UPDATE ON airun.messages
+			FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_guard_message();
+		done := done || 'trigger airun_guard of messages'::text;
+	END IF;
+	IF 'trigger messages.airun_roll_up_insert' <> ALL (present) THEN
+		CREATE TRIGGER airun_roll_up_insert AFTER INSERT ON airun.messages
+			REFERENCING NEW TABLE AS new_rows
+			FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_messages();
+		done := done || 'trigger airun_roll_up_insert of messages'::text;
+	END IF;
+	IF 'trigger messages.airun_roll_up_delete' <> ALL (present) THEN
+		CREATE TRIGGER airun_roll_up_delete AFTER DELETE ON airun.messages
+			REFERENCING OLD TABLE AS old_rows
+			FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_messages();
+		done := done || 'trigger airun_roll_up_delete of messages'::text;
+	END IF;
+	IF 'trigger messages.airun_roll_up_truncate' <> ALL (present) THEN
+		CREATE TRIGGER airun_roll_up_truncate AFTER TRUNCATE ON airun.messages
+			FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_messages();
+		done := done || 'trigger airun_roll_up_truncate of messages'::text;
+	END IF;
+	IF 'trigger tasks.airun_guard' <> ALL (present) THEN
+		CREATE TRIGGER airun_guard BEFORE INSERT OR UPDATE ON airun.tasks
+			FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_guard_task();
+		done := done || 'trigger airun_guard of tasks'::text;
+	END IF;
+	IF 'trigger tasks.airun_roll_up_insert' <> ALL (present) THEN
+		CREATE TRIGGER airun_roll_up_insert AFTER INSERT ON airun.tasks
+			REFERENCING NEW TABLE AS new_rows
+			FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_tasks();
+		done := done || 'trigger airun_roll_up_insert of tasks'::text;
+	END IF;
+	IF 'trigger tasks.airun_roll_up_update' <> ALL (present) THEN
+		CREATE TRIGGER airun_roll_up_update AFTER UPDATE ON airun.tasks
+			REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+			FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_tasks();
+		done := done || 'trigger airun_roll_up_update of tasks'::text;
+	END IF;
+	IF 'trigger tasks.airun_roll_up_delete' <> ALL (present) THEN
+		CREATE TRIGGER airun_roll_up_delete AFTER DELETE ON airun.tasks
+			REFERENCING OLD TABLE AS old_rows
+			FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_tasks();
+		done := done || 'trigger airun_roll_up_delete of tasks'::text;
+	END IF;
+	IF 'trigger tasks.airun_roll_up_truncate' <> ALL (present) THEN
+		CREATE TRIGGER airun_roll_up_truncate AFTER TRUNCATE ON airun.tasks
+			FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_tasks();
+		done := done || 'trigger airun_roll_up_truncate of tasks'::text;
+	END IF;
+
+	-- Views, with the caller's rights.  Deleted runs are in none of them.
+
+	IF 'view ai_runs' <> ALL (present) THEN
+		CREATE VIEW @extschema@.ai_runs WITH (security_invoker = true) AS
+			SELECT r.id, r.user_id, r.source_type, r.source_id, r.name, r.description,
+				r.settings, r.variable_values,
+				COALESCE((SELECT @extschema@.airun_array_agg(m.message)
+						  FROM (SELECT s.message FROM airun.messages AS s
+								WHERE s.run_id = r.id ORDER BY s.seq) AS m),
+						 '[]'::jsonb) AS messages,
+				r.tags, r.metadata, r.message_count, r.task_count, r.total_tokens,
+				r.total_cost, r.status, r.is_starred, r.is_archived, r.created_at,
+				r.updated_at, r.last_message_at, r.active_hour
+			FROM airun.runs AS r
+			WHERE r.deleted_at IS NULL;
+		COMMENT ON VIEW @extschema@.ai_runs IS
+			'Runs, with messages as one array, computed only when it is selected';
+		COMMENT ON COLUMN @extschema@.ai_runs.settings IS
+			'The settings that the run is to be continued with';
+		COMMENT ON COLUMN @extschema@.ai_runs.variable_values IS
+			'The values of the variables that it was started with';
+		COMMENT ON COLUMN @extschema@.ai_runs.messages IS
+			'The whole conversation in order; for loading, airun_messages() is faster';
+		done := done || 'view ai_runs'::text;
+	END IF;
+	IF 'view ai_run_summaries' <> ALL (present) THEN
+		CREATE VIEW @extschema@.ai_run_summaries WITH (security_invoker = true) AS
+			SELECT r.id, r.user_id, r.source_type, r.source_id, r.name, r.description,
+				r.tags, r.metadata, r.message_count, r.task_count, r.total_tokens,
+				r.total_cost, r.status, r.is_starred, r.is_archived, r.created_at,
+				r.updated_at, r.last_message_at, r.active_hour
+			FROM airun.runs AS r
+			WHERE r.deleted_at IS NULL;
+		COMMENT ON VIEW @extschema@.ai_run_summaries IS
+			'Runs without messages, settings and variable values: what a sidebar shows';
+		done := done || 'view ai_run_summaries'::text;
+	END IF;
+	IF 'view ai_messages' <> ALL (present) THEN
+		CREATE VIEW @extschema@.ai_messages WITH (security_invoker = true) AS
+			SELECT m.run_id, m.seq, m.message_id, m.task_id, m.message ->> 'role' AS role,
+				m.message, m.created_at
+			FROM airun.messages AS m
+			WHERE EXISTS (SELECT FROM airun.runs AS r
+						  WHERE r.id = m.run_id AND r.deleted_at IS NULL);
+		COMMENT ON VIEW @extschema@.ai_messages IS
+			'Messages, one row each; an insert without seq is an append';
+		done := done || 'view ai_messages'::text;
+	END IF;
+	IF 'view ai_tasks' <> ALL (present) THEN
+		CREATE VIEW @extschema@.ai_tasks WITH (security_invoker = true) AS
+			SELECT t.task_id, t.run_id, t.user_id, t.service, t.task_name, t.provider,
+				t.endpoint, t.model_id, t.request_data, t.response_text, t.response_data,
+				t.error, t.metadata, t.finish_reason, t.status, t.tokens_input,
+				t.tokens_output, t.tokens_total, t.usage, t.cost, t.cost_details,
+				t.time_to_first_token, t.total_time, t.created_at, t.updated_at,
+				t.completed_at
+			FROM airun.tasks AS t
+			WHERE EXISTS (SELECT FROM airun.runs AS r
+						  WHERE r.id = t.run_id AND r.deleted_at IS NULL);
+		COMMENT ON VIEW @extschema@.ai_tasks IS
+			'Requests to models and their answers, with usage, cost and timing';
+		COMMENT ON COLUMN @extschema@.ai_tasks.request_data IS
+			'What was sent to the model';
+		COMMENT ON COLUMN @extschema@.ai_tasks.response_text IS
+			'The answer''s text, as far as it has come';
+		COMMENT ON COLUMN @extschema@.ai_tasks.response_data IS
+			'What else the model sent';
+		done := done || 'view ai_tasks'::text;
+	END IF;
+	IF 'trigger ai_messages.airun_view' <> ALL (present) THEN
+		CREATE TRIGGER airun_view INSTEAD OF INSERT OR UPDATE OR DELETE
+			ON @extschema@.ai_messages
+			FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_view_message();
+		done := done || 'trigger airun_view of ai_messages'::text;
+	END IF;
+	IF 'trigger ai_tasks.airun_view' <> ALL (present) THEN
+		CREATE TRIGGER airun_view INSTEAD OF INSERT OR UPDATE OR DELETE
+			ON @extschema@.ai_tasks
+			FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_view_task();
+		done := done || 'trigger airun_view of ai_tasks'::text;
+	END IF;
+
+	-- Comments on columns, from the types that have them already
+	FOR item IN
+		SELECT DISTINCT ON (c.oid, a.attnum)
+			c.oid::regclass AS relation, a.attname AS name,
+			col_description(y.oid, b.attnum) AS comment
+		FROM pg_class AS c
+		JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		JOIN pg_class AS y ON y.relkind = 'c' AND y.relnamespace = api
+			AND y.relname = CASE
+				WHEN c.relname IN ('runs', 'ai_runs', 'ai_run_summaries') THEN 'ai_run_summary'
+				WHEN c.relname IN ('messages', 'ai_messages') THEN 'ai_message'
+				ELSE 'ai_task_summary' END
+		JOIN pg_attribute AS b ON b.attrelid = y.oid AND b.attname = a.attname
+		WHERE (c.relnamespace = 'airun'::regnamespace
+			   AND c.relname IN ('runs', 'messages', 'tasks')
+			   OR c.relnamespace = api AND c.relkind = 'v'
+			   AND c.relname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks'))
+			AND col_description(c.oid, a.attnum) IS NULL
+	LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', item.relation, item.name, item.comment);
+	END LOOP;
+
+	IF old_version IS DISTINCT FROM store_version THEN
+		EXECUTE format('COMMENT ON SCHEMA airun IS %L',
+					   format('airun store version %s: what airun_install() made and airun''s functions work on',
+							  store_version));
+	END IF;
+
+	IF done = '{}' THEN
+		RETURN format('The store is complete, at version %s; nothing was changed.', store_version);
+	END IF;
+
+	-- New objects are granted to the roles that had been granted the store.
+	FOR item IN
+		SELECT DISTINCT a.grantee::regrole::text AS role
+		FROM pg_class AS c, aclexplode(c.relacl) AS a
+		WHERE c.oid = 'airun.runs'::regclass AND a.privilege_type = 'INSERT'
+			AND a.grantee NOT IN (0, c.relowner)
+	LOOP
+		PERFORM @extschema@.airun_grant(item.role::regrole::name);
+		done := done || ('grants to ' || item.role);
+	END LOOP;
+	RETURN format(E'Made at version %s:\n  %s', store_version, array_to_string(done, E'\n  '));
+END
+$install$;
+COMMENT ON FUNCTION @extschema@.airun_install() IS
+'Creates the store in this database, or completes and migrates it; says what it did
+The store belongs to the caller.  Calling it again changes nothing.';

@@ -1,0 +1,754 @@
+/*
+ * task.c
+ *		A task: one request to a model, from its beginning to its end.
+ *
+ * pending -> streaming -> completed | error | cancelled; pending may go
+ * straight to any end, and the ends are final.  Whoever creates or ends a
+ * task moves its run's totals in the same step, by what the task's own
+ * figures change.
+ *
+ * A call that is repeated has no second effect: creating with a task_id that
+ * the run has already returns that task; ending with the same status, text
+ * and usage returns the finished task (what a call does not state is not
+ * compared), and with others it is PT409; progress that comes late changes
+ * nothing.
+ *
+ * Locks: creating and ending lock the run's row, then the task's.  Progress
+ * locks the task, and holds its run against removal only.
+ *
+ * Errors: PT404 for a task that the caller cannot see or change, one and the
+ * same message; PT409 for transitions and retries; PT422 for values.
+ */
+#include "task.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "identity.h"
+#include "store.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+PG_FUNCTION_INFO_V1(airun_create_task);
+PG_FUNCTION_INFO_V1(airun_update_task);
+PG_FUNCTION_INFO_V1(airun_complete_task);
+PG_FUNCTION_INFO_V1(airun_fail_task);
+PG_FUNCTION_INFO_V1(airun_cancel_task);
+
+/* The longest names, in characters */
+#define MAX_TASK_WORD		200
+#define MAX_ENDPOINT		2000
+
+/* The most that one task may state, so that sums stay far from any limit */
+#define MAX_TOKENS			INT64CONST(1000000000000)
+#define MAX_SCALE			30
+static const char max_amount[] = "1000000000000";
+
+#define THIS_TASK	"t.run_id" EQ "$1 AND t.task_id" EQ "$2"
+#define UNFINISHED	"(t.status" EQ "'pending' OR t.status" EQ "'streaming')"
+
+/* ---------- refusals ---------- */
+
+void
+task_not_found(const pg_uuid_t *task_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_NOT_FOUND),
+			 errmsg("task \"%s\" does not exist", uuid_string(task_id)),
+			 errdetail("There is no such task, its run is deleted, or it is not yours to use this way."),
+			 errhint("airun_get_run(run_id) shows a run's tasks, airun_create_task(run_id) creates one.")));
+}
+
+/* The id in an argument that must be there */
+pg_uuid_t *
+task_id_argument(FunctionCallInfo fcinfo, int argument)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"task_id\" must not be null")));
+	return PG_GETARG_UUID_P(argument);
+}
+
+/* ---------- status ---------- */
+
+static const char *const status_names[] = {
+	"pending", "streaming", "completed", "error", "cancelled"
+};
+
+const char *
+task_status_name(TaskStatus status)
+{
+	return status_names[status];
+}
+
+/* The status that a word means, or PT422 */
+TaskStatus
+task_status_word(text *status)
+{
+	char	   *word = text_to_cstring(status);
+
+	for (int i = 0; i < lengthof(status_names); i++)
+	{
+		if (strcmp(word, status_names[i]) == 0)
+			return (TaskStatus) i;
+	}
+	if (strcmp(word, "failed") == 0)
+		return TASK_ERROR;
+	if (strcmp(word, "canceled") == 0)
+		return TASK_CANCELLED;
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("\"%s\" is not a status of a task", word),
+			 errhint("A task is pending, streaming, completed, error or cancelled.")));
+}
+
+bool
+task_is_final(TaskStatus status)
+{
+	return status >= TASK_COMPLETED;
+}
+
+/* PT409 unless a task may go this way */
+void
+task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to)
+{
+	if (from == to || (!task_is_final(from) && to != TASK_PENDING))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_CONFLICT),
+			 errmsg("task \"%s\" is %s and cannot become %s",
+					uuid_string(task_id), status_names[from], status_names[to]),
+			 task_is_final(from) ?
+			 errhint("An end is final; create another task with airun_create_task(run_id).") :
+			 errhint("A task goes from pending to streaming, and from either to completed, error or cancelled.")));
+}
+
+/* ---------- values ---------- */
+
+/* PT422 unless what is stated about a new task is acceptable */
+void
+task_check_fields(const TaskFields *fields)
+{
+	check_length("service", &fields->service, MAX_TASK_WORD);
+	check_length("task_name", &fields->task_name, MAX_TASK_WORD);
+	check_length("provider", &fields->provider, MAX_TASK_WORD);
+	check_length("endpoint", &fields->endpoint, MAX_ENDPOINT);
+	check_length("model_id", &fields->model_id, MAX_TASK_WORD);
+	check_object("metadata", &fields->metadata);
+}
+
+static void
+check_tokens(const char *name, const Field *field)
+{
+	int64		tokens = DatumGetInt64(field->value);
+
+	if (!field->isnull && (tokens < 0 || tokens > MAX_TOKENS))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"%s\" must be between 0 and " INT64_FORMAT ", not " INT64_FORMAT,
+						name, MAX_TOKENS, tokens)));
+}
+
+/*
+ * An amount of money or time: finite, not negative, not absurd.  NaN compares
+ * as greater than any number, so that one comparison refuses it, too.
+ */
+static void
+check_amount(const char *name, const Field *field)
+{
+	Datum		max;
+
+	if (field->isnull)
+		return;
+	max = DirectFunctionCall3(numeric_in, CStringGetDatum(max_amount),
+							  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	if (numeric_is_nan(DatumGetNumeric(field->value)) ||
+		DatumGetBool(DirectFunctionCall2(numeric_gt, field->value, max)) ||
+		DatumGetBool(DirectFunctionCall2(numeric_lt, field->value,
+										 NumericGetDatum(int64_to_numeric(0)))))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"%s\" must be between 0 and %s", name, max_amount),
+				 errdetail("Found %.100s.",
+						   DatumGetCString(DirectFunctionCall1(numeric_out, field->value)))));
+	if (DatumGetInt32(DirectFunctionCall1(numeric_scale, field->value)) > MAX_SCALE)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"%s\" has more than %d decimal places", name, MAX_SCALE)));
+}
+
+/*
+ * PT422 unless what is stated about a task's end is acceptable.  A cost that
+ * is not to be trusted is taken out.
+ */
+void
+task_check_end(TaskEnd *end)
+{
+	check_tokens("tokens_input", &end->tokens_input);
+	check_tokens("tokens_output", &end->tokens_output);
+	check_tokens("tokens_total", &end->tokens_total);
+	if (!end->tokens_total.isnull)
+	{
+		int64		known = 0;
+
+		if (!end->tokens_input.isnull)
+			known += DatumGetInt64(end->tokens_input.value);
+		if (!end->tokens_output.isnull)
+			known += DatumGetInt64(end->tokens_output.value);
+		if (DatumGetInt64(end->tokens_total.value) < known)
+			ereport(ERROR,
+					(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+					 errmsg("\"tokens_total\" is less than its parts"),
+					 errdetail("The total is " INT64_FORMAT ", input and output are " INT64_FORMAT ".",
+							   DatumGetInt64(end->tokens_total.value), known),
+					 errhint("Leave \"tokens_total\" out to have it added up.")));
+	}
+	check_amount("cost", &end->cost);
+	check_amount("time_to_first_token", &end->time_to_first_token);
+	check_amount("total_time", &end->total_time);
+	check_object("usage", &end->usage);
+	check_length("finish_reason", &end->finish_reason, MAX_TASK_WORD);
+	if (!airun_trust_client_cost)
+		end->cost.isnull = true;
+}
+
+/* Milliseconds between two times, exact to the microsecond */
+Numeric
+task_elapsed(TimestampTz from, TimestampTz to)
+{
+	return int64_div_fast_to_numeric(Max(to - from, 0), 3);
+}
+
+/* ---------- finding ---------- */
+
+/*
+ * The run of a task, where the caller can see both and the run is not
+ * deleted.  PT409 where the id is in two runs.
+ */
+bool
+task_find_run(const pg_uuid_t *task_id, pg_uuid_t *run_id)
+{
+	static Statement find = {
+		"SELECT t.run_id FROM airun.tasks AS t WHERE t.task_id" EQ "$1 AND EXISTS ("
+		"SELECT FROM airun.runs AS r WHERE r.id" EQ "t.run_id AND r.deleted_at IS NULL) "
+		"LIMIT 2",
+		1, {UUIDOID}
+	};
+	Args		args = {0};
+	uint64		found;
+	bool		isnull;
+
+	arg_uuid(&args, task_id);
+	found = statement_write_own(&find, &args, NULL);
+	if (found > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_CONFLICT),
+				 errmsg("task id \"%s\" is in more than one run", uuid_string(task_id)),
+				 errhint("Say which one, with run_id.")));
+	if (found == 1)
+		*run_id = *DatumGetUUIDP(result_value(0, 1, &isnull));
+	return found == 1;
+}
+
+/* The run that an argument names, or else that of the task, or PT404 */
+pg_uuid_t
+task_run_argument(FunctionCallInfo fcinfo, int argument, const pg_uuid_t *task_id)
+{
+	pg_uuid_t	run_id;
+
+	if (!PG_ARGISNULL(argument))
+		return *PG_GETARG_UUID_P(argument);
+	if (!task_find_run(task_id, &run_id))
+		task_not_found(task_id);
+	return run_id;
+}
+
+/*
+ * Is the task in the run, which is locked by now?  PT409 where the caller can
+ * see the id in another run.
+ */
+bool
+task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement find = {
+		"SELECT t.run_id" EQ "$2 FROM airun.tasks AS t WHERE t.task_id" EQ "$1 "
+		"ORDER BY 1 DESC LIMIT 1",
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+	bool		isnull;
+
+	arg_uuid(&args, task_id);
+	arg_uuid(&args, run_id);
+	if (statement_write(&find, &args) == 0)
+		return false;
+	if (!DatumGetBool(result_value(0, 1, &isnull)))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_CONFLICT),
+				 errmsg("task id \"%s\" is taken", uuid_string(task_id)),
+				 errdetail("It is a task of another run."),
+				 errhint("Choose another id, or leave it out.")));
+	return true;
+}
+
+/* PT404 unless the run has the task */
+void
+task_require_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement find = {
+		"SELECT FROM airun.tasks AS t WHERE " THIS_TASK, 2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	if (statement_write(&find, &args) == 0)
+		task_not_found(task_id);
+}
+
+/* Lock the run, then the task, and tell how they stand; or PT404 */
+void
+task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
+{
+	static Statement lock = {
+		"SELECT r.message_count, r.last_message_at, r.name IS NOT NULL, "
+		"r.status" EQ "'completed', t.status, t.created_at, t.tokens_total, t.cost, "
+		"t.response_text, t.usage, t.tokens_input, t.tokens_output, "
+		"t.time_to_first_token, t.answer_seq "
+		"FROM airun.runs AS r, airun.tasks AS t "
+		"WHERE r.id" EQ "$1 AND r.deleted_at IS NULL AND " THIS_TASK " "
+		"FOR NO KEY UPDATE OF r, t",
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+	bool		isnull;
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	if (statement_write_own(&lock, &args, run_id) != 1)
+		task_not_found(task_id);
+
+	state->run.message_count = DatumGetInt64(result_value(0, 1, &isnull));
+	state->run.last_message_at = DatumGetTimestampTz(result_value(0, 2, &isnull));
+	state->run.has_name = DatumGetBool(result_value(0, 3, &isnull));
+	state->run.is_completed = DatumGetBool(result_value(0, 4, &isnull));
+	state->status = task_status_word(DatumGetTextPP(result_value(0, 5, &isnull)));
+	state->created_at = DatumGetTimestampTz(result_value(0, 6, &isnull));
+	state->tokens_total.value = result_value(0, 7, &state->tokens_total.isnull);
+	state->cost.value = result_value(0, 8, &state->cost.isnull);
+	state->response_text.value = result_value(0, 9, &state->response_text.isnull);
+	state->usage.value = result_value(0, 10, &state->usage.isnull);
+	state->tokens_input.value = result_value(0, 11, &state->tokens_input.isnull);
+	state->tokens_output.value = result_value(0, 12, &state->tokens_output.isnull);
+	state->time_to_first_token.value =
+		result_value(0, 13, &state->time_to_first_token.isnull);
+	state->answer_seq = DatumGetInt64(result_value(0, 14, &isnull));
+	if (isnull)
+		state->answer_seq = 0;
+}
+
+/* The summary of a task that is there, as the current SPI result */
+static void
+read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement read = {
+		"SELECT " TASK_SUMMARY " FROM airun.tasks AS t WHERE " THIS_TASK,
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	if (statement_write_own(&read, &args, run_id) != 1)
+		task_not_found(task_id);
+}
+
+/* ---------- creation ---------- */
+
+/*
+ * Insert a task.  The run is locked and its counter moved by now.
+ * inputs_from, inputs_to: the seqs of the messages that go in with it, 0 for
+ * none.  The summary is the current SPI result.
+ */
+void
+task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *fields,
+			int64 inputs_from, int64 inputs_to)
+{
+	static Statement insert = {
+		"INSERT INTO airun.tasks AS t (run_id, task_id, user_id, created_at, updated_at, "
+		"inputs_from, inputs_to, status, service, task_name, provider, endpoint, model_id, "
+		"metadata, request_data) VALUES ($1, $2, $3, $4, $4, $5, $6, 'pending', "
+		"$7, $8, $9, $10, $11, COALESCE($12, '{}'), $13) RETURNING " TASK_SUMMARY,
+		13, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID, INT8OID,
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID}
+	};
+	Args		args = {0};
+	pg_uuid_t	caller;
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	arg_uuid(&args, caller_id(&caller) ? &caller : NULL);
+	arg_time(&args, GetCurrentTimestamp());
+	arg_add(&args, Int64GetDatum(inputs_from), inputs_from == 0);
+	arg_add(&args, Int64GetDatum(inputs_to), inputs_to == 0);
+	arg_field(&args, &fields->service);
+	arg_field(&args, &fields->task_name);
+	arg_field(&args, &fields->provider);
+	arg_field(&args, &fields->endpoint);
+	arg_field(&args, &fields->model_id);
+	arg_field(&args, &fields->metadata);
+	arg_field(&args, &fields->request_data);
+	if (statement_write_own(&insert, &args, run_id) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a trigger on airun.tasks has suppressed a task")));
+}
+
+/*
+ * airun_create_task(run_id, task_id, service, task_name, provider, endpoint,
+ * model_id, request_data, metadata) returns ai_task_summary
+ */
+Datum
+airun_create_task(PG_FUNCTION_ARGS)
+{
+	TaskFields	fields = {
+		.service = argument_field(fcinfo, 2),
+		.task_name = argument_field(fcinfo, 3),
+		.provider = argument_field(fcinfo, 4),
+		.endpoint = argument_field(fcinfo, 5),
+		.model_id = argument_field(fcinfo, 6),
+		.request_data = argument_field(fcinfo, 7),
+		.metadata = argument_field(fcinfo, 8),
+	};
+	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
+	pg_uuid_t	task_id;
+	RunState	run;
+	Datum		result;
+
+	task_check_fields(&fields);
+	if (PG_ARGISNULL(1))
+		uuid_generate_v7(&task_id);
+	else
+		task_id = *PG_GETARG_UUID_P(1);
+
+	store_open(true);
+	run_lock(run_id, &run);
+	if (!PG_ARGISNULL(1) && task_is_in_run(run_id, &task_id))
+		read_summary(run_id, &task_id);
+	else
+	{
+		if (run.is_completed)
+			run_refuse_completed(run_id);
+		run_change(run_id, &(RunChange) {.tasks = 1, .status = "active"}, &run);
+		task_insert(run_id, &task_id, &fields, 0, 0);
+	}
+	result = result_tuple(fcinfo, 0, 1);
+	store_close();
+	PG_RETURN_DATUM(result);
+}
+
+/* ---------- progress ---------- */
+
+/*
+ * airun_update_task(task_id, response_text, response_data, run_id)
+ * returns ai_task_summary
+ *
+ * The first progress moves the task to streaming and fixes the time to the
+ * first token.
+ */
+Datum
+airun_update_task(PG_FUNCTION_ARGS)
+{
+#define IS_LATE	"COALESCE(pg_catalog.starts_with(t.response_text, $3), $3 IS NULL)"
+	static Statement progress = {
+		"UPDATE airun.tasks AS t SET status = 'streaming', "
+		"response_text = CASE WHEN " IS_LATE " THEN t.response_text ELSE $3 END, "
+		"response_data = COALESCE($4, t.response_data), "
+		"time_to_first_token = COALESCE(t.time_to_first_token, GREATEST(0, "
+		"pg_catalog.round((EXTRACT(EPOCH FROM $5)" MINUS "EXTRACT(EPOCH FROM t.created_at))"
+		" OPERATOR(pg_catalog.*) 1000, 3))), "
+		"updated_at = GREATEST(t.updated_at, $5) "
+		"WHERE " THIS_TASK " AND " UNFINISHED " AND ($4 IS NOT NULL OR NOT " IS_LATE " "
+		"OR t.status" EQ "'pending') "
+		"RETURNING " TASK_SUMMARY,
+		5, {UUIDOID, UUIDOID, TEXTOID, JSONBOID, TIMESTAMPTZOID}
+	};
+	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
+	Field		response_text = argument_field(fcinfo, 1);
+	Field		response_data = argument_field(fcinfo, 2);
+	pg_uuid_t	run_id;
+	Args		args = {0};
+	Datum		result;
+
+	store_open(true);
+	run_id = task_run_argument(fcinfo, 3, task_id);
+	run_hold(&run_id);
+	arg_uuid(&args, &run_id);
+	arg_uuid(&args, task_id);
+	arg_field(&args, &response_text);
+	arg_field(&args, &response_data);
+	arg_time(&args, GetCurrentTimestamp());
+	if (statement_write_own(&progress, &args, &run_id) != 1)
+		read_summary(&run_id, task_id);
+	result = result_tuple(fcinfo, 0, 1);
+	store_close();
+	PG_RETURN_DATUM(result);
+}
+
+/* ---------- the end ---------- */
+
+static bool
+same_text(const Field *stated, const Field *stored)
+{
+	return stated->isnull ||
+		(!stored->isnull &&
+		 DatumGetBool(DirectFunctionCall2Coll(texteq, DEFAULT_COLLATION_OID,
+											  stated->value, stored->value)));
+}
+
+static bool
+same_jsonb(const Field *stated, const Field *stored)
+{
+	return stated->isnull ||
+		(!stored->isnull &&
+		 compareJsonbContainers(&DatumGetJsonbP(stated->value)->root,
+								&DatumGetJsonbP(stored->value)->root) == 0);
+}
+
+static bool
+same_int64(const Field *stated, const Field *stored)
+{
+	return stated->isnull ||
+		(!stored->isnull &&
+		 DatumGetInt64(stated->value) == DatumGetInt64(stored->value));
+}
+
+/*
+ * A finished task is ended again: PT409 unless status, text and usage are as
+ * they were.
+ */
+void
+task_check_repeated_end(const pg_uuid_t *task_id, const TaskState *state, const TaskEnd *end)
+{
+	const char *other;
+
+	task_check_transition(task_id, state->status, end->status);
+	if (!same_text(&end->response_text, &state->response_text))
+		other = "response_text";
+	else if (!same_jsonb(&end->usage, &state->usage))
+		other = "usage";
+	else if (!same_int64(&end->tokens_input, &state->tokens_input))
+		other = "tokens_input";
+	else if (!same_int64(&end->tokens_output, &state->tokens_output))
+		other = "tokens_output";
+	else if (!same_int64(&end->tokens_total, &state->tokens_total))
+		other = "tokens_total";
+	else
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_CONFLICT),
+			 errmsg("task \"%s\" is %s already, with another \"%s\"",
+					uuid_string(task_id), task_status_name(state->status), other),
+			 errhint("An end is final; repeat a call only with the values that it had.")));
+}
+
+/* What the task's total is once it has ended */
+static Field
+resolve_total(const TaskState *state, const TaskEnd *end)
+{
+	Field		input = end->tokens_input.isnull ? state->tokens_input : end->tokens_input;
+	Field		output = end->tokens_output.isnull ? state->tokens_output : end->tokens_output;
+	int64		total = 0;
+
+	if (!end->tokens_total.isnull)
+		return end->tokens_total;
+	if (end->tokens_input.isnull && end->tokens_output.isnull)
+		return state->tokens_total;
+	if (!input.isnull)
+		total += DatumGetInt64(input.value);
+	if (!output.isnull)
+		total += DatumGetInt64(output.value);
+	return (Field) {Int64GetDatum(total), false};
+}
+
+/*
+ * End a task that is locked and not finished, and move its run's totals by
+ * what changes.  answer: the message that comes out of it, to be stored by
+ * the caller at the seq that it is given here; NULL for none.  The summary is
+ * the current SPI result.
+ */
+void
+task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
+		 const TaskEnd *end, NewMessage *answer)
+{
+	static Statement finish = {
+		"UPDATE airun.tasks AS t SET status = $3, "
+		"response_text = COALESCE($4, t.response_text), "
+		"response_data = COALESCE($5, t.response_data), "
+		"usage = COALESCE($6, t.usage), "
+		"tokens_input = COALESCE($7, t.tokens_input), "
+		"tokens_output = COALESCE($8, t.tokens_output), "
+		"tokens_total = $9, cost = $10, "
+		"time_to_first_token = COALESCE($11, t.time_to_first_token), "
+		"total_time = $12, "
+		"finish_reason = COALESCE($13, t.finish_reason), "
+		"error = COALESCE($14, t.error), "
+		"answer_seq = COALESCE($15, t.answer_seq), "
+		"updated_at = $16, completed_at = $16 "
+		"WHERE " THIS_TASK " RETURNING " TASK_SUMMARY,
+		16, {UUIDOID, UUIDOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, INT8OID,
+		INT8OID, NUMERICOID, NUMERICOID, NUMERICOID, TEXTOID, JSONBOID, INT8OID,
+		TIMESTAMPTZOID}
+	};
+	TimestampTz now = GetCurrentTimestamp();
+	Numeric		elapsed = task_elapsed(state->created_at, now);
+	Field		elapsed_field = {NumericGetDatum(elapsed), false};
+	Field		total = resolve_total(state, end);
+	Field		cost = end->cost.isnull ? state->cost : end->cost;
+	Field		first_token = end->time_to_first_token;
+	RunChange	change = {0};
+	int64		answer_seq = 0;
+	Args		args = {0};
+
+	/* Nobody saw a token before the whole answer: that was the first, then */
+	if (first_token.isnull && state->time_to_first_token.isnull &&
+		end->status == TASK_COMPLETED)
+		first_token = end->total_time.isnull ? elapsed_field : end->total_time;
+
+	if (!total.isnull)
+		change.tokens = DatumGetInt64(total.value);
+	if (!state->tokens_total.isnull)
+		change.tokens -= DatumGetInt64(state->tokens_total.value);
+	if (!cost.isnull)
+		change.cost = DatumGetNumeric(cost.value);
+	if (change.cost != NULL && !state->cost.isnull)
+		change.cost = DatumGetNumeric(DirectFunctionCall2(numeric_sub, cost.value,
+														  state->cost.value));
+	if (answer != NULL && !answer->is_stored)
+		change.messages = 1;
+	if (!state->run.is_completed)
+	{
+		if (end->status == TASK_ERROR)
+			change.status = "error";
+		else if (change.messages > 0)
+			change.status = "active";
+	}
+	run_change(run_id, &change, &state->run);
+	if (answer != NULL)
+		answer_seq = answer->is_stored ? answer->seq : state->run.message_count;
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	arg_pointer(&args, cstring_to_text(task_status_name(end->status)));
+	arg_field(&args, &end->response_text);
+	arg_field(&args, &end->response_data);
+	arg_field(&args, &end->usage);
+	arg_field(&args, &end->tokens_input);
+	arg_field(&args, &end->tokens_output);
+	arg_field(&args, &total);
+	arg_field(&args, &cost);
+	arg_field(&args, &first_token);
+	arg_field(&args, end->total_time.isnull ? &elapsed_field : &end->total_time);
+	arg_field(&args, &end->finish_reason);
+	arg_field(&args, &end->error);
+	arg_add(&args, Int64GetDatum(answer_seq), answer_seq == 0);
+	arg_time(&args, now);
+	if (statement_write_own(&finish, &args, run_id) != 1)
+		task_not_found(task_id);
+}
+
+/* For the three functions that end a task */
+static Datum
+end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
+{
+	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
+	pg_uuid_t	run_id;
+	TaskState	state;
+	Datum		result;
+
+	task_check_end(end);
+	store_open(true);
+	run_id = task_run_argument(fcinfo, run_argument, task_id);
+	task_lock(&run_id, task_id, &state);
+	if (task_is_final(state.status))
+	{
+		task_check_repeated_end(task_id, &state, end);
+		read_summary(&run_id, task_id);
+	}
+	else
+		task_end(&run_id, task_id, &state, end, NULL);
+	result = result_tuple(fcinfo, 0, 1);
+	store_close();
+	return result;
+}
+
+/* The arguments that airun_complete_task and airun_cancel_task share */
+static TaskEnd
+end_arguments(FunctionCallInfo fcinfo, TaskStatus status)
+{
+	return (TaskEnd) {
+		.status = status,
+		.response_text = argument_field(fcinfo, 1),
+		.usage = argument_field(fcinfo, 2),
+		.tokens_input = argument_field(fcinfo, 3),
+		.tokens_output = argument_field(fcinfo, 4),
+		.tokens_total = argument_field(fcinfo, 5),
+		.cost = argument_field(fcinfo, 6),
+		.time_to_first_token = argument_field(fcinfo, 7),
+		.total_time = argument_field(fcinfo, 8),
+		.response_data = argument_field(fcinfo, 9),
+		.finish_reason = argument_field(fcinfo, 10),
+		.error = {0, true},
+	};
+}
+
+/*
+ * airun_complete_task(task_id, response_text, usage, tokens_input,
+ * tokens_output, tokens_total, cost, time_to_first_token, total_time,
+ * response_data, finish_reason, run_id) returns ai_task_summary
+ */
+Datum
+airun_complete_task(PG_FUNCTION_ARGS)
+{
+	TaskEnd		end = end_arguments(fcinfo, TASK_COMPLETED);
+
+	PG_RETURN_DATUM(end_task(fcinfo, &end, 11));
+}
+
+/*
+ * airun_cancel_task(task_id, response_text, usage, ..., run_id)
+ * returns ai_task_summary
+ */
+Datum
+airun_cancel_task(PG_FUNCTION_ARGS)
+{
+	TaskEnd		end = end_arguments(fcinfo, TASK_CANCELLED);
+
+	PG_RETURN_DATUM(end_task(fcinfo, &end, 11));
+}
+
+/*
+ * airun_fail_task(task_id, error, usage, response_text, tokens_input, ...,
+ * run_id) returns ai_task_summary
+ */
+Datum
+airun_fail_task(PG_FUNCTION_ARGS)
+{
+	TaskEnd		end = {
+		.status = TASK_ERROR,
+		.error = argument_field(fcinfo, 1),
+		.usage = argument_field(fcinfo, 2),
+		.response_text = argument_field(fcinfo, 3),
+		.tokens_input = argument_field(fcinfo, 4),
+		.tokens_output = argument_field(fcinfo, 5),
+		.tokens_total = argument_field(fcinfo, 6),
+		.cost = argument_field(fcinfo, 7),
+		.time_to_first_token = argument_field(fcinfo, 8),
+		.total_time = argument_field(fcinfo, 9),
+		.response_data = argument_field(fcinfo, 10),
+		.finish_reason = argument_field(fcinfo, 11),
+	};
+
+	PG_RETURN_DATUM(end_task(fcinfo, &end, 12));
+}

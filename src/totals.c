@@ -1,0 +1,361 @@
+/*
+ * totals.c
+ *		Totals of runs: statement triggers of the store.
+ *
+ * What a statement has inserted, changed or deleted past the functions moves
+ * the counters and totals of its runs, by the difference of the new rows and
+ * the old ones, in one update a run however many rows there are.  A statement
+ * of our own has done so by itself and is left alone.  With nothing changed
+ * nothing is moved; the triggers fire for no rows, too.
+ *
+ * Every row must find its one run under the caller's rights, or the statement
+ * fails (PT404): a share for reading does not let totals go wrong.  The rows
+ * of a run that is being deleted find none, and need none.
+ *
+ * Locks: the runs' rows, in the order of their ids.
+ */
+#include "airun.h"
+
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "identity.h"
+#include "message.h"
+#include "miscadmin.h"
+#include "run.h"
+#include "store.h"
+#include "trigger.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(airun_roll_up_messages);
+PG_FUNCTION_INFO_V1(airun_roll_up_tasks);
+
+/*
+ * Every statement here has one row as its result: how many runs there were
+ * to move, and how many have been moved.
+ */
+#define MOVE_RUNS(delta, set, condition) \
+	"WITH d AS MATERIALIZED (" delta "), " \
+	"l AS MATERIALIZED (SELECT r.id FROM airun.runs AS r " \
+	"WHERE r.id" EQ "ANY (SELECT d.run_id FROM d) ORDER BY r.id FOR NO KEY UPDATE OF r), " \
+	"u AS (UPDATE airun.runs AS r SET " set " FROM d WHERE r.id" EQ "d.run_id " \
+	"AND EXISTS (SELECT FROM l WHERE l.id" EQ "r.id) AND " condition " RETURNING 1) " \
+	"SELECT (SELECT pg_catalog.count(*) FROM d), (SELECT pg_catalog.count(*) FROM u)"
+
+#define HOUR_OF(time)	"pg_catalog.date_trunc('hour', " time ", 'UTC')"
+
+static void
+refuse_rows_without_run(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_NOT_FOUND),
+			 errmsg("a run that the rows belong to does not exist"),
+			 errdetail("There is no such run, it is deleted, or it is not yours to use this way.")));
+}
+
+/* Run a statement made by MOVE_RUNS; returns whether all runs were moved */
+static bool
+move_runs(Statement *statement)
+{
+	Args		args = {0};
+	bool		isnull;
+
+	if (statement_write_own(statement, &args, NULL) != 1)
+		elog(ERROR, "roll-up returned no row");
+	return DatumGetInt64(result_value(0, 1, &isnull)) ==
+		DatumGetInt64(result_value(0, 2, &isnull));
+}
+
+/*
+ * Does any of the deleted rows' runs still exist, though the caller could not
+ * move it?  Asked as the owner of the table, whom row security does not bind,
+ * the way referential integrity asks.
+ */
+static bool
+runs_of_deleted_rows_exist(TriggerData *trigger, Statement *statement)
+{
+	Args		args = {0};
+	Oid			user;
+	int			context;
+	bool		exist;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(trigger->tg_relation->rd_rel->relowner,
+						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	exist = statement_write(statement, &args) > 0;
+	SetUserIdAndSecContext(user, context);
+	return exist;
+}
+
+static TriggerData *
+begin_roll_up(FunctionCallInfo fcinfo, const char *table)
+{
+	TriggerData *trigger = trigger_data(fcinfo, "airun", table, TRIGGER_EVENT_AFTER);
+
+	if (own_write_statement())
+		return NULL;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (!TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event) &&
+		SPI_register_trigger_data(trigger) < 0)
+		elog(ERROR, "SPI_register_trigger_data failed");
+	return trigger;
+}
+
+/* ---------- messages ---------- */
+
+/* A completed run takes no new message and no new task */
+static void
+refuse_completed_runs(Statement *completed)
+{
+	Args		args = {0};
+	bool		isnull;
+
+	if (statement_write(completed, &args) > 0)
+		run_refuse_completed(DatumGetUUIDP(result_value(0, 1, &isnull)));
+}
+
+/* Name the runs that have no name yet from their first user message */
+static void
+name_runs(void)
+{
+	static Statement unnamed = {
+		"SELECT DISTINCT ON (m.run_id) m.run_id, m.message "
+		"FROM new_rows AS m JOIN airun.runs AS r ON r.id" EQ "m.run_id "
+		"WHERE r.name IS NULL "
+		"AND (m.message OPERATOR(pg_catalog.->>) 'role')" EQ "'user' "
+		"ORDER BY m.run_id, m.seq",
+		0, {0}
+	};
+	Args		args = {0};
+	uint64		count = statement_write_own(&unnamed, &args, NULL);
+	SPITupleTable *runs = SPI_tuptable;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+		Datum		run_id = SPI_getbinval(runs->vals[i], runs->tupdesc, 1, &isnull);
+		Datum		message = SPI_getbinval(runs->vals[i], runs->tupdesc, 2, &isnull);
+		text	   *name = message_run_name(DatumGetJsonbP(message));
+
+		if (name != NULL)
+			run_set_name(DatumGetUUIDP(run_id), name);
+	}
+}
+
+static void
+roll_up_inserted_messages(void)
+{
+	static Statement move = {
+		MOVE_RUNS("SELECT m.run_id, pg_catalog.count(*) AS count, "
+				  "pg_catalog.max(m.created_at) AS last FROM new_rows AS m GROUP BY m.run_id",
+				  "message_count = r.message_count" PLUS "d.count, "
+				  "last_message_at = GREATEST(r.last_message_at, d.last), "
+				  "updated_at = GREATEST(r.updated_at, d.last), "
+				  "active_hour = GREATEST(r.active_hour, " HOUR_OF("d.last") "), "
+				  "status = 'active'",
+				  "r.deleted_at IS NULL"),
+		0, {0}
+	};
+
+	if (!move_runs(&move))
+		refuse_rows_without_run();
+	name_runs();
+}
+
+static void
+roll_up_deleted_messages(TriggerData *trigger)
+{
+	static Statement not_the_tail = {
+		"SELECT r.id FROM airun.runs AS r JOIN (SELECT m.run_id, pg_catalog.count(*) AS count, "
+		"pg_catalog.min(m.seq) AS first FROM old_rows AS m GROUP BY m.run_id) AS d "
+		"ON r.id" EQ "d.run_id "
+		"WHERE d.first" NE "(r.message_count" MINUS "d.count" PLUS "1) LIMIT 1",
+		0, {0}
+	};
+#define LAST_MESSAGE_AT \
+	"COALESCE((SELECT m.created_at FROM airun.messages AS m WHERE m.run_id" EQ "r.id " \
+	"AND m.seq" EQ "(r.message_count" MINUS "d.count)), r.created_at)"
+	static Statement move = {
+		MOVE_RUNS("SELECT m.run_id, pg_catalog.count(*) AS count FROM old_rows AS m "
+				  "GROUP BY m.run_id",
+				  "message_count = r.message_count" MINUS "d.count, "
+				  "last_message_at = " LAST_MESSAGE_AT ", "
+				  "active_hour = " HOUR_OF(LAST_MESSAGE_AT) ", "
+				  "updated_at = GREATEST(r.updated_at, pg_catalog.clock_timestamp())",
+				  "true"),
+		0, {0}
+	};
+	static Statement exist = {
+		"SELECT FROM airun.runs AS r, old_rows AS m WHERE r.id" EQ "m.run_id LIMIT 1", 0, {0}
+	};
+	Args		args = {0};
+	bool		isnull;
+
+	if (statement_write(&not_the_tail, &args) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_CONFLICT),
+				 errmsg("only the last messages of a run can be deleted"),
+				 errdetail("Run \"%s\" would have a gap.",
+						   uuid_string(DatumGetUUIDP(result_value(0, 1, &isnull))))));
+	if (!move_runs(&move) && runs_of_deleted_rows_exist(trigger, &exist))
+		refuse_rows_without_run();
+}
+
+static void
+roll_up_truncated_messages(void)
+{
+	static Statement move = {
+		"UPDATE airun.runs AS r SET message_count = 0, last_message_at = r.created_at, "
+		"active_hour = " HOUR_OF("r.created_at") " WHERE r.message_count" NE "0",
+		0, {0}
+	};
+	Args		args = {0};
+
+	statement_write_own(&move, &args, NULL);
+}
+
+/*
+ * airun_roll_up_messages() returns trigger
+ *
+ * AFTER INSERT with new_rows, AFTER DELETE with old_rows, AFTER TRUNCATE; for
+ * each statement.
+ */
+Datum
+airun_roll_up_messages(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = begin_roll_up(fcinfo, "messages");
+
+	if (trigger == NULL)
+		return PointerGetDatum(NULL);
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		roll_up_inserted_messages();
+	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		roll_up_deleted_messages(trigger);
+	else
+		roll_up_truncated_messages();
+	store_close();
+	return PointerGetDatum(NULL);
+}
+
+/* ---------- tasks ---------- */
+
+#define SUM(value, type)	"COALESCE(pg_catalog.sum(" value "), 0)::" type
+
+static void
+roll_up_inserted_tasks(void)
+{
+	static Statement completed = {
+		"SELECT r.id FROM airun.runs AS r WHERE r.status" EQ "'completed' "
+		"AND r.id" EQ "ANY (SELECT t.run_id FROM new_rows AS t) ORDER BY r.id "
+		"LIMIT 1 FOR NO KEY UPDATE OF r",
+		0, {0}
+	};
+	static Statement move = {
+		MOVE_RUNS("SELECT t.run_id, pg_catalog.count(*) AS count, "
+				  SUM("t.tokens_total", "bigint") " AS tokens, "
+				  SUM("t.cost", "numeric") " AS cost, "
+				  "pg_catalog.bool_or(t.status" EQ "'error') AS failed "
+				  "FROM new_rows AS t GROUP BY t.run_id",
+				  "task_count = r.task_count" PLUS "d.count, "
+				  "total_tokens = r.total_tokens" PLUS "d.tokens, "
+				  "total_cost = r.total_cost" PLUS "d.cost, "
+				  "status = CASE WHEN d.failed THEN 'error' ELSE 'active' END, "
+				  "updated_at = GREATEST(r.updated_at, pg_catalog.clock_timestamp())",
+				  "r.deleted_at IS NULL AND r.status" NE "'completed'"),
+		0, {0}
+	};
+
+	refuse_completed_runs(&completed);
+	if (!move_runs(&move))
+		refuse_rows_without_run();
+}
+
+static void
+roll_up_updated_tasks(void)
+{
+	static Statement move = {
+		MOVE_RUNS("SELECT t.run_id, "
+				  SUM("t.tokens", "bigint") " AS tokens, "
+				  SUM("t.cost", "numeric") " AS cost, "
+				  SUM("t.failed", "bigint") GT "0 AS failed FROM ("
+				  "SELECT n.run_id, n.tokens_total AS tokens, n.cost, "
+				  "CASE WHEN n.status" EQ "'error' THEN 1 ELSE 0 END AS failed "
+				  "FROM new_rows AS n UNION ALL "
+				  "SELECT o.run_id, OPERATOR(pg_catalog.-) o.tokens_total, "
+				  "OPERATOR(pg_catalog.-) o.cost, "
+				  "CASE WHEN o.status" EQ "'error' THEN OPERATOR(pg_catalog.-) 1 ELSE 0 END "
+				  "FROM old_rows AS o) AS t GROUP BY t.run_id "
+				  "HAVING pg_catalog.sum(t.tokens)" NE "0 OR pg_catalog.sum(t.cost)" NE "0 "
+				  "OR pg_catalog.sum(t.failed)" NE "0",
+				  "total_tokens = r.total_tokens" PLUS "d.tokens, "
+				  "total_cost = r.total_cost" PLUS "d.cost, "
+				  "status = CASE WHEN d.failed AND r.status" NE "'completed' THEN 'error' "
+				  "ELSE r.status END, "
+				  "updated_at = GREATEST(r.updated_at, pg_catalog.clock_timestamp())",
+				  "true"),
+		0, {0}
+	};
+
+	if (!move_runs(&move))
+		refuse_rows_without_run();
+}
+
+static void
+roll_up_deleted_tasks(TriggerData *trigger)
+{
+	static Statement move = {
+		MOVE_RUNS("SELECT t.run_id, pg_catalog.count(*) AS count, "
+				  SUM("t.tokens_total", "bigint") " AS tokens, "
+				  SUM("t.cost", "numeric") " AS cost FROM old_rows AS t GROUP BY t.run_id",
+				  "task_count = r.task_count" MINUS "d.count, "
+				  "total_tokens = r.total_tokens" MINUS "d.tokens, "
+				  "total_cost = r.total_cost" MINUS "d.cost, "
+				  "updated_at = GREATEST(r.updated_at, pg_catalog.clock_timestamp())",
+				  "true"),
+		0, {0}
+	};
+	static Statement exist = {
+		"SELECT FROM airun.runs AS r, old_rows AS t WHERE r.id" EQ "t.run_id LIMIT 1", 0, {0}
+	};
+
+	if (!move_runs(&move) && runs_of_deleted_rows_exist(trigger, &exist))
+		refuse_rows_without_run();
+}
+
+static void
+roll_up_truncated_tasks(void)
+{
+	static Statement move = {
+		"UPDATE airun.runs AS r SET task_count = 0, total_tokens = 0, total_cost = 0 "
+		"WHERE r.task_count" NE "0",
+		0, {0}
+	};
+	Args		args = {0};
+
+	statement_write_own(&move, &args, NULL);
+}
+
+/*
+ * airun_roll_up_tasks() returns trigger
+ *
+ * AFTER INSERT with new_rows, AFTER UPDATE with both, AFTER DELETE with
+ * old_rows, AFTER TRUNCATE; for each statement.
+ */
+Datum
+airun_roll_up_tasks(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = begin_roll_up(fcinfo, "tasks");
+
+	if (trigger == NULL)
+		return PointerGetDatum(NULL);
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		roll_up_inserted_tasks();
+	else if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		roll_up_updated_tasks();
+	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		roll_up_deleted_tasks(trigger);
+	else
+		roll_up_truncated_tasks();
+	store_close();
+	return PointerGetDatum(NULL);
+}

@@ -1,0 +1,524 @@
+/*
+ * turn.c
+ *		A whole turn in two calls.
+ *
+ * airun_start_turn() appends the messages that go in and creates the task,
+ * and on a first turn the run; airun_finish_turn() ends the task and appends
+ * the message that comes out.  Each is one step: all of it or nothing.
+ *
+ * Both can be repeated, by the task_id alone.  A run that a turn creates
+ * without an id of its own gets one that follows from the task_id, so that
+ * two calls that race for the same turn meet at the run's primary key.
+ *
+ * Locks: the run's row, then the task's.
+ *
+ * Errors: those of run.c, message.c and task.c.
+ */
+#include "airun.h"
+
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "identity.h"
+#include "json.h"
+#include "load.h"
+#include "message.h"
+#include "run.h"
+#include "store.h"
+#include "task.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+PG_FUNCTION_INFO_V1(airun_start_turn);
+PG_FUNCTION_INFO_V1(airun_finish_turn);
+
+/* ---------- the run that comes with a first turn ---------- */
+
+static void
+refuse_run_key(const char *key, const char *expected)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("\"%s\" in \"run\" must be %s", key, expected)));
+}
+
+static Field
+text_field(const JsonbValue *value, const char *key)
+{
+	if (value->type != jbvString)
+		refuse_run_key(key, "a string");
+	return (Field) {
+		PointerGetDatum(cstring_to_text_with_len(value->val.string.val,
+												 value->val.string.len)), false
+	};
+}
+
+static Field
+uuid_field(const JsonbValue *value, const char *key)
+{
+	pg_uuid_t  *id = palloc_object(pg_uuid_t);
+
+	if (value->type != jbvString ||
+		!uuid_from_string(value->val.string.val, value->val.string.len, id))
+		refuse_run_key(key, "a UUID");
+	return (Field) {UUIDPGetDatum(id), false};
+}
+
+static Field
+jsonb_field(JsonbValue *value)
+{
+	return (Field) {JsonbPGetDatum(JsonbValueToJsonb(value)), false};
+}
+
+static Field
+tags_field(const JsonbValue *value)
+{
+	JsonbContainer *array;
+	Datum	   *tags;
+	int			count;
+
+	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
+		refuse_run_key("tags", "an array of strings");
+	array = value->val.binary.data;
+	count = JsonContainerSize(array);
+	tags = palloc_array(Datum, count);
+	for (int i = 0; i < count; i++)
+	{
+		JsonbValue *tag = getIthJsonbValueFromContainer(array, i);
+
+		if (tag->type != jbvString)
+			refuse_run_key("tags", "an array of strings");
+		tags[i] = text_field(tag, "tags").value;
+	}
+	return (Field) {
+		PointerGetDatum(construct_array(tags, count, TEXTOID, -1, false, TYPALIGN_INT)), false
+	};
+}
+
+/*
+ * Read an object with airun_create_run's parameters as keys.  A null counts
+ * as absent.  PT422 for a key that is unknown or of the wrong type.
+ */
+static void
+parse_run(Jsonb *object, RunFields *fields, Field *id)
+{
+	struct
+	{
+		const char *key;
+		Field	   *field;
+	}			texts[] = {
+		{"source_type", &fields->source_type},
+		{"name", &fields->name},
+		{"description", &fields->description},
+	},			uuids[] = {
+		{"source_id", &fields->source_id},
+		{"id", id},
+		{"user_id", &fields->user_id},
+	},			jsonbs[] = {
+		{"settings", &fields->settings},
+		{"variable_values", &fields->variable_values},
+		{"metadata", &fields->metadata},
+	};
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+
+	memset(fields, 0, sizeof(RunFields));
+	for (int i = 0; i < 3; i++)
+		texts[i].field->isnull = uuids[i].field->isnull = jsonbs[i].field->isnull = true;
+	fields->tags.isnull = true;
+
+	if (!JB_ROOT_IS_OBJECT(object))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"run\" must be a JSON object"),
+				 errhint("Its keys are the parameters of airun_create_run().")));
+
+	it = JsonbIteratorInit(&object->root);
+	(void) JsonbIteratorNext(&it, &value, true);
+	while ((token = JsonbIteratorNext(&it, &key, true)) == WJB_KEY)
+	{
+		char	   *name = pnstrdup(key.val.string.val, key.val.string.len);
+		bool		known = strcmp(name, "tags") == 0;
+
+		(void) JsonbIteratorNext(&it, &value, true);
+		for (int i = 0; i < 3; i++)
+		{
+			bool		is_text = strcmp(name, texts[i].key) == 0;
+			bool		is_uuid = strcmp(name, uuids[i].key) == 0;
+			bool		is_jsonb = strcmp(name, jsonbs[i].key) == 0;
+
+			known |= is_text || is_uuid || is_jsonb;
+			if (value.type == jbvNull)
+				continue;
+			if (is_text)
+				*texts[i].field = text_field(&value, name);
+			else if (is_uuid)
+				*uuids[i].field = uuid_field(&value, name);
+			else if (is_jsonb)
+				*jsonbs[i].field = jsonb_field(&value);
+		}
+		if (strcmp(name, "tags") == 0 && value.type != jbvNull)
+			fields->tags = tags_field(&value);
+		if (!known)
+			ereport(ERROR,
+					(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+					 errmsg("unknown key \"%.100s\" in \"run\"", name),
+					 errhint("Its keys are the parameters of airun_create_run().")));
+	}
+}
+
+/* ---------- what is returned ---------- */
+
+static void
+append_row_json(StringInfo out, Statement *statement, Args *args, const pg_uuid_t *run_id)
+{
+	text	   *json;
+	bool		isnull;
+
+	if (statement_write_own(statement, args, run_id) != 1)
+		elog(ERROR, "a row of this turn is gone");
+	json = DatumGetTextPP(result_value(0, 1, &isnull));
+	appendBinaryStringInfo(out, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+}
+
+static void
+append_quoted(StringInfo out, const char *key, const char *value)
+{
+	appendStringInfo(out, ",\"%s\":", key);
+	if (value == NULL)
+		appendStringInfoString(out, "null");
+	else
+		json_append_string(out, value, strlen(value));
+}
+
+/*
+ * {"run": summary, "messages": [{"seq", "message_id", "task_id", "role",
+ * "created_at"}], "task": summary}: the messages without their bodies, which
+ * the caller has.
+ */
+static Datum
+turn_result(StringInfo out, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+			NewMessage *messages, int count)
+{
+	static Statement read_run = {
+		"SELECT pg_catalog.row_to_json(j) FROM (SELECT " RUN_SUMMARY
+		" FROM airun.runs AS r WHERE r.id" EQ "$1) AS j",
+		1, {UUIDOID}
+	};
+	static Statement read_task = {
+		"SELECT pg_catalog.row_to_json(j) FROM (SELECT " TASK_SUMMARY
+		" FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2) AS j",
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	appendStringInfoString(out, "{\"run\":");
+	append_row_json(out, &read_run, &args, run_id);
+
+	appendStringInfoString(out, ",\"messages\":[");
+	for (int i = 0; i < count; i++)
+	{
+		NewMessage *message = &messages[i];
+		char	   *created_at = JsonEncodeDateTime(NULL,
+													TimestampTzGetDatum(message->created_at),
+													TIMESTAMPTZOID, NULL);
+
+		appendStringInfo(out, "%s{\"seq\":" INT64_FORMAT, i > 0 ? "," : "", message->seq);
+		append_quoted(out, "message_id",
+					  message->message_id ? text_to_cstring(message->message_id) : NULL);
+		append_quoted(out, "task_id",
+					  message->task_id ? uuid_string(message->task_id) : NULL);
+		append_quoted(out, "role", text_to_cstring(message_role(message->message)));
+		append_quoted(out, "created_at", created_at);
+		appendStringInfoChar(out, '}');
+	}
+
+	arg_uuid(&args, task_id);
+	appendStringInfoString(out, "],\"task\":");
+	append_row_json(out, &read_task, &args, run_id);
+	appendStringInfoChar(out, '}');
+	return json_end(out);
+}
+
+/*
+ * The messages that a turn has stored: those that went in with it, or with
+ * the_answer the one that came out.
+ */
+static NewMessage *
+turn_messages(const pg_uuid_t *run_id, pg_uuid_t *task_id, bool the_answer, int *count)
+{
+	static Statement read = {
+		"SELECT m.seq, m.created_at, m.message_id, m.message "
+		"FROM airun.tasks AS t JOIN airun.messages AS m ON m.run_id" EQ "$1 "
+		"AND m.task_id" EQ "$2 AND m.seq" LE "CASE WHEN $3 THEN t.answer_seq ELSE t.inputs_to END "
+		"AND m.seq" GE "CASE WHEN $3 THEN t.answer_seq ELSE t.inputs_from END "
+		"WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2 ORDER BY m.seq",
+		3, {UUIDOID, UUIDOID, BOOLOID}
+	};
+	NewMessage *messages;
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	arg_add(&args, BoolGetDatum(the_answer), false);
+	*count = (int) statement_write_own(&read, &args, run_id);
+	messages = palloc0_array(NewMessage, *count);
+	for (int i = 0; i < *count; i++)
+	{
+		Datum		message_id;
+		bool		isnull;
+
+		messages[i].is_stored = true;
+		messages[i].task_id = task_id;
+		messages[i].seq = DatumGetInt64(result_value(i, 1, &isnull));
+		messages[i].created_at = DatumGetTimestampTz(result_value(i, 2, &isnull));
+		message_id = result_value(i, 3, &isnull);
+		messages[i].message_id = isnull ? NULL : DatumGetTextPP(message_id);
+		messages[i].message = DatumGetJsonbP(result_value(i, 4, &isnull));
+	}
+	return messages;
+}
+
+/* ---------- start ---------- */
+
+/*
+ * Find out which run the turn belongs to, and create it where it is to be.
+ * Returns whether it is sure to be there: a run that was to be created, but
+ * whose id was there already, may be somebody else's.
+ */
+static bool
+find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t *run_id)
+{
+	RunFields	fields;
+	Field		id;
+
+	if (!PG_ARGISNULL(10))
+		parse_run(PG_GETARG_JSONB_P(10), &fields, &id);
+
+	if (!PG_ARGISNULL(0))
+	{
+		*run_id = *PG_GETARG_UUID_P(0);
+		if (PG_ARGISNULL(10))
+			return true;
+		if (!id.isnull && !uuid_equal(run_id, DatumGetUUIDP(id.value)))
+			ereport(ERROR,
+					(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+					 errmsg("\"id\" in \"run\" is not the \"run_id\""),
+					 errhint("Give one of them, or the same id in both.")));
+	}
+	else if (task_id != NULL && task_find_run(task_id, run_id))
+		return true;
+	else if (PG_ARGISNULL(10))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("there is neither a \"run_id\" nor a \"run\""),
+				 errhint("Give the run's id, or with run => '{}' create one.")));
+	else if (!id.isnull)
+		*run_id = *DatumGetUUIDP(id.value);
+	else if (task_id != NULL)
+		uuid_derive(run_id, task_id);
+	else
+		uuid_generate_v7(run_id);
+
+	return run_insert(run_id, true, &fields);
+}
+
+/*
+ * airun_start_turn(run_id, messages, task_id, service, task_name, provider,
+ * endpoint, model_id, request_data, metadata, run) returns json
+ */
+Datum
+airun_start_turn(PG_FUNCTION_ARGS)
+{
+	TaskFields	fields = {
+		.service = argument_field(fcinfo, 3),
+		.task_name = argument_field(fcinfo, 4),
+		.provider = argument_field(fcinfo, 5),
+		.endpoint = argument_field(fcinfo, 6),
+		.model_id = argument_field(fcinfo, 7),
+		.request_data = argument_field(fcinfo, 8),
+		.metadata = argument_field(fcinfo, 9),
+	};
+	NewMessage *messages = NULL;
+	int			count = 0;
+	pg_uuid_t	run_id;
+	pg_uuid_t	task_id;
+	bool		task_id_given = !PG_ARGISNULL(2);
+	bool		created_or_named;
+	RunState	run;
+	StringInfoData out;
+	Datum		result;
+
+	task_check_fields(&fields);
+	if (!PG_ARGISNULL(1))
+		messages = messages_parse(PG_GETARG_JSONB_P(1), &count);
+	if (task_id_given)
+		task_id = *PG_GETARG_UUID_P(2);
+	else
+		uuid_generate_v7(&task_id);
+
+	json_begin(&out);
+	store_open(true);
+	created_or_named = find_or_create_run(fcinfo, task_id_given ? &task_id : NULL, &run_id);
+	if (!run_try_lock(&run_id, &run))
+	{
+		if (created_or_named)
+			run_not_found(&run_id);
+		run_refuse_taken(&run_id);
+	}
+
+	if (task_id_given && task_is_in_run(&run_id, &task_id))
+		messages = turn_messages(&run_id, &task_id, false, &count);
+	else
+	{
+		RunChange	change = {.tasks = 1, .status = "active"};
+
+		if (run.is_completed)
+			run_refuse_completed(&run_id);
+		for (int i = 0; i < count; i++)
+			messages[i].task_id = &task_id;
+		change.messages = messages_find_stored(&run_id, messages, count);
+		run_change(&run_id, &change, &run);
+		task_insert(&run_id, &task_id, &fields,
+					change.messages > 0 ? run.message_count - change.messages + 1 : 0,
+					change.messages > 0 ? run.message_count : 0);
+		messages_store(&run_id, messages, count, &run);
+	}
+
+	result = turn_result(&out, &run_id, &task_id, messages, count);
+	store_close();
+	PG_RETURN_DATUM(result);
+}
+
+/* ---------- finish ---------- */
+
+/* The assistant's message with nothing but text */
+static Jsonb *
+text_message(text *content)
+{
+	Jsonb	   *message = jsonb_set_string(NULL, "role", "assistant", strlen("assistant"));
+
+	return jsonb_set_string(message, "content",
+							VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
+}
+
+/*
+ * Make the message that comes out, from what is given, or else from the text
+ * that has been streamed.  PT422 where there is nothing to make it from.
+ */
+static void
+make_answer(NewMessage *answer, Jsonb *message, const TaskState *state, TaskEnd *end)
+{
+	Field		content = end->response_text;
+
+	memset(answer, 0, sizeof(NewMessage));
+	if (message != NULL)
+	{
+		if (end->response_text.isnull)
+		{
+			text	   *spoken = message_text(message);
+
+			end->response_text = (Field) {PointerGetDatum(spoken), spoken == NULL};
+		}
+		answer->message = message;
+		answer->message_id = message_own_id(message);
+		return;
+	}
+
+	if (content.isnull)
+		content = state->response_text;
+	if (content.isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("there is no message to finish the turn with"),
+				 errdetail("Neither \"message\" nor \"response_text\" is given, and no text has been streamed."),
+				 errhint("Give one of them; or end the task alone, with airun_complete_task() or airun_cancel_task().")));
+	answer->message = text_message(DatumGetTextPP(content.value));
+	message_check(answer->message);
+}
+
+/*
+ * airun_finish_turn(task_id, message, response_text, usage, tokens_input,
+ * tokens_output, tokens_total, cost, time_to_first_token, total_time,
+ * response_data, finish_reason, run_id) returns json
+ */
+Datum
+airun_finish_turn(PG_FUNCTION_ARGS)
+{
+	static Statement set_answer = {
+		"UPDATE airun.tasks AS t SET answer_seq = $3 "
+		"WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
+		3, {UUIDOID, UUIDOID, INT8OID}
+	};
+	TaskEnd		end = {
+		.status = TASK_COMPLETED,
+		.response_text = argument_field(fcinfo, 2),
+		.usage = argument_field(fcinfo, 3),
+		.tokens_input = argument_field(fcinfo, 4),
+		.tokens_output = argument_field(fcinfo, 5),
+		.tokens_total = argument_field(fcinfo, 6),
+		.cost = argument_field(fcinfo, 7),
+		.time_to_first_token = argument_field(fcinfo, 8),
+		.total_time = argument_field(fcinfo, 9),
+		.response_data = argument_field(fcinfo, 10),
+		.finish_reason = argument_field(fcinfo, 11),
+		.error = {0, true},
+	};
+	Jsonb	   *message = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
+	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
+	pg_uuid_t	run_id;
+	TaskState	state;
+	NewMessage *answer;
+	int			count = 1;
+	StringInfoData out;
+	Datum		result;
+
+	task_check_end(&end);
+	if (message != NULL)
+		message_check(message);
+
+	json_begin(&out);
+	store_open(true);
+	run_id = task_run_argument(fcinfo, 12, task_id);
+	task_lock(&run_id, task_id, &state);
+	answer = palloc_object(NewMessage);
+	make_answer(answer, message, &state, &end);
+	answer->task_id = task_id;
+
+	if (!task_is_final(state.status))
+	{
+		(void) messages_find_stored(&run_id, answer, 1);
+		task_end(&run_id, task_id, &state, &end, answer);
+		messages_store(&run_id, answer, 1, &state.run);
+	}
+	else
+	{
+		task_check_repeated_end(task_id, &state, &end);
+		if (state.answer_seq > 0)
+			answer = turn_messages(&run_id, task_id, true, &count);
+		else
+		{
+			/* It was ended without its message: here it comes, after all */
+			Args		args = {0};
+
+			if (messages_find_stored(&run_id, answer, 1) > 0)
+				run_change(&run_id,
+						   &(RunChange) {
+							   .messages = 1,
+							   .status = state.run.is_completed ? NULL : "active"
+						   }, &state.run);
+			messages_store(&run_id, answer, 1, &state.run);
+			arg_uuid(&args, &run_id);
+			arg_uuid(&args, task_id);
+			arg_int64(&args, answer->seq);
+			statement_write_own(&set_answer, &args, &run_id);
+		}
+	}
+
+	result = turn_result(&out, &run_id, task_id, answer, count);
+	store_close();
+	PG_RETURN_DATUM(result);
+}

@@ -1,0 +1,338 @@
+/*
+ * view.c
+ *		INSTEAD OF triggers of the views ai_messages and ai_tasks.
+ *
+ * An insert into ai_messages is an append, by the function's own code.  A
+ * change through ai_tasks locks the run first and then does the same to
+ * airun.tasks, where guard.c holds the rules and totals.c rolls up: so the
+ * views keep the lock order of the functions, and never deadlock with them.
+ *
+ * An update writes only the columns that the user has changed: the row that
+ * the view has shown may be older than the one that is locked.
+ *
+ * Locks: the run's row, then the task's.
+ */
+#include "airun.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "identity.h"
+#include "message.h"
+#include "run.h"
+#include "store.h"
+#include "task.h"
+#include "trigger.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(airun_view_message);
+PG_FUNCTION_INFO_V1(airun_view_task);
+
+#define INSTEAD_OF_ROW	(TRIGGER_EVENT_ROW | TRIGGER_EVENT_INSTEAD)
+
+/* ---------- ai_messages ---------- */
+
+static void
+refuse_derived_unless_null(Row *row, const char *table, const char *column)
+{
+	if (!row_new(row, column).isnull)
+		refuse_derived(table, column);
+}
+
+static void
+insert_message(Row *row)
+{
+	NewMessage	message = {0};
+	NewMessage *parsed;
+	Field		run_id = row_new(row, "run_id");
+	Field		body = row_new(row, "message");
+	Field		seq = row_new(row, "seq");
+	Field		role = row_new(row, "role");
+	Field		message_id = row_new(row, "message_id");
+	Field		task_id = row_new(row, "task_id");
+	int			count;
+
+	if (run_id.isnull)
+		refuse_missing("ai_messages", "run_id");
+	if (body.isnull)
+		refuse_missing("ai_messages", "message");
+	refuse_derived_unless_null(row, "ai_messages", "created_at");
+	message_check(DatumGetJsonbP(body.value));
+	parsed = messages_parse(DatumGetJsonbP(body.value), &count);
+	message = parsed[0];
+	if (!role.isnull &&
+		strcmp(TextDatumGetCString(role.value),
+			   text_to_cstring(message_role(message.message))) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"role\" is not the role of the message"),
+				 errhint("Leave it out: it is read from the message.")));
+	if (!message_id.isnull)
+	{
+		message.message_id = DatumGetTextPP(message_id.value);
+		message_check_id(message.message_id);
+	}
+
+	store_open(true);
+	if (!task_id.isnull)
+	{
+		message.task_id = DatumGetUUIDP(task_id.value);
+		task_require_in_run(DatumGetUUIDP(run_id.value), message.task_id);
+	}
+	messages_append(DatumGetUUIDP(run_id.value), &message, 1);
+	if (!seq.isnull && DatumGetInt64(seq.value) != message.seq)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_CONFLICT),
+				 errmsg("message is out of sequence"),
+				 errdetail("Its seq is " INT64_FORMAT ", not " INT64_FORMAT ".",
+						   message.seq, DatumGetInt64(seq.value)),
+				 errhint("Leave \"seq\" out to append.")));
+
+	row_set(row, "seq", Int64GetDatum(message.seq), false);
+	row_set(row, "message_id", PointerGetDatum(message.message_id),
+			message.message_id == NULL);
+	row_set(row, "task_id", UUIDPGetDatum(message.task_id), message.task_id == NULL);
+	row_set(row, "role", PointerGetDatum(message_role(message.message)), false);
+	row_set(row, "message", JsonbPGetDatum(message.message), false);
+	row_set(row, "created_at", TimestampTzGetDatum(message.created_at), false);
+}
+
+static void
+delete_message(Row *row)
+{
+	static Statement delete = {
+		"DELETE FROM airun.messages AS m WHERE m.run_id" EQ "$1 AND m.seq" EQ "$2",
+		2, {UUIDOID, INT8OID}
+	};
+	pg_uuid_t  *run_id = DatumGetUUIDP(row_old(row, "run_id").value);
+	RunState	state;
+	Args		args = {0};
+
+	store_open(true);
+	run_lock(run_id, &state);
+	arg_uuid(&args, run_id);
+	arg_int64(&args, DatumGetInt64(row_old(row, "seq").value));
+	statement_write(&delete, &args);
+}
+
+/*
+ * The tuple that an INSTEAD OF trigger returns, made in context, which
+ * outlives SPI_finish().
+ */
+static Datum
+view_result(Row *row, MemoryContext context)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	Datum		result = row->new != NULL ? row_result(row) : PointerGetDatum(row->old);
+
+	MemoryContextSwitchTo(old_context);
+	return result;
+}
+
+/*
+ * airun_view_message() returns trigger
+ *
+ * INSTEAD OF INSERT OR UPDATE OR DELETE ON ai_messages.
+ */
+Datum
+airun_view_message(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, NULL, "ai_messages", INSTEAD_OF_ROW);
+	MemoryContext context = CurrentMemoryContext;
+	Row			row;
+	Datum		result;
+
+	row_from_trigger(&row, trigger);
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		message_refuse_change();
+	if (row.old == NULL)
+		insert_message(&row);
+	else
+		delete_message(&row);
+	result = view_result(&row, context);
+	store_close();
+	return result;
+}
+
+/* ---------- ai_tasks ---------- */
+
+/* The columns of ai_tasks that a user may state, as airun.tasks has them */
+static const struct
+{
+	const char *name;
+	Oid			type;
+}			task_columns[] = {
+	{"user_id", UUIDOID},
+	{"service", TEXTOID},
+	{"task_name", TEXTOID},
+	{"provider", TEXTOID},
+	{"endpoint", TEXTOID},
+	{"model_id", TEXTOID},
+	{"request_data", JSONBOID},
+	{"response_text", TEXTOID},
+	{"response_data", JSONBOID},
+	{"error", JSONBOID},
+	{"metadata", JSONBOID},
+	{"finish_reason", TEXTOID},
+	{"status", TEXTOID},
+	{"tokens_input", INT8OID},
+	{"tokens_output", INT8OID},
+	{"tokens_total", INT8OID},
+	{"usage", JSONBOID},
+	{"cost", NUMERICOID},
+	{"cost_details", JSONBOID},
+	{"time_to_first_token", NUMERICOID},
+	{"total_time", NUMERICOID},
+	{"created_at", TIMESTAMPTZOID},
+	{"completed_at", TIMESTAMPTZOID},
+};
+
+#define FIRST_COLUMN_ARG	4	/* behind run_id, task_id and the changes */
+
+/*
+ * The statements of the view, their text made from the columns: the one
+ * inserts all of them, the other updates those that $3 says have changed.
+ */
+static void
+make_task_statements(Statement *insert, Statement *update)
+{
+	StringInfoData names;
+	StringInfoData values;
+	StringInfoData sets;
+	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+
+	initStringInfo(&names);
+	initStringInfo(&values);
+	initStringInfo(&sets);
+	for (int i = 0; i < lengthof(task_columns); i++)
+	{
+		const char *name = task_columns[i].name;
+
+		appendStringInfo(&names, ", %s", name);
+		appendStringInfo(&values, ", $%d", FIRST_COLUMN_ARG + i);
+		appendStringInfo(&sets, "%s%s = CASE WHEN $3[%d] THEN $%d ELSE t.%s END",
+						 i > 0 ? ", " : "", name, i + 1, FIRST_COLUMN_ARG + i, name);
+		insert->argtypes[FIRST_COLUMN_ARG - 1 + i] = task_columns[i].type;
+		update->argtypes[FIRST_COLUMN_ARG - 1 + i] = task_columns[i].type;
+	}
+	insert->argtypes[0] = update->argtypes[0] = UUIDOID;
+	insert->argtypes[1] = update->argtypes[1] = UUIDOID;
+	insert->argtypes[2] = update->argtypes[2] = BOOLARRAYOID;
+	insert->nargs = update->nargs = FIRST_COLUMN_ARG - 1 + lengthof(task_columns);
+
+#define RETURNING_TASK "RETURNING t.run_id, t.task_id, t.updated_at%s"
+	update->sql = psprintf("UPDATE airun.tasks AS t SET %s "
+						   "WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2 "
+						   RETURNING_TASK, sets.data, names.data);
+	insert->sql = psprintf("INSERT INTO airun.tasks AS t (run_id, task_id%s) "
+						   "VALUES ($1, $2%s) " RETURNING_TASK,
+						   names.data, values.data, names.data);
+	MemoryContextSwitchTo(old_context);
+}
+
+/* Insert or update the task, and show in the new row how it stands now */
+static void
+write_task(Row *row)
+{
+	static Statement insert;
+	static Statement update;
+	bool		inserts = row->old == NULL;
+	Field		run_id = row_new(row, "run_id");
+	Field		task_id = row_new(row, "task_id");
+	Datum		changed[lengthof(task_columns)];
+	RunState	state;
+	Args		args = {0};
+	bool		isnull;
+
+	if (insert.sql == NULL)
+		make_task_statements(&insert, &update);
+
+	if (run_id.isnull)
+		refuse_missing("ai_tasks", "run_id");
+	if (!inserts)
+	{
+		if (row_changed(row, "run_id"))
+			refuse_derived("ai_tasks", "run_id");
+		if (row_changed(row, "task_id"))
+			refuse_derived("ai_tasks", "task_id");
+	}
+
+	store_open(true);
+	run_lock(DatumGetUUIDP(run_id.value), &state);
+	arg_field(&args, &run_id);
+	if (inserts && task_id.isnull)
+	{
+		pg_uuid_t  *id = palloc_object(pg_uuid_t);
+
+		uuid_generate_v7(id);
+		arg_uuid(&args, id);
+	}
+	else
+		arg_field(&args, &task_id);
+	for (int i = 0; i < lengthof(task_columns); i++)
+		changed[i] = BoolGetDatum(inserts || row_changed(row, task_columns[i].name));
+	arg_pointer(&args, construct_array(changed, lengthof(task_columns), BOOLOID,
+									   1, true, TYPALIGN_CHAR));
+	for (int i = 0; i < lengthof(task_columns); i++)
+	{
+		Field		field = row_new(row, task_columns[i].name);
+
+		arg_field(&args, &field);
+	}
+	if (statement_write(inserts ? &insert : &update, &args) != 1)
+		task_not_found(DatumGetUUIDP(args.values[1]));
+
+	row_set(row, "run_id", result_value(0, 1, &isnull), false);
+	row_set(row, "task_id", result_value(0, 2, &isnull), false);
+	row_set(row, "updated_at", result_value(0, 3, &isnull), false);
+	for (int i = 0; i < lengthof(task_columns); i++)
+	{
+		Datum		value = result_value(0, FIRST_COLUMN_ARG + i, &isnull);
+
+		row_set(row, task_columns[i].name, value, isnull);
+	}
+}
+
+static void
+delete_task(Row *row)
+{
+	static Statement delete = {
+		"DELETE FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
+		2, {UUIDOID, UUIDOID}
+	};
+	pg_uuid_t  *run_id = DatumGetUUIDP(row_old(row, "run_id").value);
+	RunState	state;
+	Args		args = {0};
+
+	store_open(true);
+	run_lock(run_id, &state);
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, DatumGetUUIDP(row_old(row, "task_id").value));
+	statement_write(&delete, &args);
+}
+
+/*
+ * airun_view_task() returns trigger
+ *
+ * INSTEAD OF INSERT OR UPDATE OR DELETE ON ai_tasks.
+ */
+Datum
+airun_view_task(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, NULL, "ai_tasks", INSTEAD_OF_ROW);
+	MemoryContext context = CurrentMemoryContext;
+	Row			row;
+	Datum		result;
+
+	row_from_trigger(&row, trigger);
+	if (row.new != NULL)
+		write_task(&row);
+	else
+		delete_task(&row);
+	result = view_result(&row, context);
+	store_close();
+	return result;
+}
