@@ -41,7 +41,6 @@ ISOLATION_OPTS = --inputdir=test --load-extension=airun
 ifneq ($(wildcard test/t/*.pl),)
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
-PROVE_FLAGS += -I test/t
 endif
 
 # Bitcode for the JIT would need clang, and would inline nothing worth it.
@@ -50,6 +49,9 @@ override with_llvm = no
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+# Where the TAP scripts find what they share.
+override PROVE_FLAGS += -I test/t
 
 # A changed header rebuilds all; a changed version, what carries it.
 $(OBJS): $(wildcard src/*.h)

@@ -37,11 +37,19 @@ BEGIN
 		 date_trunc('hour', r.last_message_at, 'UTC') = r.active_hour),
 		('task_count', t.count::text, r.task_count::text, t.count = r.task_count),
 		('total_tokens', t.tokens::text, r.total_tokens::text, t.tokens = r.total_tokens),
+		('status', 'active, completed or error', r.status,
+		 r.status IN ('active', 'completed', 'error')),
 		('total_cost', t.cost::text, r.total_cost::text, t.cost = r.total_cost)
 	) AS p (problem, expected, found, fine)
 	WHERE (airun_check.run_id IS NULL OR r.id = airun_check.run_id) AND NOT p.fine;
 
-	-- Messages: in the order of their times
+	-- Messages: objects, in the order of their times
+	RETURN QUERY
+	SELECT m.run_id, NULL::uuid, m.seq, 'message'::text, 'a JSON object'::text,
+		jsonb_typeof(m.message)
+	FROM airun.messages AS m
+	WHERE (airun_check.run_id IS NULL OR m.run_id = airun_check.run_id)
+		AND jsonb_typeof(m.message) <> 'object';
 	RETURN QUERY
 	SELECT m.run_id, NULL::uuid, m.seq, 'created_at of a message'::text,
 		'not before ' || m.before, m.created_at::text
@@ -87,7 +95,7 @@ BEGIN
 	RETURN QUERY
 	SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'triggers of airun.' || c.relname,
 		w.triggers || ' enabled', count(t.oid) || ' enabled'
-	FROM (VALUES ('runs', 3), ('messages', 4), ('tasks', 5)) AS w (name, triggers)
+	FROM (VALUES ('runs', 1), ('messages', 4), ('tasks', 5)) AS w (name, triggers)
 	JOIN pg_class AS c ON c.relname = w.name AND c.relnamespace = 'airun'::regnamespace
 	LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname LIKE 'airun\_%'
 		AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')

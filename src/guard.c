@@ -30,12 +30,10 @@
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(airun_guard_run);
-PG_FUNCTION_INFO_V1(airun_guard_counters);
 PG_FUNCTION_INFO_V1(airun_guard_message);
 PG_FUNCTION_INFO_V1(airun_guard_task);
 
 #define BEFORE_ROW	(TRIGGER_EVENT_ROW | TRIGGER_EVENT_BEFORE)
-#define AFTER_ROW	(TRIGGER_EVENT_ROW | TRIGGER_EVENT_AFTER)
 
 static bool
 same_datum_int64(const Field *field, int64 value)
@@ -130,7 +128,6 @@ guard_run_insert(Row *row)
 	Field		field;
 	pg_uuid_t	id;
 
-	store_require_caller();
 	uuid_generate_v7(&id);
 	fill(row, "id", UUIDPGetDatum(&id));
 	if (caller_id(&id) && row_new(row, "user_id").isnull)
@@ -168,18 +165,21 @@ guard_run_insert(Row *row)
 static void
 guard_run_update(Row *row)
 {
+	static const char *const kept[] = {
+		"id", "created_at", "message_count", "task_count", "total_tokens", "total_cost",
+		"last_message_at", "active_hour"
+	};
 	Field		old_status = row_old(row, "status");
 	Field		new_status;
 	TimestampTz now = GetCurrentTimestamp();
 	Field		updated_at = row_old(row, "updated_at");
 
-	store_require_caller();
-	fill(row, "id", (Datum) 0);
-	fill(row, "created_at", (Datum) 0);
-	if (row_changed(row, "id"))
-		refuse_derived("ai_runs", "id");
-	if (row_changed(row, "created_at"))
-		refuse_derived("ai_runs", "created_at");
+	for (int i = 0; i < lengthof(kept); i++)
+	{
+		fill(row, kept[i], (Datum) 0);
+		if (row_changed(row, kept[i]))
+			refuse_derived("ai_runs", kept[i]);
+	}
 	fill_run(row);
 	new_status = row_new(row, "status");
 	run_check_transition(DatumGetUUIDP(row_old(row, "id").value),
@@ -192,9 +192,7 @@ guard_run_update(Row *row)
 /*
  * airun_guard_run() returns trigger
  *
- * BEFORE INSERT, and BEFORE UPDATE OF the columns that a user may change:
- * an append names none of them, and so does not pay for a lock of the row
- * before its update.
+ * BEFORE INSERT OR UPDATE.
  */
 Datum
 airun_guard_run(PG_FUNCTION_ARGS)
@@ -208,37 +206,12 @@ airun_guard_run(PG_FUNCTION_ARGS)
 	if (!id.isnull && own_write_row(DatumGetUUIDP(id.value)))
 		return PointerGetDatum(row.new);
 
+	store_require_caller();
 	if (row.old == NULL)
 		guard_run_insert(&row);
 	else
 		guard_run_update(&row);
 	return row_result(&row);
-}
-
-/*
- * airun_guard_counters() returns trigger
- *
- * AFTER UPDATE OF the columns that airun keeps.
- */
-Datum
-airun_guard_counters(PG_FUNCTION_ARGS)
-{
-	static const char *const kept[] = {
-		"message_count", "task_count", "total_tokens", "total_cost",
-		"last_message_at", "active_hour"
-	};
-	TriggerData *trigger = trigger_data(fcinfo, "airun", "runs", AFTER_ROW);
-	Row			row;
-
-	row_from_trigger(&row, trigger);
-	if (own_write_row(DatumGetUUIDP(row_old(&row, "id").value)))
-		return PointerGetDatum(NULL);
-	for (int i = 0; i < lengthof(kept); i++)
-	{
-		if (row_changed(&row, kept[i]))
-			refuse_derived("ai_runs", kept[i]);
-	}
-	return PointerGetDatum(NULL);
 }
 
 /* ---------- messages ---------- */

@@ -4,12 +4,7 @@
 CREATE FUNCTION @extschema@.airun_guard_run() RETURNS trigger
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_guard_run() IS
-'Trigger on airun.runs: completes and checks what comes in past the functions';
-
-CREATE FUNCTION @extschema@.airun_guard_counters() RETURNS trigger
-	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION @extschema@.airun_guard_counters() IS
-'Trigger on airun.runs: refuses changes of counters and totals past the functions';
+'Trigger on airun.runs: completes and checks what comes in past the functions, and keeps the counters from it';
 
 CREATE FUNCTION @extschema@.airun_guard_message() RETURNS trigger
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;

@@ -273,9 +273,8 @@ run_hold(const pg_uuid_t *run_id)
  * run.  The new messages take the last seqs up to state->message_count, and
  * their time is state->last_message_at.
  *
- * This is what every append pays for.  The usual case is an active run, and
- * its update sets neither status nor anything else that an index or the
- * column list of a BEFORE trigger names.
+ * This is what every append pays for.  The usual case is an active run: one
+ * update, of nothing that an index covers but once an hour.
  */
 void
 run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
