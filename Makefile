@@ -10,7 +10,7 @@ ROOMS = airun statement types identity json load run list message task turn \
 	access trigger guard totals view check store grant acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = json
+REGRESS = json install run list message task turn totals refusals access postgrest lint tour
 
 # The isolation specs of test/specs.
 ISOLATION =

@@ -192,8 +192,8 @@ SELECT attempt($$
 		generate_series(1, 14)
 $$);
 -- the functions behind the aggregate cannot be called by hand
-SELECT attempt('SELECT airun_array_add(NULL, ''1'')');
-SELECT attempt('SELECT airun_array_result(NULL)');
+SELECT left(attempt('SELECT airun_array_add(NULL, ''1'')'), 5) IN ('42883', '0A000') AS refused;
+SELECT left(attempt('SELECT airun_array_result(NULL)'), 5) IN ('42883', '0A000') AS refused;
 
 --
 -- JSON that jsonb refuses.  U+FFFD is shown as <?>.

@@ -5,8 +5,7 @@
  * The policies on messages and tasks ask these two functions, which ask for
  * the run under the caller's rights: whatever policies there are on runs,
  * ours or a site's, hold for what belongs to them.  The answer is remembered
- * for as long as the expression lives, which is one statement, so that it is
- * asked for once a run and not once a row.  A statement of our own that names
+ * within the statement, so that it is asked for once a run and not once a row.  A statement of our own that names
  * the run itself is not asked twice.
  *
  * Locks: airun_writes_run() holds the run against removal (FOR KEY SHARE),
@@ -18,9 +17,11 @@
 #include "catalog/pg_type.h"
 #include "compat.h"
 #include "identity.h"
+#include "miscadmin.h"
 #include "statement.h"
 #include "store.h"
 #include "utils/hsearch.h"
+#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(airun_sees_run);
 PG_FUNCTION_INFO_V1(airun_writes_run);
@@ -31,9 +32,16 @@ typedef struct Answer
 	bool		granted;
 } Answer;
 
-/* What one expression has been answered, in its own memory */
+/*
+ * What one expression has been answered, in its own memory.  PL/pgSQL keeps
+ * an expression for longer than a statement, and so the answers say whom and
+ * what they are for.
+ */
 typedef struct Answers
 {
+	Oid			role;
+	pg_uuid_t	caller;
+	CommandId	command;
 	Answer		last;			/* rows of one run mostly come together */
 	HTAB	   *all;
 } Answers;
@@ -62,11 +70,22 @@ ask_once(FmgrInfo *flinfo, const pg_uuid_t *run_id, bool for_writing)
 {
 	Answers    *answers = flinfo->fn_extra;
 	Answer	   *answer;
+	CommandId	command = GetActiveSnapshot()->curcid;
+	pg_uuid_t	caller = {{0}};
 	bool		found;
 
 	if (own_write_expression(run_id))
 		return true;
 
+	(void) caller_id(&caller);
+	if (answers != NULL &&
+		(answers->role != GetUserId() || answers->command != command ||
+		 !uuid_equal(&answers->caller, &caller)))
+	{
+		hash_destroy(answers->all);
+		pfree(answers);
+		answers = NULL;
+	}
 	if (answers == NULL)
 	{
 		HASHCTL		info = {
@@ -78,6 +97,9 @@ ask_once(FmgrInfo *flinfo, const pg_uuid_t *run_id, bool for_writing)
 		answers = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(Answers));
 		answers->all = hash_create("airun runs asked for", 16, &info,
 								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		answers->role = GetUserId();
+		answers->caller = caller;
+		answers->command = command;
 		flinfo->fn_extra = answers;
 	}
 	else if (uuid_equal(&answers->last.run_id, run_id))

@@ -43,25 +43,46 @@ BEGIN
 				HINT = 'Install the airun that made it, or a later one.';
 	END IF;
 
-	-- The names of the views must be free, or ours: views of the store.
+	-- The names of the views must be free, or ours: views of the store.  A type
+	-- takes a name as well.
 	FOR item IN
-		SELECT c.relname, c.relnamespace::regnamespace AS schema
-		FROM pg_class AS c
-		WHERE c.relnamespace = api
-			AND c.relname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks')
-			AND NOT (c.relkind = 'v' AND EXISTS (
-				SELECT FROM pg_rewrite AS w
+		SELECT y.typname AS name, y.typnamespace::regnamespace AS schema
+		FROM pg_type AS y
+		WHERE y.typnamespace = api
+			AND y.typname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks')
+			AND NOT EXISTS (
+				SELECT FROM pg_class AS c
+				JOIN pg_rewrite AS w ON w.ev_class = c.oid
 				JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
 					AND d.refclassid = 'pg_class'::regclass
 				JOIN pg_class AS t ON t.oid = d.refobjid
-				WHERE w.ev_class = c.oid
-					AND t.relnamespace = to_regnamespace('airun')))
-		ORDER BY c.relname
+				WHERE c.oid = y.typrelid AND c.relkind = 'v'
+					AND t.relnamespace = to_regnamespace('airun'))
+		ORDER BY y.typname
 	LOOP
-		RAISE EXCEPTION 'the name "%" is taken in schema "%"', item.relname, item.schema
+		RAISE EXCEPTION 'the name "%" is taken in schema "%"', item.name, item.schema
 			USING ERRCODE = 'duplicate_table',
 				DETAIL = 'airun needs the names ai_runs, ai_run_summaries, ai_messages and ai_tasks for its views.',
-				HINT = 'Rename that relation, or give airun a schema of its own: DROP EXTENSION airun; CREATE SCHEMA api; CREATE EXTENSION airun SCHEMA api; SELECT api.airun_install();';
+				HINT = 'Rename what has it, or give airun a schema of its own: DROP EXTENSION airun; CREATE SCHEMA api; CREATE EXTENSION airun SCHEMA api; SELECT api.airun_install();';
+	END LOOP;
+
+	-- And so must those of the tables: a table with our columns is ours.
+	FOR item IN
+		SELECT w.name
+		FROM (VALUES
+			('runs', '{id,user_id,message_count,active_hour,total_cost}'::name[]),
+			('messages', '{run_id,seq,created_at,message}'),
+			('tasks', '{run_id,task_id,status,tokens_total,cost}')) AS w (name, columns)
+		JOIN pg_type AS y ON y.typname = w.name AND y.typnamespace = to_regnamespace('airun')
+		LEFT JOIN pg_class AS c ON c.oid = y.typrelid
+		WHERE c.relkind IS DISTINCT FROM 'r'
+			OR NOT ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = c.oid) @> w.columns
+		ORDER BY w.name
+	LOOP
+		RAISE EXCEPTION 'the name "%" is taken in schema "airun"', item.name
+			USING ERRCODE = 'duplicate_table',
+				DETAIL = 'airun keeps its tables runs, messages and tasks in that schema.',
+				HINT = 'Rename or drop what has the name, and call airun_install() again.';
 	END LOOP;
 
 	-- Tables
@@ -503,13 +524,13 @@ BEGIN
 
 	-- New objects are granted to the roles that had been granted the store.
 	FOR item IN
-		SELECT DISTINCT a.grantee::regrole::text AS role
+		SELECT DISTINCT pg_get_userbyid(a.grantee) AS role
 		FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.oid = 'airun.runs'::regclass AND a.privilege_type = 'INSERT'
 			AND a.grantee NOT IN (0, c.relowner)
 	LOOP
-		PERFORM @extschema@.airun_grant(item.role::regrole::name);
-		done := done || ('grants to ' || item.role);
+		PERFORM @extschema@.airun_grant(item.role);
+		done := done || format('grants to %I', item.role);
 	END LOOP;
 	RETURN format(E'Made at version %s:\n  %s', store_version, array_to_string(done, E'\n  '));
 END

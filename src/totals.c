@@ -114,12 +114,15 @@ refuse_completed_runs(Statement *completed)
 		run_refuse_completed(DatumGetUUIDP(result_value(0, 1, &isnull)));
 }
 
-/* Name the runs that have no name yet from their first user message */
+/*
+ * Name the runs that have no name yet, each from its first user message that
+ * gives one.
+ */
 static void
 name_runs(void)
 {
 	static Statement unnamed = {
-		"SELECT DISTINCT ON (m.run_id) m.run_id, m.message "
+		"SELECT m.run_id, m.message "
 		"FROM new_rows AS m JOIN airun.runs AS r ON r.id" EQ "m.run_id "
 		"WHERE r.name IS NULL "
 		"AND (m.message OPERATOR(pg_catalog.->>) 'role')" EQ "'user' "
@@ -128,17 +131,25 @@ name_runs(void)
 	};
 	Args		args = {0};
 	uint64		count = statement_write_own(&unnamed, &args, NULL);
-	SPITupleTable *runs = SPI_tuptable;
+	SPITupleTable *messages = SPI_tuptable;
+	pg_uuid_t  *named = NULL;
 
 	for (uint64 i = 0; i < count; i++)
 	{
 		bool		isnull;
-		Datum		run_id = SPI_getbinval(runs->vals[i], runs->tupdesc, 1, &isnull);
-		Datum		message = SPI_getbinval(runs->vals[i], runs->tupdesc, 2, &isnull);
-		text	   *name = message_run_name(DatumGetJsonbP(message));
+		pg_uuid_t  *run_id = DatumGetUUIDP(SPI_getbinval(messages->vals[i], messages->tupdesc,
+														 1, &isnull));
+		Datum		message = SPI_getbinval(messages->vals[i], messages->tupdesc, 2, &isnull);
+		text	   *name;
 
+		if (named != NULL && uuid_equal(named, run_id))
+			continue;
+		name = message_run_name(DatumGetJsonbP(message));
 		if (name != NULL)
-			run_set_name(DatumGetUUIDP(run_id), name);
+		{
+			run_set_name(run_id, name);
+			named = run_id;
+		}
 	}
 }
 

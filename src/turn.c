@@ -371,7 +371,19 @@ airun_start_turn(PG_FUNCTION_ARGS)
 	}
 
 	if (task_id_given && task_is_in_run(&run_id, &task_id))
-		messages = turn_messages(&run_id, &task_id, false, &count);
+	{
+		int			stored_count;
+		NewMessage *stored = turn_messages(&run_id, &task_id, false, &stored_count);
+
+		if (stored_count == 0 && messages_find_stored(&run_id, messages, count) > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_AIRUN_CONFLICT),
+					 errmsg("task \"%s\" exists already, without messages",
+							uuid_string(&task_id)),
+					 errhint("Repeat a call only with the values that it had; or append with airun_append_messages().")));
+		messages = stored;
+		count = stored_count;
+	}
 	else
 	{
 		RunChange	change = {.tasks = 1, .status = "active"};

@@ -13,11 +13,13 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(airun_node stage_node conversation_files);
+our @EXPORT = qw(airun_node stage_node conversation_files check_ok ask counts
+  run_clients run_pgbench numbered_id);
 
 # Makes a node find the staged extension; a backup of it does so already.
 sub stage_node
@@ -54,6 +56,106 @@ sub conversation_files
 	my @files = $ENV{AIRUN_DATA} ? glob("$ENV{AIRUN_DATA}/conversations-*.jsonl") : ();
 
 	return @files ? @files : ('test/sample.jsonl');
+}
+
+# Tests that all invariants of the store hold.
+sub check_ok
+{
+	my ($node, $when, $db) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($node->safe_psql($db // 'postgres', 'select * from airun_check()'),
+		'', "airun_check() has no row $when");
+}
+
+# Runs SQL in a background session and returns its output, or "ERROR: SQLSTATE"
+# where it failed; the session has to have VERBOSITY sqlstate and to go on after
+# errors.
+sub ask
+{
+	my ($session, $sql) = @_;
+
+	$session->{stderr} = '';
+	my $output = $session->query($sql);
+	my $error = $session->{stderr};
+	$session->{stderr} = '';
+	return $error =~ /(?:ERROR|FATAL):\s+(\w+)/ ? "ERROR: $1" : $output;
+}
+
+# A UUID that carries two small numbers: what kind of thing, and which.
+sub numbered_id
+{
+	my ($kind, $number) = @_;
+
+	return sprintf('%08x-0000-7000-8000-%012x', $kind, $number);
+}
+
+# Runs SQL scripts at once, one client each, in sessions that go on after an
+# error.  Returns the output of each, and the SQLSTATEs of all errors with how
+# often each came.  Options: options => for PGOPTIONS; db; seconds.
+sub run_clients
+{
+	my ($node, $scripts, %option) = @_;
+	my (@runs, @out, @err, %errors);
+
+	local $ENV{PGOPTIONS} = $option{options} // '';
+	local $ENV{PGAPPNAME} = 'client';
+	my $timer = IPC::Run::timeout($option{seconds} // 120);
+	for my $i (0 .. $#$scripts)
+	{
+		my $in = "\\set VERBOSITY sqlstate\n$scripts->[$i]";
+		($out[$i], $err[$i]) = ('', '');
+		push @runs,
+		  IPC::Run::start(
+			[
+				$node->installed_command('psql'), '-XAtq', '-d',
+				$node->connstr($option{db} // 'postgres'), '-f', '-'
+			],
+			'<', \$in, '>', \$out[$i], '2>', \$err[$i], $timer);
+	}
+	IPC::Run::finish($_) for @runs;
+	for my $error (@err)
+	{
+		while ($error =~ /^(.*)$/mg)
+		{
+			my $line = $1;
+			next if $line =~ /^$/;
+			$errors{ $line =~ /(?:ERROR|FATAL|PANIC):\s+(\w{5})$/ ? $1 : $line }++;
+		}
+	}
+	return (\@out, \%errors);
+}
+
+# Says what a hash of counts holds.
+sub counts
+{
+	my ($count) = @_;
+
+	return join(', ', map { "$_: $count->{$_}" } sort keys %$count) || 'none';
+}
+
+# Runs pgbench with a script.  Returns how many transactions were processed,
+# and how many failed, or dies where pgbench could not.  Options: options => for
+# PGOPTIONS; arguments => pgbench's.
+sub run_pgbench
+{
+	my ($node, $script, %option) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
+	my ($out, $err) = ('', '');
+
+	append_to_file($file, $script);
+	local $ENV{PGOPTIONS} = $option{options} // '';
+	IPC::Run::run(
+		[
+			$node->installed_command('pgbench'), '-n', '-M', 'prepared',
+			@{ $option{arguments} // [] }, '-f', $file, $node->connstr('postgres')
+		],
+		'<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(180))
+	  or die "pgbench failed: $out$err";
+	my ($processed) = $out =~ /transactions actually processed: (\d+)/
+	  or die "no count in pgbench's output: $out$err";
+	my ($failed) = $out =~ /number of failed transactions: (\d+)/;
+	return ($processed, $failed // 0);
 }
 
 1;

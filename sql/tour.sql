@@ -1,0 +1,94 @@
+-- The README's tour: every SQL example of it, in its order.
+-- test/t/006_readme.pl compares the two.
+\set QUIET on
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+DO $$BEGIN PERFORM airun_install(); END$$;
+CREATE ROLE regress_airun_app NOLOGIN;
+\set QUIET off
+
+-- The first conversation
+SET airun.user_id = 'alice@example.com';	-- who is calling
+
+SELECT id AS run_id FROM airun_create_run('chat', settings => '{"model": "gpt-4o"}') \gset
+
+SELECT seq, role FROM airun_append_message(:'run_id',
+    '{"role": "user", "content": "Which moons does Mars have? Be brief."}');
+
+SELECT task_id FROM airun_create_task(:'run_id', provider => 'openai', model_id => 'gpt-4o') \gset
+
+SELECT status, response_length FROM airun_update_task(:'task_id', 'Mars has two');
+SELECT status, response_length FROM airun_update_task(:'task_id', 'Mars has two moons: Phobos');
+
+SELECT status, tokens_total, cost FROM airun_complete_task(:'task_id',
+    'Mars has two moons: Phobos and Deimos.',
+    tokens_input => 17, tokens_output => 11, cost => 0.0001525);
+
+SELECT seq, role FROM airun_append_message(:'run_id',
+    '{"role": "assistant", "content": "Mars has two moons: Phobos and Deimos."}',
+    task_id => :'task_id');
+
+SELECT name, message_count, task_count, total_tokens, total_cost, status FROM airun_list_runs();
+
+-- A turn in two calls
+SELECT airun_start_turn(:'run_id', '{"role": "user", "content": "Who found them?"}',
+    task_id => '019c0000-0000-7000-8000-000000000001', model_id => 'gpt-4o') -> 'task' ->> 'status' AS status;
+
+SELECT airun_finish_turn('019c0000-0000-7000-8000-000000000001',
+    '{"role": "assistant", "content": "Asaph Hall, in 1877."}',
+    tokens_input => 42, tokens_output => 9, cost => 0.000195) -> 'run' ->> 'total_cost' AS total_cost;
+
+-- sent again, after a lost connection: the same turn, nothing doubled
+SELECT airun_finish_turn('019c0000-0000-7000-8000-000000000001',
+    '{"role": "assistant", "content": "Asaph Hall, in 1877."}',
+    tokens_input => 42, tokens_output => 9, cost => 0.000195) -> 'run' ->> 'total_cost' AS total_cost;
+
+-- Loading
+SELECT jsonb_array_length(airun_messages(:'run_id')::jsonb) AS all,
+    airun_messages(:'run_id', max_messages => 1, from_end => true)::jsonb -> 0 ->> 'content' AS last;
+
+SELECT jsonb_object_keys(airun_get_run(:'run_id')::jsonb - 'settings') AS key ORDER BY key LIMIT 4;
+
+-- Ordinary SQL
+INSERT INTO ai_runs (source_type, name) VALUES ('prompt', 'By plain SQL') RETURNING name, status;
+UPDATE ai_runs SET is_starred = true WHERE name = 'By plain SQL' RETURNING is_starred;
+UPDATE ai_tasks SET status = 'streaming' WHERE task_id = '019c0000-0000-7000-8000-000000000001';
+UPDATE ai_runs SET total_cost = 0;
+
+-- Over HTTP: the call as PostgREST makes it
+SELECT airun_grant('regress_airun_app');
+BEGIN;
+SET LOCAL ROLE regress_airun_app;
+SET LOCAL request.jwt.claims = '{"sub": "auth0|5f7c8ec7c33c6c004bbafe82", "role": "regress_airun_app"}';
+SELECT name, message_count FROM airun_list_runs();
+SELECT airun_start_turn(messages => '{"role": "user", "content": "Hello!"}', run => '{"source_type": "chat"}')
+    -> 'run' ->> 'name' AS name;
+COMMIT;
+BEGIN;
+SET LOCAL ROLE regress_airun_app;
+SET LOCAL request.jwt.claims = '{"role": "regress_airun_app"}';
+SELECT * FROM airun_create_run();
+ROLLBACK;
+
+-- Reporting
+SELECT model_id, count(*) AS tasks, sum(tokens_total) AS tokens, sum(cost) AS cost,
+    count(*) FILTER (WHERE cost IS NULL) AS unpriced
+FROM ai_tasks GROUP BY model_id ORDER BY cost DESC NULLS LAST;
+
+SELECT created_at::date = current_date AS today, count(*) AS tasks,
+    count(*) FILTER (WHERE status = 'error') AS failed,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY total_time) > 0 AS p95_known
+FROM ai_tasks GROUP BY 1 ORDER BY 1;
+
+SELECT role, count(*) AS messages, sum(length(message ->> 'content')) AS characters
+FROM ai_messages GROUP BY role ORDER BY role;
+
+-- Does everything hold?
+SELECT * FROM airun_check();
+
+-- Clean up
+\set QUIET on
+DELETE FROM airun.runs WHERE user_id IN (airun_user_uuid('alice@example.com'),
+    airun_user_uuid('auth0|5f7c8ec7c33c6c004bbafe82'));
+DROP OWNED BY regress_airun_app;
+DROP ROLE regress_airun_app;
