@@ -18,6 +18,7 @@
  */
 #include "airun.h"
 
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
 #include "identity.h"
@@ -397,7 +398,8 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 	fill(row, "task_id", UUIDPGetDatum(task_id));
 
 	store_open(true);
-	run_hold(DatumGetUUIDP(run_id.value));
+	if (!run_hold(DatumGetUUIDP(run_id.value)))
+		run_not_found(DatumGetUUIDP(run_id.value));
 	(void) task_is_in_run(DatumGetUUIDP(run_id.value),
 						  DatumGetUUIDP(row_new(row, "task_id").value));
 	store_close();
@@ -505,8 +507,8 @@ guard_task_update(Row *row)
 		if (!old_text.isnull &&
 			(new_text.isnull ||
 			 (!task_is_final(to) &&
-			  DatumGetBool(DirectFunctionCall2(text_starts_with, old_text.value,
-											   new_text.value)))))
+			  DatumGetBool(DirectFunctionCall2Coll(text_starts_with, DEFAULT_COLLATION_OID,
+												   old_text.value, new_text.value)))))
 			row_set(row, "response_text", old_text.value, false);
 		else if (to == TASK_PENDING)
 		{

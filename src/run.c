@@ -252,10 +252,11 @@ run_lock(const pg_uuid_t *run_id, RunState *state)
 }
 
 /*
- * Hold a run against removal, under the caller's rights to change it, or
- * PT404.  Appends and other changes of the run do not wait for that.
+ * Hold a run against removal, under the caller's rights to change it.
+ * Appends and other changes of the run do not wait for that.  Returns false
+ * where there is no such run.
  */
-void
+bool
 run_hold(const pg_uuid_t *run_id)
 {
 	static Statement hold = {
@@ -264,8 +265,7 @@ run_hold(const pg_uuid_t *run_id)
 	Args		args = {0};
 
 	arg_uuid(&args, run_id);
-	if (statement_write(&hold, &args) != 1)
-		run_not_found(run_id);
+	return statement_write(&hold, &args) == 1;
 }
 
 /*
@@ -703,23 +703,28 @@ static bool
 set_deleted(const pg_uuid_t *run_id, bool deleted)
 {
 	static Statement delete_run = {
-		"UPDATE airun.runs AS r SET deleted_at = pg_catalog.clock_timestamp() "
-		"WHERE r.id" EQ "$1 AND r.deleted_at IS NULL", 1, {UUIDOID}
+		"UPDATE airun.runs AS r SET deleted_at = $2, "
+		"updated_at = GREATEST(r.updated_at, $2) "
+		"WHERE r.id" EQ "$1 AND r.deleted_at IS NULL", 2, {UUIDOID, TIMESTAMPTZOID}
 	};
 	static Statement restore_run = {
-		"UPDATE airun.runs AS r SET deleted_at = NULL "
-		"WHERE r.id" EQ "$1 AND r.deleted_at IS NOT NULL", 1, {UUIDOID}
+		"UPDATE airun.runs AS r SET deleted_at = NULL, "
+		"updated_at = GREATEST(r.updated_at, $2) "
+		"WHERE r.id" EQ "$1 AND r.deleted_at IS NOT NULL", 2, {UUIDOID, TIMESTAMPTZOID}
 	};
 	static Statement lock_any_run = {
 		"SELECT FROM airun.runs AS r WHERE r.id" EQ "$1 FOR NO KEY UPDATE OF r", 1, {UUIDOID}
 	};
 	Args		args = {0};
+	Args		key = {0};
 	bool		changed;
 
 	store_open(true);
 	arg_uuid(&args, run_id);
+	arg_time(&args, GetCurrentTimestamp());
 	changed = statement_write_own(deleted ? &delete_run : &restore_run, &args, run_id) == 1;
-	if (!changed && statement_write(&lock_any_run, &args) != 1)
+	arg_uuid(&key, run_id);
+	if (!changed && statement_write(&lock_any_run, &key) != 1)
 		run_not_found(run_id);
 	store_close();
 	return changed;

@@ -53,7 +53,7 @@ typedef struct RunFields
 extern pg_uuid_t *run_id_argument(FunctionCallInfo fcinfo, int argument);
 extern bool run_try_lock(const pg_uuid_t *run_id, RunState *state);
 extern void run_lock(const pg_uuid_t *run_id, RunState *state);
-extern void run_hold(const pg_uuid_t *run_id);
+extern bool run_hold(const pg_uuid_t *run_id);
 extern void run_refuse_completed(const pg_uuid_t *run_id) pg_attribute_noreturn();
 extern void run_refuse_taken(const pg_uuid_t *run_id) pg_attribute_noreturn();
 extern void run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state);

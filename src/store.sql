@@ -516,6 +516,7 @@ BEGIN
 		EXECUTE format('COMMENT ON SCHEMA airun IS %L',
 					   format('airun store version %s: what airun_install() made and airun''s functions work on',
 							  store_version));
+		done := done || 'version, in the comment on schema airun'::text;
 	END IF;
 
 	IF done = '{}' THEN

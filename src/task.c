@@ -483,7 +483,8 @@ airun_update_task(PG_FUNCTION_ARGS)
 
 	store_open(true);
 	run_id = task_run_argument(fcinfo, 3, task_id);
-	run_hold(&run_id);
+	if (!run_hold(&run_id))
+		task_not_found(task_id);
 	arg_uuid(&args, &run_id);
 	arg_uuid(&args, task_id);
 	arg_field(&args, &response_text);

@@ -91,35 +91,49 @@ sub numbered_id
 }
 
 # Runs SQL scripts at once, one client each, in sessions that go on after an
-# error.  Returns the output of each, and the SQLSTATEs of all errors with how
-# often each came.  Options: options => for PGOPTIONS; db; seconds.
+# error; all of them begin when the last one is there.  Returns the output of
+# each, and the SQLSTATEs of all errors with how often each came.  Options:
+# options => for PGOPTIONS; seconds.
 sub run_clients
 {
 	my ($node, $scripts, %option) = @_;
-	my (@runs, @out, @err, %errors);
-
-	local $ENV{PGOPTIONS} = $option{options} // '';
-	local $ENV{PGAPPNAME} = 'client';
+	my $dir = PostgreSQL::Test::Utils::tempdir();
 	my $timer = IPC::Run::timeout($option{seconds} // 120);
+	my $gate = $node->background_psql('postgres');
+	my (@runs, @out, %errors);
+
+	ask($gate, 'SELECT pg_advisory_lock(1)');
+	{
+		local $ENV{PGOPTIONS} = $option{options} // '';
+		for my $i (0 .. $#$scripts)
+		{
+			append_to_file("$dir/$i.sql", <<"END" . $scripts->[$i]);
+\\set VERBOSITY sqlstate
+\\o /dev/null
+SELECT pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1);
+\\o
+END
+			push @runs,
+			  IPC::Run::start(
+				[
+					$node->installed_command('psql'), '-XAtq', '-d',
+					$node->connstr('postgres'), '-f', "$dir/$i.sql"
+				],
+				'<', '/dev/null', '>', "$dir/$i.out", '2>', "$dir/$i.err", $timer);
+		}
+	}
+	$node->poll_query_until('postgres', "SELECT count(*) = @{[scalar @$scripts]} FROM pg_locks
+		WHERE locktype = 'advisory' AND NOT granted")
+	  or die 'clients did not come';
+	ask($gate, 'SELECT pg_advisory_unlock(1)');
+	IPC::Run::finish($_) for @runs;
+	$gate->quit;
+
 	for my $i (0 .. $#$scripts)
 	{
-		my $in = "\\set VERBOSITY sqlstate\n$scripts->[$i]";
-		($out[$i], $err[$i]) = ('', '');
-		push @runs,
-		  IPC::Run::start(
-			[
-				$node->installed_command('psql'), '-XAtq', '-d',
-				$node->connstr($option{db} // 'postgres'), '-f', '-'
-			],
-			'<', \$in, '>', \$out[$i], '2>', \$err[$i], $timer);
-	}
-	IPC::Run::finish($_) for @runs;
-	for my $error (@err)
-	{
-		while ($error =~ /^(.*)$/mg)
+		push @out, slurp_file("$dir/$i.out");
+		for my $line (split /\n/, slurp_file("$dir/$i.err"))
 		{
-			my $line = $1;
-			next if $line =~ /^$/;
 			$errors{ $line =~ /(?:ERROR|FATAL|PANIC):\s+(\w{5})$/ ? $1 : $line }++;
 		}
 	}
