@@ -74,7 +74,7 @@ SELECT a, pg_temp.listed(a) FROM unnest(ARRAY[
 	'source_type => ''chat''', 'source_type => ''prompt''', 'source_type => ''nothing''', 'source_type => ''''',
 	'source_id => list_test.run_id(900)', 'source_type => ''prompt'', source_id => list_test.run_id(900)',
 	'status => ''active''', 'status => ''error''', 'status => ''failed''', 'status => ''completed''',
-	'starred => true', 'starred => false', 'archived => true', 'archived => false', 'archived => true, starred => true',
+	'starred => true', 'starred => false', 'archived => true', 'archived => false', 'archived => NULL', 'archived => true, starred => true',
 	'tag => ''work''', 'tag => ''Work''', 'tag => ''two words''', 'tag => ''wor''', 'tag => ''''',
 	'source_type => ''prompt'', tag => ''work'', search => ''ü''', 'archived => true, tag => ''work''']) WITH ORDINALITY u (a, i)
 ORDER BY i;

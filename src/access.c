@@ -15,7 +15,6 @@
 #include "airun.h"
 
 #include "catalog/pg_type.h"
-#include "compat.h"
 #include "identity.h"
 #include "miscadmin.h"
 #include "statement.h"

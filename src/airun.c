@@ -8,7 +8,6 @@
  */
 #include "airun.h"
 
-#include "compat.h"
 #include "utils/guc.h"
 
 PG_MODULE_MAGIC_EXT(.name = "airun", .version = AIRUN_VERSION);

@@ -1,12 +1,14 @@
 /*
  * airun.h
- *		What every room needs: error codes and settings.
+ *		What every room needs: error codes and settings, and the server's
+ *		differences through compat.h.
  */
 #ifndef AIRUN_H
 #define AIRUN_H
 
 #include "postgres.h"
 
+#include "compat.h"
 #include "fmgr.h"
 
 /*

@@ -20,7 +20,6 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
-#include "compat.h"
 #include "identity.h"
 #include "message.h"
 #include "run.h"

@@ -19,7 +19,6 @@
 #include "postgres.h"
 
 #include "airun.h"
-#include "compat.h"
 #include "json.h"
 
 #include "mb/pg_wchar.h"

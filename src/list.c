@@ -19,7 +19,6 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
-#include "compat.h"
 #include "funcapi.h"
 #include "identity.h"
 #include "run.h"

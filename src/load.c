@@ -9,7 +9,6 @@
 #include "load.h"
 
 #include "catalog/pg_type.h"
-#include "compat.h"
 #include "executor/tuptable.h"
 #include "json.h"
 #include "utils/builtins.h"

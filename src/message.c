@@ -20,7 +20,6 @@
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "compat.h"
 #include "datatype/timestamp.h"
 #include "funcapi.h"
 #include "identity.h"

@@ -39,7 +39,7 @@ extern text *message_own_id(Jsonb *message);
 extern text *message_run_name(Jsonb *message);
 extern text *message_text(Jsonb *message);
 extern void message_check_id(text *message_id);
-extern void message_refuse_change(void) pg_attribute_noreturn();
+pg_noreturn extern void message_refuse_change(void);
 
 extern NewMessage *messages_parse(Jsonb *messages, int *count);
 extern int	messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count);

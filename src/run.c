@@ -17,7 +17,6 @@
 #include "run.h"
 
 #include "catalog/pg_type.h"
-#include "compat.h"
 #include "identity.h"
 #include "load.h"
 #include "mb/pg_wchar.h"

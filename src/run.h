@@ -54,14 +54,14 @@ extern pg_uuid_t *run_id_argument(FunctionCallInfo fcinfo, int argument);
 extern bool run_try_lock(const pg_uuid_t *run_id, RunState *state);
 extern void run_lock(const pg_uuid_t *run_id, RunState *state);
 extern bool run_hold(const pg_uuid_t *run_id);
-extern void run_refuse_completed(const pg_uuid_t *run_id) pg_attribute_noreturn();
-extern void run_refuse_taken(const pg_uuid_t *run_id) pg_attribute_noreturn();
+pg_noreturn extern void run_refuse_completed(const pg_uuid_t *run_id);
+pg_noreturn extern void run_refuse_taken(const pg_uuid_t *run_id);
 extern void run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state);
 extern void run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state);
 extern void run_set_name(const pg_uuid_t *run_id, text *name);
 extern bool run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields);
 extern char *run_as_json(const pg_uuid_t *run_id);
-extern void run_not_found(const pg_uuid_t *run_id) pg_attribute_noreturn();
+pg_noreturn extern void run_not_found(const pg_uuid_t *run_id);
 
 extern const char *run_status_word(text *status);
 extern void run_check_transition(const pg_uuid_t *run_id, const char *from, const char *to);

@@ -20,7 +20,6 @@
 #include "statement.h"
 
 #include "access/htup_details.h"
-#include "compat.h"
 #include "funcapi.h"
 #include "utils/fmgrprotos.h"
 

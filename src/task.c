@@ -23,7 +23,6 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
-#include "compat.h"
 #include "identity.h"
 #include "store.h"
 #include "utils/builtins.h"

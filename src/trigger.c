@@ -7,7 +7,6 @@
 #include "trigger.h"
 
 #include "access/htup_details.h"
-#include "compat.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"

@@ -33,7 +33,7 @@ extern Field row_old(Row *row, const char *column);
 extern void row_set(Row *row, const char *column, Datum value, bool isnull);
 extern bool row_changed(Row *row, const char *column);
 extern Datum row_result(Row *row);
-extern void refuse_derived(const char *table, const char *column) pg_attribute_noreturn();
-extern void refuse_missing(const char *table, const char *column) pg_attribute_noreturn();
+pg_noreturn extern void refuse_derived(const char *table, const char *column);
+pg_noreturn extern void refuse_missing(const char *table, const char *column);
 
 #endif							/* AIRUN_TRIGGER_H */

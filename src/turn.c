@@ -17,7 +17,6 @@
 #include "airun.h"
 
 #include "catalog/pg_type.h"
-#include "compat.h"
 #include "identity.h"
 #include "json.h"
 #include "load.h"

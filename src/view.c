@@ -16,7 +16,6 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "compat.h"
 #include "identity.h"
 #include "message.h"
 #include "run.h"
