@@ -245,6 +245,7 @@ guard_message_insert(Row *row)
 	Field		seq = row_new(row, "seq");
 	Field		message_id = row_new(row, "message_id");
 	Field		task_id = row_new(row, "task_id");
+	Field		created_at = row_new(row, "created_at");
 	pg_uuid_t  *run;
 	RunState	state;
 	TimestampTz now;
@@ -255,6 +256,9 @@ guard_message_insert(Row *row)
 		refuse_missing("ai_messages", "run_id");
 	if (message.isnull)
 		refuse_missing("ai_messages", "message");
+	if (!created_at.isnull &&
+		!same_datum_int64(&created_at, GetCurrentTransactionStartTimestamp()))
+		refuse_derived("ai_messages", "created_at");
 	message_check(DatumGetJsonbP(message.value));
 	if (message_id.isnull)
 	{

@@ -478,7 +478,7 @@ BEGIN
 		done := done || 'view ai_tasks'::text;
 	END IF;
 	IF 'trigger ai_messages.airun_view' <> ALL (present) THEN
-		CREATE TRIGGER airun_view INSTEAD OF INSERT OR UPDATE OR DELETE
+		CREATE TRIGGER airun_view INSTEAD OF INSERT OR UPDATE
 			ON @extschema@.ai_messages
 			FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_view_message();
 		done := done || 'trigger airun_view of ai_messages'::text;

@@ -99,24 +99,6 @@ insert_message(Row *row)
 	row_set(row, "created_at", TimestampTzGetDatum(message.created_at), false);
 }
 
-static void
-delete_message(Row *row)
-{
-	static Statement delete = {
-		"DELETE FROM airun.messages AS m WHERE m.run_id" EQ "$1 AND m.seq" EQ "$2",
-		2, {UUIDOID, INT8OID}
-	};
-	pg_uuid_t  *run_id = DatumGetUUIDP(row_old(row, "run_id").value);
-	RunState	state;
-	Args		args = {0};
-
-	store_open(true);
-	run_lock(run_id, &state);
-	arg_uuid(&args, run_id);
-	arg_int64(&args, DatumGetInt64(row_old(row, "seq").value));
-	statement_write(&delete, &args);
-}
-
 /*
  * The tuple that an INSTEAD OF trigger returns, made in context, which
  * outlives SPI_finish().
@@ -134,7 +116,8 @@ view_result(Row *row, MemoryContext context)
 /*
  * airun_view_message() returns trigger
  *
- * INSTEAD OF INSERT OR UPDATE OR DELETE ON ai_messages.
+ * INSTEAD OF INSERT OR UPDATE ON ai_messages.  A DELETE goes to airun.messages
+ * as one statement, since its rows must be the last of their run together.
  */
 Datum
 airun_view_message(PG_FUNCTION_ARGS)
@@ -147,10 +130,7 @@ airun_view_message(PG_FUNCTION_ARGS)
 	row_from_trigger(&row, trigger);
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		message_refuse_change();
-	if (row.old == NULL)
-		insert_message(&row);
-	else
-		delete_message(&row);
+	insert_message(&row);
 	result = view_result(&row, context);
 	store_close();
 	return result;

@@ -134,7 +134,7 @@ SQL
 sub mixed_load
 {
 	my ($first, $name, @more) = @_;
-	my $steps = 300;
+	my $steps = 600;
 	my (@scripts, @tasks);
 
 	for my $i (0 .. 39)

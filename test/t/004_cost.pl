@@ -1,0 +1,200 @@
+# What things cost, in exact figures and not in time: updates of runs during
+# appends are HOT, the WAL of an append depends neither on the length of the run
+# nor on its settings, and a page of the list reads few buffers and no message.
+
+use strict;
+use warnings;
+
+use AirunTest;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = airun_node('cost', conf => <<'END');
+shared_buffers = 256MB
+autovacuum = off
+checkpoint_timeout = 1h
+max_wal_size = 4GB
+full_page_writes = off
+END
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+my $user = '10000000-0000-4000-8000-000000000001';
+sql(<<'SQL');
+CREATE ROLE app LOGIN;
+SELECT airun_grant('app');
+-- text that does not compress
+CREATE FUNCTION noise(length int, seed text) RETURNS text LANGUAGE sql IMMUTABLE AS
+	$$SELECT left(string_agg(md5(seed || i), ''), length) FROM generate_series(1, length / 32 + 1) AS i$$;
+SQL
+
+#--- HOT -------------------------------------------------------------------------
+
+# Runs as they are in life, some with long settings, on pages as full as their
+# fillfactor lets them be; then appends by four clients, some runs much more in
+# demand than others.
+my ($updates, $hot, $hour);
+for my $try (1 .. 2)
+{
+	sql(<<"SQL");
+SET airun.user_id = '$user';
+SELECT count((r).id) FROM (SELECT airun_create_run(source_type => 'prompt', name => 'Run ' || i,
+	settings => jsonb_build_object('model', 'm-' || i % 7, 'system', noise(abs(hashint4(i)) % 5 * 400, i::text)),
+	tags => ARRAY['tag ' || i % 10], metadata => jsonb_build_object('no', i),
+	id => ('0000000$try-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid)
+	FROM generate_series(1, 4000) AS i OFFSET 0) AS r (r);
+SQL
+	my $count = "SELECT n_tup_upd, n_tup_hot_upd, extract(hour FROM now()) FROM pg_stat_user_tables WHERE relname = 'runs'";
+	my @before = split /\|/, sql($count);
+	my ($processed, $failed) = run_pgbench($node, <<"SQL", options => "-c airun.user_id=$user", arguments => [ '-U', 'app', '-c', 4, '-j', 2, '-t', 7500 ]);
+\\set i random_zipfian(1, 4000, 1.05)
+SELECT seq FROM airun_append_message(('0000000$try-0000-7000-8000-' || lpad(to_hex(:i::int), 12, '0'))::uuid,
+	'{"role": "user", "content": "How do I get from Hamburg to Vienna by night train?"}');
+SQL
+	my @after = split /\|/, sql($count);
+	($updates, $hot) = ($after[0] - $before[0], $after[1] - $before[1]);
+	# a run's first append in a new hour moves it in the index
+	last if $before[2] == $after[2];
+}
+cmp_ok($updates, '>=', 30000, 'appends have updated runs');
+cmp_ok($hot / $updates, '>=', 0.95, sprintf('%.2f %% of %d updates of runs by 30,000 appends are HOT', 100 * $hot / $updates, $updates));
+
+#--- WAL -------------------------------------------------------------------------
+
+# Four runs, alike but for their lengths and their settings
+sql(<<"SQL");
+SET airun.user_id = '$user';
+SELECT airun_create_run(name => 'A run', id => ('00000003-0000-7000-8000-00000000000' || i)::uuid,
+	settings => CASE WHEN i > 2 THEN jsonb_build_object('system', noise(1600, 's')) ELSE '{}' END)
+FROM generate_series(1, 4) AS i;
+SELECT count(*) FROM generate_series(1, 4) AS i, LATERAL airun_append_messages(
+	('00000003-0000-7000-8000-00000000000' || i)::uuid,
+	(SELECT jsonb_agg(jsonb_build_object('role', 'user', 'content', noise(1000, n::text)))
+	 FROM generate_series(1, CASE WHEN i % 2 = 1 THEN 10 ELSE 5000 END) AS n));
+CREATE TABLE floor (run_id uuid, seq bigint, created_at timestamptz, task_id uuid, message_id text, message jsonb,
+	PRIMARY KEY (run_id, seq));
+ALTER TABLE floor ALTER message SET STORAGE MAIN;
+INSERT INTO floor SELECT * FROM airun.messages;
+VACUUM ANALYZE;
+CHECKPOINT;
+SQL
+my $message = "jsonb_build_object('role', 'user', 'content', noise(1000, :number::text), 'timestamp', '2026-01-01T00:00:00.000Z')";
+
+# WAL bytes a transaction, over 400 of them behind 50 that warm up
+sub wal
+{
+	my ($script, $run) = @_;
+	my @arguments = ('-U', 'app', '-D', "run=00000003-0000-7000-8000-00000000000$run", '-D', 'number=100000');
+
+	run_pgbench($node, "\\set number :number + 1\n$script", options => "-c airun.user_id=$user", arguments => [ '-t', 50, @arguments ]);
+	$arguments[-1] = 'number=200000';
+	my $before = $node->lsn('insert');
+	my ($processed) = run_pgbench($node, "\\set number :number + 1\n$script", options => "-c airun.user_id=$user", arguments => [ '-t', 400, @arguments ]);
+	my $after = $node->lsn('insert');
+	return sql("SELECT ('$after'::pg_lsn - '$before'::pg_lsn) / $processed");
+}
+
+sql('GRANT INSERT ON floor TO app; GRANT CREATE ON SCHEMA public TO app');
+my $append = "SELECT seq FROM airun_append_message(:run, $message);";
+my @wal = map { wal($append, $_) } 1 .. 4;
+my @floor = (
+	wal("INSERT INTO floor VALUES (:run, :number::bigint, now(), NULL, NULL, $message);", 1),
+	wal("INSERT INTO floor VALUES (:run, :number::bigint, now(), NULL, 'message ' || :number::text, $message);", 3));
+my $with_id = wal("SELECT seq FROM airun_append_message(:run, $message, 'message ' || :number::text);", 1);
+note sprintf('WAL of an append of 1 kB: %.0f bytes to a run of 10, %.0f to one of 5,000; with 1.6 kB of settings %.0f and %.0f', @wal);
+note sprintf('an INSERT into a table with a primary key only: %.0f bytes, that is %.0f less (%.2f times as much)',
+	$floor[0], $wal[0] - $floor[0], $wal[0] / $floor[0]);
+note sprintf('with a message_id: %.0f bytes, the INSERT %.0f (%.2f times as much)', $with_id, $floor[1], $with_id / $floor[1]);
+
+sub near { my ($got, $wanted, $name) = @_; cmp_ok(abs($got / $wanted - 1), '<=', 0.05, sprintf('%s: %.0f and %.0f bytes', $name, $got, $wanted)); }
+near($wal[1], $wal[0], 'WAL of an append to a run of 5,000 messages and of 10 is the same within 5 %');
+near($wal[2], $wal[0], 'and with 1.6 kB of settings and without');
+near($wal[3], $wal[0], 'and with both and without');
+cmp_ok($wal[0] / $floor[0], '<', 1.2, 'it is less than 1.2 times that of a bare INSERT');
+cmp_ok($with_id / $floor[1], '<', 1.3, 'with a message_id, and the index for it, less than 1.3 times');
+check_ok($node, 'after the appends');
+
+#--- lists -----------------------------------------------------------------------
+
+# 200,000 runs with their activity over 240 hours, 10,000 of them one user's and
+# 50 of those of one source, in no order
+my $source = '20000000-0000-4000-8000-000000000001';
+sql(<<"SQL");
+DELETE FROM airun.runs;
+VACUUM airun.runs, airun.messages;
+SET session_replication_role = replica;
+INSERT INTO airun.runs (id, user_id, source_type, source_id, name, description, tags, metadata, settings,
+	created_at, last_message_at, updated_at, active_hour)
+SELECT ('00000004-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid,
+	CASE WHEN i % 20 = 0 THEN '$user' ELSE ('10000000-0000-4000-8000-' || lpad(to_hex(i % 977 + 16), 12, '0')) END::uuid,
+	CASE WHEN i % 3 = 0 THEN 'chat' ELSE 'prompt' END,
+	CASE WHEN i % 4000 = 0 THEN '$source' ELSE ('20000000-0000-4000-8000-' || lpad(to_hex(i % 1009 + 16), 12, '0')) END::uuid,
+	'Night trains from Hamburg to Vienna, part ' || i, CASE WHEN i % 4 = 0 THEN 'What there is and what it costs' END,
+	ARRAY['travel', 'tag ' || i % 10], jsonb_build_object('no', i),
+	CASE WHEN i % 10 = 0 THEN jsonb_build_object('system', noise(1600, i::text)) ELSE '{}' END,
+	at - interval '10 min', at, at, date_trunc('hour', at, 'UTC')
+FROM generate_series(1, 200000) AS i,
+	LATERAL (SELECT timestamptz '2026-01-01 00:00Z' + (hashint4extended(i, 1) & 1073741823)::float8 / 1073741823 * interval '240 h') AS a (at);
+UPDATE airun.runs SET source_type = 'prompt' WHERE source_id = '$source';
+INSERT INTO airun.messages (run_id, seq, message)
+SELECT id, 1, '{"role": "user", "content": "x"}' FROM airun.runs WHERE user_id = '$user';
+UPDATE airun.runs SET message_count = 1 WHERE user_id = '$user';
+SQL
+sql('VACUUM (FREEZE, ANALYZE) airun.runs, airun.messages');
+is(sql("SELECT count(*), count(*) FILTER (WHERE user_id = '$user'),
+	count(*) FILTER (WHERE user_id = '$user' AND source_type = 'prompt' AND source_id = '$source'),
+	count(DISTINCT active_hour) >= 100 FROM airun.runs"), '200000|10000|50|t', '200,000 runs are there');
+
+# The buffers of 12 calls in one session, of which the first six may plan anew
+sub list_buffers
+{
+	my ($arguments, $setup) = @_;
+	my $query = "SELECT * FROM airun_list_runs($arguments)";
+	my $script = "SET ROLE app;\nSELECT set_config('request.jwt.claims', '{\"sub\": \"$user\"}', false) \\g /dev/null\n"
+	  . ($setup // '')
+	  . "$query \\g /dev/null\n" x 2
+	  . "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) $query;\n" x 12;
+	my (@buffers, $rows);
+	for my $plan ($node->safe_psql('postgres', $script) =~ /^(\[.*?^\])/msg)
+	{
+		my $root = decode_json($plan)->[0]{Plan};
+		push @buffers, $root->{'Shared Hit Blocks'} + $root->{'Shared Read Blocks'};
+		$rows = $root->{'Actual Rows'};
+	}
+	return ($rows, \@buffers);
+}
+
+sub message_reads
+{
+	return sql("SELECT heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit FROM pg_statio_user_tables WHERE relid = 'airun.messages'::regclass");
+}
+
+my $reads = message_reads();
+my $third_page = q{SELECT cursor AS place FROM airun_list_runs(page_size => 40) OFFSET 39 \gset
+};
+my $last_page = q{SELECT cursor AS place FROM airun_list_runs(cursor => '01' || encode(int8send(extract(epoch FROM timestamptz '2026-01-01 01:00Z' - timestamptz '2000-01-01 00:00Z')::bigint * 1000000), 'hex') || encode(int8send(extract(epoch FROM timestamptz '2026-01-01 01:00Z' - timestamptz '2000-01-01 00:00Z')::bigint * 1000000), 'hex') || repeat('f', 32), page_size => 1) \gset
+};
+for my $list (
+	[ 'the newest 20 of the user\'s 10,000 runs', '' ],
+	[ 'the same, with page_size', 'page_size => 20' ],
+	[ 'the newest 20 of the 50 of one source', "source_type => 'prompt', source_id => '$source'" ],
+	[ 'the newest 20 of a source, without its type', "source_id => '$source'", undef, 1 ],
+	[ 'the third page', "cursor => :'place'", $third_page ],
+	[ 'a page at the far end', "cursor => :'place'", $last_page ],
+	[ 'the second page of the source', "source_type => 'prompt', source_id => '$source', cursor => :'place'",
+		"SELECT cursor AS place FROM airun_list_runs(source_type => 'prompt', source_id => '$source') OFFSET 19 \\gset\n" ],
+	[ 'the active ones', "status => 'active'" ])
+{
+	my ($name, $arguments, $setup, $only_told) = @$list;
+	my ($rows, $buffers) = list_buffers($arguments, $setup);
+	my $most = (sort { $b <=> $a } @$buffers)[0];
+	note "$name: $rows rows, buffers of 12 calls: @$buffers";
+	next if $only_told;
+	is($rows . ' of ' . @$buffers, '20 of 12', "$name: 20 rows");
+	cmp_ok($most, '<=', 60, "with at most $most buffers");
+}
+is(message_reads(), $reads, 'no list has read a page of the messages or of their indexes');
+ok($reads > 0, 'which would be seen');
+
+done_testing();
