@@ -89,7 +89,7 @@ check_role(Jsonb *message)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("unknown message role \"%s\"",
-					pnstrdup(role->val.string.val, Min(role->val.string.len, 100))),
+					excerpt(role->val.string.val, role->val.string.len)),
 			 errhint("The roles are system, developer, user, assistant, tool, function, model and data.")));
 }
 

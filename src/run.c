@@ -98,6 +98,13 @@ run_id_argument(FunctionCallInfo fcinfo, int argument)
 
 /* ---------- values ---------- */
 
+/* What a message shows of a client's string: not more than 100 bytes of it */
+char *
+excerpt(const char *string, int len)
+{
+	return pnstrdup(string, pg_mbcliplen(string, len, 100));
+}
+
 /* The status that a word means, or PT422 */
 const char *
 run_status_word(text *status)
@@ -112,7 +119,7 @@ run_status_word(text *status)
 		return "error";
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-			 errmsg("\"%s\" is not a status of a run", word),
+			 errmsg("\"%s\" is not a status of a run", excerpt(word, strlen(word))),
 			 errhint("A run is active, completed or error.")));
 }
 

@@ -66,6 +66,7 @@ pg_noreturn extern void run_not_found(const pg_uuid_t *run_id);
 extern const char *run_status_word(text *status);
 extern void run_check_transition(const pg_uuid_t *run_id, const char *from, const char *to);
 extern void run_check_fields(const RunFields *fields);
+extern char *excerpt(const char *string, int len);
 extern void check_object(const char *name, const Field *field);
 extern void check_length(const char *name, const Field *field, int max_chars);
 

@@ -98,7 +98,7 @@ task_status_word(text *status)
 		return TASK_CANCELLED;
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-			 errmsg("\"%s\" is not a status of a task", word),
+			 errmsg("\"%s\" is not a status of a task", excerpt(word, strlen(word))),
 			 errhint("A task is pending, streaming, completed, error or cancelled.")));
 }
 

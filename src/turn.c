@@ -101,32 +101,33 @@ tags_field(const JsonbValue *value)
 static void
 parse_run(Jsonb *object, RunFields *fields, Field *id)
 {
-	struct
+	enum kind
 	{
-		const char *key;
+		TEXT_KEY, UUID_KEY, JSONB_KEY, TAGS_KEY
+	};
+	const struct
+	{
+		const char *name;
+		enum kind	kind;
 		Field	   *field;
-	}			texts[] = {
-		{"source_type", &fields->source_type},
-		{"name", &fields->name},
-		{"description", &fields->description},
-	},			uuids[] = {
-		{"source_id", &fields->source_id},
-		{"id", id},
-		{"user_id", &fields->user_id},
-	},			jsonbs[] = {
-		{"settings", &fields->settings},
-		{"variable_values", &fields->variable_values},
-		{"metadata", &fields->metadata},
+	}			keys[] = {
+		{"source_type", TEXT_KEY, &fields->source_type},
+		{"source_id", UUID_KEY, &fields->source_id},
+		{"name", TEXT_KEY, &fields->name},
+		{"description", TEXT_KEY, &fields->description},
+		{"settings", JSONB_KEY, &fields->settings},
+		{"variable_values", JSONB_KEY, &fields->variable_values},
+		{"tags", TAGS_KEY, &fields->tags},
+		{"metadata", JSONB_KEY, &fields->metadata},
+		{"id", UUID_KEY, id},
+		{"user_id", UUID_KEY, &fields->user_id},
 	};
 	JsonbIterator *it;
-	JsonbIteratorToken token;
 	JsonbValue	key;
 	JsonbValue	value;
 
-	memset(fields, 0, sizeof(RunFields));
-	for (int i = 0; i < 3; i++)
-		texts[i].field->isnull = uuids[i].field->isnull = jsonbs[i].field->isnull = true;
-	fields->tags.isnull = true;
+	for (int i = 0; i < lengthof(keys); i++)
+		*keys[i].field = (Field) {(Datum) 0, true};
 
 	if (!JB_ROOT_IS_OBJECT(object))
 		ereport(ERROR,
@@ -136,35 +137,36 @@ parse_run(Jsonb *object, RunFields *fields, Field *id)
 
 	it = JsonbIteratorInit(&object->root);
 	(void) JsonbIteratorNext(&it, &value, true);
-	while ((token = JsonbIteratorNext(&it, &key, true)) == WJB_KEY)
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
 	{
 		char	   *name = pnstrdup(key.val.string.val, key.val.string.len);
-		bool		known = strcmp(name, "tags") == 0;
+		int			i = 0;
 
 		(void) JsonbIteratorNext(&it, &value, true);
-		for (int i = 0; i < 3; i++)
-		{
-			bool		is_text = strcmp(name, texts[i].key) == 0;
-			bool		is_uuid = strcmp(name, uuids[i].key) == 0;
-			bool		is_jsonb = strcmp(name, jsonbs[i].key) == 0;
-
-			known |= is_text || is_uuid || is_jsonb;
-			if (value.type == jbvNull)
-				continue;
-			if (is_text)
-				*texts[i].field = text_field(&value, name);
-			else if (is_uuid)
-				*uuids[i].field = uuid_field(&value, name);
-			else if (is_jsonb)
-				*jsonbs[i].field = jsonb_field(&value);
-		}
-		if (strcmp(name, "tags") == 0 && value.type != jbvNull)
-			fields->tags = tags_field(&value);
-		if (!known)
+		while (i < lengthof(keys) && strcmp(name, keys[i].name) != 0)
+			i++;
+		if (i == lengthof(keys))
 			ereport(ERROR,
 					(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-					 errmsg("unknown key \"%.100s\" in \"run\"", name),
+					 errmsg("unknown key \"%s\" in \"run\"", excerpt(name, strlen(name))),
 					 errhint("Its keys are the parameters of airun_create_run().")));
+		if (value.type == jbvNull)
+			continue;
+		switch (keys[i].kind)
+		{
+			case TEXT_KEY:
+				*keys[i].field = text_field(&value, name);
+				break;
+			case UUID_KEY:
+				*keys[i].field = uuid_field(&value, name);
+				break;
+			case JSONB_KEY:
+				*keys[i].field = jsonb_field(&value);
+				break;
+			case TAGS_KEY:
+				*keys[i].field = tags_field(&value);
+				break;
+		}
 	}
 }
 
