@@ -13,7 +13,7 @@ ROOMS = airun statement types identity json load run list message task turn \
 REGRESS = json install run list message task turn totals refusals access postgrest lint tour
 
 # The isolation specs of test/specs.
-ISOLATION =
+ISOLATION = pairs same_id storage
 
 #--- From here on nothing needs to change when a room or a test is added. ---
 

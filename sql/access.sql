@@ -18,7 +18,7 @@ SELECT airun_grant('regress_airun_user'), airun_grant('regress_airun_service');
 \set ann_run '0acce550-0000-4000-8000-00000000aaaa'
 \set bob_run '0acce550-0000-4000-8000-00000000bbbb'
 CREATE SCHEMA access_test;
-GRANT USAGE ON SCHEMA access_test TO PUBLIC;
+GRANT USAGE, CREATE ON SCHEMA access_test TO PUBLIC;
 
 CREATE FUNCTION access_test.be(who text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -39,9 +39,9 @@ CREATE FUNCTION access_test.anns() RETURNS text LANGUAGE sql SECURITY DEFINER AS
 			WHERE run_id IN (SELECT id FROM airun.runs WHERE user_id = '0acce550-0000-4000-8000-0000000000aa')))::text)
 $$;
 
--- what a statement gives: rows as JSON, a number of rows, or a refusal with
--- all its parts.  Whatever it did is undone.
-CREATE FUNCTION access_test.answer(statement text) RETURNS text LANGUAGE plpgsql AS $$
+-- What a statement gives: rows as JSON, a number of rows, or a refusal, on
+-- demand with its detail and hint.  Whatever it did is undone.
+CREATE FUNCTION access_test.answer(statement text, whole boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
 	detail text;
@@ -58,7 +58,7 @@ BEGIN
 			GET DIAGNOSTICS count = ROW_COUNT;
 			result := count || ' rows done';
 		END IF;
-		IF access_test.anns() <> before THEN
+		IF access_test.anns() OPERATOR(pg_catalog.<>) before THEN
 			result := result || ' CHANGED';
 		END IF;
 		RAISE SQLSTATE 'UNDO0';
@@ -67,22 +67,22 @@ BEGIN
 	END;
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN SQLSTATE || ': ' || SQLERRM || coalesce(' | ' || nullif(detail, ''), '') || coalesce(' | ' || nullif(hint, ''), '');
+	RETURN SQLSTATE || ': ' || SQLERRM || CASE WHEN whole THEN E'\v' || detail || ' | ' || hint ELSE '' END;
 END $$;
 
 -- The statement with somebody else's ids, and with ids that nobody has: the
--- answers must be the same, but for the ids.
+-- answers must be the same in all their parts, but for the ids.
 CREATE FUNCTION access_test.probe(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	other text := replace(replace(access_test.answer(replace(replace(statement,
-		'<run>', '0acce550-0000-4000-8000-00000000aaaa'), '<task>', '0acce550-0000-4000-8000-00000000000a')),
+		'<run>', '0acce550-0000-4000-8000-00000000aaaa'), '<task>', '0acce550-0000-4000-8000-00000000000a'), true),
 		'0acce550-0000-4000-8000-00000000aaaa', '<run>'), '0acce550-0000-4000-8000-00000000000a', '<task>');
 	none text := replace(replace(access_test.answer(replace(replace(statement,
-		'<run>', '0acce550-0000-4000-8000-00000000dead'), '<task>', '0acce550-0000-4000-8000-0000000dead0')),
+		'<run>', '0acce550-0000-4000-8000-00000000dead'), '<task>', '0acce550-0000-4000-8000-0000000dead0'), true),
 		'0acce550-0000-4000-8000-00000000dead', '<run>'), '0acce550-0000-4000-8000-0000000dead0', '<task>');
 BEGIN
-	RETURN statement || E'\n   ' || other
-		|| CASE WHEN other <> none THEN E'\n   BUT FOR AN ID THAT NOBODY HAS: ' || none ELSE '' END;
+	RETURN statement || E'\n   ' || split_part(other, E'\v', 1)
+		|| CASE WHEN other IS DISTINCT FROM none THEN E'\n   BUT FOR AN ID THAT NOBODY HAS: ' || none ELSE '' END;
 END $$;
 
 SELECT access_test.be('ann');
@@ -102,7 +102,8 @@ SELECT seq FROM airun_append_message(:'bob_run', '{"role": "user", "content": "m
 -- Bob and what is Ann's
 --
 -- reading and changing by id
-SELECT access_test.probe(s) FROM unnest(ARRAY[
+RESET ROLE;
+CREATE TABLE access_test.by_id AS SELECT * FROM unnest(ARRAY[
 	'SELECT airun_get_run(''<run>'')',
 	'SELECT airun_get_run(''<run>'', 1, true)',
 	'SELECT airun_messages(''<run>'')',
@@ -146,7 +147,16 @@ SELECT access_test.probe(s) FROM unnest(ARRAY[
 	'SELECT (airun_create_task(''0acce550-0000-4000-8000-00000000bbbb'', ''<task>'')).response_length',
 	'SELECT (airun_start_turn(''0acce550-0000-4000-8000-00000000bbbb'', task_id => ''<task>'') -> ''task'' ->> ''response_length'')',
 	'SELECT airun_sees_run(''<run>'')',
-	'SELECT airun_writes_run(''<run>'')']) s;
+	'SELECT airun_writes_run(''<run>'')']) WITH ORDINALITY x (statement, number);
+GRANT SELECT ON access_test.by_id TO PUBLIC;
+-- every function that takes an id is tried
+SELECT p.proname FROM pg_proc p
+WHERE p.proname LIKE 'airun%' AND p.prokind = 'f' AND 'uuid'::regtype = ANY (p.proargtypes::oid[])
+	AND has_function_privilege('regress_airun_user', p.oid, 'EXECUTE')
+	AND p.proname NOT IN ('airun_create_run', 'airun_list_runs')	-- below
+	AND NOT EXISTS (SELECT FROM access_test.by_id WHERE statement LIKE '%' || p.proname || '(%');
+SET ROLE regress_airun_user;
+SELECT access_test.probe(statement) FROM access_test.by_id ORDER BY number;
 
 -- the views and the storage
 SELECT access_test.probe(s) FROM unnest(ARRAY[
@@ -241,9 +251,9 @@ SELECT access_test.answer(s) FROM unnest(ARRAY[
 	'UPDATE airun.tasks SET service = ''x''']) s;
 COPY airun.messages (seq, message_id) TO STDOUT;
 COPY (SELECT name FROM airun.runs ORDER BY name) TO STDOUT;
-COPY airun.messages (run_id, message) FROM STDIN;
-COPY airun.runs FROM STDIN;
-COPY airun.tasks FROM STDIN;
+\copy airun.messages (run_id, message) FROM /dev/null
+\copy airun.runs FROM /dev/null
+\copy airun.tasks FROM /dev/null
 -- a cheap function in a query sees no row before the policies do
 CREATE FUNCTION pg_temp.leak(value text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$
 BEGIN
@@ -255,7 +265,7 @@ SELECT count(*) FROM airun.runs WHERE pg_temp.leak(name);
 SELECT count(*) FROM airun.messages WHERE pg_temp.leak(message ->> 'content');
 SELECT count(*) FROM ai_messages WHERE pg_temp.leak(message ->> 'content');
 SELECT count(*) FROM ai_tasks WHERE pg_temp.leak(response_text) OR pg_temp.leak(task_id::text);
-SELECT count(*) FROM ai_runs WHERE pg_temp.leak(messages::text || name) IS NULL;
+SELECT count(*) FROM ai_runs WHERE pg_temp.leak(messages -> 0 ->> 'content');
 SET client_min_messages = error;
 -- switching row security off is refused, not obeyed
 SET row_security = off;
@@ -334,7 +344,7 @@ SELECT access_test.answer(s) FROM unnest(ARRAY[
 	'UPDATE airun.messages SET seq = seq', 'UPDATE ai_messages SET seq = seq',
 	'INSERT INTO ai_run_summaries (name) VALUES (''x'')', 'UPDATE ai_run_summaries SET name = ''x''',
 	'TRUNCATE airun.runs, airun.messages, airun.tasks',
-	'CREATE TEMP TABLE child (run_id uuid REFERENCES airun.runs)',
+	'CREATE TABLE access_test.child (run_id uuid REFERENCES airun.runs)',
 	'CREATE TRIGGER mine BEFORE INSERT ON airun.runs FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()',
 	'CREATE POLICY mine ON airun.runs USING (true)',
 	'ALTER TABLE airun.runs DISABLE ROW LEVEL SECURITY',
@@ -367,8 +377,8 @@ CREATE VIEW access_test.ai_tasks AS SELECT * FROM access_test.tasks;
 SELECT pg_temp.attach(trigger, make) FROM (VALUES
 	('BEFORE INSERT ON access_test.runs FOR EACH ROW EXECUTE FUNCTION airun_guard_run()', 'INSERT INTO access_test.runs (id) VALUES (NULL)'),
 	('BEFORE INSERT ON access_test.runs FOR EACH ROW EXECUTE FUNCTION airun_guard_task()', 'INSERT INTO access_test.runs (id) VALUES (NULL)'),
-	('BEFORE INSERT ON access_test.tasks FOR EACH ROW EXECUTE FUNCTION airun_guard_message()', 'INSERT INTO access_test.tasks (run_id) VALUES (NULL)'),
-	('AFTER INSERT ON access_test.tasks FOR EACH STATEMENT EXECUTE FUNCTION airun_roll_up_tasks()', 'INSERT INTO access_test.tasks (run_id) VALUES (NULL)'),
+	('BEFORE INSERT ON access_test.tasks FOR EACH ROW EXECUTE FUNCTION airun_guard_message()', 'INSERT INTO access_test.tasks (run_id, task_id) VALUES (airun_uuid(), airun_uuid())'),
+	('AFTER INSERT ON access_test.tasks FOR EACH STATEMENT EXECUTE FUNCTION airun_roll_up_tasks()', 'INSERT INTO access_test.tasks (run_id, task_id) VALUES (airun_uuid(), airun_uuid())'),
 	('AFTER TRUNCATE ON access_test.tasks FOR EACH STATEMENT EXECUTE FUNCTION airun_roll_up_messages()', 'TRUNCATE access_test.tasks'),
 	('INSTEAD OF INSERT ON access_test.ai_tasks FOR EACH ROW EXECUTE FUNCTION airun_view_task()', 'INSERT INTO access_test.ai_tasks (run_id) VALUES (NULL)'),
 	('INSTEAD OF INSERT ON access_test.ai_tasks FOR EACH ROW EXECUTE FUNCTION airun_view_message()', 'INSERT INTO access_test.ai_tasks (run_id) VALUES (NULL)'),
@@ -387,7 +397,8 @@ DROP TABLE pg_temp.runs, pg_temp.ai_tasks;
 SET ROLE regress_airun_user;
 SELECT access_test.be('anonymous');
 SELECT airun_user_id();
-SELECT access_test.probe(s) FROM unnest(ARRAY[
+RESET ROLE;
+CREATE TABLE access_test.by_nobody AS SELECT * FROM unnest(ARRAY[
 	'SELECT airun_create_run()',
 	'SELECT airun_create_run(id => ''<run>'')',
 	'SELECT airun_create_run(user_id => ''0acce550-0000-4000-8000-0000000000aa'')',
@@ -431,7 +442,18 @@ SELECT access_test.probe(s) FROM unnest(ARRAY[
 	'SELECT airun_list_runs()',
 	'SELECT airun_get_run(''<run>'')',
 	'SELECT airun_messages(''<run>'')',
-	'SELECT airun_check(''<run>'')']) s;
+	'SELECT airun_check(''<run>'')',
+	'SELECT airun_sees_run(''<run>'')',
+	'SELECT airun_writes_run(''<run>'')']) WITH ORDINALITY x (statement, number);
+GRANT SELECT ON access_test.by_nobody TO PUBLIC;
+-- every function is tried that writes or reads rows
+SELECT p.proname FROM pg_proc p
+WHERE p.proname LIKE 'airun%' AND p.prokind = 'f'
+	AND has_function_privilege('regress_airun_user', p.oid, 'EXECUTE')
+	AND p.proname NOT IN ('airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_json', 'airun_array_add', 'airun_array_result')
+	AND NOT EXISTS (SELECT FROM access_test.by_nobody WHERE statement LIKE '%' || p.proname || '(%');
+SET ROLE regress_airun_user;
+SELECT access_test.probe(statement) FROM access_test.by_nobody ORDER BY number;
 
 --
 -- Who is calling
@@ -480,10 +502,6 @@ SELECT set_config('request.jwt.claims', 'not JSON', false), set_config('airun.us
 SELECT access_test.answer(s) FROM unnest(ARRAY[
 	'SELECT name FROM ai_runs', 'SELECT name FROM airun_list_runs()', 'SELECT airun_create_run()',
 	'INSERT INTO airun.runs (name) VALUES (''x'')']) s;
--- version 5, by hand: the first 16 bytes of SHA-1 of the namespace and the subject
-SELECT overlay(overlay(h placing '5' from 13 for 1) placing to_hex((('x' || substr(h, 17, 1))::bit(4)::int & 3) | 8) from 17 for 1)::uuid
-	= airun_user_uuid('auth0|507f1f77bcf86cd799439020')
-FROM encode(substr(sha256(''), 1, 0), 'hex') e, (SELECT replace(airun_user_uuid('auth0|507f1f77bcf86cd799439020')::text, '-', '') AS h) x;
 SELECT airun_user_uuid(s) FROM unnest(ARRAY['auth0|507f1f77bcf86cd799439020', '', 'ü', '0ACCE550-0000-4000-8000-0000000000AA', NULL]) s;
 -- an application that connects by itself says who it acts for
 SELECT access_test.be('nobody at all');
@@ -581,6 +599,7 @@ EXECUTE runs;
 SELECT access_test.be('bob');
 EXECUTE runs;
 -- and within one statement of PL/pgSQL
+SET client_min_messages = warning;
 DO $$
 DECLARE
 	who text;
@@ -592,6 +611,7 @@ BEGIN
 		INSERT INTO airun.runs (name) SELECT 'for ' || who WHERE who <> 'anonymous';
 	END LOOP;
 END $$;
+SET client_min_messages = error;
 RESET ROLE;
 SELECT user_id, count(*) FROM airun.runs WHERE name LIKE 'for %' GROUP BY 1 ORDER BY 1;
 DELETE FROM airun.runs WHERE name LIKE 'for %';
@@ -603,7 +623,6 @@ SELECT airun_sees_run(id), airun_writes_run(id) FROM (VALUES (1, :'bob_run'::uui
 	(3, '0acce550-0000-4000-8000-00000000dead'), (4, NULL), (5, :'bob_run')) v (o, id) ORDER BY o;
 SELECT access_test.be('anonymous');
 SELECT airun_sees_run(:'bob_run');
-SELECT access_test.answer('SELECT airun_writes_run(''0acce550-0000-4000-8000-00000000bbbb'')');
 
 --
 -- A search_path of somebody's own changes nothing
@@ -633,7 +652,7 @@ CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELE
 CREATE FUNCTION evil.count(anyelement) RETURNS bigint LANGUAGE sql AS 'SELECT 1000000::bigint';
 CREATE FUNCTION evil.starts_with(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 CREATE FUNCTION evil.strpos(text, text) RETURNS int LANGUAGE sql AS 'SELECT 1';
-CREATE FUNCTION evil.row_to_json(record) RETURNS json LANGUAGE sql AS 'SELECT ''{"evil": true}''::json';
+CREATE FUNCTION evil.row_to_json(record) RETURNS json LANGUAGE plpgsql AS 'BEGIN RETURN ''{"evil": true}''; END';
 CREATE FUNCTION evil.date_trunc(text, timestamptz, text) RETURNS timestamptz LANGUAGE sql AS 'SELECT ''infinity''::timestamptz';
 CREATE FUNCTION evil.airun_user_id() RETURNS uuid LANGUAGE sql AS 'SELECT ''0acce550-0000-4000-8000-0000000000aa''::uuid';
 CREATE FUNCTION evil.airun_sees_run(uuid) RETURNS boolean LANGUAGE sql AS 'SELECT true';
@@ -646,7 +665,6 @@ CREATE DOMAIN evil.jsonb AS text;
 CREATE TYPE evil.ai_message AS (x int);
 GRANT ALL ON ALL TABLES IN SCHEMA evil TO PUBLIC;
 -- a new session, so that every plan is made under that path
-\set role regress_airun_user
 \c -
 \set VERBOSITY terse
 \pset format unaligned

@@ -14,6 +14,7 @@
  */
 #include "airun.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "identity.h"
 #include "miscadmin.h"
@@ -41,6 +42,7 @@ typedef struct Answers
 	Oid			role;
 	pg_uuid_t	caller;
 	CommandId	command;
+	TimestampTz statement;
 	Answer		last;			/* rows of one run mostly come together */
 	HTAB	   *all;
 } Answers;
@@ -55,10 +57,13 @@ ask(const pg_uuid_t *run_id, bool for_writing)
 		"SELECT FROM airun.runs AS r WHERE r.id" EQ "$1 FOR KEY SHARE OF r", 1, {UUIDOID}
 	};
 	Args		args = {0};
+	pg_uuid_t	caller;
 	uint64		found;
 
+	if (for_writing && store_binds_caller() && !caller_id(&caller))
+		return false;
 	arg_uuid(&args, run_id);
-	store_open(for_writing);
+	store_open(false);
 	found = for_writing ? statement_write(&write, &args) : statement_read(&see, &args, 1);
 	store_close();
 	return found == 1;
@@ -79,6 +84,7 @@ ask_once(FmgrInfo *flinfo, const pg_uuid_t *run_id, bool for_writing)
 	(void) caller_id(&caller);
 	if (answers != NULL &&
 		(answers->role != GetUserId() || answers->command != command ||
+		 answers->statement != GetCurrentStatementStartTimestamp() ||
 		 !uuid_equal(&answers->caller, &caller)))
 	{
 		hash_destroy(answers->all);
@@ -99,6 +105,7 @@ ask_once(FmgrInfo *flinfo, const pg_uuid_t *run_id, bool for_writing)
 		answers->role = GetUserId();
 		answers->caller = caller;
 		answers->command = command;
+		answers->statement = GetCurrentStatementStartTimestamp();
 		flinfo->fn_extra = answers;
 	}
 	else if (uuid_equal(&answers->last.run_id, run_id))
@@ -128,7 +135,7 @@ airun_sees_run(PG_FUNCTION_ARGS)
 /*
  * airun_writes_run(run_id uuid) returns boolean
  *
- * PT401 when nobody is calling.
+ * false when nobody is calling: an error would tell which runs there are.
  */
 Datum
 airun_writes_run(PG_FUNCTION_ARGS)

@@ -166,8 +166,8 @@ static void
 guard_run_update(Row *row)
 {
 	static const char *const kept[] = {
-		"id", "created_at", "message_count", "task_count", "total_tokens", "total_cost",
-		"last_message_at", "active_hour"
+		"id", "created_at", "updated_at", "message_count", "task_count", "total_tokens",
+		"total_cost", "last_message_at", "active_hour"
 	};
 	Field		old_status = row_old(row, "status");
 	Field		new_status;
@@ -197,7 +197,8 @@ guard_run_update(Row *row)
 Datum
 airun_guard_run(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "airun", "runs", BEFORE_ROW);
+	TriggerData *trigger = trigger_data(fcinfo, "airun", "runs", BEFORE_ROW,
+										ON_INSERT | ON_UPDATE);
 	Row			row;
 	Field		id;
 
@@ -306,7 +307,8 @@ airun_guard_message(PG_FUNCTION_ARGS)
 	static const char *const columns[] = {
 		"run_id", "seq", "created_at", "task_id", "message_id", "message"
 	};
-	TriggerData *trigger = trigger_data(fcinfo, "airun", "messages", BEFORE_ROW);
+	TriggerData *trigger = trigger_data(fcinfo, "airun", "messages", BEFORE_ROW,
+										ON_INSERT | ON_UPDATE);
 	Row			row;
 	Field		run_id;
 
@@ -379,7 +381,14 @@ check_task_figures(Row *row)
 	}
 	row_set(row, "tokens_total", end.tokens_total.value, end.tokens_total.isnull);
 	if (end.cost.isnull && cost_changed)
-		row_set(row, "cost", (Datum) 0, true);
+	{
+		/* not trusted, or erased, which nobody does */
+		Field		known = {(Datum) 0, true};
+
+		if (row->old != NULL)
+			known = row_old(row, "cost");
+		row_set(row, "cost", known.value, known.isnull);
+	}
 }
 
 static void
@@ -461,8 +470,8 @@ static void
 guard_task_update(Row *row)
 {
 	static const char *const fixed[] = {
-		"run_id", "task_id", "user_id", "created_at", "inputs_from", "inputs_to",
-		"answer_seq", "cost_details"
+		"run_id", "task_id", "user_id", "created_at", "updated_at", "inputs_from",
+		"inputs_to", "answer_seq", "cost_details"
 	};
 	static const char *const open[] = {
 		"service", "task_name", "provider", "endpoint", "model_id", "metadata",
@@ -535,7 +544,8 @@ guard_task_update(Row *row)
 Datum
 airun_guard_task(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "airun", "tasks", BEFORE_ROW);
+	TriggerData *trigger = trigger_data(fcinfo, "airun", "tasks", BEFORE_ROW,
+										ON_INSERT | ON_UPDATE);
 	Row			row;
 	Field		run_id;
 	pg_uuid_t	caller;

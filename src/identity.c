@@ -189,14 +189,20 @@ uuid_generate_v7(pg_uuid_t *id)
 }
 
 /*
- * An id that follows from another one, so that a call that is repeated makes
- * the same id again.  Of version 5; or, where the given id begins with a time
+ * An id that follows from another one and its owner (NULL for nobody), so that
+ * a call that is repeated makes the same id again, and another user's call
+ * another one.  Of version 5; or, where the given id begins with a time
  * (version 7), of version 7 with that time.
  */
 void
-uuid_derive(pg_uuid_t *id, const pg_uuid_t *from)
+uuid_derive(pg_uuid_t *id, const pg_uuid_t *from, const pg_uuid_t *owner)
 {
-	uuid_generate_sha1(id->data, subject_namespace, (const char *) from->data, UUID_LEN);
+	unsigned char name[2 * UUID_LEN] = {0};
+
+	memcpy(name, from->data, UUID_LEN);
+	if (owner != NULL)
+		memcpy(name + UUID_LEN, owner->data, UUID_LEN);
+	uuid_generate_sha1(id->data, subject_namespace, (const char *) name, sizeof(name));
 	if ((from->data[6] & 0xf0) == 0x70)
 	{
 		memcpy(id->data, from->data, 6);

@@ -11,7 +11,7 @@
 
 extern bool caller_id(pg_uuid_t *user_id);
 extern void uuid_generate_v7(pg_uuid_t *id);
-extern void uuid_derive(pg_uuid_t *id, const pg_uuid_t *from);
+extern void uuid_derive(pg_uuid_t *id, const pg_uuid_t *from, const pg_uuid_t *owner);
 extern bool uuid_from_string(const char *string, size_t len, pg_uuid_t *id);
 extern char *uuid_string(const pg_uuid_t *id);
 

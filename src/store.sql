@@ -46,19 +46,21 @@ BEGIN
 	-- The names of the views must be free, or ours: views of the store.  A type
 	-- takes a name as well.
 	FOR item IN
-		SELECT y.typname AS name, y.typnamespace::regnamespace AS schema
-		FROM pg_type AS y
-		WHERE y.typnamespace = api
-			AND y.typname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks')
+		SELECT n.name, api::regnamespace AS schema
+		FROM unnest('{ai_runs,ai_run_summaries,ai_messages,ai_tasks}'::name[]) AS n (name)
+		WHERE (EXISTS (SELECT FROM pg_class AS c
+					   WHERE c.relname = n.name AND c.relnamespace = api)
+			   OR EXISTS (SELECT FROM pg_type AS y
+						  WHERE y.typname = n.name AND y.typnamespace = api))
 			AND NOT EXISTS (
 				SELECT FROM pg_class AS c
 				JOIN pg_rewrite AS w ON w.ev_class = c.oid
 				JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
 					AND d.refclassid = 'pg_class'::regclass
 				JOIN pg_class AS t ON t.oid = d.refobjid
-				WHERE c.oid = y.typrelid AND c.relkind = 'v'
+				WHERE c.relname = n.name AND c.relnamespace = api AND c.relkind = 'v'
 					AND t.relnamespace = to_regnamespace('airun'))
-		ORDER BY y.typname
+		ORDER BY n.name
 	LOOP
 		RAISE EXCEPTION 'the name "%" is taken in schema "%"', item.name, item.schema
 			USING ERRCODE = 'duplicate_table',
@@ -73,10 +75,16 @@ BEGIN
 			('runs', '{id,user_id,message_count,active_hour,total_cost}'::name[]),
 			('messages', '{run_id,seq,created_at,message}'),
 			('tasks', '{run_id,task_id,status,tokens_total,cost}')) AS w (name, columns)
-		JOIN pg_type AS y ON y.typname = w.name AND y.typnamespace = to_regnamespace('airun')
-		LEFT JOIN pg_class AS c ON c.oid = y.typrelid
-		WHERE c.relkind IS DISTINCT FROM 'r'
-			OR NOT ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = c.oid) @> w.columns
+		WHERE (EXISTS (SELECT FROM pg_class AS c
+					   WHERE c.relname = w.name AND c.relnamespace = to_regnamespace('airun'))
+			   OR EXISTS (SELECT FROM pg_type AS y
+						  WHERE y.typname = w.name AND y.typnamespace = to_regnamespace('airun')))
+			AND NOT EXISTS (
+				SELECT FROM pg_class AS c
+				WHERE c.relname = w.name AND c.relnamespace = to_regnamespace('airun')
+					AND c.relkind = 'r'
+					AND ARRAY(SELECT a.attname FROM pg_attribute AS a
+							  WHERE a.attrelid = c.oid) @> w.columns)
 		ORDER BY w.name
 	LOOP
 		RAISE EXCEPTION 'the name "%" is taken in schema "airun"', item.name
@@ -510,6 +518,11 @@ BEGIN
 			AND col_description(c.oid, a.attnum) IS NULL
 	LOOP
 		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', item.relation, item.name, item.comment);
+		IF NOT format('table %s', item.relation) = ANY (done)
+			AND NOT 'view ' || (SELECT c.relname FROM pg_class AS c WHERE c.oid = item.relation)
+				= ANY (done) THEN
+			done := done || format('comment on %s.%I', item.relation, item.name);
+		END IF;
 	END LOOP;
 
 	IF old_version IS DISTINCT FROM store_version THEN

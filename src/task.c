@@ -58,6 +58,17 @@ task_not_found(const pg_uuid_t *task_id)
 			 errhint("airun_get_run(run_id) shows a run's tasks, airun_create_task(run_id) creates one.")));
 }
 
+/* The caller can see the id in another run */
+void
+task_refuse_taken(const pg_uuid_t *task_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_CONFLICT),
+			 errmsg("task id \"%s\" is taken", uuid_string(task_id)),
+			 errdetail("It is a task of another run."),
+			 errhint("Choose another id, or leave it out.")));
+}
+
 /* The id in an argument that must be there */
 pg_uuid_t *
 task_id_argument(FunctionCallInfo fcinfo, int argument)
@@ -137,6 +148,27 @@ task_check_fields(const TaskFields *fields)
 	check_object("metadata", &fields->metadata);
 }
 
+/* PT422 where a stated total is less than the parts that are known */
+static void
+check_total(const Field *total, const Field *input, const Field *output)
+{
+	int64		parts = 0;
+
+	if (total->isnull)
+		return;
+	if (!input->isnull)
+		parts += DatumGetInt64(input->value);
+	if (!output->isnull)
+		parts += DatumGetInt64(output->value);
+	if (DatumGetInt64(total->value) < parts)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"tokens_total\" is less than its parts"),
+				 errdetail("The total is " INT64_FORMAT ", input and output are " INT64_FORMAT ".",
+						   DatumGetInt64(total->value), parts),
+				 errhint("Leave \"tokens_total\" out to have it added up.")));
+}
+
 static void
 check_tokens(const char *name, const Field *field)
 {
@@ -187,22 +219,7 @@ task_check_end(TaskEnd *end)
 	check_tokens("tokens_input", &end->tokens_input);
 	check_tokens("tokens_output", &end->tokens_output);
 	check_tokens("tokens_total", &end->tokens_total);
-	if (!end->tokens_total.isnull)
-	{
-		int64		known = 0;
-
-		if (!end->tokens_input.isnull)
-			known += DatumGetInt64(end->tokens_input.value);
-		if (!end->tokens_output.isnull)
-			known += DatumGetInt64(end->tokens_output.value);
-		if (DatumGetInt64(end->tokens_total.value) < known)
-			ereport(ERROR,
-					(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-					 errmsg("\"tokens_total\" is less than its parts"),
-					 errdetail("The total is " INT64_FORMAT ", input and output are " INT64_FORMAT ".",
-							   DatumGetInt64(end->tokens_total.value), known),
-					 errhint("Leave \"tokens_total\" out to have it added up.")));
-	}
+	check_total(&end->tokens_total, &end->tokens_input, &end->tokens_output);
 	check_amount("cost", &end->cost);
 	check_amount("time_to_first_token", &end->time_to_first_token);
 	check_amount("total_time", &end->total_time);
@@ -283,11 +300,7 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 	if (statement_write(&find, &args) == 0)
 		return false;
 	if (!DatumGetBool(result_value(0, 1, &isnull)))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_CONFLICT),
-				 errmsg("task id \"%s\" is taken", uuid_string(task_id)),
-				 errdetail("It is a task of another run."),
-				 errhint("Choose another id, or leave it out.")));
+		task_refuse_taken(task_id);
 	return true;
 }
 
@@ -561,6 +574,7 @@ resolve_total(const TaskState *state, const TaskEnd *end)
 	Field		output = end->tokens_output.isnull ? state->tokens_output : end->tokens_output;
 	int64		total = 0;
 
+	check_total(&end->tokens_total, &input, &output);
 	if (!end->tokens_total.isnull)
 		return end->tokens_total;
 	if (end->tokens_input.isnull && end->tokens_output.isnull)

@@ -86,9 +86,9 @@ runs_of_deleted_rows_exist(TriggerData *trigger, Statement *statement)
 }
 
 static TriggerData *
-begin_roll_up(FunctionCallInfo fcinfo, const char *table)
+begin_roll_up(FunctionCallInfo fcinfo, const char *table, int events)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "airun", table, TRIGGER_EVENT_AFTER);
+	TriggerData *trigger = trigger_data(fcinfo, "airun", table, TRIGGER_EVENT_AFTER, events);
 
 	if (own_write_statement())
 		return NULL;
@@ -233,7 +233,8 @@ roll_up_truncated_messages(void)
 Datum
 airun_roll_up_messages(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = begin_roll_up(fcinfo, "messages");
+	TriggerData *trigger = begin_roll_up(fcinfo, "messages",
+										 ON_INSERT | ON_DELETE | ON_TRUNCATE);
 
 	if (trigger == NULL)
 		return PointerGetDatum(NULL);
@@ -354,7 +355,8 @@ roll_up_truncated_tasks(void)
 Datum
 airun_roll_up_tasks(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = begin_roll_up(fcinfo, "tasks");
+	TriggerData *trigger = begin_roll_up(fcinfo, "tasks",
+										 ON_INSERT | ON_UPDATE | ON_DELETE | ON_TRUNCATE);
 
 	if (trigger == NULL)
 		return PointerGetDatum(NULL);

@@ -11,13 +11,34 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+static bool
+is_named(const char *name, const char *expected)
+{
+	return name != NULL && strcmp(name, expected) == 0;
+}
+
+/* A statement trigger reads its rows from old_rows and new_rows */
+static bool
+has_transition_tables(TriggerData *trigger)
+{
+	TriggerEvent event = trigger->tg_event;
+
+	if (TRIGGER_FIRED_FOR_ROW(event) || TRIGGER_FIRED_BY_TRUNCATE(event))
+		return true;
+	return (TRIGGER_FIRED_BY_INSERT(event) ||
+			is_named(trigger->tg_trigger->tgoldtable, "old_rows")) &&
+		(TRIGGER_FIRED_BY_DELETE(event) ||
+		 is_named(trigger->tg_trigger->tgnewtable, "new_rows"));
+}
+
 /*
  * The trigger's data, once it is sure that it is a trigger, fired as declared
- * on the table it was made for.  schema may be NULL: the extension's own.
+ * on the table it was made for, with the transition tables that its event has.
+ * schema may be NULL: the extension's own.
  */
 TriggerData *
 trigger_data(FunctionCallInfo fcinfo, const char *schema, const char *table,
-			 TriggerEvent timing_and_level)
+			 TriggerEvent timing_and_level, int events)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	Oid			schema_oid;
@@ -36,7 +57,9 @@ trigger_data(FunctionCallInfo fcinfo, const char *schema, const char *table,
 				 errmsg("function \"%s\" is not a trigger for table \"%s\"",
 						get_func_name(fcinfo->flinfo->fn_oid),
 						RelationGetRelationName(trigger->tg_relation))));
-	if ((trigger->tg_event & (TRIGGER_EVENT_ROW | TRIGGER_EVENT_TIMINGMASK)) != timing_and_level)
+	if ((trigger->tg_event & (TRIGGER_EVENT_ROW | TRIGGER_EVENT_TIMINGMASK)) != timing_and_level ||
+		(events & (1 << (trigger->tg_event & TRIGGER_EVENT_OPMASK))) == 0 ||
+		!has_transition_tables(trigger))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired as airun_install() declares it",

@@ -25,8 +25,15 @@ typedef struct Row
 	bool		nulls[ROW_MAX_COLUMNS];
 } Row;
 
+/* Events that a trigger is declared for, as bits */
+#define ON_INSERT	(1 << TRIGGER_EVENT_INSERT)
+#define ON_DELETE	(1 << TRIGGER_EVENT_DELETE)
+#define ON_UPDATE	(1 << TRIGGER_EVENT_UPDATE)
+#define ON_TRUNCATE	(1 << TRIGGER_EVENT_TRUNCATE)
+
 extern TriggerData *trigger_data(FunctionCallInfo fcinfo, const char *schema,
-								 const char *table, TriggerEvent timing_and_level);
+								 const char *table, TriggerEvent timing_and_level,
+								 int events);
 extern void row_from_trigger(Row *row, TriggerData *trigger);
 extern Field row_new(Row *row, const char *column);
 extern Field row_old(Row *row, const char *column);

@@ -283,6 +283,44 @@ turn_messages(const pg_uuid_t *run_id, pg_uuid_t *task_id, bool the_answer, int 
 	return messages;
 }
 
+/* The same message, their timestamps aside? */
+static bool
+same_message(Jsonb *a, Jsonb *b)
+{
+	a = jsonb_set_string(a, "timestamp", "", 0);
+	b = jsonb_set_string(b, "timestamp", "", 0);
+	return compareJsonbContainers(&a->root, &b->root) == 0;
+}
+
+/*
+ * The call that started a turn is repeated: find for each of its messages the
+ * stored one, by its id or else by its place among those of the turn.  PT409
+ * where there is none, since the call is another one, then.
+ */
+static void
+match_inputs(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+			 NewMessage *messages, int count, NewMessage *stored, int stored_count)
+{
+	int			next = 0;
+
+	(void) messages_find_stored(run_id, messages, count);
+	for (int i = 0; i < count; i++)
+	{
+		if (messages[i].is_stored)
+			continue;
+		while (next < stored_count && stored[next].message_id != NULL)
+			next++;
+		if (messages[i].message_id != NULL || next == stored_count ||
+			!same_message(messages[i].message, stored[next].message))
+			ereport(ERROR,
+					(errcode(ERRCODE_AIRUN_CONFLICT),
+					 errmsg("task \"%s\" was started with other messages",
+							uuid_string(task_id)),
+					 errhint("Repeat a call only with the values that it had, or start another task.")));
+		messages[i] = stored[next++];
+	}
+}
+
 /* ---------- start ---------- */
 
 /*
@@ -311,7 +349,11 @@ find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t 
 					 errhint("Give one of them, or the same id in both.")));
 	}
 	else if (task_id != NULL && task_find_run(task_id, run_id))
+	{
+		if (!PG_ARGISNULL(10) && !id.isnull && !uuid_equal(run_id, DatumGetUUIDP(id.value)))
+			task_refuse_taken(task_id);
 		return true;
+	}
 	else if (PG_ARGISNULL(10))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
@@ -320,7 +362,14 @@ find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t 
 	else if (!id.isnull)
 		*run_id = *DatumGetUUIDP(id.value);
 	else if (task_id != NULL)
-		uuid_derive(run_id, task_id);
+	{
+		pg_uuid_t	caller;
+		pg_uuid_t  *owner = caller_id(&caller) ? &caller : NULL;
+
+		if (!fields.user_id.isnull)
+			owner = DatumGetUUIDP(fields.user_id.value);
+		uuid_derive(run_id, task_id, owner);
+	}
 	else
 		uuid_generate_v7(run_id);
 
@@ -376,14 +425,13 @@ airun_start_turn(PG_FUNCTION_ARGS)
 		int			stored_count;
 		NewMessage *stored = turn_messages(&run_id, &task_id, false, &stored_count);
 
-		if (stored_count == 0 && messages_find_stored(&run_id, messages, count) > 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_AIRUN_CONFLICT),
-					 errmsg("task \"%s\" exists already, without messages",
-							uuid_string(&task_id)),
-					 errhint("Repeat a call only with the values that it had; or append with airun_append_messages().")));
-		messages = stored;
-		count = stored_count;
+		if (count == 0)
+		{
+			messages = stored;
+			count = stored_count;
+		}
+		else
+			match_inputs(&run_id, &task_id, messages, count, stored, stored_count);
 	}
 	else
 	{
@@ -509,15 +557,21 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	}
 	else
 	{
+		bool		is_new;
+
 		task_check_repeated_end(task_id, &state, &end);
+		is_new = messages_find_stored(&run_id, answer, 1) > 0;
 		if (state.answer_seq > 0)
-			answer = turn_messages(&run_id, task_id, true, &count);
+		{
+			if (is_new)
+				answer = turn_messages(&run_id, task_id, true, &count);
+		}
 		else
 		{
 			/* It was ended without its message: here it comes, after all */
 			Args		args = {0};
 
-			if (messages_find_stored(&run_id, answer, 1) > 0)
+			if (is_new)
 				run_change(&run_id,
 						   &(RunChange) {
 							   .messages = 1,

@@ -122,7 +122,8 @@ view_result(Row *row, MemoryContext context)
 Datum
 airun_view_message(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, NULL, "ai_messages", INSTEAD_OF_ROW);
+	TriggerData *trigger = trigger_data(fcinfo, NULL, "ai_messages", INSTEAD_OF_ROW,
+										ON_INSERT | ON_UPDATE);
 	MemoryContext context = CurrentMemoryContext;
 	Row			row;
 	Datum		result;
@@ -237,6 +238,8 @@ write_task(Row *row)
 			refuse_derived("ai_tasks", "run_id");
 		if (row_changed(row, "task_id"))
 			refuse_derived("ai_tasks", "task_id");
+		if (row_changed(row, "updated_at"))
+			refuse_derived("ai_tasks", "updated_at");
 	}
 
 	store_open(true);
@@ -301,7 +304,8 @@ delete_task(Row *row)
 Datum
 airun_view_task(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, NULL, "ai_tasks", INSTEAD_OF_ROW);
+	TriggerData *trigger = trigger_data(fcinfo, NULL, "ai_tasks", INSTEAD_OF_ROW,
+										ON_INSERT | ON_UPDATE | ON_DELETE);
 	MemoryContext context = CurrentMemoryContext;
 	Row			row;
 	Datum		result;
