@@ -6,7 +6,7 @@
 
 # The rooms, each src/ROOM.c, src/ROOM.sql or both, in the order of their SQL.
 # This list is the only one.
-ROOMS = airun statement types identity json load run list message task turn \
+ROOMS = airun statement types identity json run list message task turn load \
 	access trigger guard totals view check store grant acl
 
 # The regression tests, in order; one database carries them all.

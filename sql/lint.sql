@@ -3,6 +3,7 @@
 -- But for the lists that are meant to be read, every query must give no row.
 --
 \set VERBOSITY terse
+\pset format unaligned
 SET client_min_messages = error;
 DO $$BEGIN PERFORM airun_install(); END$$;
 

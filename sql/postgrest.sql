@@ -228,6 +228,7 @@ CALL pgrst.request('alice', 'with pgrst_source as (insert into "public"."ai_runs
 	from json_populate_record(null::"public"."ai_runs", $1::json) pgrst_body
 	returning "public"."ai_runs".*) select coalesce(json_agg(_postgrest_t)->0, ''null'') as body from (select * from pgrst_source as "ai_runs") _postgrest_t',
 	'{"{\"name\": \"all null\"}"}', false, NULL);
+CALL pgrst.request('alice', 'insert into "public"."ai_runs" ("id", "name") values ($1, $2), ($1, $2) returning (id <> user_id)::text', ARRAY[NULL, 'null again'], false, NULL);
 CALL pgrst.request('alice', 'with pgrst_source as (insert into "public"."ai_tasks"
 	select pgrst_body.* from json_populate_record(null::"public"."ai_tasks", $1::json) pgrst_body
 	returning "public"."ai_tasks".*) select coalesce(json_agg(_postgrest_t)->0, ''null'') as body from (select * from pgrst_source) _postgrest_t',
@@ -296,7 +297,11 @@ SELECT pgrst.touches_messages(s), s FROM unnest(ARRAY[
 	'SELECT * FROM ai_run_summaries',
 	'UPDATE ai_runs SET is_starred = true RETURNING messages',
 	'SELECT messages FROM ai_runs']) s;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
 EXPLAIN (COSTS OFF) UPDATE ai_runs SET is_starred = true WHERE id = '9057e570-0000-4000-8000-00000000aaaa';
+RESET enable_seqscan;
+RESET enable_bitmapscan;
 
 --
 -- Errors: code, message, details and hint

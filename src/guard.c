@@ -126,12 +126,13 @@ guard_run_insert(Row *row)
 	TimestampTz start = GetCurrentTransactionStartTimestamp();
 	TimestampTz created_at;
 	Field		field;
-	pg_uuid_t	id;
+	pg_uuid_t  *id = palloc_object(pg_uuid_t);
+	pg_uuid_t  *caller = palloc_object(pg_uuid_t);
 
-	uuid_generate_v7(&id);
-	fill(row, "id", UUIDPGetDatum(&id));
-	if (caller_id(&id) && row_new(row, "user_id").isnull)
-		row_set(row, "user_id", UUIDPGetDatum(&id), false);
+	uuid_generate_v7(id);
+	fill(row, "id", UUIDPGetDatum(id));
+	if (caller_id(caller) && row_new(row, "user_id").isnull)
+		row_set(row, "user_id", UUIDPGetDatum(caller), false);
 	fill_run(row);
 
 	for (int i = 0; i < lengthof(counters); i++)
@@ -217,27 +218,6 @@ airun_guard_run(PG_FUNCTION_ARGS)
 
 /* ---------- messages ---------- */
 
-/*
- * The seq that a message inserted past the functions gets.  The run is locked,
- * and rows that the same statement has inserted before are seen.
- */
-static int64
-next_seq(const pg_uuid_t *run_id)
-{
-	static Statement last = {
-		"SELECT m.seq FROM airun.messages AS m WHERE m.run_id" EQ "$1 "
-		"ORDER BY m.seq DESC LIMIT 1",
-		1, {UUIDOID}
-	};
-	Args		args = {0};
-	bool		isnull;
-
-	arg_uuid(&args, run_id);
-	if (statement_write_own(&last, &args, run_id) == 0)
-		return 1;
-	return DatumGetInt64(result_value(0, 1, &isnull)) + 1;
-}
-
 static void
 guard_message_insert(Row *row)
 {
@@ -278,7 +258,12 @@ guard_message_insert(Row *row)
 		run_refuse_completed(run);
 	if (!task_id.isnull)
 		task_require_in_run(run, DatumGetUUIDP(task_id.value));
-	next = next_seq(run);
+
+	/*
+	 * Behind the rows that this statement has inserted, and the places that a
+	 * function further out has taken.
+	 */
+	next = Max(run_last_seq(run), state.message_count) + 1;
 	store_close();
 
 	if (!seq.isnull && DatumGetInt64(seq.value) != next)
@@ -426,6 +411,9 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 			refuse_derived("ai_tasks", kept[i]);
 	}
 
+	field = row_new(row, "updated_at");
+	if (!field.isnull && !same_datum_int64(&field, GetCurrentTransactionStartTimestamp()))
+		refuse_derived("ai_tasks", "updated_at");
 	fill_created_at(row, "ai_tasks", now);
 	fill(row, "metadata", empty_object());
 	fill(row, "status", CStringGetTextDatum("pending"));

@@ -78,7 +78,8 @@ claims_to_uuid(const char *claims, pg_uuid_t *id)
 	if (!JB_ROOT_IS_OBJECT(document))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNAUTHORIZED),
-				 errmsg("request.jwt.claims is not a JSON object")));
+				 errmsg("request.jwt.claims is not a JSON object"),
+				 errhint("Set it to the claims of the caller's token.")));
 
 	sub = getKeyJsonValueFromContainer(&document->root, "sub", 3, &buffer);
 	if (sub == NULL || sub->type == jbvNull)
@@ -86,7 +87,8 @@ claims_to_uuid(const char *claims, pg_uuid_t *id)
 	if (sub->type != jbvString)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNAUTHORIZED),
-				 errmsg("\"sub\" in request.jwt.claims is not a string")));
+				 errmsg("\"sub\" in request.jwt.claims is not a string"),
+				 errhint("Set it to the caller's id at the identity provider, as text.")));
 	if (sub->val.string.len == 0)
 		return false;
 	subject_to_uuid(sub->val.string.val, sub->val.string.len, id);

@@ -121,6 +121,7 @@ cursor_from_text(text *string, Cursor *cursor)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("malformed cursor"),
+			 errdetail("Found \"%s\".", excerpt(digits, VARSIZE_ANY_EXHDR(string))),
 			 errhint("Pass the cursor of a row that airun_list_runs() returned, or none for the first page.")));
 }
 
@@ -198,7 +199,8 @@ airun_list_runs(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("\"page_size\" must be between 1 and %d, not %d",
-						MAX_PAGE_SIZE, page_size)));
+						MAX_PAGE_SIZE, page_size),
+				 errhint("Get more rows page by page, with the cursor of the last one.")));
 	if (!status.isnull)
 		status.value = CStringGetTextDatum(run_status_word(DatumGetTextPP(status.value)));
 	if (!search.isnull)

@@ -112,12 +112,15 @@ check_content(Jsonb *message)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("message has no content"),
+				 errdetail("The key \"content\" is absent or null."),
 				 errhint("\"content\" may be absent or null only beside parts, tool_calls, function_call, refusal or audio.")));
 	}
 	if (content->type != jbvString && content->type != jbvBinary)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("message content must be a string, an array or an object")));
+				 errmsg("message content must be a string, an array or an object"),
+				 errdetail("Found a %s.", content->type == jbvBool ? "boolean" : "number"),
+				 errhint("Put text into a string, and parts into an array of objects.")));
 }
 
 /* PT422 unless the message is acceptable */
@@ -130,6 +133,7 @@ message_check(Jsonb *message)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("a message must be a JSON object"),
+				 errdetail("Found %s.", JB_ROOT_IS_SCALAR(message) ? "a scalar" : "an array"),
 				 errhint("Send an object such as {\"role\": \"user\", \"content\": \"Hello\"}.")));
 	if (VARSIZE(message) > max_size)
 		ereport(ERROR,
@@ -151,7 +155,8 @@ message_check_id(text *message_id)
 	if (VARSIZE_ANY_EXHDR(message_id) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"message_id\" must not be empty")));
+				 errmsg("\"message_id\" must not be empty"),
+				 errhint("Leave it out where there is none.")));
 	check_length("message_id", &field, MAX_MESSAGE_ID);
 }
 
@@ -191,9 +196,20 @@ message_own_id(Jsonb *message)
 	return cstring_to_text_with_len(id->val.string.val, id->val.string.len);
 }
 
+/* Is a part what the model thought, and not what it said? */
+static bool
+is_reasoning(JsonbContainer *part)
+{
+	JsonbValue	buffer;
+	JsonbValue *type = getKeyJsonValueFromContainer(part, "type", 4, &buffer);
+
+	return type != NULL && type->type == jbvString &&
+		(string_is(type, "reasoning") || string_is(type, "thinking"));
+}
+
 /*
  * Append the text of content or parts: a string, or an array in which strings
- * and the "text" of objects count.
+ * and the "text" of objects count, but not of reasoning.
  */
 static void
 append_text(StringInfo out, const JsonbValue *value)
@@ -213,7 +229,7 @@ append_text(StringInfo out, const JsonbValue *value)
 		JsonbValue	buffer;
 		JsonbValue *part = getKeyJsonValueFromContainer(container, "text", 4, &buffer);
 
-		if (part != NULL && part->type == jbvString)
+		if (part != NULL && part->type == jbvString && !is_reasoning(container))
 			appendBinaryStringInfo(out, part->val.string.val, part->val.string.len);
 		return;
 	}
@@ -370,7 +386,9 @@ messages_parse(Jsonb *messages, int *count)
 	if (!JB_ROOT_IS_ARRAY(messages) || JB_ROOT_IS_SCALAR(messages))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("messages must be a JSON array of objects")));
+				 errmsg("messages must be a JSON array of objects"),
+				 errdetail("Found a scalar."),
+				 errhint("Send an array such as [{\"role\": \"user\", \"content\": \"Hello\"}].")));
 
 	*count = JsonContainerSize(array);
 	result = palloc_array(NewMessage, *count);
@@ -403,7 +421,8 @@ refuse_repeated_ids(NewMessage *messages, int count)
 		if (found)
 			ereport(ERROR,
 					(errcode(ERRCODE_AIRUN_CONFLICT),
-					 errmsg("message id \"%s\" stands twice in one call", id)));
+					 errmsg("message id \"%s\" stands twice in one call", id),
+					 errhint("Give each message an id of its own.")));
 	}
 	hash_destroy(ids);
 }
@@ -540,10 +559,10 @@ messages_append(const pg_uuid_t *run_id, NewMessage *messages, int count)
 static void
 required_arguments(FunctionCallInfo fcinfo, const char *second)
 {
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" must not be null", PG_ARGISNULL(0) ? "run_id" : second)));
+	if (PG_ARGISNULL(0))
+		refuse_null("run_id");
+	if (PG_ARGISNULL(1))
+		refuse_null(second);
 }
 
 /* The columns of ai_message */
@@ -648,7 +667,8 @@ message_limit(FunctionCallInfo fcinfo, int argument)
 	if (limit < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"max_messages\" must be at least 1, not " INT64_FORMAT, limit)));
+				 errmsg("\"max_messages\" must be at least 1, not " INT64_FORMAT, limit),
+				 errhint("Leave it out to get all.")));
 	return limit;
 }
 
@@ -710,9 +730,7 @@ airun_messages(PG_FUNCTION_ARGS)
 	StringInfoData out;
 
 	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"run_id\" must not be null")));
+		refuse_null("run_id");
 	if (!PG_ARGISNULL(1))
 		range.after = PG_GETARG_INT64(1);
 	if (!PG_ARGISNULL(2))

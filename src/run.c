@@ -18,16 +18,12 @@
 
 #include "catalog/pg_type.h"
 #include "identity.h"
-#include "load.h"
 #include "mb/pg_wchar.h"
-#include "message.h"
 #include "store.h"
-#include "task.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(airun_create_run);
-PG_FUNCTION_INFO_V1(airun_get_run);
 PG_FUNCTION_INFO_V1(airun_update_run);
 PG_FUNCTION_INFO_V1(airun_star_run);
 PG_FUNCTION_INFO_V1(airun_toggle_star);
@@ -76,15 +72,17 @@ run_refuse_taken(const pg_uuid_t *run_id)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_CONFLICT),
 			 errmsg("run id \"%s\" is taken", uuid_string(run_id)),
+			 errdetail("There is a run with this id, deleted, of somebody else, or created for another user."),
 			 errhint("Choose another id, or leave it out.")));
 }
 
-static void
+void
 refuse_null(const char *name)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-			 errmsg("\"%s\" must not be null", name)));
+			 errmsg("\"%s\" must not be null", name),
+			 errhint("This argument has no default; name it in the call, as in %s => ...", name)));
 }
 
 /* The id in an argument that must be there */
@@ -135,6 +133,7 @@ run_check_transition(const pg_uuid_t *run_id, const char *from, const char *to)
 				(errcode(ERRCODE_AIRUN_CONFLICT),
 				 errmsg("run \"%s\" is completed and cannot become error",
 						uuid_string(run_id)),
+				 errdetail("A completed run does not fail."),
 				 errhint("Call airun_set_run_status(run_id, 'active') to reopen it.")));
 }
 
@@ -145,7 +144,10 @@ check_object(const char *name, const Field *field)
 	if (!field->isnull && !JB_ROOT_IS_OBJECT(DatumGetJsonbP(field->value)))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" must be a JSON object", name)));
+				 errmsg("\"%s\" must be a JSON object", name),
+				 errdetail("Found %s.", JB_ROOT_IS_SCALAR(DatumGetJsonbP(field->value)) ?
+						   "a scalar" : "an array"),
+				 errhint("Send an object, or leave it out.")));
 }
 
 /* PT422 unless the text has at most max_chars characters; absent is fine */
@@ -163,7 +165,8 @@ check_length(const char *name, const Field *field, int max_chars)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("\"%s\" is too long", name),
-				 errdetail("It has %d characters; at most %d are allowed.", chars, max_chars)));
+				 errdetail("It has %d characters; at most %d are allowed.", chars, max_chars),
+				 errhint("Shorten it.")));
 }
 
 static void
@@ -181,7 +184,8 @@ check_tags(const Field *field)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("too many tags"),
-				 errdetail("There are %d; at most %d are allowed.", count, MAX_TAGS)));
+				 errdetail("There are %d; at most %d are allowed.", count, MAX_TAGS),
+				 errhint("Keep what is no tag in \"metadata\".")));
 	for (int i = 0; i < count; i++)
 	{
 		Field		tag = {tags[i], nulls[i]};
@@ -189,7 +193,8 @@ check_tags(const Field *field)
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-					 errmsg("a tag must not be null")));
+					 errmsg("a tag must not be null"),
+					 errhint("Leave it out of the array.")));
 		check_length("tags", &tag, MAX_TAG);
 	}
 }
@@ -274,6 +279,37 @@ run_hold(const pg_uuid_t *run_id)
 	return statement_write(&hold, &args) == 1;
 }
 
+/* The last place that is taken in a run, by a row that is seen by now */
+int64
+run_last_seq(const pg_uuid_t *run_id)
+{
+	static Statement last = {
+		"SELECT m.seq FROM airun.messages AS m WHERE m.run_id" EQ "$1 "
+		"ORDER BY m.seq DESC LIMIT 1",
+		1, {UUIDOID}
+	};
+	Args		args = {0};
+	bool		isnull;
+
+	arg_uuid(&args, run_id);
+	if (statement_write_own(&last, &args, run_id) == 0)
+		return 0;
+	return DatumGetInt64(result_value(0, 1, &isnull));
+}
+
+/*
+ * The places of new messages are the last ones up to state->message_count.
+ * When we are called by a site's trigger, the statement that it belongs to
+ * may have inserted messages that are not counted yet: they come first.
+ */
+static void
+place_messages(const pg_uuid_t *run_id, int64 messages, RunState *state)
+{
+	if (messages > 0 && trigger_depth() > 0)
+		state->message_count = Max(state->message_count - messages, run_last_seq(run_id)) +
+			messages;
+}
+
 /*
  * Make room for new messages, and set a failed run back to active.  Locks the
  * run.  The new messages take the last seqs up to state->message_count, and
@@ -304,6 +340,7 @@ run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 	if (statement_write_own(&append, &args, run_id) == 1)
 	{
 		state_from_result(state);
+		place_messages(run_id, messages, state);
 		return;
 	}
 
@@ -350,6 +387,7 @@ run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state)
 	if (statement_write_own(&change_run, &args, run_id) != 1)
 		run_not_found(run_id);
 	state_from_result(state);
+	place_messages(run_id, change->messages, state);
 }
 
 /* Give a name to a run that has none */
@@ -470,83 +508,6 @@ airun_create_run(PG_FUNCTION_ARGS)
 	result = result_tuple(fcinfo, 0, 1);
 	store_close();
 	PG_RETURN_DATUM(result);
-}
-
-/* ---------- reading ---------- */
-
-/*
- * The whole run but its messages and tasks, as a JSON object, or PT404.
- */
-char *
-run_as_json(const pg_uuid_t *run_id)
-{
-	static Statement read_run = {
-		"SELECT pg_catalog.row_to_json(j) FROM (SELECT " RUN_SUMMARY
-		", r.settings, r.variable_values FROM airun.runs AS r WHERE " LIVE_RUN ") AS j",
-		1, {UUIDOID}
-	};
-	Args		args = {0};
-	bool		isnull;
-
-	arg_uuid(&args, run_id);
-	if (statement_read(&read_run, &args, 1) != 1)
-		run_not_found(run_id);
-	return TextDatumGetCString(result_value(0, 1, &isnull));
-}
-
-/*
- * airun_get_run(run_id, max_messages, include_requests) returns json
- *
- * The run's own columns, first_seq, messages and tasks, from one snapshot.
- * first_seq is the seq of the first message that is given, or null.
- */
-Datum
-airun_get_run(PG_FUNCTION_ARGS)
-{
-#define TASKS_OF_RUN(text_column, more) \
-	"SELECT pg_catalog.row_to_json(j) FROM (SELECT " TASK_SUMMARY \
-	", " text_column more " FROM airun.tasks AS t WHERE t.run_id" EQ "$1 " \
-	"ORDER BY t.created_at, t.task_id) AS j"
-	static Statement tasks = {
-		TASKS_OF_RUN("CASE WHEN t.status" NE "'completed' THEN t.response_text END "
-					 "AS response_text", ""),
-		1, {UUIDOID}
-	};
-	static Statement tasks_with_requests = {
-		TASKS_OF_RUN("t.response_text", ", t.request_data, t.response_data"),
-		1, {UUIDOID}
-	};
-	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
-	bool		with_requests = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
-	MessageRange range = ALL_MESSAGES;
-	StringInfoData out;
-	Args		args = {0};
-	int64		first_seq;
-	char	   *run;
-
-	range.max = message_limit(fcinfo, 1);
-	range.from_end = true;
-	json_begin(&out);
-	store_open(false);
-
-	run = run_as_json(run_id);
-	appendBinaryStringInfo(&out, run, strlen(run) - 1);
-	appendStringInfoString(&out, ",\"messages\":");
-	first_seq = messages_as_json(&out, run_id, &range);
-	appendStringInfoString(&out, ",\"first_seq\":");
-	if (first_seq > 0)
-		appendStringInfo(&out, INT64_FORMAT, first_seq);
-	else
-		appendStringInfoString(&out, "null");
-
-	appendStringInfoString(&out, ",\"tasks\":[");
-	arg_uuid(&args, run_id);
-	statement_stream_own(with_requests ? &tasks_with_requests : &tasks, &args, run_id,
-						 json_array_receiver(&out));
-	appendStringInfoString(&out, "]}");
-
-	store_close();
-	PG_RETURN_DATUM(json_end(&out));
 }
 
 /* ---------- what the user says about a run ---------- */

@@ -51,6 +51,7 @@ typedef struct RunFields
 } RunFields;
 
 extern pg_uuid_t *run_id_argument(FunctionCallInfo fcinfo, int argument);
+pg_noreturn extern void refuse_null(const char *name);
 extern bool run_try_lock(const pg_uuid_t *run_id, RunState *state);
 extern void run_lock(const pg_uuid_t *run_id, RunState *state);
 extern bool run_hold(const pg_uuid_t *run_id);
@@ -60,7 +61,7 @@ extern void run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state);
 extern void run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state);
 extern void run_set_name(const pg_uuid_t *run_id, text *name);
 extern bool run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields);
-extern char *run_as_json(const pg_uuid_t *run_id);
+extern int64 run_last_seq(const pg_uuid_t *run_id);
 pg_noreturn extern void run_not_found(const pg_uuid_t *run_id);
 
 extern const char *run_status_word(text *status);

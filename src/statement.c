@@ -33,7 +33,8 @@ typedef struct OwnCall
 
 static OwnCall *own_call = NULL;
 
-static int
+/* How many triggers deep are we? */
+int
 trigger_depth(void)
 {
 	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));

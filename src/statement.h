@@ -113,6 +113,7 @@ extern uint64 statement_write_own(Statement *statement, Args *args, const pg_uui
 extern Datum result_value(uint64 row, int column, bool *isnull);
 extern Datum result_tuple(FunctionCallInfo fcinfo, uint64 row, int first_column);
 
+extern int	trigger_depth(void);
 extern bool own_write_row(const pg_uuid_t *run_id);
 extern bool own_write_statement(void);
 extern bool own_write_expression(const pg_uuid_t *run_id);

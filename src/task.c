@@ -74,9 +74,7 @@ pg_uuid_t *
 task_id_argument(FunctionCallInfo fcinfo, int argument)
 {
 	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"task_id\" must not be null")));
+		refuse_null("task_id");
 	return PG_GETARG_UUID_P(argument);
 }
 
@@ -129,6 +127,7 @@ task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to)
 			(errcode(ERRCODE_AIRUN_CONFLICT),
 			 errmsg("task \"%s\" is %s and cannot become %s",
 					uuid_string(task_id), status_names[from], status_names[to]),
+			 errdetail("The task has the status \"%s\".", status_names[from]),
 			 task_is_final(from) ?
 			 errhint("An end is final; create another task with airun_create_task(run_id).") :
 			 errhint("A task goes from pending to streaming, and from either to completed, error or cancelled.")));
@@ -563,6 +562,7 @@ task_check_repeated_end(const pg_uuid_t *task_id, const TaskState *state, const 
 			(errcode(ERRCODE_AIRUN_CONFLICT),
 			 errmsg("task \"%s\" is %s already, with another \"%s\"",
 					uuid_string(task_id), task_status_name(state->status), other),
+			 errdetail("The call states another value than the one that is stored."),
 			 errhint("An end is final; repeat a call only with the values that it had.")));
 }
 

@@ -177,5 +177,6 @@ refuse_missing(const char *table, const char *column)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-			 errmsg("column \"%s\" of %s must not be null", column, table)));
+			 errmsg("column \"%s\" of %s must not be null", column, table),
+			 errhint("Name it in the statement.")));
 }

@@ -232,7 +232,9 @@ write_task(Row *row)
 
 	if (run_id.isnull)
 		refuse_missing("ai_tasks", "run_id");
-	if (!inserts)
+	if (inserts)
+		refuse_derived_unless_null(row, "ai_tasks", "updated_at");
+	else
 	{
 		if (row_changed(row, "run_id"))
 			refuse_derived("ai_tasks", "run_id");
