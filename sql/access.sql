@@ -67,7 +67,7 @@ BEGIN
 	END;
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN SQLSTATE || ': ' || SQLERRM || CASE WHEN whole THEN E'\v' || detail || ' | ' || hint ELSE '' END;
+	RETURN SQLSTATE || ': ' || SQLERRM || CASE WHEN whole THEN chr(11) || detail || ' | ' || hint ELSE '' END;
 END $$;
 
 -- The statement with somebody else's ids, and with ids that nobody has: the
@@ -81,7 +81,7 @@ DECLARE
 		'<run>', '0acce550-0000-4000-8000-00000000dead'), '<task>', '0acce550-0000-4000-8000-0000000dead0'), true),
 		'0acce550-0000-4000-8000-00000000dead', '<run>'), '0acce550-0000-4000-8000-0000000dead0', '<task>');
 BEGIN
-	RETURN statement || E'\n   ' || split_part(other, E'\v', 1)
+	RETURN statement || E'\n   ' || split_part(other, chr(11), 1)
 		|| CASE WHEN other IS DISTINCT FROM none THEN E'\n   BUT FOR AN ID THAT NOBODY HAS: ' || none ELSE '' END;
 END $$;
 
@@ -208,7 +208,8 @@ SELECT access_test.probe(s) FROM unnest(ARRAY[
 	'TRUNCATE airun.tasks']) s;
 
 -- creating with an id that is taken: one text, whoever holds it and in whatever state
-SELECT DISTINCT replace(access_test.answer(replace(s, '<id>', id)), id, '<id>')
+-- (in all its parts)
+SELECT DISTINCT replace(replace(access_test.answer(replace(s, '<id>', id), true), id, '<id>'), chr(11), E'\n   ')
 FROM unnest(ARRAY['0acce550-0000-4000-8000-00000000aaaa', '0acce550-0000-4000-8000-0000000aaaa0']) id,
 	unnest(ARRAY[
 		'SELECT airun_create_run(id => ''<id>'')',
@@ -219,7 +220,7 @@ FROM unnest(ARRAY['0acce550-0000-4000-8000-00000000aaaa', '0acce550-0000-4000-80
 -- the same text for one's own that is deleted
 BEGIN;
 SELECT airun_delete_run(:'bob_run');
-SELECT replace(access_test.answer(replace(s, '<id>', :'bob_run')), :'bob_run', '<id>') FROM unnest(ARRAY[
+SELECT replace(replace(access_test.answer(replace(s, '<id>', :'bob_run'), true), :'bob_run', '<id>'), chr(11), E'\n   ') FROM unnest(ARRAY[
 	'SELECT airun_create_run(id => ''<id>'')',
 	'SELECT airun_start_turn(run => ''{"id": "<id>"}'')']) s;
 ROLLBACK;

@@ -280,16 +280,14 @@ BEGIN
 		CASE WHEN c.problem ~ '_at|hour|^triggers' THEN '...' ELSE 'expected ' || c.expected || ', found ' || coalesce(c.found, '(null)') END)
 		ORDER BY c.problem, c.run_id, c.seq, c.task_id)
 	INTO lines FROM airun_check() c;
-	RAISE EXCEPTION USING ERRCODE = 'TAKEB', DETAIL = array_to_json(lines)::text;
+	RAISE EXCEPTION USING ERRCODE = 'TAKEB', DETAIL = coalesce(array_to_json(lines)::text, '["nothing"]');
 EXCEPTION WHEN SQLSTATE 'TAKEB' THEN
 	DECLARE
 		detail text;
 	BEGIN
 		GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
 		RETURN NEXT command;
-		IF detail <> '' THEN
-			RETURN QUERY SELECT '  ' || value FROM json_array_elements_text(detail::json);
-		END IF;
+		RETURN QUERY SELECT '  ' || value FROM json_array_elements_text(detail::json);
 	END;
 END$$;
 SELECT check_after(command) FROM (SELECT * FROM damage ORDER BY i) d;

@@ -76,15 +76,19 @@ $$;
 --
 SELECT twice(format('airun_start_turn(messages => %L, task_id => %L, model_id => ''m'', run => %L)',
 	'{"role": "user", "content": "What is the weather? Please."}', task_id(1), '{"source_type": "prompt"}'));
--- the run's id follows from the task's, so that a repeated call finds it
-SELECT id = '920c556f-9697-5f32-bf44-ea5970878cb7', name, source_type, user_id = airun_user_id()
+-- the run's id follows from the task's and the user's (version 5 of their bytes), so that a repeated call finds it
+SELECT id = '046beef7-f44f-5ea3-9583-a3af336dfc96', name, source_type, user_id = airun_user_id()
 FROM airun.runs WHERE id = (SELECT run_id FROM airun.tasks WHERE task_id = task_id(1));
 SELECT run_id AS first_run FROM airun.tasks WHERE task_id = task_id(1) \gset
--- by the task alone; other messages and another run do not matter then
+-- by the task alone, or with all that it had; what is said about the run does not matter then
 SELECT short(airun_start_turn(task_id => task_id(1)));
 SELECT short(airun_start_turn(:'first_run', task_id => task_id(1)));
-SELECT short(airun_start_turn(messages => '[{"role": "user", "content": "other"}, {"role": "user", "content": "and another"}]', task_id => task_id(1),
-	run => '{"source_type": "chat", "name": "other"}'));
+SELECT short(airun_start_turn(messages => '[{"role": "user", "content": "What is the weather? Please."}]', task_id => task_id(1), run => '{"name": "other"}'));
+-- but with other messages it is another turn
+SELECT attempt(format('SELECT airun_start_turn(messages => %L, task_id => %L, run => ''{}'')', m, task_id(1))) FROM unnest(ARRAY[
+	'{"role": "user", "content": "other"}', '[{"role": "user", "content": "What is the weather? Please."}, {"role": "user", "content": "And now?"}]',
+	'{"role": "user", "content": "What is the weather? Please.", "id": "m1"}']) m;
+SELECT hint_of(format('SELECT airun_start_turn(messages => %L, task_id => %L)', '{"role": "user", "content": "other"}', task_id(1)));
 SELECT twice(format('airun_finish_turn(%L, ''{"role": "assistant", "content": "Sunny."}'', usage => ''{"n": 9}'', tokens_input => 4, tokens_output => 5, cost => 0.5)', task_id(1)));
 SELECT short(airun_finish_turn(task_id(1), response_text => 'Sunny.'));
 SELECT short(airun_finish_turn(task_id(1), '{"role": "assistant", "content": "Sunny."}', run_id => :'first_run'));
