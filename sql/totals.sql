@@ -218,6 +218,7 @@ SELECT timed('INSERT INTO airun.tasks (run_id, tokens_total) SELECT id, 5 FROM a
 SELECT timed('INSERT INTO airun.messages (run_id, message) SELECT id, say(name) FROM airun.runs WHERE name = ''many''');
 SELECT count(*) FROM airun.runs WHERE name = 'many' AND (message_count, task_count, total_tokens) <> (1, 1, 5);
 SELECT timed('DELETE FROM airun.runs WHERE name = ''many''');
+VACUUM ANALYZE airun.runs, airun.messages, airun.tasks;
 
 --
 -- With triggers at rest, as restore and replication have them, totals rest, and airun_check() tells

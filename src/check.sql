@@ -19,27 +19,34 @@ BEGIN
 	RETURN QUERY
 	SELECT r.id, NULL::uuid, NULL::bigint, p.problem, p.expected, p.found
 	FROM airun.runs AS r
-	CROSS JOIN LATERAL (
-		SELECT count(*) AS count, min(m.seq) AS first, max(m.seq) AS last,
+	LEFT JOIN (
+		SELECT m.run_id, count(*) AS count, min(m.seq) AS first, max(m.seq) AS last,
 			max(m.created_at) AS last_at
-		FROM airun.messages AS m WHERE m.run_id = r.id) AS m
-	CROSS JOIN LATERAL (
-		SELECT count(*) AS count, COALESCE(sum(t.tokens_total), 0) AS tokens,
-			COALESCE(sum(t.cost), 0) AS cost
-		FROM airun.tasks AS t WHERE t.run_id = r.id) AS t
+		FROM airun.messages AS m
+		WHERE airun_check.run_id IS NULL OR m.run_id = airun_check.run_id
+		GROUP BY m.run_id) AS m ON m.run_id = r.id
+	LEFT JOIN (
+		SELECT t.run_id, count(*) AS count, sum(t.tokens_total) AS tokens, sum(t.cost) AS cost
+		FROM airun.tasks AS t
+		WHERE airun_check.run_id IS NULL OR t.run_id = airun_check.run_id
+		GROUP BY t.run_id) AS t ON t.run_id = r.id
 	CROSS JOIN LATERAL (VALUES
-		('message_count', m.count::text, r.message_count::text, m.count = r.message_count),
+		('message_count', COALESCE(m.count, 0)::text, r.message_count::text,
+		 COALESCE(m.count, 0) = r.message_count),
 		('first seq', '1', m.first::text, COALESCE(m.first, 1) = 1),
-		('last seq', m.count::text, m.last::text, COALESCE(m.last, 0) = m.count),
+		('last seq', m.count::text, m.last::text, COALESCE(m.last = m.count, true)),
 		('last_message_at', COALESCE(m.last_at, r.created_at)::text, r.last_message_at::text,
 		 COALESCE(m.last_at, r.created_at) = r.last_message_at),
 		('active_hour', date_trunc('hour', r.last_message_at, 'UTC')::text, r.active_hour::text,
 		 date_trunc('hour', r.last_message_at, 'UTC') = r.active_hour),
-		('task_count', t.count::text, r.task_count::text, t.count = r.task_count),
-		('total_tokens', t.tokens::text, r.total_tokens::text, t.tokens = r.total_tokens),
+		('task_count', COALESCE(t.count, 0)::text, r.task_count::text,
+		 COALESCE(t.count, 0) = r.task_count),
+		('total_tokens', COALESCE(t.tokens, 0)::text, r.total_tokens::text,
+		 COALESCE(t.tokens, 0) = r.total_tokens),
 		('status', 'active, completed or error', r.status,
 		 r.status IN ('active', 'completed', 'error')),
-		('total_cost', t.cost::text, r.total_cost::text, t.cost = r.total_cost)
+		('total_cost', COALESCE(t.cost, 0)::text, r.total_cost::text,
+		 COALESCE(t.cost, 0) = r.total_cost)
 	) AS p (problem, expected, found, fine)
 	WHERE (airun_check.run_id IS NULL OR r.id = airun_check.run_id) AND NOT p.fine;
 

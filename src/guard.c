@@ -365,9 +365,8 @@ check_task_figures(Row *row)
 		end.tokens_total = (Field) {Int64GetDatum(total), false};
 	}
 	row_set(row, "tokens_total", end.tokens_total.value, end.tokens_total.isnull);
-	if (end.cost.isnull && cost_changed)
+	if (!airun_trust_client_cost && cost_changed)
 	{
-		/* not trusted, or erased, which nobody does */
 		Field		known = {(Datum) 0, true};
 
 		if (row->old != NULL)

@@ -172,13 +172,21 @@ check_length(const char *name, const Field *field, int max_chars)
 static void
 check_tags(const Field *field)
 {
+	ArrayType  *array;
 	Datum	   *tags;
 	bool	   *nulls;
 	int			count;
 
 	if (field->isnull)
 		return;
-	deconstruct_array(DatumGetArrayTypeP(field->value), TEXTOID, -1, false, TYPALIGN_INT,
+	array = DatumGetArrayTypeP(field->value);
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"tags\" must be a list of strings"),
+				 errdetail("Found an array of %d dimensions.", ARR_NDIM(array)),
+				 errhint("Send an array of one dimension.")));
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
 					  &tags, &nulls, &count);
 	if (count > MAX_TAGS)
 		ereport(ERROR,

@@ -24,20 +24,24 @@
 #include "store.h"
 #include "trigger.h"
 #include "utils/rel.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(airun_roll_up_messages);
 PG_FUNCTION_INFO_V1(airun_roll_up_tasks);
 
 /*
- * Every statement here has one row as its result: how many runs there were
- * to move, and how many have been moved.
+ * A roll-up is two statements, made from one query that gives what is to be
+ * moved: a row a run, with its run_id.  The first locks the runs.  The second,
+ * which sees them as they are once locked, moves them, and has one row as its
+ * result: how many runs there were to move, and how many have been moved.
  */
+#define LOCK_RUNS(delta) \
+	"SELECT r.id FROM airun.runs AS r WHERE r.id" EQ \
+	"ANY (SELECT d.run_id FROM (" delta ") AS d) ORDER BY r.id FOR NO KEY UPDATE OF r"
 #define MOVE_RUNS(delta, set, condition) \
 	"WITH d AS MATERIALIZED (" delta "), " \
-	"l AS MATERIALIZED (SELECT r.id FROM airun.runs AS r " \
-	"WHERE r.id" EQ "ANY (SELECT d.run_id FROM d) ORDER BY r.id FOR NO KEY UPDATE OF r), " \
 	"u AS (UPDATE airun.runs AS r SET " set " FROM d WHERE r.id" EQ "d.run_id " \
-	"AND EXISTS (SELECT FROM l WHERE l.id" EQ "r.id) AND " condition " RETURNING 1) " \
+	"AND " condition " RETURNING 1) " \
 	"SELECT (SELECT pg_catalog.count(*) FROM d), (SELECT pg_catalog.count(*) FROM u)"
 
 #define HOUR_OF(time)	"pg_catalog.date_trunc('hour', " time ", 'UTC')"
@@ -49,6 +53,15 @@ refuse_rows_without_run(void)
 			(errcode(ERRCODE_AIRUN_NOT_FOUND),
 			 errmsg("a run that the rows belong to does not exist"),
 			 errdetail("There is no such run, it is deleted, or it is not yours to use this way.")));
+}
+
+/* Run a statement made by LOCK_RUNS */
+static void
+lock_runs(Statement *statement)
+{
+	Args		args = {0};
+
+	statement_write(statement, &args);
 }
 
 /* Run a statement made by MOVE_RUNS; returns whether all runs were moved */
@@ -85,12 +98,26 @@ runs_of_deleted_rows_exist(TriggerData *trigger, Statement *statement)
 	return exist;
 }
 
+/* Has the statement changed any row?  The triggers fire for none, too. */
+static bool
+has_rows(TriggerData *trigger)
+{
+	Tuplestorestate *rows = trigger->tg_newtable != NULL ?
+		trigger->tg_newtable : trigger->tg_oldtable;
+
+	return rows == NULL || tuplestore_tuple_count(rows) > 0;
+}
+
+/*
+ * Enter a roll-up: connect to SPI, with the transition tables at hand.  NULL
+ * where there is nothing to do.
+ */
 static TriggerData *
 begin_roll_up(FunctionCallInfo fcinfo, const char *table, int events)
 {
 	TriggerData *trigger = trigger_data(fcinfo, "airun", table, TRIGGER_EVENT_AFTER, events);
 
-	if (own_write_statement())
+	if (own_write_statement() || !has_rows(trigger))
 		return NULL;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -155,9 +182,12 @@ name_runs(void)
 static void
 roll_up_inserted_messages(void)
 {
+#define INSERTED_MESSAGES \
+	"SELECT m.run_id, pg_catalog.count(*) AS count, pg_catalog.max(m.created_at) AS last " \
+	"FROM new_rows AS m GROUP BY m.run_id"
+	static Statement lock = {LOCK_RUNS(INSERTED_MESSAGES), 0, {0}};
 	static Statement move = {
-		MOVE_RUNS("SELECT m.run_id, pg_catalog.count(*) AS count, "
-				  "pg_catalog.max(m.created_at) AS last FROM new_rows AS m GROUP BY m.run_id",
+		MOVE_RUNS(INSERTED_MESSAGES,
 				  "message_count = r.message_count" PLUS "d.count, "
 				  "last_message_at = GREATEST(r.last_message_at, d.last), "
 				  "updated_at = GREATEST(r.updated_at, d.last), "
@@ -167,6 +197,7 @@ roll_up_inserted_messages(void)
 		0, {0}
 	};
 
+	lock_runs(&lock);
 	if (!move_runs(&move))
 		refuse_rows_without_run();
 	name_runs();
@@ -175,9 +206,12 @@ roll_up_inserted_messages(void)
 static void
 roll_up_deleted_messages(TriggerData *trigger)
 {
+#define DELETED_MESSAGES \
+	"SELECT m.run_id, pg_catalog.count(*) AS count, pg_catalog.min(m.seq) AS first " \
+	"FROM old_rows AS m GROUP BY m.run_id"
+	static Statement lock = {LOCK_RUNS(DELETED_MESSAGES), 0, {0}};
 	static Statement not_the_tail = {
-		"SELECT r.id FROM airun.runs AS r JOIN (SELECT m.run_id, pg_catalog.count(*) AS count, "
-		"pg_catalog.min(m.seq) AS first FROM old_rows AS m GROUP BY m.run_id) AS d "
+		"SELECT r.id FROM airun.runs AS r JOIN (" DELETED_MESSAGES ") AS d "
 		"ON r.id" EQ "d.run_id "
 		"WHERE d.first" NE "(r.message_count" MINUS "d.count" PLUS "1) LIMIT 1",
 		0, {0}
@@ -186,8 +220,7 @@ roll_up_deleted_messages(TriggerData *trigger)
 	"COALESCE((SELECT m.created_at FROM airun.messages AS m WHERE m.run_id" EQ "r.id " \
 	"AND m.seq" EQ "(r.message_count" MINUS "d.count)), r.created_at)"
 	static Statement move = {
-		MOVE_RUNS("SELECT m.run_id, pg_catalog.count(*) AS count FROM old_rows AS m "
-				  "GROUP BY m.run_id",
+		MOVE_RUNS(DELETED_MESSAGES,
 				  "message_count = r.message_count" MINUS "d.count, "
 				  "last_message_at = " LAST_MESSAGE_AT ", "
 				  "active_hour = " HOUR_OF(LAST_MESSAGE_AT) ", "
@@ -201,6 +234,7 @@ roll_up_deleted_messages(TriggerData *trigger)
 	Args		args = {0};
 	bool		isnull;
 
+	lock_runs(&lock);
 	if (statement_write(&not_the_tail, &args) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_CONFLICT),
@@ -257,16 +291,17 @@ roll_up_inserted_tasks(void)
 {
 	static Statement completed = {
 		"SELECT r.id FROM airun.runs AS r WHERE r.status" EQ "'completed' "
-		"AND r.id" EQ "ANY (SELECT t.run_id FROM new_rows AS t) ORDER BY r.id "
-		"LIMIT 1 FOR NO KEY UPDATE OF r",
+		"AND r.id" EQ "ANY (SELECT t.run_id FROM new_rows AS t) LIMIT 1",
 		0, {0}
 	};
+#define INSERTED_TASKS \
+	"SELECT t.run_id, pg_catalog.count(*) AS count, " \
+	SUM("t.tokens_total", "bigint") " AS tokens, " SUM("t.cost", "numeric") " AS cost, " \
+	"pg_catalog.bool_or(t.status" EQ "'error') AS failed " \
+	"FROM new_rows AS t GROUP BY t.run_id"
+	static Statement lock = {LOCK_RUNS(INSERTED_TASKS), 0, {0}};
 	static Statement move = {
-		MOVE_RUNS("SELECT t.run_id, pg_catalog.count(*) AS count, "
-				  SUM("t.tokens_total", "bigint") " AS tokens, "
-				  SUM("t.cost", "numeric") " AS cost, "
-				  "pg_catalog.bool_or(t.status" EQ "'error') AS failed "
-				  "FROM new_rows AS t GROUP BY t.run_id",
+		MOVE_RUNS(INSERTED_TASKS,
 				  "task_count = r.task_count" PLUS "d.count, "
 				  "total_tokens = r.total_tokens" PLUS "d.tokens, "
 				  "total_cost = r.total_cost" PLUS "d.cost, "
@@ -276,6 +311,7 @@ roll_up_inserted_tasks(void)
 		0, {0}
 	};
 
+	lock_runs(&lock);
 	refuse_completed_runs(&completed);
 	if (!move_runs(&move))
 		refuse_rows_without_run();
@@ -284,20 +320,18 @@ roll_up_inserted_tasks(void)
 static void
 roll_up_updated_tasks(void)
 {
+#define UPDATED_TASKS \
+	"SELECT t.run_id, " SUM("t.tokens", "bigint") " AS tokens, " \
+	SUM("t.cost", "numeric") " AS cost, " SUM("t.failed", "bigint") GT "0 AS failed FROM (" \
+	"SELECT n.run_id, n.tokens_total AS tokens, n.cost, " \
+	"CASE WHEN n.status" EQ "'error' THEN 1 ELSE 0 END AS failed FROM new_rows AS n UNION ALL " \
+	"SELECT o.run_id, OPERATOR(pg_catalog.-) o.tokens_total, OPERATOR(pg_catalog.-) o.cost, " \
+	"CASE WHEN o.status" EQ "'error' THEN OPERATOR(pg_catalog.-) 1 ELSE 0 END " \
+	"FROM old_rows AS o) AS t GROUP BY t.run_id HAVING pg_catalog.sum(t.tokens)" NE "0 " \
+	"OR pg_catalog.sum(t.cost)" NE "0 OR pg_catalog.sum(t.failed)" NE "0"
+	static Statement lock = {LOCK_RUNS(UPDATED_TASKS), 0, {0}};
 	static Statement move = {
-		MOVE_RUNS("SELECT t.run_id, "
-				  SUM("t.tokens", "bigint") " AS tokens, "
-				  SUM("t.cost", "numeric") " AS cost, "
-				  SUM("t.failed", "bigint") GT "0 AS failed FROM ("
-				  "SELECT n.run_id, n.tokens_total AS tokens, n.cost, "
-				  "CASE WHEN n.status" EQ "'error' THEN 1 ELSE 0 END AS failed "
-				  "FROM new_rows AS n UNION ALL "
-				  "SELECT o.run_id, OPERATOR(pg_catalog.-) o.tokens_total, "
-				  "OPERATOR(pg_catalog.-) o.cost, "
-				  "CASE WHEN o.status" EQ "'error' THEN OPERATOR(pg_catalog.-) 1 ELSE 0 END "
-				  "FROM old_rows AS o) AS t GROUP BY t.run_id "
-				  "HAVING pg_catalog.sum(t.tokens)" NE "0 OR pg_catalog.sum(t.cost)" NE "0 "
-				  "OR pg_catalog.sum(t.failed)" NE "0",
+		MOVE_RUNS(UPDATED_TASKS,
 				  "total_tokens = r.total_tokens" PLUS "d.tokens, "
 				  "total_cost = r.total_cost" PLUS "d.cost, "
 				  "status = CASE WHEN d.failed AND r.status" NE "'completed' THEN 'error' "
@@ -307,6 +341,7 @@ roll_up_updated_tasks(void)
 		0, {0}
 	};
 
+	lock_runs(&lock);
 	if (!move_runs(&move))
 		refuse_rows_without_run();
 }
@@ -314,10 +349,13 @@ roll_up_updated_tasks(void)
 static void
 roll_up_deleted_tasks(TriggerData *trigger)
 {
+#define DELETED_TASKS \
+	"SELECT t.run_id, pg_catalog.count(*) AS count, " \
+	SUM("t.tokens_total", "bigint") " AS tokens, " SUM("t.cost", "numeric") " AS cost " \
+	"FROM old_rows AS t GROUP BY t.run_id"
+	static Statement lock = {LOCK_RUNS(DELETED_TASKS), 0, {0}};
 	static Statement move = {
-		MOVE_RUNS("SELECT t.run_id, pg_catalog.count(*) AS count, "
-				  SUM("t.tokens_total", "bigint") " AS tokens, "
-				  SUM("t.cost", "numeric") " AS cost FROM old_rows AS t GROUP BY t.run_id",
+		MOVE_RUNS(DELETED_TASKS,
 				  "task_count = r.task_count" MINUS "d.count, "
 				  "total_tokens = r.total_tokens" MINUS "d.tokens, "
 				  "total_cost = r.total_cost" MINUS "d.cost, "
@@ -329,6 +367,7 @@ roll_up_deleted_tasks(TriggerData *trigger)
 		"SELECT FROM airun.runs AS r, old_rows AS t WHERE r.id" EQ "t.run_id LIMIT 1", 0, {0}
 	};
 
+	lock_runs(&lock);
 	if (!move_runs(&move) && runs_of_deleted_rows_exist(trigger, &exist))
 		refuse_rows_without_run();
 }

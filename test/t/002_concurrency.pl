@@ -179,7 +179,7 @@ sub mixed_load
 				"SELECT airun_restore_run('$run')",
 				"SELECT airun_get_run('$run')",
 				"DELETE FROM ai_messages WHERE run_id = '$run' AND seq = (SELECT message_count FROM ai_runs WHERE id = '$run')",
-				"DELETE FROM ai_tasks WHERE task_id = '$task' AND status = 'never'",
+				"DELETE FROM ai_tasks WHERE run_id = '$run' AND tokens_total = 4",
 				map { s/:task/'$task'/r } @more);
 			$script .= "$deeds[int(rand(@deeds))];\n";
 		}
