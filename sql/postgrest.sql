@@ -99,12 +99,12 @@ BEGIN
 END $$;
 
 -- POST /rpc/name with a JSON body; read only where the function is not volatile
-CREATE PROCEDURE pgrst.post(who text, name text, json text, INOUT body text DEFAULT NULL) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE pgrst.post(who text, name text, sent text, INOUT body text DEFAULT NULL) LANGUAGE plpgsql AS $$
 DECLARE
-	keys text[] := ARRAY(SELECT k FROM json_object_keys(replace(json, 'u0000', 'u0001')::json) k);
+	keys text[] := ARRAY(SELECT k FROM json_object_keys(replace(sent, 'u0000', 'u0001')::json) k);
 	read_only boolean := (SELECT p.provolatile <> 'v' FROM pg_proc p WHERE p.proname = post.name);
 BEGIN
-	CALL pgrst.request(who, pgrst.call(name, keys, 'POST'), CASE WHEN keys <> '{}' THEN ARRAY[json] END, read_only, body);
+	CALL pgrst.request(who, pgrst.call(name, keys, 'POST'), CASE WHEN keys <> '{}' THEN ARRAY[sent] END, read_only, body);
 END $$;
 
 -- GET /rpc/name?key=value
