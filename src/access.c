@@ -5,8 +5,8 @@
  * The policies on messages and tasks ask these two functions, which ask for
  * the run under the caller's rights: whatever policies there are on runs,
  * ours or a site's, hold for what belongs to them.  The answer is remembered
- * within the statement, so that it is asked for once a run and not once a row.  A statement of our own that names
- * the run itself is not asked twice.
+ * within the statement, so that it is asked for once a run and not once a row.
+ * A statement of our own that names the run itself is not asked twice.
  *
  * Locks: airun_writes_run() holds the run against removal (FOR KEY SHARE),
  * which is what makes the server apply the policies for changing; appends and

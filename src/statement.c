@@ -80,10 +80,17 @@ statement_read(Statement *statement, Args *args, long limit)
 }
 
 /*
- * Run a query with the caller's snapshot and send its rows to dest, none of
- * them kept.  Returns how many there were.
+ * Run a statement that writes or locks, with a fresh snapshot where the
+ * isolation level allows one.  Returns the rows processed.
  */
 uint64
+statement_write(Statement *statement, Args *args)
+{
+	return statement_execute(statement, args, false, 0);
+}
+
+/* Send the rows of a query to dest, none of them kept */
+static uint64
 statement_stream(Statement *statement, Args *args, DestReceiver *dest)
 {
 	SPIExecuteOptions options;
@@ -113,62 +120,24 @@ statement_stream(Statement *statement, Args *args, DestReceiver *dest)
 	return SPI_processed;
 }
 
-/*
- * Run a statement that writes or locks, with a fresh snapshot where the
- * isolation level allows one.  Returns the rows processed.
- */
-uint64
-statement_write(Statement *statement, Args *args)
+/* Run a statement under a mark: a write, or with dest a query */
+static uint64
+execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, DestReceiver *dest)
 {
-	return statement_execute(statement, args, false, 0);
-}
+	OwnCall		call = {
+		.outer = own_call,
+		.depth = trigger_depth(),
+		.any_run = run_id == NULL,
+	};
+	uint64		processed;
 
-static void
-own_call_begin(OwnCall *call, const pg_uuid_t *run_id)
-{
-	call->outer = own_call;
-	call->depth = trigger_depth();
-	call->any_run = run_id == NULL;
 	if (run_id != NULL)
-		call->run_id = *run_id;
-	own_call = call;
-}
-
-/*
- * statement_read for rows that belong to a run whose row the caller has
- * been shown already.
- */
-uint64
-statement_read_own(Statement *statement, Args *args, const pg_uuid_t *run_id)
-{
-	OwnCall		call;
-	uint64		processed;
-
-	own_call_begin(&call, run_id);
+		call.run_id = *run_id;
+	own_call = &call;
 	PG_TRY();
 	{
-		processed = statement_read(statement, args, 0);
-	}
-	PG_FINALLY();
-	{
-		own_call = call.outer;
-	}
-	PG_END_TRY();
-	return processed;
-}
-
-/* statement_stream for rows of a run whose row the caller has been shown */
-uint64
-statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
-					 DestReceiver *dest)
-{
-	OwnCall		call;
-	uint64		processed;
-
-	own_call_begin(&call, run_id);
-	PG_TRY();
-	{
-		processed = statement_stream(statement, args, dest);
+		processed = dest != NULL ? statement_stream(statement, args, dest) :
+			statement_write(statement, args);
 	}
 	PG_FINALLY();
 	{
@@ -180,25 +149,24 @@ statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
 
 /*
  * statement_write that the triggers shall know as our own.  run_id: the run
- * it is about, or NULL for a statement that names its runs by itself.  The caller of this answers for what the triggers would check.
+ * it is about, or NULL for a statement that names its runs by itself.  The
+ * caller of this answers for what the triggers would check.
  */
 uint64
 statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	OwnCall		call;
-	uint64		processed;
+	return execute_own(statement, args, run_id, NULL);
+}
 
-	own_call_begin(&call, run_id);
-	PG_TRY();
-	{
-		processed = statement_write(statement, args);
-	}
-	PG_FINALLY();
-	{
-		own_call = call.outer;
-	}
-	PG_END_TRY();
-	return processed;
+/*
+ * Run a query with the caller's snapshot, for rows of a run whose own row the
+ * caller has been shown, and send them to dest.  Returns how many there were.
+ */
+uint64
+statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
+					 DestReceiver *dest)
+{
+	return execute_own(statement, args, run_id, dest);
 }
 
 static bool

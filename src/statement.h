@@ -103,9 +103,7 @@ arg_null(Args *args)
 }
 
 extern uint64 statement_read(Statement *statement, Args *args, long limit);
-extern uint64 statement_stream(Statement *statement, Args *args, DestReceiver *dest);
 extern uint64 statement_write(Statement *statement, Args *args);
-extern uint64 statement_read_own(Statement *statement, Args *args, const pg_uuid_t *run_id);
 extern uint64 statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   DestReceiver *dest);
 extern uint64 statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id);

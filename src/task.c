@@ -697,23 +697,26 @@ end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
 	return result;
 }
 
-/* The arguments that airun_complete_task and airun_cancel_task share */
-static TaskEnd
-end_arguments(FunctionCallInfo fcinfo, TaskStatus status)
+/*
+ * What a call states about a task's end, from the arguments that all such
+ * functions have in one order, beginning with response_text.
+ */
+TaskEnd
+task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status)
 {
 	return (TaskEnd) {
 		.status = status,
-		.response_text = argument_field(fcinfo, 1),
-		.usage = argument_field(fcinfo, 2),
-		.tokens_input = argument_field(fcinfo, 3),
-		.tokens_output = argument_field(fcinfo, 4),
-		.tokens_total = argument_field(fcinfo, 5),
-		.cost = argument_field(fcinfo, 6),
-		.time_to_first_token = argument_field(fcinfo, 7),
-		.total_time = argument_field(fcinfo, 8),
-		.response_data = argument_field(fcinfo, 9),
-		.finish_reason = argument_field(fcinfo, 10),
-		.error = {0, true},
+		.response_text = argument_field(fcinfo, first),
+		.usage = argument_field(fcinfo, first + 1),
+		.tokens_input = argument_field(fcinfo, first + 2),
+		.tokens_output = argument_field(fcinfo, first + 3),
+		.tokens_total = argument_field(fcinfo, first + 4),
+		.cost = argument_field(fcinfo, first + 5),
+		.time_to_first_token = argument_field(fcinfo, first + 6),
+		.total_time = argument_field(fcinfo, first + 7),
+		.response_data = argument_field(fcinfo, first + 8),
+		.finish_reason = argument_field(fcinfo, first + 9),
+		.error = {(Datum) 0, true},
 	};
 }
 
@@ -725,7 +728,7 @@ end_arguments(FunctionCallInfo fcinfo, TaskStatus status)
 Datum
 airun_complete_task(PG_FUNCTION_ARGS)
 {
-	TaskEnd		end = end_arguments(fcinfo, TASK_COMPLETED);
+	TaskEnd		end = task_end_arguments(fcinfo, 1, TASK_COMPLETED);
 
 	PG_RETURN_DATUM(end_task(fcinfo, &end, 11));
 }
@@ -737,7 +740,7 @@ airun_complete_task(PG_FUNCTION_ARGS)
 Datum
 airun_cancel_task(PG_FUNCTION_ARGS)
 {
-	TaskEnd		end = end_arguments(fcinfo, TASK_CANCELLED);
+	TaskEnd		end = task_end_arguments(fcinfo, 1, TASK_CANCELLED);
 
 	PG_RETURN_DATUM(end_task(fcinfo, &end, 11));
 }
@@ -749,20 +752,11 @@ airun_cancel_task(PG_FUNCTION_ARGS)
 Datum
 airun_fail_task(PG_FUNCTION_ARGS)
 {
-	TaskEnd		end = {
-		.status = TASK_ERROR,
-		.error = argument_field(fcinfo, 1),
-		.usage = argument_field(fcinfo, 2),
-		.response_text = argument_field(fcinfo, 3),
-		.tokens_input = argument_field(fcinfo, 4),
-		.tokens_output = argument_field(fcinfo, 5),
-		.tokens_total = argument_field(fcinfo, 6),
-		.cost = argument_field(fcinfo, 7),
-		.time_to_first_token = argument_field(fcinfo, 8),
-		.total_time = argument_field(fcinfo, 9),
-		.response_data = argument_field(fcinfo, 10),
-		.finish_reason = argument_field(fcinfo, 11),
-	};
+	TaskEnd		end = task_end_arguments(fcinfo, 2, TASK_ERROR);
 
+	/* Here usage comes before the text: it is known more often */
+	end.usage = argument_field(fcinfo, 2);
+	end.response_text = argument_field(fcinfo, 3);
+	end.error = argument_field(fcinfo, 1);
 	PG_RETURN_DATUM(end_task(fcinfo, &end, 12));
 }

@@ -77,6 +77,7 @@ extern TaskStatus task_status_word(text *status);
 extern bool task_is_final(TaskStatus status);
 extern void task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to);
 extern void task_check_fields(const TaskFields *fields);
+extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
 extern void task_check_end(TaskEnd *end);
 extern Numeric task_elapsed(TimestampTz from, TimestampTz to);
 

@@ -514,20 +514,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		"WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
 		3, {UUIDOID, UUIDOID, INT8OID}
 	};
-	TaskEnd		end = {
-		.status = TASK_COMPLETED,
-		.response_text = argument_field(fcinfo, 2),
-		.usage = argument_field(fcinfo, 3),
-		.tokens_input = argument_field(fcinfo, 4),
-		.tokens_output = argument_field(fcinfo, 5),
-		.tokens_total = argument_field(fcinfo, 6),
-		.cost = argument_field(fcinfo, 7),
-		.time_to_first_token = argument_field(fcinfo, 8),
-		.total_time = argument_field(fcinfo, 9),
-		.response_data = argument_field(fcinfo, 10),
-		.finish_reason = argument_field(fcinfo, 11),
-		.error = {0, true},
-	};
+	TaskEnd		end = task_end_arguments(fcinfo, 2, TASK_COMPLETED);
 	Jsonb	   *message = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
 	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
 	pg_uuid_t	run_id;
