@@ -22,6 +22,10 @@
 #include "access/htup_details.h"
 #include "funcapi.h"
 #include "utils/fmgrprotos.h"
+#include "utils/plancache.h"
+
+/* A generic plan is made anew after so many executions */
+#define REPLAN_AFTER	1000
 
 typedef struct OwnCall
 {
@@ -55,14 +59,46 @@ statement_prepare(Statement *statement)
 	statement->plan = plan;
 }
 
+/*
+ * Have the generic plan, if there is one, made anew by the next execution.
+ *
+ * The server keeps a generic plan until statistics or definitions change.  One
+ * that was made when the tables were tiny scans them whole, and goes on doing
+ * so while they grow, until autovacuum comes round or the transaction ends: a
+ * minute, or all of an import, in which each append reads everything.  What
+ * executes the old plan at the moment holds it for itself.
+ */
+static void
+statement_replan(Statement *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, SPI_plan_get_plan_sources(statement->plan))
+	{
+		CachedPlanSource *source = (CachedPlanSource *) lfirst(lc);
+
+		if (source->gplan != NULL)
+			source->gplan->is_valid = false;
+	}
+}
+
+/* Have the plan at hand */
+static void
+statement_begin(Statement *statement, const Args *args)
+{
+	Assert(args->count == statement->nargs);
+	if (statement->plan == NULL)
+		statement_prepare(statement);
+	else if (++statement->executions % REPLAN_AFTER == 0)
+		statement_replan(statement);
+}
+
 static uint64
 statement_execute(Statement *statement, Args *args, bool read_only, long limit)
 {
 	int			rc;
 
-	Assert(args->count == statement->nargs);
-	if (statement->plan == NULL)
-		statement_prepare(statement);
+	statement_begin(statement, args);
 	rc = SPI_execute_plan(statement->plan, args->values, args->nulls, read_only, limit);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
@@ -97,10 +133,7 @@ statement_stream(Statement *statement, Args *args, DestReceiver *dest)
 	ParamListInfo params;
 	int			rc;
 
-	Assert(args->count == statement->nargs);
-	if (statement->plan == NULL)
-		statement_prepare(statement);
-
+	statement_begin(statement, args);
 	params = makeParamList(args->count);
 	for (int i = 0; i < args->count; i++)
 	{

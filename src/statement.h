@@ -40,6 +40,7 @@ typedef struct Statement
 	int			nargs;
 	Oid			argtypes[STATEMENT_MAX_ARGS];
 	SPIPlanPtr	plan;			/* NULL until first used */
+	uint32		executions;
 } Statement;
 
 /* The arguments of one execution, in order */

@@ -1,6 +1,7 @@
 # What things cost, in exact figures and not in time: updates of runs during
 # appends are HOT, the WAL of an append depends neither on the length of the run
-# nor on its settings, and a page of the list reads few buffers and no message.
+# nor on its settings, a page of the list reads few buffers and no message, and
+# a plan that was made for tiny tables does not last.
 
 use strict;
 use warnings;
@@ -194,5 +195,23 @@ for my $list (
 }
 is(message_reads(), $reads, 'no list has read a page of the messages or of their indexes');
 ok($reads > 0, 'which would be seen');
+
+#--- plans ------------------------------------------------------------------------
+
+# A session whose plans were made when the tables were tiny and analyzed, and so
+# read them whole, comes away from them while they grow, without another analyze.
+$node->safe_psql('postgres', 'CREATE DATABASE growing');
+$node->safe_psql('growing', <<"SQL");
+CREATE EXTENSION airun;
+SELECT airun_install();
+SELECT airun_create_run(id => '$user');
+SELECT airun_append_message('$user', '{"role": "user", "content": "x"}', 'first');
+ANALYZE;
+SQL
+run_pgbench($node, <<"SQL", database => 'growing', arguments => [ '-c', 1, '-t', 5000 ]);
+SELECT seq FROM airun_append_message('$user', '{"role": "user", "content": "x"}', gen_random_uuid()::text);
+SQL
+my $scans = $node->safe_psql('growing', "SELECT seq_scan FROM pg_stat_user_tables WHERE relid = 'airun.messages'::regclass");
+cmp_ok($scans, '<', 2000, "of 5,000 appends to a table analyzed when it had one message, $scans have read it whole");
 
 done_testing();

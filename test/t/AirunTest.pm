@@ -162,7 +162,7 @@ sub run_pgbench
 	IPC::Run::run(
 		[
 			$node->installed_command('pgbench'), '-n', '-M', 'prepared',
-			@{ $option{arguments} // [] }, '-f', $file, $node->connstr('postgres')
+			@{ $option{arguments} // [] }, '-f', $file, $node->connstr($option{database} // 'postgres')
 		],
 		'<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(180))
 	  or die "pgbench failed: $out$err";
