@@ -15,12 +15,14 @@
  * One SQLSTATE a meaning.  PostgREST turns PTnnn into HTTP status nnn; every
  * other client reads it as a code of its own.
  */
-#define ERRCODE_AIRUN_UNAUTHORIZED	MAKE_SQLSTATE('P', 'T', '4', '0', '1')	/* nobody is calling */
-#define ERRCODE_AIRUN_NOT_FOUND		MAKE_SQLSTATE('P', 'T', '4', '0', '4')	/* no such run or task */
-#define ERRCODE_AIRUN_CONFLICT		MAKE_SQLSTATE('P', 'T', '4', '0', '9')	/* illegal transition,
-																			 * conflicting retry,
-																			 * id taken */
-#define ERRCODE_AIRUN_UNACCEPTABLE	MAKE_SQLSTATE('P', 'T', '4', '2', '2')	/* message or value */
+/* nobody is calling */
+#define ERRCODE_AIRUN_UNAUTHORIZED	MAKE_SQLSTATE('P', 'T', '4', '0', '1')
+/* no such run or task, or not yours: the same message */
+#define ERRCODE_AIRUN_NOT_FOUND		MAKE_SQLSTATE('P', 'T', '4', '0', '4')
+/* illegal transition, conflicting retry, or an id that is taken */
+#define ERRCODE_AIRUN_CONFLICT		MAKE_SQLSTATE('P', 'T', '4', '0', '9')
+/* unacceptable message or value */
+#define ERRCODE_AIRUN_UNACCEPTABLE	MAKE_SQLSTATE('P', 'T', '4', '2', '2')
 
 /* Settings; each is described where it is defined, in airun.c */
 extern int	airun_max_message_size;

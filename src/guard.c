@@ -9,10 +9,10 @@
  * would set a column that airun keeps, change a message, or go a way that a
  * status does not allow.  What the rows add to their run, totals.c adds.
  *
- * Locks: an insert of a message locks its run; an insert of a task, and
- * nothing else, holds it against removal.  A direct UPDATE of a task locks
- * the task first and its run afterwards, in totals.c: against the functions
- * it may meet a deadlock, which the views, that lock the run first, do not.
+ * Locks: an insert of a message locks its run; an insert or update of a task
+ * holds it against removal.  A direct UPDATE of a task locks the task first
+ * and its run afterwards, in totals.c: against the functions it may meet a
+ * deadlock, which the views, that lock the run first, do not.
  *
  * Errors: PT401, PT404, PT409 and PT422 as the functions have them.
  */
@@ -63,6 +63,17 @@ empty_object(void)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
 }
 
+/* PT422 for a time that is no time */
+static void
+refuse_infinite(const char *table, const char *column, const Field *time)
+{
+	if (!time->isnull && TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(time->value)))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("column \"%s\" of %s must be finite", column, table),
+				 errhint("Leave it out to have the server's time.")));
+}
+
 /*
  * created_at: a role that row security binds gets the server's time.  Others
  * may bring in what happened before.
@@ -77,6 +88,7 @@ fill_created_at(Row *row, const char *table, TimestampTz now)
 	{
 		if (store_binds_caller())
 			refuse_derived(table, "created_at");
+		refuse_infinite(table, "created_at", &created_at);
 		return DatumGetTimestampTz(created_at.value);
 	}
 	row_set(row, "created_at", TimestampTzGetDatum(now), false);
@@ -182,6 +194,15 @@ guard_run_update(Row *row)
 			refuse_derived("ai_runs", kept[i]);
 	}
 	fill_run(row);
+	if (row_changed(row, "deleted_at") && !row_new(row, "deleted_at").isnull)
+	{
+		Field		deleted_at = row_new(row, "deleted_at");
+
+		/* When it is deleted decides when it may be purged */
+		refuse_infinite("airun.runs", "deleted_at", &deleted_at);
+		if (store_binds_caller())
+			row_set(row, "deleted_at", TimestampTzGetDatum(now), false);
+	}
 	new_status = row_new(row, "status");
 	run_check_transition(DatumGetUUIDP(row_old(row, "id").value),
 						 TextDatumGetCString(old_status.value),
@@ -205,7 +226,7 @@ airun_guard_run(PG_FUNCTION_ARGS)
 
 	row_from_trigger(&row, trigger);
 	id = row_new(&row, "id");
-	if (!id.isnull && own_write_row(DatumGetUUIDP(id.value)))
+	if (!id.isnull && own_write_row(DatumGetUUIDP(id.value), (OwnRow) {0}))
 		return PointerGetDatum(row.new);
 
 	store_require_caller();
@@ -296,10 +317,14 @@ airun_guard_message(PG_FUNCTION_ARGS)
 										ON_INSERT | ON_UPDATE);
 	Row			row;
 	Field		run_id;
+	Field		seq;
 
 	row_from_trigger(&row, trigger);
 	run_id = row_new(&row, "run_id");
-	if (!run_id.isnull && own_write_row(DatumGetUUIDP(run_id.value)))
+	seq = row_new(&row, "seq");
+	if (!run_id.isnull &&
+		own_write_row(DatumGetUUIDP(run_id.value),
+					  (OwnRow) {.seq = seq.isnull ? 0 : DatumGetInt64(seq.value)}))
 		return PointerGetDatum(row.new);
 
 	store_require_caller();
@@ -466,13 +491,20 @@ guard_task_update(Row *row)
 		"tokens_output", "tokens_total", "cost", "time_to_first_token", "total_time",
 		"finish_reason", "error", "completed_at"
 	};
+	pg_uuid_t  *run_id = DatumGetUUIDP(row_old(row, "run_id").value);
 	pg_uuid_t  *task_id = DatumGetUUIDP(row_old(row, "task_id").value);
 	TimestampTz now = GetCurrentTimestamp();
+	bool		run_is_there;
 	Field		new_text;
 	Field		old_text = row_old(row, "response_text");
 	TaskStatus	from = task_status_word(DatumGetTextPP(row_old(row, "status").value));
 	TaskStatus	to;
 
+	store_open(true);
+	run_is_there = run_hold(run_id);
+	store_close();
+	if (!run_is_there)
+		run_not_found(run_id);
 	for (int i = 0; i < lengthof(fixed); i++)
 	{
 		if (row_changed(row, fixed[i]))
@@ -508,7 +540,13 @@ guard_task_update(Row *row)
 			 (!task_is_final(to) &&
 			  DatumGetBool(DirectFunctionCall2Coll(text_starts_with, DEFAULT_COLLATION_OID,
 												   old_text.value, new_text.value)))))
+		{
+			Field		old_data = row_old(row, "response_data");
+
 			row_set(row, "response_text", old_text.value, false);
+			if (!new_text.isnull)
+				row_set(row, "response_data", old_data.value, old_data.isnull);
+		}
 		else if (to == TASK_PENDING)
 		{
 			to = TASK_STREAMING;
@@ -535,11 +573,15 @@ airun_guard_task(PG_FUNCTION_ARGS)
 										ON_INSERT | ON_UPDATE);
 	Row			row;
 	Field		run_id;
+	Field		task_id;
 	pg_uuid_t	caller;
 
 	row_from_trigger(&row, trigger);
 	run_id = row_new(&row, "run_id");
-	if (!run_id.isnull && own_write_row(DatumGetUUIDP(run_id.value)))
+	task_id = row_new(&row, "task_id");
+	if (!run_id.isnull && !task_id.isnull &&
+		own_write_row(DatumGetUUIDP(run_id.value),
+					  (OwnRow) {.task_id = *DatumGetUUIDP(task_id.value)}))
 		return PointerGetDatum(row.new);
 
 	store_require_caller();

@@ -203,6 +203,8 @@ airun_list_runs(PG_FUNCTION_ARGS)
 				 errhint("Get more rows page by page, with the cursor of the last one.")));
 	if (!status.isnull)
 		status.value = CStringGetTextDatum(run_status_word(DatumGetTextPP(status.value)));
+	if (!search.isnull && VARSIZE_ANY_EXHDR(DatumGetTextPP(search.value)) == 0)
+		search.isnull = true;
 	if (!search.isnull)
 		search.value = DirectFunctionCall1Coll(lower, DEFAULT_COLLATION_OID, search.value);
 

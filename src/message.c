@@ -19,7 +19,6 @@
 #include "message.h"
 
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "datatype/timestamp.h"
 #include "funcapi.h"
 #include "identity.h"
@@ -39,6 +38,9 @@ PG_FUNCTION_INFO_V1(airun_messages);
 /* Characters */
 #define MAX_MESSAGE_ID	200
 #define MAX_RUN_NAME	60
+
+/* In one call */
+#define MAX_MESSAGES	100000
 
 /* ---------- what is accepted ---------- */
 
@@ -357,8 +359,9 @@ message_complete(Jsonb *message, TimestampTz time)
 
 /* ---------- storing ---------- */
 
-static void
-new_message(NewMessage *new, Jsonb *message)
+/* A message that is to be stored, checked; its own id serves */
+void
+message_new(NewMessage *new, Jsonb *message)
 {
 	message_check(message);
 	memset(new, 0, sizeof(NewMessage));
@@ -379,7 +382,7 @@ messages_parse(Jsonb *messages, int *count)
 	if (JB_ROOT_IS_OBJECT(messages))
 	{
 		result = palloc_object(NewMessage);
-		new_message(result, messages);
+		message_new(result, messages);
 		*count = 1;
 		return result;
 	}
@@ -391,9 +394,15 @@ messages_parse(Jsonb *messages, int *count)
 				 errhint("Send an array such as [{\"role\": \"user\", \"content\": \"Hello\"}].")));
 
 	*count = JsonContainerSize(array);
+	if (*count > MAX_MESSAGES)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("too many messages in one call"),
+				 errdetail("There are %d; at most %d are allowed.", *count, MAX_MESSAGES),
+				 errhint("Send them in several calls.")));
 	result = palloc_array(NewMessage, *count);
 	for (int i = 0; i < *count; i++)
-		new_message(&result[i],
+		message_new(&result[i],
 					JsonbValueToJsonb(getIthJsonbValueFromContainer(array, i)));
 	return result;
 }
@@ -519,7 +528,7 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 		arg_uuid(&args, message->task_id);
 		arg_pointer(&args, message->message_id);
 		arg_pointer(&args, message->message);
-		if (statement_write_own(&insert, &args, run_id) != 1)
+		if (statement_write_message(&insert, &args, run_id, message->seq) != 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 					 errmsg("a trigger on airun.messages has suppressed a message")));
@@ -598,7 +607,7 @@ airun_append_message(PG_FUNCTION_ARGS)
 
 	required_arguments(fcinfo, "message");
 	run_id = PG_GETARG_UUID_P(0);
-	new_message(&message, PG_GETARG_JSONB_P(1));
+	message_new(&message, PG_GETARG_JSONB_P(1));
 	if (!PG_ARGISNULL(2))
 	{
 		message.message_id = PG_GETARG_TEXT_PP(2);

@@ -5,11 +5,12 @@
  * The functions do their work in statements of their own, and the triggers
  * of the store hold the same rules for every other way in.  So that nothing
  * is done twice, a function marks the one SPI call that it makes as its own:
- * by the run it is about and by the trigger depth it is made at.  A trigger
- * that fires one level below, for that run, sees a write of our own; every
- * other row is a stranger's, also one that a site's own trigger writes during
- * our call.  The marks are a chain of stack frames: a call that fails unwinds
- * through PG_FINALLY, so that no mark outlives its call.
+ * by the run it is about, by the one row that it writes (a message's seq, a
+ * task's id) and by the trigger depth it is made at.  A trigger that fires one
+ * level below, for that row, sees a write of our own; every other row is a
+ * stranger's, also one that a site's own trigger, policy or default writes
+ * during our call.  The marks are a chain of stack frames: a call that fails
+ * unwinds through PG_FINALLY, so that no mark outlives its call.
  *
  * The same mark lets a policy of the store skip asking for a run that the
  * marked statement names itself, or whose row its function has read or locked
@@ -33,6 +34,8 @@ typedef struct OwnCall
 	int			depth;			/* trigger depth of the call itself */
 	bool		any_run;		/* the statement names its runs by itself */
 	pg_uuid_t	run_id;
+	OwnRow		row;
+	bool		saw_stranger;	/* another row has been written meanwhile */
 } OwnCall;
 
 static OwnCall *own_call = NULL;
@@ -155,12 +158,14 @@ statement_stream(Statement *statement, Args *args, DestReceiver *dest)
 
 /* Run a statement under a mark: a write, or with dest a query */
 static uint64
-execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, DestReceiver *dest)
+execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, OwnRow row,
+			DestReceiver *dest)
 {
 	OwnCall		call = {
 		.outer = own_call,
 		.depth = trigger_depth(),
 		.any_run = run_id == NULL,
+		.row = row,
 	};
 	uint64		processed;
 
@@ -181,14 +186,30 @@ execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, DestRecei
 }
 
 /*
- * statement_write that the triggers shall know as our own.  run_id: the run
- * it is about, or NULL for a statement that names its runs by itself.  The
- * caller of this answers for what the triggers would check.
+ * statement_write on airun.runs, or that only reads, that triggers and
+ * policies shall know as our own.  run_id: the run it is about, or NULL for a
+ * statement that names its runs by itself.  The caller of this answers for
+ * what the triggers would check.
  */
 uint64
 statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_own(statement, args, run_id, NULL);
+	return execute_own(statement, args, run_id, (OwnRow) {0}, NULL);
+}
+
+/* The same, for a statement that inserts this one message */
+uint64
+statement_write_message(Statement *statement, Args *args, const pg_uuid_t *run_id, int64 seq)
+{
+	return execute_own(statement, args, run_id, (OwnRow) {.seq = seq}, NULL);
+}
+
+/* The same, for a statement that inserts or updates this one task */
+uint64
+statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
+					 const pg_uuid_t *task_id)
+{
+	return execute_own(statement, args, run_id, (OwnRow) {.task_id = *task_id}, NULL);
 }
 
 /*
@@ -199,28 +220,42 @@ uint64
 statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 DestReceiver *dest)
 {
-	return execute_own(statement, args, run_id, dest);
+	return execute_own(statement, args, run_id, (OwnRow) {0}, dest);
 }
 
 static bool
-own_call_covers(const pg_uuid_t *run_id)
+is_own_row(const pg_uuid_t *run_id, const OwnRow *row)
 {
 	return own_call->any_run ||
-		memcmp(&own_call->run_id, run_id, sizeof(pg_uuid_t)) == 0;
+		(memcmp(&own_call->run_id, run_id, sizeof(pg_uuid_t)) == 0 &&
+		 own_call->row.seq == row->seq &&
+		 memcmp(&own_call->row.task_id, &row->task_id, sizeof(pg_uuid_t)) == 0);
 }
 
-/* In a row trigger: has the row been written by one of our own statements? */
+/*
+ * In a row trigger: has the row been written by one of our own statements?
+ * row: what tells it from others of its run; all zero for the run itself.
+ */
 bool
-own_write_row(const pg_uuid_t *run_id)
+own_write_row(const pg_uuid_t *run_id, OwnRow row)
 {
-	return own_call != NULL && own_call->depth + 1 == trigger_depth() &&
-		own_call_covers(run_id);
+	if (own_call == NULL || own_call->depth + 1 != trigger_depth())
+		return false;
+	if (is_own_row(run_id, &row))
+		return true;
+	own_call->saw_stranger = true;
+	return false;
 }
 
-/* In a statement trigger: is it one of our own statements? */
+/*
+ * In a statement trigger: may this be one of our own statements, and if so, is
+ * it certain?  Where no other row has been written meanwhile it is; else the
+ * trigger has to look at its row, with own_write_row().
+ */
 bool
-own_write_statement(void)
+own_write_statement(bool *is_certain)
 {
+	*is_certain = own_call != NULL && !own_call->saw_stranger;
 	return own_call != NULL && own_call->depth + 1 == trigger_depth();
 }
 
@@ -228,8 +263,8 @@ own_write_statement(void)
 bool
 own_write_expression(const pg_uuid_t *run_id)
 {
-	return own_call != NULL && own_call->depth == trigger_depth() &&
-		own_call_covers(run_id);
+	return own_call != NULL && !own_call->any_run && own_call->depth == trigger_depth() &&
+		memcmp(&own_call->run_id, run_id, sizeof(pg_uuid_t)) == 0;
 }
 
 /* A value of the last result; column counts from 1 */

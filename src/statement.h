@@ -51,6 +51,13 @@ typedef struct Args
 	char		nulls[STATEMENT_MAX_ARGS];
 } Args;
 
+/* Which row of its run a statement of our own writes; all zero for the run itself */
+typedef struct OwnRow
+{
+	int64		seq;			/* of a message */
+	pg_uuid_t	task_id;		/* of a task */
+} OwnRow;
+
 /* A value that may be absent */
 typedef struct Field
 {
@@ -105,6 +112,10 @@ arg_null(Args *args)
 
 extern uint64 statement_read(Statement *statement, Args *args, long limit);
 extern uint64 statement_write(Statement *statement, Args *args);
+extern uint64 statement_write_message(Statement *statement, Args *args,
+									  const pg_uuid_t *run_id, int64 seq);
+extern uint64 statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
+								   const pg_uuid_t *task_id);
 extern uint64 statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   DestReceiver *dest);
 extern uint64 statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id);
@@ -113,8 +124,8 @@ extern Datum result_value(uint64 row, int column, bool *isnull);
 extern Datum result_tuple(FunctionCallInfo fcinfo, uint64 row, int first_column);
 
 extern int	trigger_depth(void);
-extern bool own_write_row(const pg_uuid_t *run_id);
-extern bool own_write_statement(void);
+extern bool own_write_row(const pg_uuid_t *run_id, OwnRow row);
+extern bool own_write_statement(bool *is_certain);
 extern bool own_write_expression(const pg_uuid_t *run_id);
 
 #endif							/* AIRUN_STATEMENT_H */

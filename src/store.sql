@@ -20,10 +20,18 @@ DECLARE
 	old_version integer;
 	item record;
 BEGIN
+	IF api = to_regnamespace('airun') THEN
+		RAISE EXCEPTION 'airun''s functions cannot be in the schema of its store'
+			USING ERRCODE = 'invalid_schema_definition',
+				DETAIL = 'The schema "airun" is never exposed to clients.',
+				HINT = 'Put them elsewhere: DROP EXTENSION airun; CREATE EXTENSION airun SCHEMA public;';
+	END IF;
+
 	-- The schema.  One that somebody else has made is not ours to fill.
 	SELECT nspowner INTO owner FROM pg_namespace WHERE nspname = 'airun';
 	IF NOT FOUND THEN
 		CREATE SCHEMA airun;
+		owner := (SELECT nspowner FROM pg_namespace WHERE nspname = 'airun');
 		done := done || 'schema airun'::text;
 	ELSIF owner <> (SELECT oid FROM pg_roles WHERE rolname = current_user) THEN
 		RAISE EXCEPTION 'schema "airun" belongs to role "%"', pg_get_userbyid(owner)
@@ -43,8 +51,8 @@ BEGIN
 				HINT = 'Install the airun that made it, or a later one.';
 	END IF;
 
-	-- The names of the views must be free, or ours: views of the store.  A type
-	-- takes a name as well.
+	-- The names of the views must be free, or ours: views of the store that its
+	-- owner has made, and nobody else.  A type takes a name as well.
 	FOR item IN
 		SELECT n.name, api::regnamespace AS schema
 		FROM unnest('{ai_runs,ai_run_summaries,ai_messages,ai_tasks}'::name[]) AS n (name)
@@ -59,6 +67,8 @@ BEGIN
 					AND d.refclassid = 'pg_class'::regclass
 				JOIN pg_class AS t ON t.oid = d.refobjid
 				WHERE c.relname = n.name AND c.relnamespace = api AND c.relkind = 'v'
+					AND c.relowner = owner
+					AND c.reloptions @> '{security_invoker=true}'
 					AND t.relnamespace = to_regnamespace('airun'))
 		ORDER BY n.name
 	LOOP

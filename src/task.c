@@ -255,7 +255,7 @@ task_find_run(const pg_uuid_t *task_id, pg_uuid_t *run_id)
 	bool		isnull;
 
 	arg_uuid(&args, task_id);
-	found = statement_write_own(&find, &args, NULL);
+	found = statement_write(&find, &args);
 	if (found > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_CONFLICT),
@@ -375,6 +375,39 @@ read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 		task_not_found(task_id);
 }
 
+/*
+ * A site's own trigger may have changed the figures of a task as it was
+ * written (a price, say).  The current SPI result is the summary of what is
+ * stored: move the run by the difference from what was assumed, and leave the
+ * summary as the current result again.
+ */
+static void
+settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+				  const Field *assumed_total, const Field *assumed_cost)
+{
+#define COLUMN_TOKENS_TOTAL	15
+#define COLUMN_COST			17
+	Numeric		zero = int64_to_numeric(0);
+	RunChange	change = {0};
+	RunState	run;
+	Datum		cost;
+	Datum		value;
+	bool		isnull;
+
+	value = result_value(0, COLUMN_TOKENS_TOTAL, &isnull);
+	change.tokens = (isnull ? 0 : DatumGetInt64(value)) -
+		(assumed_total->isnull ? 0 : DatumGetInt64(assumed_total->value));
+	value = result_value(0, COLUMN_COST, &isnull);
+	cost = DirectFunctionCall2(numeric_sub, isnull ? NumericGetDatum(zero) : value,
+							   assumed_cost->isnull ? NumericGetDatum(zero) : assumed_cost->value);
+	if (change.tokens == 0 &&
+		DatumGetBool(DirectFunctionCall2(numeric_eq, cost, NumericGetDatum(zero))))
+		return;
+	change.cost = DatumGetNumeric(cost);
+	run_change(run_id, &change, &run);
+	read_summary(run_id, task_id);
+}
+
 /* ---------- creation ---------- */
 
 /*
@@ -394,6 +427,7 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 		13, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID, INT8OID,
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID}
 	};
+	const Field unknown = {(Datum) 0, true};
 	Args		args = {0};
 	pg_uuid_t	caller;
 
@@ -410,10 +444,11 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 	arg_field(&args, &fields->model_id);
 	arg_field(&args, &fields->metadata);
 	arg_field(&args, &fields->request_data);
-	if (statement_write_own(&insert, &args, run_id) != 1)
+	if (statement_write_task(&insert, &args, run_id, task_id) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger on airun.tasks has suppressed a task")));
+	settle_difference(run_id, task_id, &unknown, &unknown);
 }
 
 /*
@@ -471,17 +506,21 @@ airun_create_task(PG_FUNCTION_ARGS)
 Datum
 airun_update_task(PG_FUNCTION_ARGS)
 {
-#define IS_LATE	"COALESCE(pg_catalog.starts_with(t.response_text, $3), $3 IS NULL)"
+	/* The text adds nothing to what is stored; and it is even behind it */
+#define ADDS_NOTHING \
+	"COALESCE(pg_catalog.starts_with(t.response_text, $3), $3 IS NULL)"
+#define IS_BEHIND \
+	"COALESCE(pg_catalog.starts_with(t.response_text, $3) AND t.response_text" NE "$3, false)"
 	static Statement progress = {
 		"UPDATE airun.tasks AS t SET status = 'streaming', "
-		"response_text = CASE WHEN " IS_LATE " THEN t.response_text ELSE $3 END, "
+		"response_text = CASE WHEN " ADDS_NOTHING " THEN t.response_text ELSE $3 END, "
 		"response_data = COALESCE($4, t.response_data), "
 		"time_to_first_token = COALESCE(t.time_to_first_token, GREATEST(0, "
 		"pg_catalog.round((EXTRACT(EPOCH FROM $5)" MINUS "EXTRACT(EPOCH FROM t.created_at))"
 		" OPERATOR(pg_catalog.*) 1000, 3))), "
 		"updated_at = GREATEST(t.updated_at, $5) "
-		"WHERE " THIS_TASK " AND " UNFINISHED " AND ($4 IS NOT NULL OR NOT " IS_LATE " "
-		"OR t.status" EQ "'pending') "
+		"WHERE " THIS_TASK " AND " UNFINISHED " AND (t.status" EQ "'pending' OR "
+		"(NOT " IS_BEHIND " AND ($4 IS NOT NULL OR NOT " ADDS_NOTHING "))) "
 		"RETURNING " TASK_SUMMARY,
 		5, {UUIDOID, UUIDOID, TEXTOID, JSONBOID, TIMESTAMPTZOID}
 	};
@@ -501,7 +540,7 @@ airun_update_task(PG_FUNCTION_ARGS)
 	arg_field(&args, &response_text);
 	arg_field(&args, &response_data);
 	arg_time(&args, GetCurrentTimestamp());
-	if (statement_write_own(&progress, &args, &run_id) != 1)
+	if (statement_write_task(&progress, &args, &run_id, task_id) != 1)
 		read_summary(&run_id, task_id);
 	result = result_tuple(fcinfo, 0, 1);
 	store_close();
@@ -668,8 +707,9 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	arg_field(&args, &end->error);
 	arg_add(&args, Int64GetDatum(answer_seq), answer_seq == 0);
 	arg_time(&args, now);
-	if (statement_write_own(&finish, &args, run_id) != 1)
+	if (statement_write_task(&finish, &args, run_id, task_id) != 1)
 		task_not_found(task_id);
+	settle_difference(run_id, task_id, &total, &cost);
 }
 
 /* For the three functions that end a task */

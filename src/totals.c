@@ -17,6 +17,7 @@
 #include "airun.h"
 
 #include "catalog/pg_type.h"
+#include "executor/tuptable.h"
 #include "identity.h"
 #include "message.h"
 #include "miscadmin.h"
@@ -45,6 +46,8 @@ PG_FUNCTION_INFO_V1(airun_roll_up_tasks);
 	"SELECT (SELECT pg_catalog.count(*) FROM d), (SELECT pg_catalog.count(*) FROM u)"
 
 #define HOUR_OF(time)	"pg_catalog.date_trunc('hour', " time ", 'UTC')"
+
+pg_noreturn static void refuse_rows_without_run(void);
 
 static void
 refuse_rows_without_run(void)
@@ -109,6 +112,46 @@ has_rows(TriggerData *trigger)
 }
 
 /*
+ * Has a statement of our own changed the rows?  It changes one, and has moved
+ * its run already.
+ */
+static bool
+is_own_statement(TriggerData *trigger)
+{
+	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
+	Tuplestorestate *rows = trigger->tg_newtable;
+	bool		is_certain;
+	bool		is_own = false;
+	TupleTableSlot *slot;
+
+	if (!own_write_statement(&is_certain) || rows == NULL || tuplestore_tuple_count(rows) != 1)
+		return false;
+	if (is_certain)
+		return true;
+
+	slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	tuplestore_select_read_pointer(rows, 0);
+	tuplestore_rescan(rows);
+	if (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		bool		is_message = SPI_fnumber(desc, "seq") > 0;
+		bool		isnull;
+		Datum		run_id = slot_getattr(slot, SPI_fnumber(desc, "run_id"), &isnull);
+		Datum		key = slot_getattr(slot, SPI_fnumber(desc, is_message ? "seq" : "task_id"),
+									   &isnull);
+		OwnRow		row = {0};
+
+		if (is_message)
+			row.seq = DatumGetInt64(key);
+		else
+			row.task_id = *DatumGetUUIDP(key);
+		is_own = own_write_row(DatumGetUUIDP(run_id), row);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return is_own;
+}
+
+/*
  * Enter a roll-up: connect to SPI, with the transition tables at hand.  NULL
  * where there is nothing to do.
  */
@@ -117,7 +160,7 @@ begin_roll_up(FunctionCallInfo fcinfo, const char *table, int events)
 {
 	TriggerData *trigger = trigger_data(fcinfo, "airun", table, TRIGGER_EVENT_AFTER, events);
 
-	if (own_write_statement() || !has_rows(trigger))
+	if (!has_rows(trigger) || is_own_statement(trigger))
 		return NULL;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -192,7 +235,7 @@ roll_up_inserted_messages(void)
 				  "last_message_at = GREATEST(r.last_message_at, d.last), "
 				  "updated_at = GREATEST(r.updated_at, d.last), "
 				  "active_hour = GREATEST(r.active_hour, " HOUR_OF("d.last") "), "
-				  "status = 'active'",
+				  "status = CASE WHEN r.status" EQ "'completed' THEN r.status ELSE 'active' END",
 				  "r.deleted_at IS NULL"),
 		0, {0}
 	};

@@ -130,7 +130,8 @@ row_set(Row *row, const char *column, Datum value, bool isnull)
 		if (row->columns[i] == number)
 			break;
 	}
-	Assert(i < ROW_MAX_COLUMNS);
+	if (i == ROW_MAX_COLUMNS)
+		elog(ERROR, "too many changes to a row");
 	row->columns[i] = number;
 	row->values[i] = value;
 	row->nulls[i] = isnull;

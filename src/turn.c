@@ -302,23 +302,32 @@ match_inputs(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 			 NewMessage *messages, int count, NewMessage *stored, int stored_count)
 {
 	int			next = 0;
+	bool		same = true;
 
 	(void) messages_find_stored(run_id, messages, count);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; same && i < count; i++)
 	{
+		bool		is_next = next < stored_count;
+
 		if (messages[i].is_stored)
+		{
+			/* one of the turn's, or one that was there before it */
+			if (is_next && messages[i].seq == stored[next].seq)
+				next++;
+			else
+				same = stored_count == 0 || messages[i].seq < stored[0].seq;
 			continue;
-		while (next < stored_count && stored[next].message_id != NULL)
-			next++;
-		if (messages[i].message_id != NULL || next == stored_count ||
-			!same_message(messages[i].message, stored[next].message))
-			ereport(ERROR,
-					(errcode(ERRCODE_AIRUN_CONFLICT),
-					 errmsg("task \"%s\" was started with other messages",
-							uuid_string(task_id)),
-					 errhint("Repeat a call only with the values that it had, or start another task.")));
-		messages[i] = stored[next++];
+		}
+		same = is_next && messages[i].message_id == NULL &&
+			same_message(messages[i].message, stored[next].message);
+		if (same)
+			messages[i] = stored[next++];
 	}
+	if (!same || next < stored_count)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_CONFLICT),
+				 errmsg("task \"%s\" was started with other messages", uuid_string(task_id)),
+				 errhint("Repeat a call only with the values that it had, or start another task.")));
 }
 
 /* ---------- start ---------- */
@@ -502,6 +511,28 @@ make_answer(NewMessage *answer, Jsonb *message, const TaskState *state, TaskEnd 
 }
 
 /*
+ * The call that finished a turn is repeated, with a message: find the stored
+ * one, by its id or as the turn's answer.  PT409 where it is another one.
+ */
+static NewMessage *
+match_answer(const pg_uuid_t *run_id, pg_uuid_t *task_id, Jsonb *message, TaskEnd *end,
+			 NewMessage *stored, int stored_count)
+{
+	NewMessage *answer = palloc_object(NewMessage);
+
+	make_answer(answer, message, NULL, end);
+	answer->task_id = task_id;
+	if (messages_find_stored(run_id, answer, 1) == 0)
+		return answer;
+	if (stored_count == 1 && same_message(message, stored->message))
+		return stored;
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_CONFLICT),
+			 errmsg("task \"%s\" was finished with another message", uuid_string(task_id)),
+			 errhint("Repeat a call only with the values that it had.")));
+}
+
+/*
  * airun_finish_turn(task_id, message, response_text, usage, tokens_input,
  * tokens_output, tokens_total, cost, time_to_first_token, total_time,
  * response_data, finish_reason, run_id) returns json
@@ -533,6 +564,17 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	run_id = task_run_argument(fcinfo, 12, task_id);
 	task_lock(&run_id, task_id, &state);
 	answer = palloc_object(NewMessage);
+	if (task_is_final(state.status) && state.answer_seq > 0)
+	{
+		/* The call is repeated */
+		answer = turn_messages(&run_id, task_id, true, &count);
+		if (message != NULL)
+			answer = match_answer(&run_id, task_id, message, &end, answer, count);
+		task_check_repeated_end(task_id, &state, &end);
+		result = turn_result(&out, &run_id, task_id, answer, message != NULL ? 1 : count);
+		store_close();
+		PG_RETURN_DATUM(result);
+	}
 	make_answer(answer, message, &state, &end);
 	answer->task_id = task_id;
 
@@ -544,32 +586,21 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	}
 	else
 	{
-		bool		is_new;
+		/* It was ended without its message: here it comes, after all */
+		Args		args = {0};
 
 		task_check_repeated_end(task_id, &state, &end);
-		is_new = messages_find_stored(&run_id, answer, 1) > 0;
-		if (state.answer_seq > 0)
-		{
-			if (is_new)
-				answer = turn_messages(&run_id, task_id, true, &count);
-		}
-		else
-		{
-			/* It was ended without its message: here it comes, after all */
-			Args		args = {0};
-
-			if (is_new)
-				run_change(&run_id,
-						   &(RunChange) {
-							   .messages = 1,
-							   .status = state.run.is_completed ? NULL : "active"
-						   }, &state.run);
-			messages_store(&run_id, answer, 1, &state.run);
-			arg_uuid(&args, &run_id);
-			arg_uuid(&args, task_id);
-			arg_int64(&args, answer->seq);
-			statement_write_own(&set_answer, &args, &run_id);
-		}
+		if (messages_find_stored(&run_id, answer, 1) > 0)
+			run_change(&run_id,
+					   &(RunChange) {
+						   .messages = 1,
+						   .status = state.run.is_completed ? NULL : "active"
+					   }, &state.run);
+		messages_store(&run_id, answer, 1, &state.run);
+		arg_uuid(&args, &run_id);
+		arg_uuid(&args, task_id);
+		arg_int64(&args, answer->seq);
+		statement_write_task(&set_answer, &args, &run_id, task_id);
 	}
 
 	result = turn_result(&out, &run_id, task_id, answer, count);

@@ -44,24 +44,20 @@ refuse_derived_unless_null(Row *row, const char *table, const char *column)
 static void
 insert_message(Row *row)
 {
-	NewMessage	message = {0};
-	NewMessage *parsed;
+	NewMessage	message;
 	Field		run_id = row_new(row, "run_id");
 	Field		body = row_new(row, "message");
 	Field		seq = row_new(row, "seq");
 	Field		role = row_new(row, "role");
 	Field		message_id = row_new(row, "message_id");
 	Field		task_id = row_new(row, "task_id");
-	int			count;
 
 	if (run_id.isnull)
 		refuse_missing("ai_messages", "run_id");
 	if (body.isnull)
 		refuse_missing("ai_messages", "message");
 	refuse_derived_unless_null(row, "ai_messages", "created_at");
-	message_check(DatumGetJsonbP(body.value));
-	parsed = messages_parse(DatumGetJsonbP(body.value), &count);
-	message = parsed[0];
+	message_new(&message, DatumGetJsonbP(body.value));
 	if (!role.isnull &&
 		strcmp(TextDatumGetCString(role.value),
 			   text_to_cstring(message_role(message.message))) != 0)
