@@ -10,7 +10,7 @@ ROOMS = airun statement types identity json run list message task turn load \
 	access trigger guard totals view check store grant acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = json install run list message task turn totals refusals access postgrest lint tour
+REGRESS = json install run list message task turn totals refusals access postgrest lint site tour
 
 # The isolation specs of test/specs.
 ISOLATION = pairs same_id storage

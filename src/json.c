@@ -14,7 +14,8 @@
  *	 outside of strings.
  * - What it repairs in a document is only what JSON allows and jsonb refuses.
  * - No document, however large, deep or malformed, reaches an elog(ERROR): the
- *	 limits of jsonb are reported as 54000, malformed JSON by the SQLSTATE that is asked for.
+ *	 limits of jsonb are reported as 54000, malformed JSON by the SQLSTATE that
+ *	 is asked for.
  */
 #include "postgres.h"
 
@@ -764,9 +765,10 @@ repair_document(const char *p, const char *end)
 }
 
 /*
- * Reports, by the SQLSTATE that is asked for, what jsonb's parser had to say.  Its context goes into the
- * detail, too, since a client over HTTP sees no context; with this SQLSTATE
- * its first line is the parser's own, and tells the place.
+ * Reports, by the SQLSTATE that is asked for, what jsonb's parser had to say.
+ * Its context goes into the detail, too, since a client over HTTP sees no
+ * context; of a syntax error its first line is the parser's own, and tells the
+ * place.
  */
 static void
 report_invalid_document(const ErrorData *error, int sqlerrcode, const char *what)
@@ -798,7 +800,8 @@ report_invalid_document(const ErrorData *error, int sqlerrcode, const char *what
 }
 
 /*
- * jsonb's parser, with what it refuses reported by the SQLSTATE that is asked for.
+ * jsonb's parser, with what it refuses reported by the SQLSTATE that is asked
+ * for.
  *
  * It takes no locks, pins or other resources that a subtransaction would have
  * to give back, so that its errors can be caught without one.  What is no fault

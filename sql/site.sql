@@ -1,0 +1,180 @@
+-- What a site adds of its own, and the odd ways in: policies, triggers and views
+-- beside ours must neither lose a count nor open a door.
+\set QUIET on
+\set VERBOSITY terse
+SET client_min_messages = warning;
+DO $$BEGIN PERFORM airun_install(); END$$;
+CREATE SCHEMA site_test;
+GRANT USAGE, CREATE ON SCHEMA site_test TO PUBLIC;
+CREATE FUNCTION site_test.attempt(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	answer text;
+BEGIN
+	EXECUTE statement INTO answer;
+	RETURN coalesce('ok ' || answer, 'ok');
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+CREATE FUNCTION site_test.m(content text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
+	$$SELECT jsonb_build_object('role', 'user', 'content', content)$$;
+CREATE ROLE regress_airun_site NOLOGIN;
+CREATE ROLE regress_airun_mallory NOLOGIN;
+SELECT airun_grant('regress_airun_site');
+SET airun.user_id = '51000000-0000-4000-8000-0000000000aa';
+\set QUIET off
+SELECT id FROM airun_create_run(id => '51000000-0000-4000-8000-000000000001');
+SELECT id FROM airun_create_run(id => '51000000-0000-4000-8000-000000000002');
+
+--
+-- A policy that writes while our own statement is under way: to another run,
+-- to the same run, and several rows
+--
+CREATE FUNCTION site_test.leak() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_setting('site_test.busy', true) IS DISTINCT FROM 'yes' THEN
+		PERFORM set_config('site_test.busy', 'yes', true);
+		INSERT INTO airun.tasks (run_id, tokens_total, cost, status) VALUES
+			('51000000-0000-4000-8000-000000000002', 7, 0.5, 'completed');
+		INSERT INTO airun.messages (run_id, message) VALUES
+			('51000000-0000-4000-8000-000000000002', '{"role": "user", "content": "beside"}');
+		INSERT INTO airun.messages (run_id, message) VALUES
+			('51000000-0000-4000-8000-000000000001', '{"role": "user", "content": "in between"}');
+		INSERT INTO airun.tasks (run_id, tokens_total) VALUES
+			('51000000-0000-4000-8000-000000000001', 3), ('51000000-0000-4000-8000-000000000001', 4);
+		PERFORM set_config('site_test.busy', 'no', true);
+	END IF;
+	RETURN true;
+END $$;
+CREATE POLICY leak ON airun.messages AS RESTRICTIVE FOR INSERT WITH CHECK (site_test.leak());
+CREATE POLICY leak ON airun.tasks AS RESTRICTIVE FOR INSERT WITH CHECK (site_test.leak());
+SET ROLE regress_airun_site;
+SELECT seq FROM airun_append_message('51000000-0000-4000-8000-000000000001', site_test.m('first'));
+SELECT status FROM airun_create_task('51000000-0000-4000-8000-000000000001');
+SELECT airun_start_turn('51000000-0000-4000-8000-000000000001', site_test.m('turn')) -> 'messages' -> 0 ->> 'seq' AS seq;
+RESET ROLE;
+SELECT id, message_count, task_count, total_tokens, total_cost FROM ai_runs WHERE id::text LIKE '51000000%' ORDER BY id;
+SELECT * FROM airun_check();
+DROP POLICY leak ON airun.messages;
+DROP POLICY leak ON airun.tasks;
+
+--
+-- A policy that asks for messages sees the caller's own, also during our calls
+--
+CREATE TABLE site_test.seen (run_id uuid);
+GRANT ALL ON site_test.seen TO PUBLIC;
+CREATE FUNCTION site_test.look() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO site_test.seen SELECT DISTINCT m.run_id FROM airun.messages AS m;
+	RETURN true;
+END $$;
+SELECT task_id FROM airun_create_task('51000000-0000-4000-8000-000000000001', '51000000-0000-4000-8000-00000000000a');
+CREATE POLICY look ON airun.tasks AS RESTRICTIVE FOR SELECT USING (site_test.look());
+SET ROLE regress_airun_site;
+SET airun.user_id = '51000000-0000-4000-8000-0000000000bb';
+SELECT site_test.attempt($$SELECT airun_update_task('51000000-0000-4000-8000-00000000000a', 'x')$$);
+SELECT site_test.attempt($$SELECT airun_complete_task('51000000-0000-4000-8000-00000000000a')$$);
+SET airun.user_id = '51000000-0000-4000-8000-0000000000aa';
+RESET ROLE;
+SELECT count(*) AS "messages of others that a policy has seen" FROM site_test.seen;
+DROP POLICY look ON airun.tasks;
+
+--
+-- A trigger that prices tasks
+--
+CREATE FUNCTION site_test.price() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	NEW.cost := 5;
+	NEW.tokens_total := coalesce(NEW.tokens_total, 0) + 1;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER zz_price BEFORE INSERT OR UPDATE ON airun.tasks FOR EACH ROW EXECUTE FUNCTION site_test.price();
+SELECT cost, tokens_total FROM airun_create_task('51000000-0000-4000-8000-000000000002', '51000000-0000-4000-8000-00000000000b');
+SELECT cost, tokens_total FROM airun_complete_task('51000000-0000-4000-8000-00000000000b', 'done', tokens_input => 10, cost => 1);
+UPDATE ai_tasks SET status = 'error' WHERE task_id = '51000000-0000-4000-8000-00000000000a' RETURNING cost, tokens_total;
+SELECT * FROM airun_check();
+DROP TRIGGER zz_price ON airun.tasks;
+
+--
+-- Odd ways in: one statement that appends and completes; a deleted run's task;
+-- times that are none; too much at once
+--
+SELECT status FROM airun_set_run_status('51000000-0000-4000-8000-000000000001', 'active');
+WITH a AS (INSERT INTO airun.messages (run_id, message)
+	VALUES ('51000000-0000-4000-8000-000000000001', site_test.m('last words')) RETURNING run_id)
+SELECT (airun_set_run_status(run_id, 'completed')).status FROM a;
+SELECT status FROM ai_runs WHERE id = '51000000-0000-4000-8000-000000000001';
+SELECT status FROM airun_set_run_status('51000000-0000-4000-8000-000000000001', 'active');
+SELECT task_id FROM airun_create_task('51000000-0000-4000-8000-000000000001', '51000000-0000-4000-8000-00000000000c');
+SELECT airun_delete_run('51000000-0000-4000-8000-000000000001');
+SET ROLE regress_airun_site;
+SELECT site_test.attempt($$UPDATE airun.tasks SET status = 'error', cost = 3 WHERE task_id = '51000000-0000-4000-8000-00000000000c'$$);
+UPDATE airun.runs SET deleted_at = 'infinity' WHERE id = '51000000-0000-4000-8000-000000000001';
+UPDATE airun.runs SET deleted_at = NULL WHERE id = '51000000-0000-4000-8000-000000000001';
+UPDATE airun.runs SET deleted_at = '1999-01-01' WHERE id = '51000000-0000-4000-8000-000000000001'
+	RETURNING deleted_at > now() - interval '1 hour' AND deleted_at < now() + interval '1 hour' AS "the server's time";
+RESET ROLE;
+SELECT airun_restore_run('51000000-0000-4000-8000-000000000001');
+SELECT site_test.attempt($$INSERT INTO ai_runs (created_at) VALUES ('infinity')$$);
+SELECT site_test.attempt($$INSERT INTO ai_runs (created_at) VALUES ('-infinity')$$);
+SELECT site_test.attempt($$INSERT INTO ai_tasks (run_id, created_at) VALUES ('51000000-0000-4000-8000-000000000001', '-infinity')$$);
+SELECT site_test.attempt($$SELECT airun_append_messages('51000000-0000-4000-8000-000000000001',
+	(SELECT airun_array_agg(NULL) FROM generate_series(1, 100001)))$$);
+SELECT count(*) >= 2 AS "an empty search finds all" FROM airun_list_runs(search => '');
+
+--
+-- A turn that is repeated with something else
+--
+SELECT airun_start_turn('51000000-0000-4000-8000-000000000001', '[{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]',
+	'51000000-0000-4000-8000-00000000000d') -> 'task' ->> 'status' AS status;
+SELECT site_test.attempt($$SELECT airun_start_turn('51000000-0000-4000-8000-000000000001', '[{"role": "user", "content": "a"}]',
+	'51000000-0000-4000-8000-00000000000d')$$);
+SELECT site_test.attempt($$SELECT airun_start_turn('51000000-0000-4000-8000-000000000001', '[{"role": "user", "content": "a"}, {"role": "user", "content": "c"}]',
+	'51000000-0000-4000-8000-00000000000d')$$);
+SELECT json_array_length(airun_start_turn(task_id => '51000000-0000-4000-8000-00000000000d') -> 'messages') AS messages;
+SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d', '{"role": "assistant", "tool_calls": [{"id": "A"}]}') -> 'messages' -> 0 ->> 'role' AS role;
+SELECT site_test.attempt($$SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d', '{"role": "assistant", "tool_calls": [{"id": "B"}]}')$$);
+SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d', '{"role": "assistant", "tool_calls": [{"id": "A"}], "timestamp": "later"}') -> 'messages' -> 0 ->> 'role' AS role;
+SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d') -> 'messages' -> 0 ->> 'role' AS role;
+SELECT * FROM airun_check();
+
+--
+-- A view of somebody else's is not taken for ours; nor may the functions live
+-- beside the store
+--
+\set QUIET on
+CREATE DATABASE contrib_regression_site;
+\c contrib_regression_site
+\set VERBOSITY terse
+SET client_min_messages = warning;
+CREATE EXTENSION airun;
+SELECT length(airun_install()) > 0 AS installed;
+SELECT airun_grant('regress_airun_mallory');
+GRANT CREATE ON SCHEMA public TO regress_airun_mallory;
+DROP EXTENSION airun CASCADE;
+SET ROLE regress_airun_mallory;
+CREATE VIEW public.ai_runs WITH (security_invoker = true) AS SELECT * FROM airun.runs;
+RESET ROLE;
+CREATE EXTENSION airun;
+\set QUIET off
+SELECT airun_install();
+\set QUIET on
+DROP VIEW public.ai_runs;
+\set QUIET off
+SELECT airun_install() ~ 'view ai_runs' AS made;
+\set QUIET on
+DROP EXTENSION airun CASCADE;
+DROP SCHEMA airun CASCADE;
+CREATE SCHEMA airun;
+CREATE EXTENSION airun SCHEMA airun;
+\set QUIET off
+SELECT airun.airun_install();
+\set QUIET on
+\c contrib_regression
+\set VERBOSITY terse
+SET client_min_messages = warning;
+DROP DATABASE contrib_regression_site;
+DELETE FROM airun.runs WHERE user_id = '51000000-0000-4000-8000-0000000000aa';
+DROP SCHEMA site_test CASCADE;
+DROP OWNED BY regress_airun_site, regress_airun_mallory;
+DROP ROLE regress_airun_site, regress_airun_mallory;
+SELECT * FROM airun_check();
