@@ -6,8 +6,8 @@
 
 # The rooms, each src/ROOM.c, src/ROOM.sql or both, in the order of their SQL.
 # This list is the only one.
-ROOMS = airun statement types identity json run list message task turn load \
-	access trigger guard totals view check store grant acl
+ROOMS = airun statement value store types identity json rows run list message task turn \
+	load access trigger guard totals view check grant acl
 
 # The regression tests, in order; one database carries them all.
 REGRESS = json install run list message task turn totals refusals access postgrest lint site tour

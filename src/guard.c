@@ -278,7 +278,7 @@ guard_message_insert(Row *row)
 	if (state.is_completed)
 		run_refuse_completed(run);
 	if (!task_id.isnull)
-		task_require_in_run(run, DatumGetUUIDP(task_id.value));
+		message_require_task(run, DatumGetUUIDP(task_id.value));
 
 	/*
 	 * Behind the rows that this statement has inserted, and the places that a

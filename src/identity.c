@@ -14,7 +14,6 @@
 #include <uuid/uuid.h>
 
 #include "json.h"
-#include "statement.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"

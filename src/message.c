@@ -23,11 +23,10 @@
 #include "funcapi.h"
 #include "identity.h"
 #include "json.h"
-#include "load.h"
+#include "rows.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "store.h"
-#include "task.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 
@@ -359,6 +358,21 @@ message_complete(Jsonb *message, TimestampTz time)
 
 /* ---------- storing ---------- */
 
+/* PT404 unless the run has the task */
+void
+message_require_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement find = {
+		"SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2", 2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	if (statement_write(&find, &args) == 0)
+		task_not_found(task_id);
+}
+
 /* A message that is to be stored, checked; its own id serves */
 void
 message_new(NewMessage *new, Jsonb *message)
@@ -621,7 +635,7 @@ airun_append_message(PG_FUNCTION_ARGS)
 
 	store_open(true);
 	if (message.task_id != NULL)
-		task_require_in_run(run_id, message.task_id);
+		message_require_task(run_id, message.task_id);
 	messages_append(run_id, &message, 1);
 	message_values(run_id, &message, values, nulls);
 	tuple = heap_form_tuple(BlessTupleDesc(desc), values, nulls);

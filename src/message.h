@@ -42,6 +42,7 @@ extern void message_check_id(text *message_id);
 pg_noreturn extern void message_refuse_change(void);
 
 extern void message_new(NewMessage *new, Jsonb *message);
+extern void message_require_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern NewMessage *messages_parse(Jsonb *messages, int *count);
 extern int	messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count);
 extern void messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,

@@ -18,7 +18,6 @@
 
 #include "catalog/pg_type.h"
 #include "identity.h"
-#include "mb/pg_wchar.h"
 #include "store.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -40,10 +39,9 @@ PG_FUNCTION_INFO_V1(airun_purge_runs);
 #define MAX_TAG				100
 #define MAX_TAGS			100
 
-#define LIVE_RUN	"r.id" EQ "$1 AND r.deleted_at IS NULL"
-
 /* ---------- refusals ---------- */
 
+/* No such run, or none that the caller may use this way: one text for all */
 void
 run_not_found(const pg_uuid_t *run_id)
 {
@@ -52,6 +50,17 @@ run_not_found(const pg_uuid_t *run_id)
 			 errmsg("run \"%s\" does not exist", uuid_string(run_id)),
 			 errdetail("There is no such run, it is deleted, or it is not yours to use this way."),
 			 errhint("airun_list_runs() lists your runs, airun_create_run() creates one.")));
+}
+
+/* No such task, or none that the caller may use this way */
+void
+task_not_found(const pg_uuid_t *task_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_NOT_FOUND),
+			 errmsg("task \"%s\" does not exist", uuid_string(task_id)),
+			 errdetail("There is no such task, its run is deleted, or it is not yours to use this way."),
+			 errhint("airun_get_run(run_id) shows a run's tasks, airun_create_task(run_id) creates one.")));
 }
 
 /* A completed run takes no new message and no new task */
@@ -76,15 +85,6 @@ run_refuse_taken(const pg_uuid_t *run_id)
 			 errhint("Choose another id, or leave it out.")));
 }
 
-void
-refuse_null(const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-			 errmsg("\"%s\" must not be null", name),
-			 errhint("This argument has no default; name it in the call, as in %s => ...", name)));
-}
-
 /* The id in an argument that must be there */
 pg_uuid_t *
 run_id_argument(FunctionCallInfo fcinfo, int argument)
@@ -95,13 +95,6 @@ run_id_argument(FunctionCallInfo fcinfo, int argument)
 }
 
 /* ---------- values ---------- */
-
-/* What a message shows of a client's string: not more than 100 bytes of it */
-char *
-excerpt(const char *string, int len)
-{
-	return pnstrdup(string, pg_mbcliplen(string, len, 100));
-}
 
 /* The status that a word means, or PT422 */
 const char *
@@ -135,38 +128,6 @@ run_check_transition(const pg_uuid_t *run_id, const char *from, const char *to)
 						uuid_string(run_id)),
 				 errdetail("A completed run does not fail."),
 				 errhint("Call airun_set_run_status(run_id, 'active') to reopen it.")));
-}
-
-/* PT422 unless the jsonb is an object; absent is fine */
-void
-check_object(const char *name, const Field *field)
-{
-	if (!field->isnull && !JB_ROOT_IS_OBJECT(DatumGetJsonbP(field->value)))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" must be a JSON object", name),
-				 errdetail("Found %s.", JB_ROOT_IS_SCALAR(DatumGetJsonbP(field->value)) ?
-						   "a scalar" : "an array"),
-				 errhint("Send an object, or leave it out.")));
-}
-
-/* PT422 unless the text has at most max_chars characters; absent is fine */
-void
-check_length(const char *name, const Field *field, int max_chars)
-{
-	text	   *value;
-	int			chars;
-
-	if (field->isnull)
-		return;
-	value = DatumGetTextPP(field->value);
-	chars = pg_mbstrlen_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
-	if (chars > max_chars)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" is too long", name),
-				 errdetail("It has %d characters; at most %d are allowed.", chars, max_chars),
-				 errhint("Shorten it.")));
 }
 
 static void

@@ -9,6 +9,7 @@
 
 #include "statement.h"
 #include "utils/numeric.h"
+#include "value.h"
 
 /* The columns of ai_run_summary, of a table aliased r */
 #define RUN_SUMMARY \
@@ -16,6 +17,9 @@
 	"r.metadata, r.message_count, r.task_count, r.total_tokens, r.total_cost, " \
 	"r.status, r.is_starred, r.is_archived, r.created_at, r.updated_at, " \
 	"r.last_message_at, r.active_hour"
+
+/* The run $1, of a table aliased r, unless it is deleted */
+#define LIVE_RUN	"r.id" EQ "$1 AND r.deleted_at IS NULL"
 
 /* What a run says of itself once it is locked */
 typedef struct RunState
@@ -51,7 +55,6 @@ typedef struct RunFields
 } RunFields;
 
 extern pg_uuid_t *run_id_argument(FunctionCallInfo fcinfo, int argument);
-pg_noreturn extern void refuse_null(const char *name);
 extern bool run_try_lock(const pg_uuid_t *run_id, RunState *state);
 extern void run_lock(const pg_uuid_t *run_id, RunState *state);
 extern bool run_hold(const pg_uuid_t *run_id);
@@ -63,20 +66,11 @@ extern void run_set_name(const pg_uuid_t *run_id, text *name);
 extern bool run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields);
 extern int64 run_last_seq(const pg_uuid_t *run_id);
 pg_noreturn extern void run_not_found(const pg_uuid_t *run_id);
+pg_noreturn extern void task_not_found(const pg_uuid_t *task_id);
 
 extern const char *run_status_word(text *status);
 extern void run_check_transition(const pg_uuid_t *run_id, const char *from, const char *to);
 extern void run_check_fields(const RunFields *fields);
-extern char *excerpt(const char *string, int len);
-extern void check_object(const char *name, const Field *field);
-extern void check_length(const char *name, const Field *field, int max_chars);
-
-/* An argument of a SQL function as a field */
-static inline Field
-argument_field(FunctionCallInfo fcinfo, int i)
-{
-	return (Field) {PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i), PG_ARGISNULL(i)};
-}
 
 static inline TimestampTz
 hour_of(TimestampTz time)

@@ -48,16 +48,6 @@ static const char max_amount[] = "1000000000000";
 
 /* ---------- refusals ---------- */
 
-void
-task_not_found(const pg_uuid_t *task_id)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_AIRUN_NOT_FOUND),
-			 errmsg("task \"%s\" does not exist", uuid_string(task_id)),
-			 errdetail("There is no such task, its run is deleted, or it is not yours to use this way."),
-			 errhint("airun_get_run(run_id) shows a run's tasks, airun_create_task(run_id) creates one.")));
-}
-
 /* The caller can see the id in another run */
 void
 task_refuse_taken(const pg_uuid_t *task_id)
@@ -301,21 +291,6 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 	if (!DatumGetBool(result_value(0, 1, &isnull)))
 		task_refuse_taken(task_id);
 	return true;
-}
-
-/* PT404 unless the run has the task */
-void
-task_require_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
-{
-	static Statement find = {
-		"SELECT FROM airun.tasks AS t WHERE " THIS_TASK, 2, {UUIDOID, UUIDOID}
-	};
-	Args		args = {0};
-
-	arg_uuid(&args, run_id);
-	arg_uuid(&args, task_id);
-	if (statement_write(&find, &args) == 0)
-		task_not_found(task_id);
 }
 
 /* Lock the run, then the task, and tell how they stand; or PT404 */

@@ -85,8 +85,6 @@ extern bool task_find_run(const pg_uuid_t *task_id, pg_uuid_t *run_id);
 extern pg_uuid_t task_run_argument(FunctionCallInfo fcinfo, int argument,
 								   const pg_uuid_t *task_id);
 extern pg_uuid_t *task_id_argument(FunctionCallInfo fcinfo, int argument);
-extern void task_require_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
-pg_noreturn extern void task_not_found(const pg_uuid_t *task_id);
 pg_noreturn extern void task_refuse_taken(const pg_uuid_t *task_id);
 
 extern void task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state);

@@ -19,7 +19,7 @@
 #include "catalog/pg_type.h"
 #include "identity.h"
 #include "json.h"
-#include "load.h"
+#include "rows.h"
 #include "message.h"
 #include "run.h"
 #include "store.h"

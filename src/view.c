@@ -75,7 +75,7 @@ insert_message(Row *row)
 	if (!task_id.isnull)
 	{
 		message.task_id = DatumGetUUIDP(task_id.value);
-		task_require_in_run(DatumGetUUIDP(run_id.value), message.task_id);
+		message_require_task(DatumGetUUIDP(run_id.value), message.task_id);
 	}
 	messages_append(DatumGetUUIDP(run_id.value), &message, 1);
 	if (!seq.isnull && DatumGetInt64(seq.value) != message.seq)

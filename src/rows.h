@@ -1,9 +1,9 @@
 /*
- * load.h
+ * rows.h
  *		From rows to JSON text, for the functions that load.
  */
-#ifndef AIRUN_LOAD_H
-#define AIRUN_LOAD_H
+#ifndef AIRUN_ROWS_H
+#define AIRUN_ROWS_H
 
 #include "airun.h"
 
@@ -14,4 +14,4 @@ extern void json_begin(StringInfo out);
 extern Datum json_end(StringInfo out);
 extern DestReceiver *json_array_receiver(StringInfo out);
 
-#endif							/* AIRUN_LOAD_H */
+#endif							/* AIRUN_ROWS_H */
