@@ -135,6 +135,9 @@ SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d', '{"role": "assi
 SELECT site_test.attempt($$SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d', '{"role": "assistant", "tool_calls": [{"id": "B"}]}')$$);
 SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d', '{"role": "assistant", "tool_calls": [{"id": "A"}], "timestamp": "later"}') -> 'messages' -> 0 ->> 'role' AS role;
 SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d') -> 'messages' -> 0 ->> 'role' AS role;
+SELECT task_id FROM airun_create_task('51000000-0000-4000-8000-000000000001', '51000000-0000-4000-8000-00000000000e');
+SELECT status FROM airun_cancel_task('51000000-0000-4000-8000-00000000000e');
+SELECT site_test.attempt($$SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000e')$$);
 SELECT * FROM airun_check();
 
 --

@@ -383,8 +383,7 @@ BEGIN
 
 	SELECT * INTO pages FROM demo.listed();
 	INSERT INTO demo.finding (holds, what) VALUES (pages.runs = runs,
-		format('airun_list_runs finds %s runs, turning %s pages of 100',
-			demo.figure(pages.runs), demo.figure(pages.pages)));
+		format('airun_list_runs finds %s runs, page by page', demo.figure(pages.runs)));
 
 	before := airun_get_run(shown);
 	PERFORM demo.turn(shown, task, question, answer, length(before ->> 'messages'),
