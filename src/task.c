@@ -74,6 +74,7 @@ static const char *const status_names[] = {
 	"pending", "streaming", "completed", "error", "cancelled"
 };
 
+/* The word for a status, as it is stored */
 const char *
 task_status_name(TaskStatus status)
 {
@@ -101,6 +102,7 @@ task_status_word(text *status)
 			 errhint("A task is pending, streaming, completed, error or cancelled.")));
 }
 
+/* Is it one of the three ends? */
 bool
 task_is_final(TaskStatus status)
 {

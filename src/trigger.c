@@ -67,6 +67,7 @@ trigger_data(FunctionCallInfo fcinfo, const char *schema, const char *table,
 	return trigger;
 }
 
+/* The row that a row trigger is fired for, as yet without changes */
 void
 row_from_trigger(Row *row, TriggerData *trigger)
 {
@@ -108,6 +109,7 @@ row_new(Row *row, const char *column)
 	return field;
 }
 
+/* A value of the old row */
 Field
 row_old(Row *row, const char *column)
 {
@@ -173,6 +175,7 @@ refuse_derived(const char *table, const char *column)
 			 errhint("Leave it out.  To restore data alone, use pg_restore --disable-triggers.")));
 }
 
+/* A column that a statement has to state */
 void
 refuse_missing(const char *table, const char *column)
 {

@@ -178,7 +178,7 @@ make_task_statements(Statement *insert, Statement *update)
 	StringInfoData names;
 	StringInfoData values;
 	StringInfoData sets;
-	MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+	MemoryContext old_context;
 
 	initStringInfo(&names);
 	initStringInfo(&values);
@@ -200,6 +200,7 @@ make_task_statements(Statement *insert, Statement *update)
 	insert->nargs = update->nargs = FIRST_COLUMN_ARG - 1 + lengthof(task_columns);
 
 #define RETURNING_TASK "RETURNING t.run_id, t.task_id, t.updated_at%s"
+	old_context = MemoryContextSwitchTo(TopMemoryContext);
 	update->sql = psprintf("UPDATE airun.tasks AS t SET %s "
 						   "WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2 "
 						   RETURNING_TASK, sets.data, names.data);
