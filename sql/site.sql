@@ -57,6 +57,26 @@ SELECT * FROM airun_check();
 DROP POLICY leak ON airun.messages;
 DROP POLICY leak ON airun.tasks;
 
+-- and while a roll-up is under way, which is our own statement, too
+CREATE FUNCTION site_test.leak_beside() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_setting('site_test.busy', true) IS DISTINCT FROM 'yes' THEN
+		PERFORM set_config('site_test.busy', 'yes', true);
+		INSERT INTO airun.messages (run_id, message) VALUES
+			('51000000-0000-4000-8000-000000000002', '{"role": "user", "content": "during a roll-up"}');
+		INSERT INTO airun.tasks (run_id, tokens_total) VALUES ('51000000-0000-4000-8000-000000000002', 9);
+		PERFORM set_config('site_test.busy', 'no', true);
+	END IF;
+	RETURN true;
+END $$;
+CREATE POLICY leak ON airun.runs AS RESTRICTIVE FOR UPDATE USING (site_test.leak_beside());
+SET ROLE regress_airun_site;
+INSERT INTO airun.tasks (run_id, tokens_total) VALUES
+	('51000000-0000-4000-8000-000000000001', 1), ('51000000-0000-4000-8000-000000000001', 2);
+RESET ROLE;
+SELECT * FROM airun_check();
+DROP POLICY leak ON airun.runs;
+
 --
 -- A policy that asks for messages sees the caller's own, also during our calls
 --

@@ -226,7 +226,7 @@ airun_guard_run(PG_FUNCTION_ARGS)
 
 	row_from_trigger(&row, trigger);
 	id = row_new(&row, "id");
-	if (!id.isnull && own_write_row(DatumGetUUIDP(id.value), (OwnRow) {0}))
+	if (!id.isnull && own_write_row(DatumGetUUIDP(id.value), (OwnRow) {.kind = OWN_RUN}))
 		return PointerGetDatum(row.new);
 
 	store_require_caller();
@@ -324,7 +324,10 @@ airun_guard_message(PG_FUNCTION_ARGS)
 	seq = row_new(&row, "seq");
 	if (!run_id.isnull &&
 		own_write_row(DatumGetUUIDP(run_id.value),
-					  (OwnRow) {.seq = seq.isnull ? 0 : DatumGetInt64(seq.value)}))
+					  (OwnRow) {
+						  .kind = OWN_MESSAGE,
+						  .seq = seq.isnull ? 0 : DatumGetInt64(seq.value)
+					  }))
 		return PointerGetDatum(row.new);
 
 	store_require_caller();
@@ -379,16 +382,8 @@ check_task_figures(Row *row)
 		(row_changed(row, "tokens_input") || row_changed(row, "tokens_output")))
 		end.tokens_total.isnull = true;
 	task_check_end(&end);
-	if (end.tokens_total.isnull && !(end.tokens_input.isnull && end.tokens_output.isnull))
-	{
-		int64		total = 0;
-
-		if (!end.tokens_input.isnull)
-			total += DatumGetInt64(end.tokens_input.value);
-		if (!end.tokens_output.isnull)
-			total += DatumGetInt64(end.tokens_output.value);
-		end.tokens_total = (Field) {Int64GetDatum(total), false};
-	}
+	if (end.tokens_total.isnull)
+		end.tokens_total = task_sum_tokens(&end.tokens_input, &end.tokens_output);
 	row_set(row, "tokens_total", end.tokens_total.value, end.tokens_total.isnull);
 	if (!airun_trust_client_cost && cost_changed)
 	{
@@ -454,6 +449,8 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 	}
 	else if (field.isnull || store_binds_caller())
 		row_set(row, "completed_at", TimestampTzGetDatum(now), false);
+	else
+		refuse_infinite("ai_tasks", "completed_at", &field);
 	row_set(row, "updated_at", TimestampTzGetDatum(now), false);
 }
 
@@ -581,7 +578,10 @@ airun_guard_task(PG_FUNCTION_ARGS)
 	task_id = row_new(&row, "task_id");
 	if (!run_id.isnull && !task_id.isnull &&
 		own_write_row(DatumGetUUIDP(run_id.value),
-					  (OwnRow) {.task_id = *DatumGetUUIDP(task_id.value)}))
+					  (OwnRow) {
+						  .kind = OWN_TASK,
+						  .task_id = *DatumGetUUIDP(task_id.value)
+					  }))
 		return PointerGetDatum(row.new);
 
 	store_require_caller();

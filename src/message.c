@@ -23,9 +23,9 @@
 #include "funcapi.h"
 #include "identity.h"
 #include "json.h"
-#include "rows.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "rows.h"
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -363,7 +363,8 @@ void
 message_require_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
 	static Statement find = {
-		"SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2", 2, {UUIDOID, UUIDOID}
+		"SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
+		2, {UUIDOID, UUIDOID}
 	};
 	Args		args = {0};
 
@@ -704,9 +705,7 @@ int64
 messages_as_json(StringInfo out, const pg_uuid_t *run_id, const MessageRange *range)
 {
 	static Statement count_messages = {
-		"SELECT r.message_count FROM airun.runs AS r "
-		"WHERE r.id" EQ "$1 AND r.deleted_at IS NULL",
-		1, {UUIDOID}
+		"SELECT r.message_count FROM airun.runs AS r WHERE " LIVE_RUN, 1, {UUIDOID}
 	};
 	static Statement read_messages = {
 		"SELECT m.message FROM airun.messages AS m "

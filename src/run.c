@@ -189,8 +189,9 @@ run_check_fields(const RunFields *fields)
 
 /* ---------- the lock and the counter ---------- */
 
-static void
-state_from_result(RunState *state)
+/* From the first columns of the current SPI result, which are RUN_STATE */
+void
+run_state_from_result(RunState *state)
 {
 	bool		isnull;
 
@@ -199,9 +200,6 @@ state_from_result(RunState *state)
 	state->has_name = DatumGetBool(result_value(0, 3, &isnull));
 	state->is_completed = DatumGetBool(result_value(0, 4, &isnull));
 }
-
-#define RUN_STATE \
-	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ "'completed'"
 
 /*
  * Lock a run under the caller's rights to change it.  Returns false where
@@ -219,7 +217,7 @@ run_try_lock(const pg_uuid_t *run_id, RunState *state)
 	arg_uuid(&args, run_id);
 	if (statement_write(&lock_run, &args) != 1)
 		return false;
-	state_from_result(state);
+	run_state_from_result(state);
 	return true;
 }
 
@@ -308,7 +306,7 @@ run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 	arg_time(&args, hour_of(now));
 	if (statement_write_own(&append, &args, run_id) == 1)
 	{
-		state_from_result(state);
+		run_state_from_result(state);
 		place_messages(run_id, messages, state);
 		return;
 	}
@@ -355,7 +353,7 @@ run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state)
 	arg_pointer(&args, change->status ? cstring_to_text(change->status) : NULL);
 	if (statement_write_own(&change_run, &args, run_id) != 1)
 		run_not_found(run_id);
-	state_from_result(state);
+	run_state_from_result(state);
 	place_messages(run_id, change->messages, state);
 }
 

@@ -30,6 +30,11 @@ typedef struct RunState
 	TimestampTz last_message_at;
 } RunState;
 
+/* Its columns, of a table aliased r; they come first in a result */
+#define RUN_STATE \
+	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ "'completed'"
+#define RUN_STATE_COLUMNS	4
+
 /* What happens to a run in one step */
 typedef struct RunChange
 {
@@ -55,6 +60,7 @@ typedef struct RunFields
 } RunFields;
 
 extern pg_uuid_t *run_id_argument(FunctionCallInfo fcinfo, int argument);
+extern void run_state_from_result(RunState *state);
 extern bool run_try_lock(const pg_uuid_t *run_id, RunState *state);
 extern void run_lock(const pg_uuid_t *run_id, RunState *state);
 extern bool run_hold(const pg_uuid_t *run_id);

@@ -194,14 +194,15 @@ execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, OwnRow ro
 uint64
 statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_own(statement, args, run_id, (OwnRow) {0}, NULL);
+	return execute_own(statement, args, run_id, (OwnRow) {.kind = OWN_RUN}, NULL);
 }
 
 /* The same, for a statement that inserts this one message */
 uint64
 statement_write_message(Statement *statement, Args *args, const pg_uuid_t *run_id, int64 seq)
 {
-	return execute_own(statement, args, run_id, (OwnRow) {.seq = seq}, NULL);
+	return execute_own(statement, args, run_id,
+					   (OwnRow) {.kind = OWN_MESSAGE, .seq = seq}, NULL);
 }
 
 /* The same, for a statement that inserts or updates this one task */
@@ -209,7 +210,8 @@ uint64
 statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 const pg_uuid_t *task_id)
 {
-	return execute_own(statement, args, run_id, (OwnRow) {.task_id = *task_id}, NULL);
+	return execute_own(statement, args, run_id,
+					   (OwnRow) {.kind = OWN_TASK, .task_id = *task_id}, NULL);
 }
 
 /*
@@ -220,21 +222,21 @@ uint64
 statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 DestReceiver *dest)
 {
-	return execute_own(statement, args, run_id, (OwnRow) {0}, dest);
+	return execute_own(statement, args, run_id, (OwnRow) {.kind = OWN_RUN}, dest);
 }
 
 static bool
 is_own_row(const pg_uuid_t *run_id, const OwnRow *row)
 {
-	return own_call->any_run ||
-		(memcmp(&own_call->run_id, run_id, sizeof(pg_uuid_t)) == 0 &&
-		 own_call->row.seq == row->seq &&
-		 memcmp(&own_call->row.task_id, &row->task_id, sizeof(pg_uuid_t)) == 0);
+	return (own_call->any_run ||
+			memcmp(&own_call->run_id, run_id, sizeof(pg_uuid_t)) == 0) &&
+		own_call->row.kind == row->kind && own_call->row.seq == row->seq &&
+		memcmp(&own_call->row.task_id, &row->task_id, sizeof(pg_uuid_t)) == 0;
 }
 
 /*
  * In a row trigger: has the row been written by one of our own statements?
- * row: what tells it from others of its run; all zero for the run itself.
+ * row: what tells it from others of its run.
  */
 bool
 own_write_row(const pg_uuid_t *run_id, OwnRow row)

@@ -51,11 +51,17 @@ typedef struct Args
 	char		nulls[STATEMENT_MAX_ARGS];
 } Args;
 
-/* Which row of its run a statement of our own writes; all zero for the run itself */
+/* Which row of its run a statement of our own writes */
 typedef struct OwnRow
 {
-	int64		seq;			/* of a message */
-	pg_uuid_t	task_id;		/* of a task */
+	enum
+	{
+		OWN_RUN,				/* the run itself */
+		OWN_MESSAGE,
+		OWN_TASK
+	}			kind;
+	int64		seq;			/* of the message */
+	pg_uuid_t	task_id;		/* of the task */
 } OwnRow;
 
 /* A value that may be absent */

@@ -139,19 +139,26 @@ task_check_fields(const TaskFields *fields)
 	check_object("metadata", &fields->metadata);
 }
 
+/* What input and output make together, as far as they are known */
+Field
+task_sum_tokens(const Field *input, const Field *output)
+{
+	int64		sum = 0;
+
+	if (!input->isnull)
+		sum += DatumGetInt64(input->value);
+	if (!output->isnull)
+		sum += DatumGetInt64(output->value);
+	return (Field) {Int64GetDatum(sum), input->isnull && output->isnull};
+}
+
 /* PT422 where a stated total is less than the parts that are known */
 static void
 check_total(const Field *total, const Field *input, const Field *output)
 {
-	int64		parts = 0;
+	int64		parts = DatumGetInt64(task_sum_tokens(input, output).value);
 
-	if (total->isnull)
-		return;
-	if (!input->isnull)
-		parts += DatumGetInt64(input->value);
-	if (!output->isnull)
-		parts += DatumGetInt64(output->value);
-	if (DatumGetInt64(total->value) < parts)
+	if (!total->isnull && DatumGetInt64(total->value) < parts)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("\"tokens_total\" is less than its parts"),
@@ -169,7 +176,8 @@ check_tokens(const char *name, const Field *field)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("\"%s\" must be between 0 and " INT64_FORMAT ", not " INT64_FORMAT,
-						name, MAX_TOKENS, tokens)));
+						name, MAX_TOKENS, tokens),
+				 errhint("Leave it out where it is not known.")));
 }
 
 /*
@@ -185,19 +193,20 @@ check_amount(const char *name, const Field *field)
 		return;
 	max = DirectFunctionCall3(numeric_in, CStringGetDatum(max_amount),
 							  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-	if (numeric_is_nan(DatumGetNumeric(field->value)) ||
-		DatumGetBool(DirectFunctionCall2(numeric_gt, field->value, max)) ||
+	if (DatumGetBool(DirectFunctionCall2(numeric_gt, field->value, max)) ||
 		DatumGetBool(DirectFunctionCall2(numeric_lt, field->value,
 										 NumericGetDatum(int64_to_numeric(0)))))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("\"%s\" must be between 0 and %s", name, max_amount),
 				 errdetail("Found %.100s.",
-						   DatumGetCString(DirectFunctionCall1(numeric_out, field->value)))));
+						   DatumGetCString(DirectFunctionCall1(numeric_out, field->value))),
+				 errhint("Leave it out where it is not known.")));
 	if (DatumGetInt32(DirectFunctionCall1(numeric_scale, field->value)) > MAX_SCALE)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" has more than %d decimal places", name, MAX_SCALE)));
+				 errmsg("\"%s\" has more than %d decimal places", name, MAX_SCALE),
+				 errhint("Round it.")));
 }
 
 /*
@@ -300,15 +309,19 @@ void
 task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 {
 	static Statement lock = {
-		"SELECT r.message_count, r.last_message_at, r.name IS NOT NULL, "
-		"r.status" EQ "'completed', t.status, t.created_at, t.tokens_total, t.cost, "
+		"SELECT " RUN_STATE ", t.status, t.created_at, t.tokens_total, t.cost, "
 		"t.response_text, t.usage, t.tokens_input, t.tokens_output, "
 		"t.time_to_first_token, t.answer_seq "
 		"FROM airun.runs AS r, airun.tasks AS t "
-		"WHERE r.id" EQ "$1 AND r.deleted_at IS NULL AND " THIS_TASK " "
+		"WHERE " LIVE_RUN " AND " THIS_TASK " "
 		"FOR NO KEY UPDATE OF r, t",
 		2, {UUIDOID, UUIDOID}
 	};
+	Field	   *const fields[] = {
+		&state->tokens_total, &state->cost, &state->response_text, &state->usage,
+		&state->tokens_input, &state->tokens_output, &state->time_to_first_token
+	};
+	int			column = RUN_STATE_COLUMNS;
 	Args		args = {0};
 	bool		isnull;
 
@@ -317,21 +330,12 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	if (statement_write_own(&lock, &args, run_id) != 1)
 		task_not_found(task_id);
 
-	state->run.message_count = DatumGetInt64(result_value(0, 1, &isnull));
-	state->run.last_message_at = DatumGetTimestampTz(result_value(0, 2, &isnull));
-	state->run.has_name = DatumGetBool(result_value(0, 3, &isnull));
-	state->run.is_completed = DatumGetBool(result_value(0, 4, &isnull));
-	state->status = task_status_word(DatumGetTextPP(result_value(0, 5, &isnull)));
-	state->created_at = DatumGetTimestampTz(result_value(0, 6, &isnull));
-	state->tokens_total.value = result_value(0, 7, &state->tokens_total.isnull);
-	state->cost.value = result_value(0, 8, &state->cost.isnull);
-	state->response_text.value = result_value(0, 9, &state->response_text.isnull);
-	state->usage.value = result_value(0, 10, &state->usage.isnull);
-	state->tokens_input.value = result_value(0, 11, &state->tokens_input.isnull);
-	state->tokens_output.value = result_value(0, 12, &state->tokens_output.isnull);
-	state->time_to_first_token.value =
-		result_value(0, 13, &state->time_to_first_token.isnull);
-	state->answer_seq = DatumGetInt64(result_value(0, 14, &isnull));
+	run_state_from_result(&state->run);
+	state->status = task_status_word(DatumGetTextPP(result_value(0, ++column, &isnull)));
+	state->created_at = DatumGetTimestampTz(result_value(0, ++column, &isnull));
+	for (int i = 0; i < lengthof(fields); i++)
+		fields[i]->value = result_value(0, ++column, &fields[i]->isnull);
+	state->answer_seq = DatumGetInt64(result_value(0, ++column, &isnull));
 	if (isnull)
 		state->answer_seq = 0;
 }
@@ -483,9 +487,10 @@ airun_create_task(PG_FUNCTION_ARGS)
 Datum
 airun_update_task(PG_FUNCTION_ARGS)
 {
-	/* The text adds nothing to what is stored; and it is even behind it */
+	/* A text that adds nothing to what is stored: none, the same, or a part of it */
 #define ADDS_NOTHING \
 	"COALESCE(pg_catalog.starts_with(t.response_text, $3), $3 IS NULL)"
+	/* A late save: a part of it, and not all */
 #define IS_BEHIND \
 	"COALESCE(pg_catalog.starts_with(t.response_text, $3) AND t.response_text" NE "$3, false)"
 	static Statement progress = {
@@ -588,18 +593,13 @@ resolve_total(const TaskState *state, const TaskEnd *end)
 {
 	Field		input = end->tokens_input.isnull ? state->tokens_input : end->tokens_input;
 	Field		output = end->tokens_output.isnull ? state->tokens_output : end->tokens_output;
-	int64		total = 0;
 
 	check_total(&end->tokens_total, &input, &output);
 	if (!end->tokens_total.isnull)
 		return end->tokens_total;
 	if (end->tokens_input.isnull && end->tokens_output.isnull)
 		return state->tokens_total;
-	if (!input.isnull)
-		total += DatumGetInt64(input.value);
-	if (!output.isnull)
-		total += DatumGetInt64(output.value);
-	return (Field) {Int64GetDatum(total), false};
+	return task_sum_tokens(&input, &output);
 }
 
 /*

@@ -79,6 +79,7 @@ extern void task_check_transition(const pg_uuid_t *task_id, TaskStatus from, Tas
 extern void task_check_fields(const TaskFields *fields);
 extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
 extern void task_check_end(TaskEnd *end);
+extern Field task_sum_tokens(const Field *input, const Field *output);
 extern Numeric task_elapsed(TimestampTz from, TimestampTz to);
 
 extern bool task_find_run(const pg_uuid_t *task_id, pg_uuid_t *run_id);

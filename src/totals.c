@@ -55,7 +55,8 @@ refuse_rows_without_run(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_NOT_FOUND),
 			 errmsg("a run that the rows belong to does not exist"),
-			 errdetail("There is no such run, it is deleted, or it is not yours to use this way.")));
+			 errdetail("There is no such run, it is deleted, or it is not yours to use this way."),
+			 errhint("airun_list_runs() lists your runs, airun_create_run() creates one.")));
 }
 
 /* Run a statement made by LOCK_RUNS */
@@ -134,12 +135,13 @@ is_own_statement(TriggerData *trigger)
 	tuplestore_rescan(rows);
 	if (tuplestore_gettupleslot(rows, true, false, slot))
 	{
-		bool		is_message = SPI_fnumber(desc, "seq") > 0;
+		bool		is_message =
+			strcmp(RelationGetRelationName(trigger->tg_relation), "messages") == 0;
 		bool		isnull;
 		Datum		run_id = slot_getattr(slot, SPI_fnumber(desc, "run_id"), &isnull);
 		Datum		key = slot_getattr(slot, SPI_fnumber(desc, is_message ? "seq" : "task_id"),
 									   &isnull);
-		OwnRow		row = {0};
+		OwnRow		row = {.kind = is_message ? OWN_MESSAGE : OWN_TASK};
 
 		if (is_message)
 			row.seq = DatumGetInt64(key);
