@@ -6,11 +6,11 @@
 
 # The rooms, each src/ROOM.c, src/ROOM.sql or both, in the order of their SQL.
 # This list is the only one.
-ROOMS = airun statement value store types identity json rows run list message task turn \
-	load access trigger guard totals view check grant acl
+ROOMS = airun statement value store types identity json rows run list message chunk fold \
+	task stream lease turn load access trigger guard totals view check grant acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = json install run list message task turn totals refusals access postgrest lint site tour
+REGRESS = json install run list message fold task turn totals refusals access postgrest lint site tour
 
 # The isolation specs of test/specs.
 ISOLATION = pairs same_id storage

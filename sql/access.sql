@@ -142,7 +142,15 @@ CREATE TABLE access_test.by_id AS SELECT * FROM unnest(ARRAY[
 	'SELECT airun_finish_turn(''<task>'', ''{"role": "assistant", "content": "x"}'')',
 	'SELECT airun_finish_turn(''<task>'', response_text => ''x'', run_id => ''<run>'')',
 	'SELECT airun_finish_turn(''<task>'', response_text => ''x'', run_id => ''0acce550-0000-4000-8000-00000000bbbb'')',
+	'SELECT airun_heartbeat_task(''<task>'')',
+	'SELECT airun_stream_delta(''<task>'', ''x'')',
+	'SELECT airun_stream_delta(''<task>'', ''x'', 0, ''<run>'')',
+	'SELECT airun_stream_read(''<task>'')',
+	'SELECT airun_stream_read(''<task>'', 0, ''20 s'', 0, ''<run>'')',
 	-- the other's task with a run of one's own
+	'SELECT airun_heartbeat_task(''<task>'', ''0acce550-0000-4000-8000-00000000bbbb'')',
+	'SELECT airun_stream_delta(''<task>'', ''x'', run_id => ''0acce550-0000-4000-8000-00000000bbbb'')',
+	'SELECT airun_stream_read(''<task>'', run_id => ''0acce550-0000-4000-8000-00000000bbbb'')',
 	'SELECT airun_append_message(''0acce550-0000-4000-8000-00000000bbbb'', ''{"role": "user", "content": "x"}'', task_id => ''<task>'')',
 	'SELECT (airun_create_task(''0acce550-0000-4000-8000-00000000bbbb'', ''<task>'')).response_length',
 	'SELECT (airun_start_turn(''0acce550-0000-4000-8000-00000000bbbb'', task_id => ''<task>'') -> ''task'' ->> ''response_length'')',
@@ -442,10 +450,15 @@ CREATE TABLE access_test.by_nobody AS SELECT * FROM unnest(ARRAY[
 	'SELECT * FROM airun.runs',
 	'SELECT * FROM airun.messages WHERE run_id = ''<run>''',
 	'SELECT * FROM airun.tasks',
+	'SELECT * FROM airun.task_chunks',
 	'SELECT airun_list_runs()',
 	'SELECT airun_get_run(''<run>'')',
 	'SELECT airun_messages(''<run>'')',
 	'SELECT airun_check(''<run>'')',
+	'SELECT airun_heartbeat_task(''<task>'')',
+	'SELECT airun_stream_delta(''<task>'', ''x'')',
+	'SELECT airun_stream_read(''<task>'')',
+	'SELECT airun_expire_tasks()',
 	'SELECT airun_sees_run(''<run>'')',
 	'SELECT airun_writes_run(''<run>'')']) WITH ORDINALITY x (statement, number);
 GRANT SELECT ON access_test.by_nobody TO PUBLIC;
@@ -453,7 +466,8 @@ GRANT SELECT ON access_test.by_nobody TO PUBLIC;
 SELECT p.proname FROM pg_proc p
 WHERE p.proname LIKE 'airun%' AND p.prokind = 'f'
 	AND has_function_privilege('regress_airun_user', p.oid, 'EXECUTE')
-	AND p.proname NOT IN ('airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_json', 'airun_array_add', 'airun_array_result')
+	AND p.proname NOT IN ('airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_json', 'airun_array_add', 'airun_array_result',
+		'airun_message_text', 'airun_request', 'airun_is_overdue')
 	AND NOT EXISTS (SELECT FROM access_test.by_nobody WHERE statement LIKE '%' || p.proname || '(%');
 SET ROLE regress_airun_user;
 SELECT access_test.probe(statement) FROM access_test.by_nobody ORDER BY number;

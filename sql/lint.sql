@@ -31,9 +31,9 @@ SELECT f.proname AS name, f.proretset AS set, f.prorettype::regtype AS result, f
 FROM f WHERE prorettype NOT IN ('trigger'::regtype, 'internal'::regtype) ORDER BY proname COLLATE "C";
 -- read only, so STABLE and PARALLEL SAFE: PostgREST serves these to GET, in a read-only transaction
 WITH readers (name) AS (VALUES
-	('airun_get_run'), ('airun_list_runs'), ('airun_messages'), ('airun_sees_run'), ('airun_user_id'), ('airun_check')),
+	('airun_get_run'), ('airun_list_runs'), ('airun_messages'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_is_overdue')),
 pure (name) AS (VALUES
-	('airun_array_add'), ('airun_array_agg'), ('airun_array_result'), ('airun_json'), ('airun_user_uuid')),
+	('airun_array_add'), ('airun_array_agg'), ('airun_array_result'), ('airun_json'), ('airun_user_uuid'), ('airun_message_text'), ('airun_request')),
 expected AS (
 	SELECT f.signature, f.provolatile, f.proparallel,
 		CASE WHEN f.proname IN (SELECT name FROM readers) THEN 's'
@@ -138,7 +138,7 @@ WHERE a.attrelid = 'airun.runs'::regclass AND a.attlen = -1
 		AND attname IN ('message_count', 'last_message_at', 'updated_at', 'active_hour'));
 -- children's keys begin with their run
 SELECT indexrelid::regclass FROM pg_index
-WHERE indrelid IN ('airun.messages'::regclass, 'airun.tasks'::regclass) AND indisunique
+WHERE indrelid IN ('airun.messages'::regclass, 'airun.tasks'::regclass, 'airun.task_chunks'::regclass) AND indisunique
 	AND indkey[0] <> (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND attname = 'run_id');
 
 --
@@ -155,7 +155,7 @@ EXCEPT SELECT attname FROM pg_attribute WHERE attrelid = 'ai_run_summary'::regcl
 SELECT attname, atttypid::regtype, attnum FROM pg_attribute WHERE attrelid = 'ai_run_summaries'::regclass AND attnum > 0
 EXCEPT SELECT attname, atttypid::regtype, attnum FROM pg_attribute WHERE attrelid = 'ai_run_summary'::regclass;
 SELECT attname, atttypid::regtype FROM pg_attribute WHERE attrelid = 'ai_tasks'::regclass AND attnum > 0
-	AND attname NOT IN ('request_data', 'response_text', 'response_data')
+	AND attname NOT IN ('request_data', 'response_text', 'response_data', 'timeout', 'is_overdue')
 EXCEPT SELECT attname, atttypid::regtype FROM pg_attribute WHERE attrelid = 'ai_task_summary'::regclass;
 SELECT attname, atttypid::regtype, attnum FROM pg_attribute WHERE attrelid = 'ai_messages'::regclass AND attnum > 0
 EXCEPT SELECT attname, atttypid::regtype, attnum FROM pg_attribute WHERE attrelid = 'ai_message'::regclass;

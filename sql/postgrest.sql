@@ -152,6 +152,15 @@ CALL pgrst.post('alice', 'airun_append_messages', '{"run_id": "9057e570-0000-400
 CALL pgrst.post('alice', 'airun_create_task', '{"run_id": "9057e570-0000-4000-8000-00000000aaaa", "task_id": "9057e570-0000-4000-8000-00000000000a", "service": "s", "provider": "p", "model_id": "m", "request_data": {"q": 1}}');
 CALL pgrst.post('alice', 'airun_update_task', '{"task_id": "9057e570-0000-4000-8000-00000000000a", "response_text": "so far"}');
 CALL pgrst.post('bob', 'airun_update_task', '{"task_id": "9057e570-0000-4000-8000-00000000000a", "response_text": "so far"}');
+CALL pgrst.post('alice', 'airun_stream_delta', '{"task_id": "9057e570-0000-4000-8000-00000000000a", "delta": ", so", "at": 6}');
+CALL pgrst.post('alice', 'airun_stream_delta', '{"task_id": "9057e570-0000-4000-8000-00000000000a", "delta": "?", "at": 99}');
+CALL pgrst.post('alice', 'airun_stream_read', '{"task_id": "9057e570-0000-4000-8000-00000000000a", "from_position": 6, "max_wait": "1 s", "generation": 0}');
+CALL pgrst.post('bob', 'airun_stream_read', '{"task_id": "9057e570-0000-4000-8000-00000000000a"}');
+CALL pgrst.post('alice', 'airun_heartbeat_task', '{"task_id": "9057e570-0000-4000-8000-00000000000a"}');
+CALL pgrst.post('alice', 'airun_expire_tasks', '{}');
+CALL pgrst.get('anon', 'airun_is_overdue', 'status=streaming&last_progress=2026-01-01&timeout=1 s');
+CALL pgrst.post('anon', 'airun_message_text', '{"message": {"role": "user", "parts": [{"type": "text", "text": "Hello"}]}}');
+CALL pgrst.post('anon', 'airun_request', '{"request_data": {"messages": []}, "reference": null, "messages": null}');
 CALL pgrst.post('alice', 'airun_complete_task', '{"task_id": "9057e570-0000-4000-8000-00000000000a", "response_text": "so far, so good", "usage": {"in": 1}, "tokens_input": 3, "tokens_output": 4, "cost": 0.25, "time_to_first_token": 12.5, "total_time": 100, "finish_reason": "stop"}');
 CALL pgrst.post('alice', 'airun_create_task', '{"run_id": "9057e570-0000-4000-8000-00000000aaaa", "task_id": "9057e570-0000-4000-8000-0000000000a1"}');
 CALL pgrst.post('alice', 'airun_fail_task', '{"task_id": "9057e570-0000-4000-8000-0000000000a1", "error": {"message": "overloaded"}, "usage": null}');

@@ -175,7 +175,7 @@ SELECT hint_of(format('UPDATE ai_tasks SET status = ''pending'' WHERE task_id = 
 -- Progress
 --
 CREATE FUNCTION progress(task int) RETURNS text LANGUAGE sql AS $$
-	SELECT concat_ws(' | ', status, coalesce(response_text, '(null)'), coalesce(response_data::text, '(null)')) FROM airun.tasks WHERE task_id = task_id(task)
+	SELECT concat_ws(' | ', status, coalesce(response_text, '(null)'), coalesce(response_data::text, '(null)')) FROM ai_tasks WHERE task_id = task_id(task)
 $$;
 SELECT new_task(5, 10);
 SELECT status, response_length FROM airun_update_task(task_id(10), 'Grüß'); SELECT progress(10);
@@ -192,7 +192,7 @@ SELECT count(*) FROM airun_update_task(task_id(10), '%'); SELECT progress(10);
 SELECT count(*) FROM airun_update_task(task_id(10), '%_\ more'); SELECT progress(10);
 SELECT count(*) FROM airun_update_task(task_id(10), '%_'); SELECT progress(10);
 -- a late save moves nothing, not even the time
-SELECT updated_at AS before FROM airun.tasks WHERE task_id = task_id(10) \gset
+SELECT updated_at AS before FROM ai_tasks WHERE task_id = task_id(10) \gset
 SELECT updated_at = :'before' FROM airun_update_task(task_id(10), '%_');
 SELECT updated_at > :'before' FROM airun_update_task(task_id(10), '%_\ more and more');
 -- any first progress is the beginning of the stream
@@ -203,9 +203,9 @@ SELECT status FROM airun_update_task(task_id(13));
 -- the same through the view, and by a direct UPDATE
 UPDATE ai_tasks SET response_text = 'By view' WHERE task_id = task_id(14) RETURNING status, response_text; SELECT progress(14);
 UPDATE ai_tasks SET response_text = 'By' WHERE task_id = task_id(14) RETURNING status, response_text; SELECT progress(14);
-UPDATE airun.tasks SET response_text = 'By direct' WHERE task_id = task_id(14) RETURNING status, response_text;
-UPDATE airun.tasks SET response_text = 'By dir' WHERE task_id = task_id(14) RETURNING status, response_text;
-UPDATE airun.tasks SET response_text = NULL WHERE task_id = task_id(14) RETURNING status, response_text;
+UPDATE airun.tasks SET response_text = 'By direct' WHERE task_id = task_id(14) RETURNING status; SELECT progress(14);
+UPDATE airun.tasks SET response_text = 'By dir' WHERE task_id = task_id(14) RETURNING status; SELECT progress(14);
+UPDATE airun.tasks SET response_text = NULL WHERE task_id = task_id(14) RETURNING status; SELECT progress(14);
 -- for a finished task it changes nothing and returns it
 SELECT new_task(5, 15, 'completed'), new_task(5, 16, 'error'), new_task(5, 17, 'cancelled');
 SELECT status, response_length FROM generate_series(15, 17) n, airun_update_task(task_id(n), 'text and much more', '{"late": true}') ORDER BY n;
@@ -432,7 +432,9 @@ UPDATE ai_tasks SET metadata = NULL, status = NULL WHERE task_id = task_id(100) 
 SELECT c, attempt(format('UPDATE ai_tasks SET %I = %s WHERE task_id = %L', c, v, task_id(100))), attempt(format('UPDATE airun.tasks SET %I = %s WHERE task_id = %L', c, v, task_id(100)))
 FROM (VALUES ('task_id', 'airun_uuid()'), ('run_id', 'run_id(1)'), ('user_id', 'run_id(1)'), ('user_id', 'NULL'), ('created_at', 'now()'), ('updated_at', '''1999-01-01'''),
 	('completed_at', 'now()'), ('cost_details', '''{}''')) v (c, v);
-SELECT c, attempt(format('UPDATE airun.tasks SET %I = 1 WHERE task_id = %L', c, task_id(100))) FROM unnest(ARRAY['inputs_from', 'inputs_to', 'answer_seq']) c;
+SELECT c, attempt(format('UPDATE airun.tasks SET %I = %s WHERE task_id = %L', c, v, task_id(100)))
+FROM (VALUES ('inputs_from', '1'), ('inputs_to', '1'), ('answer_seq', '1'), ('response_length', '1'), ('generation', '1'), ('text_in_answer', 'true'),
+	('request_reference', '''{}''')) v (c, v);
 
 --
 -- A finished task: no column of it changes, and what changes nothing passes
@@ -445,7 +447,7 @@ SELECT c.column_name, left(attempt(format('UPDATE ai_tasks SET %I = %s WHERE tas
 	attempt(format('UPDATE ai_tasks SET %1$I = %1$I WHERE task_id = %2$L', c.column_name, task_id(101))) AS view_same,
 	attempt(format('UPDATE airun.tasks SET %1$I = %1$I WHERE task_id = %2$L', c.column_name, task_id(101))) AS direct_same
 FROM information_schema.columns c, LATERAL (SELECT CASE data_type WHEN 'uuid' THEN 'airun_uuid()' WHEN 'text' THEN '''other''' WHEN 'jsonb' THEN '''{"other": 1}'''
-	WHEN 'bigint' THEN '77' WHEN 'numeric' THEN '77' ELSE '''2001-01-01''' END) v (value)
+	WHEN 'bigint' THEN '77' WHEN 'numeric' THEN '77' WHEN 'interval' THEN '''1 day''' WHEN 'boolean' THEN 'true' ELSE '''2001-01-01''' END) v (value)
 WHERE table_schema = 'public' AND table_name = 'ai_tasks' ORDER BY ordinal_position;
 SELECT hint_of(format('UPDATE ai_tasks SET model_id = ''x'' WHERE task_id = %L', task_id(101)));
 -- all of it sent back, as clients do

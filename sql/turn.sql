@@ -134,7 +134,8 @@ SELECT twice(format('airun_start_turn(%L, %L, %L)', run_id(1), '{"role": "tool",
 SELECT twice(format('airun_finish_turn(%L, %L, tokens_total => 30)', task_id(13), '{"role": "assistant", "content": "A"}'));
 SELECT shown(run_id(1));
 SELECT total_tokens, task_count, message_count FROM airun.runs WHERE id = run_id(1);
-SELECT task_id, status, inputs_from, inputs_to, answer_seq, response_text FROM airun.tasks WHERE run_id = run_id(1) ORDER BY created_at;
+SELECT task_id, t.status, t.inputs_from, t.inputs_to, t.answer_seq, v.response_text
+FROM airun.tasks t JOIN ai_tasks v USING (task_id) WHERE t.run_id = run_id(1) ORDER BY t.created_at;
 -- the early ones, repeated late
 SELECT short(airun_start_turn(task_id => task_id(n))) FROM generate_series(11, 13) n;
 SELECT short(airun_finish_turn(task_id(12), '{"role": "assistant", "tool_calls": [{"id": "c3"}], "id": "a2"}'));
@@ -226,8 +227,8 @@ CREATE FUNCTION finished(n int, arguments text) RETURNS text LANGUAGE plpgsql AS
 DECLARE
 	answer text := twice(format('airun_finish_turn(%L%s)', task_id(n), arguments));
 BEGIN
-	RETURN answer || coalesce((SELECT E'\n  ' || concat_ws(' | ', (m.message - 'timestamp')::text, 'text: ' || t.response_text)
-		FROM airun.tasks t JOIN airun.messages m ON m.run_id = t.run_id AND m.seq = t.answer_seq WHERE t.task_id = task_id(n)), '');
+	RETURN answer || coalesce((SELECT E'\n  ' || concat_ws(' | ', (m.message - 'timestamp')::text, 'text: ' || v.response_text)
+		FROM airun.tasks t JOIN ai_tasks v USING (run_id, task_id) JOIN airun.messages m ON m.run_id = t.run_id AND m.seq = t.answer_seq WHERE t.task_id = task_id(n)), '');
 END$$;
 SELECT finished(40, ', ''{"role": "assistant", "content": "text"}''');
 SELECT finished(41, ', ''{"role": "assistant", "content": [{"type": "text", "text": "par"}, {"type": "text", "text": "ts"}], "metadata": {"x": 1}}''');

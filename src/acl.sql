@@ -19,6 +19,7 @@ BEGIN
 			AND d.deptype OPERATOR(pg_catalog.=) 'e'
 			AND p.proname OPERATOR(pg_catalog.<>) ALL (ARRAY[
 				'airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_json',
+				'airun_message_text', 'airun_request', 'airun_is_overdue',
 				'airun_array_agg', 'airun_array_add', 'airun_array_result',
 				'airun_sees_run', 'airun_writes_run']::pg_catalog.name[])
 	LOOP

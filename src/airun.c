@@ -33,15 +33,62 @@ bool		airun_trust_client_cost = true;
  */
 char	   *airun_user_setting = NULL;
 
+/*
+ * May a transaction that holds nothing but progress commit without waiting for
+ * the disk?
+ */
+bool		airun_async_progress = false;
+
+/* Do progress and ends notify the channel "airun"? */
+bool		airun_notify = false;
+
+/* The longest that airun_stream_read() waits, in milliseconds */
+int			airun_max_wait = 20 * 1000;
+
+/* Without progress for so long a task is overdue, in seconds */
+int			airun_task_timeout = 10 * 60;
+
 void
 _PG_init(void)
 {
+	DefineCustomBoolVariable("airun.async_progress",
+							 "Lets progress commit without waiting for the disk.",
+							 "A crash of the server may lose the last moment's progress, and nothing else.",
+							 &airun_async_progress,
+							 false,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
 	DefineCustomIntVariable("airun.max_message_size",
 							"Sets the largest message that a run accepts.",
 							NULL,
 							&airun_max_message_size,
 							16 * 1024, 1, 256 * 1024,
 							PGC_SUSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("airun.max_wait",
+							"Sets the longest that airun_stream_read() waits for more.",
+							NULL,
+							&airun_max_wait,
+							20 * 1000, 0, 20 * 1000,
+							PGC_SUSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("airun.notify",
+							 "Notifies the channel \"airun\" of progress and ends of tasks.",
+							 "The payload says which task has moved; any role can listen to it.",
+							 &airun_notify,
+							 false,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("airun.task_timeout",
+							"Sets how long a task may be without progress before it is overdue.",
+							"A task that has a timeout of its own keeps to that.",
+							&airun_task_timeout,
+							10 * 60, 1, 366 * 24 * 3600,
+							PGC_USERSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("airun.trust_client_cost",

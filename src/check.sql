@@ -77,6 +77,44 @@ BEGIN
 		AND COALESCE(t.tokens_total, 0)
 			< COALESCE(t.tokens_input, 0) + COALESCE(t.tokens_output, 0);
 
+	-- Texts: in chunks until the task has ended, and then in one place
+	RETURN QUERY
+	SELECT t.run_id, t.task_id, NULL::bigint, p.problem, p.expected, p.found
+	FROM airun.tasks AS t
+	LEFT JOIN airun.messages AS a ON t.text_in_answer AND a.run_id = t.run_id
+		AND a.seq = t.answer_seq
+	LEFT JOIN LATERAL (
+		SELECT count(*) AS count, bool_and(k.fine) AS fine
+		FROM (
+			SELECT c.chars = sum(length(c.chunk)) OVER w
+				AND c.bytes = sum(octet_length(c.chunk)) OVER w
+				AND c.generation = first_value(c.generation) OVER w AS fine
+			FROM airun.task_chunks AS c
+			WHERE c.run_id = t.run_id AND c.task_id = t.task_id
+			WINDOW w AS (ORDER BY c.chars)) AS k) AS c ON true
+	CROSS JOIN LATERAL (VALUES
+		('text of an unfinished task', 'in chunks', 'in the task',
+		 t.completed_at IS NOT NULL OR t.response_text IS NULL AND NOT t.text_in_answer),
+		('chunks of a task that does not stream', '0', c.count::text,
+		 t.status = 'streaming' OR c.count = 0),
+		('chunks of a task', 'one behind the other', 'otherwise', COALESCE(c.fine, true)),
+		('response_length of a task',
+		 COALESCE(length(COALESCE(t.response_text, @extschema@.airun_message_text(a.message))), 0)::text,
+		 t.response_length::text,
+		 COALESCE(length(COALESCE(t.response_text, @extschema@.airun_message_text(a.message))), 0)
+			= t.response_length),
+		('text of a task', 'in one place', 'in the task and in the answer',
+		 t.response_text IS NULL OR NOT t.text_in_answer),
+		('messages that the request of a task refers to',
+		 'up to ' || (t.request_reference ->> 'from')::bigint
+			+ (t.request_reference ->> 'count')::bigint - 1,
+		 'up to ' || (SELECT r.message_count FROM airun.runs AS r WHERE r.id = t.run_id),
+		 COALESCE((t.request_reference ->> 'from')::bigint
+			+ (t.request_reference ->> 'count')::bigint - 1
+			<= (SELECT r.message_count FROM airun.runs AS r WHERE r.id = t.run_id), true))
+	) AS p (problem, expected, found, fine)
+	WHERE (airun_check.run_id IS NULL OR t.run_id = airun_check.run_id) AND NOT p.fine;
+
 	IF airun_check.run_id IS NOT NULL THEN
 		RETURN;
 	END IF;
@@ -92,12 +130,20 @@ BEGIN
 	FROM airun.tasks AS t
 	WHERE NOT EXISTS (SELECT FROM airun.runs AS r WHERE r.id = t.run_id);
 
+	RETURN QUERY
+	SELECT c.run_id, c.task_id, NULL::bigint, 'task of a chunk'::text, 'exists'::text,
+		'is missing'::text
+	FROM airun.task_chunks AS c
+	WHERE NOT EXISTS (SELECT FROM airun.tasks AS t
+					  WHERE t.run_id = c.run_id AND t.task_id = c.task_id);
+
 	-- The walls themselves
 	RETURN QUERY
 	SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'row security of airun.' || c.relname,
 		'enabled'::text, 'disabled'::text
 	FROM pg_class AS c
-	WHERE c.oid IN ('airun.runs'::regclass, 'airun.messages'::regclass, 'airun.tasks'::regclass)
+	WHERE c.oid IN ('airun.runs'::regclass, 'airun.messages'::regclass, 'airun.tasks'::regclass,
+					'airun.task_chunks'::regclass)
 		AND NOT c.relrowsecurity;
 	RETURN QUERY
 	SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'triggers of airun.' || c.relname,

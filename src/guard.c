@@ -9,17 +9,20 @@
  * would set a column that airun keeps, change a message, or go a way that a
  * status does not allow.  What the rows add to their run, totals.c adds.
  *
- * Locks: an insert of a message locks its run; an insert or update of a task
- * holds it against removal.  A direct UPDATE of a task locks the task first
- * and its run afterwards, in totals.c: against the functions it may meet a
- * deadlock, which the views, that lock the run first, do not.
+ * Locks: an insert of a message, or of a task with a request, locks its run;
+ * any other insert or update of a task holds its run against removal, and
+ * locks its text where that moves.  A direct UPDATE of a task locks the task
+ * first, then its text, and its run at last, in totals.c: against the
+ * functions it may meet a deadlock, which the views, that lock the run first,
+ * do not.
  *
  * Errors: PT401, PT404, PT409 and PT422 as the functions have them.
  */
 #include "airun.h"
 
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "chunk.h"
+#include "fold.h"
 #include "identity.h"
 #include "message.h"
 #include "run.h"
@@ -357,6 +360,7 @@ check_task_fields(Row *row)
 		.model_id = row_new(row, "model_id"),
 		.request_data = row_new(row, "request_data"),
 		.metadata = row_new(row, "metadata"),
+		.timeout = row_new(row, "timeout"),
 	};
 
 	task_check_fields(&fields);
@@ -367,6 +371,7 @@ static void
 check_task_figures(Row *row)
 {
 	TaskEnd		end = {
+		.response_text = row_new(row, "response_text"),
 		.usage = row_new(row, "usage"),
 		.tokens_input = row_new(row, "tokens_input"),
 		.tokens_output = row_new(row, "tokens_output"),
@@ -395,16 +400,83 @@ check_task_figures(Row *row)
 	}
 }
 
+/*
+ * Keep the text of a task where it belongs: of a finished one in its row, of
+ * any other in chunks, as the functions do.  Returns whether it came late.
+ */
+static bool
+keep_text(Row *row, TaskStatus *status)
+{
+	pg_uuid_t  *run_id = DatumGetUUIDP(row_new(row, "run_id").value);
+	pg_uuid_t  *task_id = DatumGetUUIDP(row_new(row, "task_id").value);
+	Field		stated = row_new(row, "response_text");
+	text	   *whole = stated.isnull ? NULL : DatumGetTextPP(stated.value);
+	bool		is_late = false;
+	Stream		stream;
+
+	if (whole == NULL && (row->old == NULL || !task_is_final(*status)))
+		return false;
+	store_open(true);
+	stream_lock(task_id);
+	stream_find(run_id, task_id, &stream);
+	if (!task_is_final(*status))
+	{
+		is_late = !stream_put(run_id, task_id, &stream, whole) &&
+			VARSIZE_ANY_EXHDR(whole) < stream.bytes;
+		*status = TASK_STREAMING;
+		row_set(row, "response_text", (Datum) 0, true);
+	}
+	else
+	{
+		int			generation = stream.generation;
+
+		if (whole != NULL && stream.chars > 0)
+		{
+			if (!stream_is_beginning_of(&stream, whole))
+				generation++;
+			stream_remove(run_id, task_id);
+		}
+		else if (whole == NULL && stream.chars > 0)
+		{
+			whole = stream_take(run_id, task_id);
+			row_set(row, "response_text",
+					SPI_datumTransfer(PointerGetDatum(whole), false, -1), false);
+		}
+		row_set(row, "generation", Int32GetDatum(generation), false);
+		row_set(row, "response_length",
+				Int64GetDatum(whole != NULL ? text_chars(whole) : 0), false);
+	}
+	store_close();
+	row_set(row, "status", CStringGetTextDatum(task_status_name(*status)), false);
+	return is_late;
+}
+
+/* Leave out of a request what its run, which is locked by now, has already */
+static void
+fold_request(Row *row, const RunState *run)
+{
+	Field		request_data = row_new(row, "request_data");
+	Field		reference = {(Datum) 0, true};
+
+	if (!request_fold(DatumGetUUIDP(row_new(row, "run_id").value), run->message_count,
+					  &request_data, &reference))
+		return;
+	row_set(row, "request_data", SPI_datumTransfer(request_data.value, false, -1), false);
+	row_set(row, "request_reference", SPI_datumTransfer(reference.value, false, -1), false);
+}
+
 static void
 guard_task_insert(Row *row, const pg_uuid_t *caller)
 {
 	static const char *const kept[] = {
-		"inputs_from", "inputs_to", "answer_seq", "cost_details"
+		"inputs_from", "inputs_to", "answer_seq", "cost_details", "request_reference"
 	};
+	static const char *const zero[] = {"response_length", "generation", "text_in_answer"};
 	TimestampTz now = GetCurrentTimestamp();
 	Field		run_id = row_new(row, "run_id");
 	Field		user_id = row_new(row, "user_id");
 	Field		field;
+	RunState	run;
 	TaskStatus	status;
 	pg_uuid_t  *task_id = palloc_object(pg_uuid_t);
 
@@ -412,9 +484,19 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 		refuse_missing("ai_tasks", "run_id");
 	uuid_generate_v7(task_id);
 	fill(row, "task_id", UUIDPGetDatum(task_id));
+	for (int i = 0; i < lengthof(kept); i++)
+	{
+		if (!row_new(row, kept[i]).isnull)
+			refuse_derived("ai_tasks", kept[i]);
+	}
 
 	store_open(true);
-	if (!run_hold(DatumGetUUIDP(run_id.value)))
+	if (!row_new(row, "request_data").isnull)
+	{
+		run_lock(DatumGetUUIDP(run_id.value), &run);
+		fold_request(row, &run);
+	}
+	else if (!run_hold(DatumGetUUIDP(run_id.value)))
 		run_not_found(DatumGetUUIDP(run_id.value));
 	(void) task_is_in_run(DatumGetUUIDP(run_id.value),
 						  DatumGetUUIDP(row_new(row, "task_id").value));
@@ -424,10 +506,11 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 		row_set(row, "user_id", UUIDPGetDatum(caller), caller == NULL);
 	else if (store_binds_caller() && !uuid_equal(DatumGetUUIDP(user_id.value), caller))
 		refuse_derived("ai_tasks", "user_id");
-	for (int i = 0; i < lengthof(kept); i++)
+	for (int i = 0; i < lengthof(zero); i++)
 	{
-		if (!row_new(row, kept[i]).isnull)
-			refuse_derived("ai_tasks", kept[i]);
+		fill(row, zero[i], (Datum) 0);
+		if (row_new(row, zero[i]).value != (Datum) 0)
+			refuse_derived("ai_tasks", zero[i]);
 	}
 
 	field = row_new(row, "updated_at");
@@ -440,6 +523,7 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 	row_set(row, "status", CStringGetTextDatum(task_status_name(status)), false);
 	check_task_fields(row);
 	check_task_figures(row);
+	(void) keep_text(row, &status);
 
 	field = row_new(row, "completed_at");
 	if (!task_is_final(status))
@@ -480,20 +564,19 @@ guard_task_update(Row *row)
 {
 	static const char *const fixed[] = {
 		"run_id", "task_id", "user_id", "created_at", "updated_at", "inputs_from",
-		"inputs_to", "answer_seq", "cost_details"
+		"inputs_to", "answer_seq", "cost_details", "request_reference", "response_length",
+		"generation", "text_in_answer"
 	};
 	static const char *const open[] = {
 		"service", "task_name", "provider", "endpoint", "model_id", "metadata",
 		"request_data", "response_text", "response_data", "usage", "tokens_input",
 		"tokens_output", "tokens_total", "cost", "time_to_first_token", "total_time",
-		"finish_reason", "error", "completed_at"
+		"finish_reason", "error", "timeout", "completed_at"
 	};
 	pg_uuid_t  *run_id = DatumGetUUIDP(row_old(row, "run_id").value);
 	pg_uuid_t  *task_id = DatumGetUUIDP(row_old(row, "task_id").value);
 	TimestampTz now = GetCurrentTimestamp();
 	bool		run_is_there;
-	Field		new_text;
-	Field		old_text = row_old(row, "response_text");
 	TaskStatus	from = task_status_word(DatumGetTextPP(row_old(row, "status").value));
 	TaskStatus	to;
 
@@ -528,34 +611,25 @@ guard_task_update(Row *row)
 		return;
 	}
 
-	/* A text that is the beginning of what is stored is a late save */
-	new_text = row_new(row, "response_text");
-	if (row_changed(row, "response_text"))
-	{
-		if (!old_text.isnull &&
-			(new_text.isnull ||
-			 (!task_is_final(to) &&
-			  DatumGetBool(DirectFunctionCall2Coll(text_starts_with, DEFAULT_COLLATION_OID,
-												   old_text.value, new_text.value)))))
-		{
-			Field		old_data = row_old(row, "response_data");
-
-			row_set(row, "response_text", old_text.value, false);
-			if (!new_text.isnull)
-				row_set(row, "response_data", old_data.value, old_data.isnull);
-		}
-		else if (to == TASK_PENDING)
-		{
-			to = TASK_STREAMING;
-			row_set(row, "status", CStringGetTextDatum(task_status_name(to)), false);
-		}
-	}
+	if (row_changed(row, "request_data"))
+		row_set(row, "request_reference", (Datum) 0, true);
 	check_task_fields(row);
 	check_task_figures(row);
+
+	/* A text that is the beginning of what is stored is a late save */
+	if (keep_text(row, &to))
+	{
+		Field		old_data = row_old(row, "response_data");
+
+		row_set(row, "response_data", old_data.value, old_data.isnull);
+	}
 	set_task_times(row, from, to, now);
 	row_set(row, "updated_at",
 			TimestampTzGetDatum(Max(now, DatumGetTimestampTz(row_old(row, "updated_at").value))),
 			false);
+	if (task_is_final(to))
+		task_notify(run_id, task_id, to, DatumGetInt64(row_new(row, "response_length").value),
+					DatumGetInt32(row_new(row, "generation").value));
 }
 
 /*

@@ -49,15 +49,15 @@ airun_get_run(PG_FUNCTION_ARGS)
 {
 #define TASKS_OF_RUN(text_column, more) \
 	"SELECT pg_catalog.row_to_json(j) FROM (SELECT " TASK_SUMMARY \
-	", " text_column more " FROM airun.tasks AS t WHERE t.run_id" EQ "$1 " \
+	", " text_column " AS response_text" more " FROM airun.tasks AS t WHERE t.run_id" EQ "$1 " \
 	"ORDER BY t.created_at, t.task_id) AS j"
 	static Statement tasks = {
-		TASKS_OF_RUN("CASE WHEN t.status" NE "'completed' THEN t.response_text END "
-					 "AS response_text", ""),
+		TASKS_OF_RUN("CASE WHEN t.status" NE "'completed' THEN " RESPONSE_TEXT " END", ""),
 		1, {UUIDOID}
 	};
 	static Statement tasks_with_requests = {
-		TASKS_OF_RUN("t.response_text", ", t.request_data, t.response_data"),
+		TASKS_OF_RUN(RESPONSE_TEXT,
+					 ", " REQUEST_DATA " AS request_data, t.response_data"),
 		1, {UUIDOID}
 	};
 	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
@@ -85,6 +85,8 @@ airun_get_run(PG_FUNCTION_ARGS)
 
 	appendStringInfoString(&out, ",\"tasks\":[");
 	arg_uuid(&args, run_id);
+	statement_in_extension(&tasks, fcinfo->flinfo->fn_oid);
+	statement_in_extension(&tasks_with_requests, fcinfo->flinfo->fn_oid);
 	statement_stream_own(with_requests ? &tasks_with_requests : &tasks, &args, run_id,
 						 json_array_receiver(&out));
 	appendStringInfoString(&out, "]}");

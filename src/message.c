@@ -33,6 +33,7 @@
 PG_FUNCTION_INFO_V1(airun_append_message);
 PG_FUNCTION_INFO_V1(airun_append_messages);
 PG_FUNCTION_INFO_V1(airun_messages);
+PG_FUNCTION_INFO_V1(airun_message_text);
 
 /* Characters */
 #define MAX_MESSAGE_ID	200
@@ -256,6 +257,23 @@ message_text(Jsonb *message)
 	if (content != NULL)
 		append_text(&out, content);
 	return out.len > 0 ? cstring_to_text_with_len(out.data, out.len) : NULL;
+}
+
+/*
+ * airun_message_text(message) returns text
+ *
+ * Tasks whose text is in a message are shown by this, so that what it gives
+ * for a message must never change.
+ */
+Datum
+airun_message_text(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *message = PG_GETARG_JSONB_P(0);
+	text	   *result = JB_ROOT_IS_OBJECT(message) ? message_text(message) : NULL;
+
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(result);
 }
 
 static bool

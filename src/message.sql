@@ -19,6 +19,11 @@ COMMENT ON FUNCTION @extschema@.airun_append_messages IS
 'Appends an array of messages to a run, all or none
 A message whose id is stored already is not appended again; its stored row is returned.';
 
+CREATE FUNCTION @extschema@.airun_message_text(message jsonb) RETURNS text
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.airun_message_text(jsonb) IS
+'The text that a message says: its content, or else its parts, without reasoning; NULL for none';
+
 CREATE FUNCTION @extschema@.airun_messages(
 	run_id uuid,
 	after_seq bigint DEFAULT NULL,

@@ -16,14 +16,24 @@
  * marked statement names itself, or whose row its function has read or locked
  * before under the caller's rights.
  *
+ * What integrity demands and no API role may do, such as removing the chunks
+ * of a text that is complete, is done as the owner of the table, the way
+ * referential integrity does it.
+ *
  * No locks are taken here beyond those of the statements.
  */
 #include "statement.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/plancache.h"
+#include "utils/snapmgr.h"
 
 /* A generic plan is made anew after so many executions */
 #define REPLAN_AFTER	1000
@@ -47,13 +57,35 @@ trigger_depth(void)
 	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
 }
 
+/* The SQL text, with the schema that it is to name in place of each mark */
+static const char *
+statement_text(Statement *statement)
+{
+	const char *mark;
+	const char *rest = statement->sql;
+	StringInfoData text;
+
+	if (!OidIsValid(statement->schema))
+		return statement->sql;
+	initStringInfo(&text);
+	while ((mark = strstr(rest, EXTSCHEMA)) != NULL)
+	{
+		appendBinaryStringInfo(&text, rest, mark - rest);
+		appendStringInfoString(&text,
+							   quote_identifier(get_namespace_name(statement->schema)));
+		rest = mark + strlen(EXTSCHEMA);
+	}
+	appendStringInfoString(&text, rest);
+	return text.data;
+}
+
 static void
 statement_prepare(Statement *statement)
 {
 	SPIPlanPtr	plan;
 	int			rc;
 
-	plan = SPI_prepare(statement->sql, statement->nargs, statement->argtypes);
+	plan = SPI_prepare(statement_text(statement), statement->nargs, statement->argtypes);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	rc = SPI_keepplan(plan);
@@ -128,6 +160,75 @@ statement_write(Statement *statement, Args *args)
 	return statement_execute(statement, args, false, 0);
 }
 
+/*
+ * Have the statement name objects of the extension, where its text says
+ * EXTSCHEMA.  function: one of the extension's, so that its schema is the one.
+ * The extension may have gone and come back in another one meanwhile.
+ */
+void
+statement_in_extension(Statement *statement, Oid function)
+{
+	Oid			schema = get_func_namespace(function);
+
+	if (statement->schema == schema)
+		return;
+	if (statement->plan != NULL)
+		SPI_freeplan(statement->plan);
+	statement->plan = NULL;
+	statement->schema = schema;
+}
+
+/*
+ * The same as statement_write, but it sees what is committed by now whatever
+ * the isolation level: for rows that a lock has been taken for before, of
+ * which an older snapshot would not show all.
+ */
+static uint64
+statement_write_latest(Statement *statement, Args *args)
+{
+	Snapshot	snapshot;
+	int			rc;
+
+	if (!IsolationUsesXactSnapshot())
+		return statement_write(statement, args);
+
+	statement_begin(statement, args);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	rc = SPI_execute_snapshot(statement->plan, args->values, args->nulls, snapshot,
+							  InvalidSnapshot, false, true, 0);
+	UnregisterSnapshot(snapshot);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+/* Become the owner of a table; an error takes that back by itself */
+static void
+become(Oid owner, Oid *user, int *context)
+{
+	GetUserIdAndSecContext(user, context);
+	SetUserIdAndSecContext(owner,
+						   *context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+}
+
+/*
+ * Run a statement as the owner of the table that it is about, whom row
+ * security does not bind, with what is committed by now in its sight.  The
+ * caller of this answers for what the policies would check.
+ */
+uint64
+statement_write_as_owner(Statement *statement, Args *args, Oid owner)
+{
+	Oid			user;
+	int			context;
+	uint64		processed;
+
+	become(owner, &user, &context);
+	processed = statement_write_latest(statement, args);
+	SetUserIdAndSecContext(user, context);
+	return processed;
+}
+
 /* Send the rows of a query to dest, none of them kept */
 static uint64
 statement_stream(Statement *statement, Args *args, DestReceiver *dest)
@@ -156,10 +257,10 @@ statement_stream(Statement *statement, Args *args, DestReceiver *dest)
 	return SPI_processed;
 }
 
-/* Run a statement under a mark: a write, or with dest a query */
+/* Run a statement under a mark: a write, a look at the present, or with dest a query */
 static uint64
 execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, OwnRow row,
-			DestReceiver *dest)
+			bool latest, DestReceiver *dest)
 {
 	OwnCall		call = {
 		.outer = own_call,
@@ -174,8 +275,12 @@ execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, OwnRow ro
 	own_call = &call;
 	PG_TRY();
 	{
-		processed = dest != NULL ? statement_stream(statement, args, dest) :
-			statement_write(statement, args);
+		if (dest != NULL)
+			processed = statement_stream(statement, args, dest);
+		else if (latest)
+			processed = statement_write_latest(statement, args);
+		else
+			processed = statement_write(statement, args);
 	}
 	PG_FINALLY();
 	{
@@ -194,7 +299,14 @@ execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, OwnRow ro
 uint64
 statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_own(statement, args, run_id, (OwnRow) {.kind = OWN_RUN}, NULL);
+	return execute_own(statement, args, run_id, (OwnRow) {.kind = OWN_RUN}, false, NULL);
+}
+
+/* The same, for a statement that only reads or locks and sees what is committed by now */
+uint64
+statement_read_latest(Statement *statement, Args *args, const pg_uuid_t *run_id)
+{
+	return execute_own(statement, args, run_id, (OwnRow) {.kind = OWN_RUN}, true, NULL);
 }
 
 /* The same, for a statement that inserts this one message */
@@ -202,7 +314,22 @@ uint64
 statement_write_message(Statement *statement, Args *args, const pg_uuid_t *run_id, int64 seq)
 {
 	return execute_own(statement, args, run_id,
-					   (OwnRow) {.kind = OWN_MESSAGE, .seq = seq}, NULL);
+					   (OwnRow) {.kind = OWN_MESSAGE, .seq = seq}, false, NULL);
+}
+
+/* The same, for a statement that updates this one task, run as the table's owner */
+uint64
+statement_write_task_as_owner(Statement *statement, Args *args, const pg_uuid_t *run_id,
+							  const pg_uuid_t *task_id, Oid owner)
+{
+	Oid			user;
+	int			context;
+	uint64		processed;
+
+	become(owner, &user, &context);
+	processed = statement_write_task(statement, args, run_id, task_id);
+	SetUserIdAndSecContext(user, context);
+	return processed;
 }
 
 /* The same, for a statement that inserts or updates this one task */
@@ -211,7 +338,7 @@ statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 const pg_uuid_t *task_id)
 {
 	return execute_own(statement, args, run_id,
-					   (OwnRow) {.kind = OWN_TASK, .task_id = *task_id}, NULL);
+					   (OwnRow) {.kind = OWN_TASK, .task_id = *task_id}, false, NULL);
 }
 
 /*
@@ -222,7 +349,7 @@ uint64
 statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 DestReceiver *dest)
 {
-	return execute_own(statement, args, run_id, (OwnRow) {.kind = OWN_RUN}, dest);
+	return execute_own(statement, args, run_id, (OwnRow) {.kind = OWN_RUN}, false, dest);
 }
 
 static bool
@@ -274,6 +401,17 @@ Datum
 result_value(uint64 row, int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+/* Put another value into the first row of the last result */
+void
+result_set(int column, Datum value)
+{
+	bool		isnull = false;
+
+	SPI_tuptable->vals[0] = heap_modify_tuple_by_cols(SPI_tuptable->vals[0],
+													  SPI_tuptable->tupdesc,
+													  1, &column, &value, &isnull);
 }
 
 /*

@@ -25,7 +25,10 @@
 #define PLUS	" OPERATOR(pg_catalog.+) "
 #define MINUS	" OPERATOR(pg_catalog.-) "
 
-#define STATEMENT_MAX_ARGS	32
+/* Where the text names an object of the extension: see statement_in_extension() */
+#define EXTSCHEMA	"@extschema@"
+
+#define STATEMENT_MAX_ARGS	48
 
 /*
  * One SQL statement with a saved plan.  The text is constant or made of
@@ -40,6 +43,7 @@ typedef struct Statement
 	int			nargs;
 	Oid			argtypes[STATEMENT_MAX_ARGS];
 	SPIPlanPtr	plan;			/* NULL until first used */
+	Oid			schema;			/* for EXTSCHEMA, if the text has it */
 	uint32		executions;
 } Statement;
 
@@ -125,8 +129,15 @@ extern uint64 statement_write_task(Statement *statement, Args *args, const pg_uu
 extern uint64 statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   DestReceiver *dest);
 extern uint64 statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id);
+extern uint64 statement_read_latest(Statement *statement, Args *args, const pg_uuid_t *run_id);
+extern uint64 statement_write_as_owner(Statement *statement, Args *args, Oid owner);
+extern uint64 statement_write_task_as_owner(Statement *statement, Args *args,
+											const pg_uuid_t *run_id,
+											const pg_uuid_t *task_id, Oid owner);
+extern void statement_in_extension(Statement *statement, Oid function);
 
 extern Datum result_value(uint64 row, int column, bool *isnull);
+extern void result_set(int column, Datum value);
 extern Datum result_tuple(FunctionCallInfo fcinfo, uint64 row, int first_column);
 
 extern int	trigger_depth(void);

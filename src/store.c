@@ -8,15 +8,22 @@
  */
 #include "store.h"
 
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "commands/comment.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "identity.h"
 #include "miscadmin.h"
+#include "rewrite/rowsecurity.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/rls.h"
+#include "utils/syscache.h"
 
 /*
  * The airun.runs whose version has been found good.  A store only ever gets
@@ -67,6 +74,57 @@ store_runs_oid(void)
 		known_runs_oid = runs_oid;
 	}
 	return runs_oid;
+}
+
+/* The table of the chunks of texts that are arriving */
+Oid
+store_chunks_oid(void)
+{
+	Oid			chunks_oid = get_relname_relid("task_chunks",
+											   get_namespace_oid("airun", false));
+
+	if (!OidIsValid(chunks_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table airun.task_chunks of airun's store is missing"),
+				 errhint("Run SELECT airun_install().")));
+	return chunks_oid;
+}
+
+/* Who owns it, as which chunks are written and removed */
+Oid
+store_chunks_owner(void)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(store_chunks_oid()));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for airun.task_chunks");
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * May everybody who sees a run change it?  So it is where no policy on runs is
+ * for one command alone, and the caller has the privilege.  If so, a look at
+ * the run tells what a lock on it would.
+ */
+bool
+store_seeing_is_changing(void)
+{
+	Relation	runs = table_open(store_runs_oid(), AccessShareLock);
+	bool		same = true;
+	ListCell   *lc;
+
+	if (runs->rd_rel->relrowsecurity && runs->rd_rsdesc != NULL)
+	{
+		foreach(lc, runs->rd_rsdesc->policies)
+			same = same && ((RowSecurityPolicy *) lfirst(lc))->polcmd == '*';
+	}
+	table_close(runs, NoLock);
+	return same &&
+		pg_class_aclcheck(store_runs_oid(), GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
 }
 
 /* Does row security bind the role that is calling? */

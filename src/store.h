@@ -11,9 +11,12 @@
  * The version of the store that this library works on, also in store.sql.
  * airun_install() brings an older one up to it.
  */
-#define STORE_VERSION	1
+#define STORE_VERSION	2
 
 extern Oid	store_runs_oid(void);
+extern Oid	store_chunks_oid(void);
+extern Oid	store_chunks_owner(void);
+extern bool store_seeing_is_changing(void);
 extern void store_open(bool for_writing);
 extern void store_close(void);
 extern bool store_binds_caller(void);

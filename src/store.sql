@@ -12,7 +12,7 @@ CREATE FUNCTION @extschema@.airun_install() RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $install$
 DECLARE
-	store_version constant integer := 1;	-- also in store.h
+	store_version constant integer := 2;	-- also in store.h
 	api constant oid := (SELECT extnamespace FROM pg_extension WHERE extname = 'airun');
 	present text[] := '{}';		-- what there is, as "kind table.name"
 	done text[] := '{}';		-- what has been made
@@ -84,7 +84,8 @@ BEGIN
 		FROM (VALUES
 			('runs', '{id,user_id,message_count,active_hour,total_cost}'::name[]),
 			('messages', '{run_id,seq,created_at,message}'),
-			('tasks', '{run_id,task_id,status,tokens_total,cost}')) AS w (name, columns)
+			('tasks', '{run_id,task_id,status,tokens_total,cost}'),
+			('task_chunks', '{run_id,task_id,chars,hash,chunk}')) AS w (name, columns)
 		WHERE (EXISTS (SELECT FROM pg_class AS c
 					   WHERE c.relname = w.name AND c.relnamespace = to_regnamespace('airun'))
 			   OR EXISTS (SELECT FROM pg_type AS y
@@ -99,7 +100,7 @@ BEGIN
 	LOOP
 		RAISE EXCEPTION 'the name "%" is taken in schema "airun"', item.name
 			USING ERRCODE = 'duplicate_table',
-				DETAIL = 'airun keeps its tables runs, messages and tasks in that schema.',
+				DETAIL = 'airun keeps its tables runs, messages, tasks and task_chunks in that schema.',
 				HINT = 'Rename or drop what has the name, and call airun_install() again.';
 	END LOOP;
 
@@ -182,6 +183,10 @@ BEGIN
 			inputs_from bigint,
 			inputs_to bigint,
 			answer_seq bigint,
+			response_length bigint NOT NULL DEFAULT 0,
+			timeout interval,
+			generation integer NOT NULL DEFAULT 0,
+			text_in_answer boolean NOT NULL DEFAULT false,
 			status text NOT NULL DEFAULT 'pending',
 			cost numeric,
 			time_to_first_token numeric,
@@ -199,23 +204,56 @@ BEGIN
 			response_text text,
 			response_data jsonb,
 			request_data jsonb,
+			request_reference jsonb,
 			CONSTRAINT tasks_pkey PRIMARY KEY (run_id, task_id)
 		) WITH (fillfactor = 80);
 		COMMENT ON TABLE airun.tasks IS
 			'Requests to models: status, usage, cost and timing of each';
-		COMMENT ON COLUMN airun.tasks.request_data IS
-			'What was sent to the model';
-		COMMENT ON COLUMN airun.tasks.response_text IS
-			'The answer''s text, as far as it has come';
-		COMMENT ON COLUMN airun.tasks.response_data IS
-			'What else the model sent';
-		COMMENT ON COLUMN airun.tasks.inputs_from IS
-			'The seq of the first message that went in with the task, where airun_start_turn() stored any';
-		COMMENT ON COLUMN airun.tasks.inputs_to IS
-			'The seq of the last message that went in with the task';
-		COMMENT ON COLUMN airun.tasks.answer_seq IS
-			'The seq of the message that came out, where airun_finish_turn() stored one';
 		done := done || 'table airun.tasks'::text;
+	ELSIF old_version < 2 THEN
+		-- Texts move: of unfinished tasks to chunks, by the guard below.
+		ALTER TABLE airun.tasks
+			ADD COLUMN IF NOT EXISTS response_length bigint NOT NULL DEFAULT 0,
+			ADD COLUMN IF NOT EXISTS timeout interval,
+			ADD COLUMN IF NOT EXISTS generation integer NOT NULL DEFAULT 0,
+			ADD COLUMN IF NOT EXISTS text_in_answer boolean NOT NULL DEFAULT false,
+			ADD COLUMN IF NOT EXISTS request_reference jsonb;
+		ALTER TABLE airun.tasks DISABLE TRIGGER USER;
+		UPDATE airun.tasks SET response_length = length(response_text)
+			WHERE response_text IS NOT NULL AND completed_at IS NOT NULL;
+		ALTER TABLE airun.tasks ENABLE TRIGGER USER;
+		DROP TRIGGER IF EXISTS airun_roll_up_truncate ON airun.messages;
+		done := done || 'columns of table airun.tasks'::text;
+	END IF;
+
+	IF to_regclass('airun.task_chunks') IS NULL THEN
+		-- No foreign key: for every piece it would lock the task's row, which is
+		-- a tenth of what a save writes.  Whatever removes a task removes these.
+		CREATE TABLE airun.task_chunks (
+			run_id uuid NOT NULL,
+			task_id uuid NOT NULL,
+			created_at timestamptz NOT NULL DEFAULT now(),
+			hash bigint NOT NULL,
+			chars integer NOT NULL,
+			bytes integer NOT NULL,
+			generation integer NOT NULL,
+			chunk text NOT NULL,
+			CONSTRAINT task_chunks_pkey PRIMARY KEY (run_id, task_id, chars)
+		);
+		COMMENT ON TABLE airun.task_chunks IS
+			'The text of tasks that stream, in pieces, until they end';
+		done := done || 'table airun.task_chunks'::text;
+	END IF;
+
+	-- Large values are compressed fast rather than well.
+	IF (done && '{"table airun.tasks","table airun.task_chunks"}' OR old_version < 2)
+		AND EXISTS (SELECT FROM pg_settings
+					WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)) THEN
+		ALTER TABLE airun.tasks
+			ALTER COLUMN response_text SET COMPRESSION lz4,
+			ALTER COLUMN response_data SET COMPRESSION lz4,
+			ALTER COLUMN request_data SET COMPRESSION lz4;
+		ALTER TABLE airun.task_chunks ALTER COLUMN chunk SET COMPRESSION lz4;
 	END IF;
 
 	-- What there is by now of everything that belongs to a table or a view
@@ -305,6 +343,10 @@ BEGIN
 		CREATE INDEX tasks_task_id ON airun.tasks (task_id);
 		done := done || 'index tasks_task_id'::text;
 	END IF;
+	IF 'index tasks.tasks_unfinished' <> ALL (present) THEN
+		CREATE INDEX tasks_unfinished ON airun.tasks (run_id) WHERE completed_at IS NULL;
+		done := done || 'index tasks_unfinished'::text;
+	END IF;
 
 	-- Defaults that the extension computes
 
@@ -335,6 +377,10 @@ BEGIN
 	IF 'row security tasks' <> ALL (present) THEN
 		ALTER TABLE airun.tasks ENABLE ROW LEVEL SECURITY;
 		done := done || 'row security of tasks'::text;
+	END IF;
+	IF 'row security task_chunks' <> ALL (present) THEN
+		ALTER TABLE airun.task_chunks ENABLE ROW LEVEL SECURITY;
+		done := done || 'row security of task_chunks'::text;
 	END IF;
 	IF 'policy runs.airun_owner' <> ALL (present) THEN
 		CREATE POLICY airun_owner ON airun.runs
@@ -368,7 +414,14 @@ BEGIN
 		done := done || 'policy airun_change of tasks'::text;
 	END IF;
 
-	-- Triggers: the second wall
+	IF 'policy task_chunks.airun_read' <> ALL (present) THEN
+		CREATE POLICY airun_read ON airun.task_chunks FOR SELECT
+			USING (@extschema@.airun_sees_run(run_id));
+		done := done || 'policy airun_read of task_chunks'::text;
+	END IF;
+
+	-- Triggers: the second wall.  Chunks need none: only their owner may write
+	-- them, and so the functions do.
 
 	IF 'trigger runs.airun_guard' <> ALL (present) THEN
 		CREATE TRIGGER airun_guard BEFORE INSERT OR UPDATE ON airun.runs
@@ -393,7 +446,7 @@ BEGIN
 		done := done || 'trigger airun_roll_up_delete of messages'::text;
 	END IF;
 	IF 'trigger messages.airun_roll_up_truncate' <> ALL (present) THEN
-		CREATE TRIGGER airun_roll_up_truncate AFTER TRUNCATE ON airun.messages
+		CREATE TRIGGER airun_roll_up_truncate BEFORE TRUNCATE ON airun.messages
 			FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_messages();
 		done := done || 'trigger airun_roll_up_truncate of messages'::text;
 	END IF;
@@ -474,15 +527,39 @@ BEGIN
 			'Messages, one row each; an insert without seq is an append';
 		done := done || 'view ai_messages'::text;
 	END IF;
-	IF 'view ai_tasks' <> ALL (present) THEN
-		CREATE VIEW @extschema@.ai_tasks WITH (security_invoker = true) AS
+	IF 'view ai_tasks' <> ALL (present) OR old_version < 2 THEN
+		CREATE OR REPLACE VIEW @extschema@.ai_tasks WITH (security_invoker = true) AS
 			SELECT t.task_id, t.run_id, t.user_id, t.service, t.task_name, t.provider,
-				t.endpoint, t.model_id, t.request_data, t.response_text, t.response_data,
-				t.error, t.metadata, t.finish_reason, t.status, t.tokens_input,
-				t.tokens_output, t.tokens_total, t.usage, t.cost, t.cost_details,
-				t.time_to_first_token, t.total_time, t.created_at, t.updated_at,
-				t.completed_at
+				t.endpoint, t.model_id,
+				CASE WHEN t.request_reference IS NULL THEN t.request_data
+					ELSE @extschema@.airun_request(t.request_data, t.request_reference, (
+						SELECT @extschema@.airun_array_agg(a.message)
+						FROM (SELECT m.message FROM airun.messages AS m
+							  WHERE m.run_id = t.run_id
+								AND m.seq >= (t.request_reference ->> 'from')::bigint
+								AND m.seq < (t.request_reference ->> 'from')::bigint
+									+ (t.request_reference ->> 'count')::bigint
+							  ORDER BY m.seq) AS a)) END AS request_data,
+				CASE WHEN t.status = 'streaming'
+					THEN (SELECT string_agg(c.chunk, '' ORDER BY c.chars)
+						  FROM airun.task_chunks AS c
+						  WHERE c.run_id = t.run_id AND c.task_id = t.task_id)
+					WHEN t.text_in_answer
+					THEN (SELECT @extschema@.airun_message_text(m.message)
+						  FROM airun.messages AS m
+						  WHERE m.run_id = t.run_id AND m.seq = t.answer_seq)
+					ELSE t.response_text END AS response_text,
+				t.response_data, t.error, t.metadata, t.finish_reason, t.status,
+				t.tokens_input, t.tokens_output, t.tokens_total, t.usage, t.cost,
+				t.cost_details, t.time_to_first_token, t.total_time, t.created_at,
+				p.progress_at AS updated_at, t.completed_at, t.timeout,
+				@extschema@.airun_is_overdue(t.status, p.progress_at, t.timeout) AS is_overdue
 			FROM airun.tasks AS t
+			CROSS JOIN LATERAL (SELECT CASE WHEN t.status = 'streaming'
+				THEN GREATEST(t.updated_at, (SELECT c.created_at FROM airun.task_chunks AS c
+					WHERE c.run_id = t.run_id AND c.task_id = t.task_id
+					ORDER BY c.chars DESC LIMIT 1))
+				ELSE t.updated_at END AS progress_at) AS p
 			WHERE EXISTS (SELECT FROM airun.runs AS r
 						  WHERE r.id = t.run_id AND r.deleted_at IS NULL);
 		COMMENT ON VIEW @extschema@.ai_tasks IS
@@ -493,6 +570,10 @@ BEGIN
 			'The answer''s text, as far as it has come';
 		COMMENT ON COLUMN @extschema@.ai_tasks.response_data IS
 			'What else the model sent';
+		COMMENT ON COLUMN @extschema@.ai_tasks.timeout IS
+			'How long it may be without progress; airun.task_timeout where not stated';
+		COMMENT ON COLUMN @extschema@.ai_tasks.is_overdue IS
+			'Has it shown no progress for so long?';
 		done := done || 'view ai_tasks'::text;
 	END IF;
 	IF 'trigger ai_messages.airun_view' <> ALL (present) THEN
@@ -508,7 +589,51 @@ BEGIN
 		done := done || 'trigger airun_view of ai_tasks'::text;
 	END IF;
 
-	-- Comments on columns, from the types that have them already
+	-- Texts of unfinished tasks that an older store kept in the task's row
+	IF old_version < 2 THEN
+		UPDATE airun.tasks SET response_text = response_text
+			WHERE completed_at IS NULL AND response_text IS NOT NULL;
+	END IF;
+
+	-- Comments on columns: those that the storage alone has, and then those that
+	-- the types have already
+	FOR item IN
+		SELECT w.relation, w.name, w.comment
+		FROM (VALUES
+			('tasks'::name, 'request_data'::name,
+			 'What was sent to the model, without the messages that request_reference tells'),
+			('tasks', 'request_reference',
+			 'Which array of request_data has the run''s own messages, from which seq, how many, with which keys'),
+			('tasks', 'response_text',
+			 'The answer''s text, once it is complete, unless it is in the answer'),
+			('tasks', 'text_in_answer', 'Is the text that of the message at answer_seq?'),
+			('tasks', 'response_length', 'How many characters the complete text has'),
+			('tasks', 'generation', 'How often the text has been replaced, once it is complete'),
+			('tasks', 'timeout', 'How long it may be without progress; airun.task_timeout where not stated'),
+			('tasks', 'response_data', 'What else the model sent'),
+			('tasks', 'inputs_from',
+			 'The seq of the first message that went in with the task, where airun_start_turn() stored any'),
+			('tasks', 'inputs_to', 'The seq of the last message that went in with the task'),
+			('tasks', 'answer_seq',
+			 'The seq of the message that came out, where airun_finish_turn() stored one'),
+			('task_chunks', 'run_id', 'The run that the task belongs to'),
+			('task_chunks', 'task_id', 'The task whose text it is'),
+			('task_chunks', 'created_at', 'When the piece arrived'),
+			('task_chunks', 'hash', 'CRC-32C and CRC-32 of the text up to the end of the piece'),
+			('task_chunks', 'chars', 'How many characters the text has up to the end of the piece'),
+			('task_chunks', 'bytes', 'How many bytes the text has up to the end of the piece'),
+			('task_chunks', 'generation', 'How often the text has been replaced'),
+			('task_chunks', 'chunk', 'The piece')) AS w (relation, name, comment)
+		JOIN pg_class AS c ON c.relname = w.relation AND c.relnamespace = 'airun'::regnamespace
+		JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = w.name
+		WHERE col_description(c.oid, a.attnum) IS NULL OR old_version < 2
+	LOOP
+		EXECUTE format('COMMENT ON COLUMN airun.%I.%I IS %L',
+					   item.relation, item.name, item.comment);
+		IF 'table airun.' || item.relation <> ALL (done) THEN
+			done := done || format('comment on airun.%I.%I', item.relation, item.name);
+		END IF;
+	END LOOP;
 	FOR item IN
 		SELECT DISTINCT ON (c.oid, a.attnum)
 			c.oid::regclass AS relation, a.attname AS name,

@@ -10,26 +10,30 @@
  * A call that is repeated has no second effect: creating with a task_id that
  * the run has already returns that task; ending with the same status, text
  * and usage returns the finished task (what a call does not state is not
- * compared), and with others it is PT409; progress that comes late changes
- * nothing.
+ * compared), and with others it is PT409.
  *
- * Locks: creating and ending lock the run's row, then the task's.  Progress
- * locks the task, and holds its run against removal only.
+ * Nothing is stored twice that need not be: messages that a request repeats
+ * from its run are left out of it (fold.c), and a text that the message which
+ * comes out of the task says is in that message alone.
+ *
+ * Locks: creating locks the run's row; ending the run's row, the text's lock
+ * (chunk.c), then the task's row.
  *
  * Errors: PT404 for a task that the caller cannot see or change, one and the
  * same message; PT409 for transitions and retries; PT422 for values.
  */
 #include "task.h"
 
-#include "catalog/pg_collation.h"
+#include "access/detoast.h"
 #include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "fold.h"
 #include "identity.h"
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
 PG_FUNCTION_INFO_V1(airun_create_task);
-PG_FUNCTION_INFO_V1(airun_update_task);
 PG_FUNCTION_INFO_V1(airun_complete_task);
 PG_FUNCTION_INFO_V1(airun_fail_task);
 PG_FUNCTION_INFO_V1(airun_cancel_task);
@@ -43,8 +47,8 @@ PG_FUNCTION_INFO_V1(airun_cancel_task);
 #define MAX_SCALE			30
 static const char max_amount[] = "1000000000000";
 
-#define THIS_TASK	"t.run_id" EQ "$1 AND t.task_id" EQ "$2"
-#define UNFINISHED	"(t.status" EQ "'pending' OR t.status" EQ "'streaming')"
+/* The longest that a task may be without progress */
+#define MAX_TIMEOUT_DAYS	366
 
 /* ---------- refusals ---------- */
 
@@ -127,6 +131,27 @@ task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to)
 
 /* ---------- values ---------- */
 
+static void
+check_timeout(const Field *timeout)
+{
+	const Interval longest = {.day = MAX_TIMEOUT_DAYS};
+	const Interval none = {0};
+
+	if (timeout->isnull ||
+		(DatumGetBool(DirectFunctionCall2(interval_gt, timeout->value,
+										  IntervalPGetDatum(&none))) &&
+		 DatumGetBool(DirectFunctionCall2(interval_le, timeout->value,
+										  IntervalPGetDatum(&longest)))))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("\"timeout\" must be longer than nothing and at most %d days",
+					MAX_TIMEOUT_DAYS),
+			 errdetail("Found %s.",
+					   DatumGetCString(DirectFunctionCall1(interval_out, timeout->value))),
+			 errhint("Leave it out to have airun.task_timeout.")));
+}
+
 /* PT422 unless what is stated about a new task is acceptable */
 void
 task_check_fields(const TaskFields *fields)
@@ -137,6 +162,7 @@ task_check_fields(const TaskFields *fields)
 	check_length("endpoint", &fields->endpoint, MAX_ENDPOINT);
 	check_length("model_id", &fields->model_id, MAX_TASK_WORD);
 	check_object("metadata", &fields->metadata);
+	check_timeout(&fields->timeout);
 }
 
 /* What input and output make together, as far as they are known */
@@ -225,6 +251,9 @@ task_check_end(TaskEnd *end)
 	check_amount("total_time", &end->total_time);
 	check_object("usage", &end->usage);
 	check_length("finish_reason", &end->finish_reason, MAX_TASK_WORD);
+	if (!end->response_text.isnull)
+		text_check_size("response_text",
+						toast_raw_datum_size(end->response_text.value) - VARHDRSZ);
 	if (!airun_trust_client_cost)
 		end->cost.isnull = true;
 }
@@ -304,35 +333,38 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 	return true;
 }
 
-/* Lock the run, then the task, and tell how they stand; or PT404 */
+/* Lock the run, the task's text and the task, and tell how they stand; or PT404 */
 void
 task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 {
 	static Statement lock = {
-		"SELECT " RUN_STATE ", t.status, t.created_at, t.tokens_total, t.cost, "
+		"SELECT " STREAM ", t.status, t.created_at, t.text_in_answer, t.tokens_total, t.cost, "
 		"t.response_text, t.usage, t.tokens_input, t.tokens_output, "
 		"t.time_to_first_token, t.answer_seq "
-		"FROM airun.runs AS r, airun.tasks AS t "
-		"WHERE " LIVE_RUN " AND " THIS_TASK " "
-		"FOR NO KEY UPDATE OF r, t",
+		"FROM airun.tasks AS t" JOIN_LAST_CHUNK "WHERE " THIS_TASK " FOR NO KEY UPDATE OF t",
 		2, {UUIDOID, UUIDOID}
 	};
 	Field	   *const fields[] = {
 		&state->tokens_total, &state->cost, &state->response_text, &state->usage,
 		&state->tokens_input, &state->tokens_output, &state->time_to_first_token
 	};
-	int			column = RUN_STATE_COLUMNS;
+	int			column = STREAM_COLUMNS;
 	Args		args = {0};
 	bool		isnull;
 
+	if (!run_try_lock(run_id, &state->run))
+		task_not_found(task_id);
+	stream_lock(task_id);
+
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
-	if (statement_write_own(&lock, &args, run_id) != 1)
+	if (statement_read_latest(&lock, &args, run_id) != 1)
 		task_not_found(task_id);
 
-	run_state_from_result(&state->run);
+	stream_from_result(&state->stream, 1);
 	state->status = task_status_word(DatumGetTextPP(result_value(0, ++column, &isnull)));
 	state->created_at = DatumGetTimestampTz(result_value(0, ++column, &isnull));
+	state->text_in_answer = DatumGetBool(result_value(0, ++column, &isnull));
 	for (int i = 0; i < lengthof(fields); i++)
 		fields[i]->value = result_value(0, ++column, &fields[i]->isnull);
 	state->answer_seq = DatumGetInt64(result_value(0, ++column, &isnull));
@@ -341,8 +373,8 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 }
 
 /* The summary of a task that is there, as the current SPI result */
-static void
-read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+void
+task_read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
 	static Statement read = {
 		"SELECT " TASK_SUMMARY " FROM airun.tasks AS t WHERE " THIS_TASK,
@@ -366,8 +398,6 @@ static void
 settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 				  const Field *assumed_total, const Field *assumed_cost)
 {
-#define COLUMN_TOKENS_TOTAL	15
-#define COLUMN_COST			17
 	Numeric		zero = int64_to_numeric(0);
 	RunChange	change = {0};
 	RunState	run;
@@ -375,10 +405,10 @@ settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 	Datum		value;
 	bool		isnull;
 
-	value = result_value(0, COLUMN_TOKENS_TOTAL, &isnull);
+	value = result_value(0, SUMMARY_TOKENS_TOTAL, &isnull);
 	change.tokens = (isnull ? 0 : DatumGetInt64(value)) -
 		(assumed_total->isnull ? 0 : DatumGetInt64(assumed_total->value));
-	value = result_value(0, COLUMN_COST, &isnull);
+	value = result_value(0, SUMMARY_COST, &isnull);
 	cost = DirectFunctionCall2(numeric_sub, isnull ? NumericGetDatum(zero) : value,
 							   assumed_cost->isnull ? NumericGetDatum(zero) : assumed_cost->value);
 	if (change.tokens == 0 &&
@@ -386,31 +416,53 @@ settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 		return;
 	change.cost = DatumGetNumeric(cost);
 	run_change(run_id, &change, &run);
-	read_summary(run_id, task_id);
+	task_read_summary(run_id, task_id);
+}
+
+/*
+ * Wake up who listens, where airun.notify says so: the payload tells which
+ * task has moved and how far, and anybody who listens can read it.
+ */
+void
+task_notify(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskStatus status,
+			int32 position, int32 generation)
+{
+	if (airun_notify)
+		Async_Notify("airun",
+					 psprintf("{\"run_id\":\"%s\",\"task_id\":\"%s\",\"status\":\"%s\","
+							  "\"position\":%d,\"generation\":%d}",
+							  uuid_string(run_id), uuid_string(task_id),
+							  status_names[status], position, generation));
 }
 
 /* ---------- creation ---------- */
 
 /*
- * Insert a task.  The run is locked and its counter moved by now.
- * inputs_from, inputs_to: the seqs of the messages that go in with it, 0 for
+ * Insert a task.  The run is locked and its counter moved by now, and the
+ * messages that go in are stored.  inputs_from, inputs_to: their seqs, 0 for
  * none.  The summary is the current SPI result.
  */
 void
 task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *fields,
-			int64 inputs_from, int64 inputs_to)
+			const RunState *run, int64 inputs_from, int64 inputs_to)
 {
 	static Statement insert = {
 		"INSERT INTO airun.tasks AS t (run_id, task_id, user_id, created_at, updated_at, "
 		"inputs_from, inputs_to, status, service, task_name, provider, endpoint, model_id, "
-		"metadata, request_data) VALUES ($1, $2, $3, $4, $4, $5, $6, 'pending', "
-		"$7, $8, $9, $10, $11, COALESCE($12, '{}'), $13) RETURNING " TASK_SUMMARY,
-		13, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID, INT8OID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID}
+		"metadata, timeout, request_data, request_reference) "
+		"VALUES ($1, $2, $3, $4, $4, $5, $6, 'pending', "
+		"$7, $8, $9, $10, $11, COALESCE($12, '{}'), $13, $14, $15) "
+		"RETURNING " TASK_SUMMARY_STORED,
+		15, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID, INT8OID,
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID, JSONBOID, JSONBOID}
 	};
 	const Field unknown = {(Datum) 0, true};
+	Field		reference = unknown;
 	Args		args = {0};
 	pg_uuid_t	caller;
+
+	if (!fields->request_data.isnull)
+		(void) request_fold(run_id, run->message_count, &fields->request_data, &reference);
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
@@ -424,7 +476,9 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 	arg_field(&args, &fields->endpoint);
 	arg_field(&args, &fields->model_id);
 	arg_field(&args, &fields->metadata);
+	arg_field(&args, &fields->timeout);
 	arg_field(&args, &fields->request_data);
+	arg_field(&args, &reference);
 	if (statement_write_task(&insert, &args, run_id, task_id) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -434,7 +488,7 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 
 /*
  * airun_create_task(run_id, task_id, service, task_name, provider, endpoint,
- * model_id, request_data, metadata) returns ai_task_summary
+ * model_id, request_data, metadata, timeout) returns ai_task_summary
  */
 Datum
 airun_create_task(PG_FUNCTION_ARGS)
@@ -447,6 +501,7 @@ airun_create_task(PG_FUNCTION_ARGS)
 		.model_id = argument_field(fcinfo, 6),
 		.request_data = argument_field(fcinfo, 7),
 		.metadata = argument_field(fcinfo, 8),
+		.timeout = argument_field(fcinfo, 9),
 	};
 	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
 	pg_uuid_t	task_id;
@@ -462,68 +517,14 @@ airun_create_task(PG_FUNCTION_ARGS)
 	store_open(true);
 	run_lock(run_id, &run);
 	if (!PG_ARGISNULL(1) && task_is_in_run(run_id, &task_id))
-		read_summary(run_id, &task_id);
+		task_read_summary(run_id, &task_id);
 	else
 	{
 		if (run.is_completed)
 			run_refuse_completed(run_id);
 		run_change(run_id, &(RunChange) {.tasks = 1, .status = "active"}, &run);
-		task_insert(run_id, &task_id, &fields, 0, 0);
+		task_insert(run_id, &task_id, &fields, &run, 0, 0);
 	}
-	result = result_tuple(fcinfo, 0, 1);
-	store_close();
-	PG_RETURN_DATUM(result);
-}
-
-/* ---------- progress ---------- */
-
-/*
- * airun_update_task(task_id, response_text, response_data, run_id)
- * returns ai_task_summary
- *
- * The first progress moves the task to streaming and fixes the time to the
- * first token.
- */
-Datum
-airun_update_task(PG_FUNCTION_ARGS)
-{
-	/* A text that adds nothing to what is stored: none, the same, or a part of it */
-#define ADDS_NOTHING \
-	"COALESCE(pg_catalog.starts_with(t.response_text, $3), $3 IS NULL)"
-	/* A late save: a part of it, and not all */
-#define IS_BEHIND \
-	"COALESCE(pg_catalog.starts_with(t.response_text, $3) AND t.response_text" NE "$3, false)"
-	static Statement progress = {
-		"UPDATE airun.tasks AS t SET status = 'streaming', "
-		"response_text = CASE WHEN " ADDS_NOTHING " THEN t.response_text ELSE $3 END, "
-		"response_data = COALESCE($4, t.response_data), "
-		"time_to_first_token = COALESCE(t.time_to_first_token, GREATEST(0, "
-		"pg_catalog.round((EXTRACT(EPOCH FROM $5)" MINUS "EXTRACT(EPOCH FROM t.created_at))"
-		" OPERATOR(pg_catalog.*) 1000, 3))), "
-		"updated_at = GREATEST(t.updated_at, $5) "
-		"WHERE " THIS_TASK " AND " UNFINISHED " AND (t.status" EQ "'pending' OR "
-		"(NOT " IS_BEHIND " AND ($4 IS NOT NULL OR NOT " ADDS_NOTHING "))) "
-		"RETURNING " TASK_SUMMARY,
-		5, {UUIDOID, UUIDOID, TEXTOID, JSONBOID, TIMESTAMPTZOID}
-	};
-	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
-	Field		response_text = argument_field(fcinfo, 1);
-	Field		response_data = argument_field(fcinfo, 2);
-	pg_uuid_t	run_id;
-	Args		args = {0};
-	Datum		result;
-
-	store_open(true);
-	run_id = task_run_argument(fcinfo, 3, task_id);
-	if (!run_hold(&run_id))
-		task_not_found(task_id);
-	arg_uuid(&args, &run_id);
-	arg_uuid(&args, task_id);
-	arg_field(&args, &response_text);
-	arg_field(&args, &response_data);
-	arg_time(&args, GetCurrentTimestamp());
-	if (statement_write_task(&progress, &args, &run_id, task_id) != 1)
-		read_summary(&run_id, task_id);
 	result = result_tuple(fcinfo, 0, 1);
 	store_close();
 	PG_RETURN_DATUM(result);
@@ -532,12 +533,49 @@ airun_update_task(PG_FUNCTION_ARGS)
 /* ---------- the end ---------- */
 
 static bool
-same_text(const Field *stated, const Field *stored)
+text_equal(text *a, text *b)
 {
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
+/* The text of a finished task that is locked, or NULL for none */
+text *
+task_text(const pg_uuid_t *run_id, const TaskState *state)
+{
+	static Statement read_answer = {
+		"SELECT a.message FROM airun.messages AS a "
+		"WHERE a.run_id" EQ "$1 AND a.seq" EQ "$2",
+		2, {UUIDOID, INT8OID}
+	};
+	Args		args = {0};
+	bool		isnull;
+
+	if (!state->text_in_answer)
+		return state->response_text.isnull ? NULL : DatumGetTextPP(state->response_text.value);
+	arg_uuid(&args, run_id);
+	arg_int64(&args, state->answer_seq);
+	if (statement_write_own(&read_answer, &args, run_id) != 1)
+		return NULL;
+	return message_text(DatumGetJsonbP(result_value(0, 1, &isnull)));
+}
+
+/* Does the message that comes out of a task say its text? */
+bool
+task_text_is_in(text *spoken, const NewMessage *answer)
+{
+	text	   *said = answer != NULL && spoken != NULL ? message_text(answer->message) : NULL;
+
+	return said != NULL && text_equal(said, spoken);
+}
+
+static bool
+same_text(const pg_uuid_t *run_id, const Field *stated, const TaskState *state)
+{
+	text	   *stored = stated->isnull ? NULL : task_text(run_id, state);
+
 	return stated->isnull ||
-		(!stored->isnull &&
-		 DatumGetBool(DirectFunctionCall2Coll(texteq, DEFAULT_COLLATION_OID,
-											  stated->value, stored->value)));
+		(stored != NULL && text_equal(DatumGetTextPP(stated->value), stored));
 }
 
 static bool
@@ -562,12 +600,13 @@ same_int64(const Field *stated, const Field *stored)
  * they were.
  */
 void
-task_check_repeated_end(const pg_uuid_t *task_id, const TaskState *state, const TaskEnd *end)
+task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+						const TaskState *state, const TaskEnd *end)
 {
 	const char *other;
 
 	task_check_transition(task_id, state->status, end->status);
-	if (!same_text(&end->response_text, &state->response_text))
+	if (!same_text(run_id, &end->response_text, state))
 		other = "response_text";
 	else if (!same_jsonb(&end->usage, &state->usage))
 		other = "usage";
@@ -603,6 +642,29 @@ resolve_total(const TaskState *state, const TaskEnd *end)
 }
 
 /*
+ * The final text: what is stated, or else what has been streamed; NULL for
+ * none.  What has been streamed is removed.  A stated text that does not go
+ * on from it is another generation.
+ */
+static text *
+take_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const TaskState *state,
+		  const TaskEnd *end, int32 *generation)
+{
+	text	   *stated = end->response_text.isnull ? NULL :
+		DatumGetTextPP(end->response_text.value);
+
+	*generation = state->stream.generation;
+	if (state->stream.chars == 0)
+		return stated;
+	if (stated == NULL)
+		return stream_take(run_id, task_id);
+	if (!stream_is_beginning_of(&state->stream, stated))
+		(*generation)++;
+	stream_remove(run_id, task_id);
+	return stated;
+}
+
+/*
  * End a task that is locked and not finished, and move its run's totals by
  * what changes.  answer: the message that comes out of it, to be stored by
  * the caller at the seq that it is given here; NULL for none.  The summary is
@@ -615,6 +677,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	static Statement finish = {
 		"UPDATE airun.tasks AS t SET status = $3, "
 		"response_text = COALESCE($4, t.response_text), "
+		"response_length = $17, generation = $18, text_in_answer = $19, "
 		"response_data = COALESCE($5, t.response_data), "
 		"usage = COALESCE($6, t.usage), "
 		"tokens_input = COALESCE($7, t.tokens_input), "
@@ -626,10 +689,10 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 		"error = COALESCE($14, t.error), "
 		"answer_seq = COALESCE($15, t.answer_seq), "
 		"updated_at = $16, completed_at = $16 "
-		"WHERE " THIS_TASK " RETURNING " TASK_SUMMARY,
-		16, {UUIDOID, UUIDOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, INT8OID,
+		"WHERE " THIS_TASK " RETURNING " TASK_SUMMARY_STORED,
+		19, {UUIDOID, UUIDOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, INT8OID,
 		INT8OID, NUMERICOID, NUMERICOID, NUMERICOID, TEXTOID, JSONBOID, INT8OID,
-		TIMESTAMPTZOID}
+		TIMESTAMPTZOID, INT8OID, INT4OID, BOOLOID}
 	};
 	TimestampTz now = GetCurrentTimestamp();
 	Numeric		elapsed = task_elapsed(state->created_at, now);
@@ -639,6 +702,10 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	Field		first_token = end->time_to_first_token;
 	RunChange	change = {0};
 	int64		answer_seq = 0;
+	int32		generation;
+	text	   *spoken = take_text(run_id, task_id, state, end, &generation);
+	bool		in_answer = task_text_is_in(spoken, answer);
+	int32		length = spoken != NULL ? text_chars(spoken) : 0;
 	Args		args = {0};
 
 	/* Nobody saw a token before the whole answer: that was the first, then */
@@ -671,7 +738,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	arg_pointer(&args, cstring_to_text(task_status_name(end->status)));
-	arg_field(&args, &end->response_text);
+	arg_pointer(&args, in_answer ? NULL : spoken);
 	arg_field(&args, &end->response_data);
 	arg_field(&args, &end->usage);
 	arg_field(&args, &end->tokens_input);
@@ -684,9 +751,13 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	arg_field(&args, &end->error);
 	arg_add(&args, Int64GetDatum(answer_seq), answer_seq == 0);
 	arg_time(&args, now);
+	arg_int64(&args, length);
+	arg_add(&args, Int32GetDatum(generation), false);
+	arg_add(&args, BoolGetDatum(in_answer), false);
 	if (statement_write_task(&finish, &args, run_id, task_id) != 1)
 		task_not_found(task_id);
 	settle_difference(run_id, task_id, &total, &cost);
+	task_notify(run_id, task_id, end->status, length, generation);
 }
 
 /* For the three functions that end a task */
@@ -704,14 +775,26 @@ end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
 	task_lock(&run_id, task_id, &state);
 	if (task_is_final(state.status))
 	{
-		task_check_repeated_end(task_id, &state, end);
-		read_summary(&run_id, task_id);
+		task_check_repeated_end(&run_id, task_id, &state, end);
+		task_read_summary(&run_id, task_id);
 	}
 	else
 		task_end(&run_id, task_id, &state, end, NULL);
 	result = result_tuple(fcinfo, 0, 1);
 	store_close();
 	return result;
+}
+
+/* Nothing is stated about a task's end but the end itself */
+TaskEnd
+task_end_nothing(TaskStatus status)
+{
+	const Field unknown = {(Datum) 0, true};
+
+	return (TaskEnd) {
+		status, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown,
+			unknown, unknown, unknown
+	};
 }
 
 /*

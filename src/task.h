@@ -7,16 +7,63 @@
 
 #include "airun.h"
 
+#include "chunk.h"
 #include "message.h"
 #include "run.h"
 
-/* The columns of ai_task_summary, of a table aliased t */
-#define TASK_SUMMARY \
+/*
+ * The columns of ai_task_summary, of a table aliased t.  While a task streams,
+ * its last chunk tells when it was last changed, and how long its text is.
+ */
+#define TASK_SUMMARY_OF(updated_at, response_length) \
 	"t.task_id, t.run_id, t.user_id, t.service, t.task_name, t.provider, t.endpoint, " \
 	"t.model_id, t.error, t.metadata, t.finish_reason, t.status, t.tokens_input, " \
 	"t.tokens_output, t.tokens_total, t.usage, t.cost, t.cost_details, " \
-	"t.time_to_first_token, t.total_time, t.created_at, t.updated_at, t.completed_at, " \
-	"COALESCE(pg_catalog.length(t.response_text), 0)::bigint AS response_length"
+	"t.time_to_first_token, t.total_time, t.created_at, " updated_at " AS updated_at, " \
+	"t.completed_at, " response_length " AS response_length"
+
+/* Of a task whatever its status */
+#define LAST_CHUNK(column) \
+	"(SELECT k." column " FROM airun.task_chunks AS k WHERE k.run_id" EQ "t.run_id " \
+	"AND k.task_id" EQ "t.task_id ORDER BY k.chars DESC LIMIT 1)"
+#define IF_STREAMING(value, otherwise) \
+	"CASE WHEN t.status" EQ "'streaming' THEN " value " ELSE " otherwise " END"
+#define TASK_SUMMARY \
+	TASK_SUMMARY_OF(IF_STREAMING("GREATEST(t.updated_at, " LAST_CHUNK("created_at") ")", \
+								 "t.updated_at"), \
+					IF_STREAMING("COALESCE(" LAST_CHUNK("chars") ", 0)::pg_catalog.int8", \
+								 "t.response_length"))
+
+/* Of a task that does not stream */
+#define TASK_SUMMARY_STORED	TASK_SUMMARY_OF("t.updated_at", "t.response_length")
+
+/* Numbers of columns in all of these */
+#define SUMMARY_TOKENS_TOTAL	15
+#define SUMMARY_COST			17
+#define SUMMARY_UPDATED_AT		22
+#define SUMMARY_RESPONSE_LENGTH	24
+#define SUMMARY_COLUMNS			24
+
+/*
+ * The answer's text of the task t, in a statement of the extension's schema:
+ * it is in the chunks, then in the task, or in the message that came out.
+ */
+#define RESPONSE_TEXT \
+	"CASE WHEN t.status" EQ "'streaming' THEN " TEXT_OF_CHUNKS " " \
+	"WHEN t.text_in_answer THEN (SELECT " EXTSCHEMA ".airun_message_text(a.message) " \
+	"FROM airun.messages AS a WHERE a.run_id" EQ "t.run_id AND a.seq" EQ "t.answer_seq) " \
+	"ELSE t.response_text END"
+
+/* What was sent to the model for the task t, likewise */
+#define REQUEST_DATA \
+	"CASE WHEN t.request_reference IS NULL THEN t.request_data " \
+	"ELSE " EXTSCHEMA ".airun_request(t.request_data, t.request_reference, " \
+	"(SELECT " EXTSCHEMA ".airun_array_agg(a.message) FROM (SELECT b.message " \
+	"FROM airun.messages AS b WHERE b.run_id" EQ "t.run_id " \
+	"AND b.seq" GE "(t.request_reference OPERATOR(pg_catalog.->>) 'from')::pg_catalog.int8 " \
+	"AND b.seq" LT "((t.request_reference OPERATOR(pg_catalog.->>) 'from')::pg_catalog.int8" \
+	PLUS "(t.request_reference OPERATOR(pg_catalog.->>) 'count')::pg_catalog.int8) " \
+	"ORDER BY b.seq) AS a)) END"
 
 typedef enum TaskStatus
 {
@@ -37,6 +84,7 @@ typedef struct TaskFields
 	Field		model_id;
 	Field		request_data;
 	Field		metadata;
+	Field		timeout;
 } TaskFields;
 
 /* What a caller states about a task's end; all may be absent */
@@ -62,7 +110,9 @@ typedef struct TaskState
 	RunState	run;
 	TaskStatus	status;
 	TimestampTz created_at;
-	Field		response_text;
+	Stream		stream;
+	Field		response_text;	/* of a finished task, unless it is in the answer */
+	bool		text_in_answer;
 	Field		usage;
 	Field		tokens_input;
 	Field		tokens_output;
@@ -72,11 +122,15 @@ typedef struct TaskState
 	int64		answer_seq;		/* 0 for none */
 } TaskState;
 
+/* The task that a statement is about, of a table aliased t */
+#define THIS_TASK	"t.run_id" EQ "$1 AND t.task_id" EQ "$2"
+
 extern const char *task_status_name(TaskStatus status);
 extern TaskStatus task_status_word(text *status);
 extern bool task_is_final(TaskStatus status);
 extern void task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to);
 extern void task_check_fields(const TaskFields *fields);
+extern TaskEnd task_end_nothing(TaskStatus status);
 extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
 extern void task_check_end(TaskEnd *end);
 extern Field task_sum_tokens(const Field *input, const Field *output);
@@ -91,9 +145,15 @@ pg_noreturn extern void task_refuse_taken(const pg_uuid_t *task_id);
 extern void task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state);
 extern bool task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern void task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-						TaskFields *fields, int64 inputs_from, int64 inputs_to);
-extern void task_check_repeated_end(const pg_uuid_t *task_id, const TaskState *state,
-									const TaskEnd *end);
+						TaskFields *fields, const RunState *run,
+						int64 inputs_from, int64 inputs_to);
+extern text *task_text(const pg_uuid_t *run_id, const TaskState *state);
+extern bool task_text_is_in(text *spoken, const NewMessage *answer);
+extern void task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+									const TaskState *state, const TaskEnd *end);
+extern void task_notify(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskStatus status,
+						int32 position, int32 generation);
+extern void task_read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern void task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 					 const TaskEnd *end, NewMessage *answer);
 

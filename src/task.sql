@@ -10,23 +10,13 @@ CREATE FUNCTION @extschema@.airun_create_task(
 	endpoint text DEFAULT NULL,
 	model_id text DEFAULT NULL,
 	request_data jsonb DEFAULT NULL,
-	metadata jsonb DEFAULT NULL)
+	metadata jsonb DEFAULT NULL,
+	timeout interval DEFAULT NULL)
 RETURNS @extschema@.ai_task_summary
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_create_task IS
 'Creates a task in a run
-The same task_id again returns the same task.';
-
-CREATE FUNCTION @extschema@.airun_update_task(
-	task_id uuid,
-	response_text text DEFAULT NULL,
-	response_data jsonb DEFAULT NULL,
-	run_id uuid DEFAULT NULL)
-RETURNS @extschema@.ai_task_summary
-	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION @extschema@.airun_update_task IS
-'Saves progress while a task streams: the whole text so far
-A text that is a prefix of what is stored is a late save and changes nothing, as does any progress for a finished task.';
+The same task_id again returns the same task.  After timeout without progress, or else airun.task_timeout, it is overdue.';
 
 CREATE FUNCTION @extschema@.airun_complete_task(
 	task_id uuid,

@@ -8,6 +8,10 @@
  * of our own has done so by itself and is left alone.  With nothing changed
  * nothing is moved; the triggers fire for no rows, too.
  *
+ * What goes takes along what belongs to it alone, and leaves behind what is
+ * shown elsewhere: a task its chunks; a message the text and the request of
+ * tasks that refer to it.
+ *
  * Every row must find its one run under the caller's rights, or the statement
  * fails (PT404): a share for reading does not let totals go wrong.  The rows
  * of a run that is being deleted find none, and need none.
@@ -16,14 +20,19 @@
  */
 #include "airun.h"
 
+#include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "chunk.h"
 #include "executor/tuptable.h"
 #include "identity.h"
 #include "message.h"
-#include "miscadmin.h"
 #include "run.h"
+#include "storage/lmgr.h"
 #include "store.h"
+#include "task.h"
 #include "trigger.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
@@ -59,13 +68,13 @@ refuse_rows_without_run(void)
 			 errhint("airun_list_runs() lists your runs, airun_create_run() creates one.")));
 }
 
-/* Run a statement made by LOCK_RUNS */
-static void
+/* Run a statement made by LOCK_RUNS; returns how many runs there are */
+static uint64
 lock_runs(Statement *statement)
 {
 	Args		args = {0};
 
-	statement_write(statement, &args);
+	return statement_write(statement, &args);
 }
 
 /* Run a statement made by MOVE_RUNS; returns whether all runs were moved */
@@ -83,23 +92,15 @@ move_runs(Statement *statement)
 
 /*
  * Does any of the deleted rows' runs still exist, though the caller could not
- * move it?  Asked as the owner of the table, whom row security does not bind,
- * the way referential integrity asks.
+ * move it?  Asked as the owner of the table, whom row security does not bind.
  */
 static bool
 runs_of_deleted_rows_exist(TriggerData *trigger, Statement *statement)
 {
 	Args		args = {0};
-	Oid			user;
-	int			context;
-	bool		exist;
 
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(trigger->tg_relation->rd_rel->relowner,
-						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	exist = statement_write(statement, &args) > 0;
-	SetUserIdAndSecContext(user, context);
-	return exist;
+	return statement_write_as_owner(statement, &args,
+									trigger->tg_relation->rd_rel->relowner) > 0;
 }
 
 /* Has the statement changed any row?  The triggers fire for none, too. */
@@ -158,9 +159,13 @@ is_own_statement(TriggerData *trigger)
  * where there is nothing to do.
  */
 static TriggerData *
-begin_roll_up(FunctionCallInfo fcinfo, const char *table, int events)
+begin_roll_up(FunctionCallInfo fcinfo, const char *table, int after, int before)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "airun", table, TRIGGER_EVENT_AFTER, events);
+	bool		is_before = CALLED_AS_TRIGGER(fcinfo) &&
+		TRIGGER_FIRED_BEFORE(((TriggerData *) fcinfo->context)->tg_event);
+	TriggerData *trigger = trigger_data(fcinfo, "airun", table,
+										is_before ? TRIGGER_EVENT_BEFORE : TRIGGER_EVENT_AFTER,
+										is_before ? before : after);
 
 	if (!has_rows(trigger) || is_own_statement(trigger))
 		return NULL;
@@ -248,6 +253,74 @@ roll_up_inserted_messages(void)
 	name_runs();
 }
 
+/*
+ * Tasks whose text or request is in messages that go: have them keep these
+ * themselves from now on.
+ */
+static void
+keep_messages_of_tasks(TriggerData *trigger, Statement *find)
+{
+	static Statement keep = {
+		"UPDATE airun.tasks AS t SET response_text = COALESCE($3, t.response_text), "
+		"text_in_answer = t.text_in_answer AND $3 IS NULL, "
+		"request_data = $4, request_reference = $5 WHERE " THIS_TASK,
+		5, {UUIDOID, UUIDOID, TEXTOID, JSONBOID, JSONBOID}
+	};
+	Oid			owner = trigger->tg_relation->rd_rel->relowner;
+	Args		none = {0};
+	uint64		count;
+	SPITupleTable *tasks;
+
+	statement_in_extension(find, trigger->tg_trigger->tgfoid);
+	count = statement_write_as_owner(find, &none, owner);
+	tasks = SPI_tuptable;
+	for (uint64 i = 0; i < count; i++)
+	{
+		Args		args = {0};
+		bool		isnull;
+		pg_uuid_t  *run_id;
+		pg_uuid_t  *task_id;
+
+		for (int column = 1; column <= 5; column++)
+		{
+			Datum		value = SPI_getbinval(tasks->vals[i], tasks->tupdesc, column, &isnull);
+
+			arg_add(&args, value, isnull);
+		}
+		run_id = DatumGetUUIDP(args.values[0]);
+		task_id = DatumGetUUIDP(args.values[1]);
+		statement_write_task_as_owner(&keep, &args, run_id, task_id, owner);
+	}
+}
+
+/*
+ * The tasks t whose text or request is in messages that go, the last ones of
+ * their runs, as these stand in a table: and how the tasks have to be from now
+ * on.  Of a request's messages, those before low stay where they are.
+ */
+#define REFERENCE_TO(key) \
+	"(t.request_reference OPERATOR(pg_catalog.->>) '" key "')::pg_catalog.int8"
+#define TASKS_OF_MESSAGES(messages) \
+	"SELECT t.run_id, t.task_id, " \
+	"CASE WHEN t.text_in_answer AND t.answer_seq" GE "d.first THEN " EXTSCHEMA \
+	".airun_message_text(d.messages OPERATOR(pg_catalog.->) " \
+	"(t.answer_seq" MINUS "d.first)::pg_catalog.int4) END, " \
+	"CASE WHEN q.low" LT "q.high THEN " EXTSCHEMA ".airun_request(t.request_data, " \
+	"t.request_reference, pg_catalog.jsonb_path_query_array(d.messages, '$[$a to $b]', " \
+	"pg_catalog.jsonb_build_object('a', q.low" MINUS "d.first, " \
+	"'b', q.high" MINUS "d.first" MINUS "1))) ELSE t.request_data END, " \
+	"CASE WHEN q.low" GE "q.high THEN t.request_reference WHEN q.low" GT "q.from_seq THEN " \
+	"pg_catalog.jsonb_set(t.request_reference, '{count}', " \
+	"pg_catalog.to_jsonb(q.low" MINUS "q.from_seq)) END " \
+	"FROM (SELECT m.run_id, pg_catalog.min(m.seq) AS first, " \
+	EXTSCHEMA ".airun_array_agg(m.message ORDER BY m.seq) AS messages FROM " messages " AS m " \
+	"WHERE EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "m.run_id " \
+	"AND (t.text_in_answer OR t.request_reference IS NOT NULL)) GROUP BY m.run_id) AS d " \
+	"JOIN airun.tasks AS t ON t.run_id" EQ "d.run_id CROSS JOIN LATERAL (SELECT " \
+	REFERENCE_TO("from") " AS from_seq, GREATEST(" REFERENCE_TO("from") ", d.first) AS low, " \
+	REFERENCE_TO("from") PLUS REFERENCE_TO("count") " AS high) AS q " \
+	"WHERE (t.text_in_answer AND t.answer_seq" GE "d.first) OR q.low" LT "q.high"
+
 static void
 roll_up_deleted_messages(TriggerData *trigger)
 {
@@ -276,23 +349,41 @@ roll_up_deleted_messages(TriggerData *trigger)
 	static Statement exist = {
 		"SELECT FROM airun.runs AS r, old_rows AS m WHERE r.id" EQ "m.run_id LIMIT 1", 0, {0}
 	};
+	static Statement tasks = {TASKS_OF_MESSAGES("old_rows"), 0, {0}};
 	Args		args = {0};
+	uint64		found;
 	bool		isnull;
 
-	lock_runs(&lock);
+	found = lock_runs(&lock);
 	if (statement_write(&not_the_tail, &args) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_CONFLICT),
 				 errmsg("only the last messages of a run can be deleted"),
 				 errdetail("Run \"%s\" would have a gap.",
 						   uuid_string(DatumGetUUIDP(result_value(0, 1, &isnull))))));
+	if (found > 0)
+		keep_messages_of_tasks(trigger, &tasks);
 	if (!move_runs(&move) && runs_of_deleted_rows_exist(trigger, &exist))
 		refuse_rows_without_run();
 }
 
-static void
-roll_up_truncated_messages(void)
+/* Is the table of tasks truncated by the same command? */
+static bool
+tasks_are_truncated(void)
 {
+	Relation	tasks = table_open(get_relname_relid("tasks", get_namespace_oid("airun", false)),
+								   AccessShareLock);
+	bool		locked = CheckRelationLockedByMe(tasks, AccessExclusiveLock, false);
+
+	table_close(tasks, NoLock);
+	return locked;
+}
+
+/* Before the messages are gone, since then nothing tells what they were */
+static void
+roll_up_truncated_messages(TriggerData *trigger)
+{
+	static Statement tasks = {TASKS_OF_MESSAGES("airun.messages"), 0, {0}};
 	static Statement move = {
 		"UPDATE airun.runs AS r SET message_count = 0, last_message_at = r.created_at, "
 		"active_hour = " HOUR_OF("r.created_at") " WHERE r.message_count" NE "0",
@@ -300,20 +391,22 @@ roll_up_truncated_messages(void)
 	};
 	Args		args = {0};
 
+	if (!tasks_are_truncated())
+		keep_messages_of_tasks(trigger, &tasks);
 	statement_write_own(&move, &args, NULL);
 }
 
 /*
  * airun_roll_up_messages() returns trigger
  *
- * AFTER INSERT with new_rows, AFTER DELETE with old_rows, AFTER TRUNCATE; for
- * each statement.
+ * AFTER INSERT with new_rows, AFTER DELETE with old_rows, BEFORE TRUNCATE;
+ * for each statement.
  */
 Datum
 airun_roll_up_messages(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = begin_roll_up(fcinfo, "messages",
-										 ON_INSERT | ON_DELETE | ON_TRUNCATE);
+	TriggerData *trigger = begin_roll_up(fcinfo, "messages", ON_INSERT | ON_DELETE,
+										 ON_TRUNCATE);
 
 	if (trigger == NULL)
 		return PointerGetDatum(NULL);
@@ -322,7 +415,7 @@ airun_roll_up_messages(PG_FUNCTION_ARGS)
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		roll_up_deleted_messages(trigger);
 	else
-		roll_up_truncated_messages();
+		roll_up_truncated_messages(trigger);
 	store_close();
 	return PointerGetDatum(NULL);
 }
@@ -391,6 +484,30 @@ roll_up_updated_tasks(void)
 		refuse_rows_without_run();
 }
 
+/* The text of a task goes with it */
+static void
+remove_chunks(TriggerData *trigger)
+{
+	static Statement streaming = {
+		"SELECT t.run_id, t.task_id FROM old_rows AS t WHERE t.status" EQ "'streaming' "
+		"ORDER BY t.task_id",
+		0, {0}
+	};
+	Args		args = {0};
+	uint64		count = statement_write(&streaming, &args);
+	SPITupleTable *tasks = SPI_tuptable;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+		Datum		run_id = SPI_getbinval(tasks->vals[i], tasks->tupdesc, 1, &isnull);
+		Datum		task_id = SPI_getbinval(tasks->vals[i], tasks->tupdesc, 2, &isnull);
+
+		stream_lock(DatumGetUUIDP(task_id));
+		stream_remove(DatumGetUUIDP(run_id), DatumGetUUIDP(task_id));
+	}
+}
+
 static void
 roll_up_deleted_tasks(TriggerData *trigger)
 {
@@ -415,6 +532,7 @@ roll_up_deleted_tasks(TriggerData *trigger)
 	lock_runs(&lock);
 	if (!move_runs(&move) && runs_of_deleted_rows_exist(trigger, &exist))
 		refuse_rows_without_run();
+	remove_chunks(trigger);
 }
 
 static void
@@ -425,9 +543,11 @@ roll_up_truncated_tasks(void)
 		"WHERE r.task_count" NE "0",
 		0, {0}
 	};
+	static Statement remove = {"DELETE FROM airun.task_chunks", 0, {0}};
 	Args		args = {0};
 
 	statement_write_own(&move, &args, NULL);
+	statement_write_as_owner(&remove, &args, store_chunks_owner());
 }
 
 /*
@@ -440,7 +560,7 @@ Datum
 airun_roll_up_tasks(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = begin_roll_up(fcinfo, "tasks",
-										 ON_INSERT | ON_UPDATE | ON_DELETE | ON_TRUNCATE);
+										 ON_INSERT | ON_UPDATE | ON_DELETE | ON_TRUNCATE, 0);
 
 	if (trigger == NULL)
 		return PointerGetDatum(NULL);

@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "identity.h"
 #include "json.h"
+#include "lease.h"
 #include "rows.h"
 #include "message.h"
 #include "run.h"
@@ -387,7 +388,9 @@ find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t 
 
 /*
  * airun_start_turn(run_id, messages, task_id, service, task_name, provider,
- * endpoint, model_id, request_data, metadata, run) returns json
+ * endpoint, model_id, request_data, metadata, run, timeout) returns json
+ *
+ * A task of the run that is overdue is ended first.
  */
 Datum
 airun_start_turn(PG_FUNCTION_ARGS)
@@ -400,6 +403,7 @@ airun_start_turn(PG_FUNCTION_ARGS)
 		.model_id = argument_field(fcinfo, 7),
 		.request_data = argument_field(fcinfo, 8),
 		.metadata = argument_field(fcinfo, 9),
+		.timeout = argument_field(fcinfo, 11),
 	};
 	NewMessage *messages = NULL;
 	int			count = 0;
@@ -448,14 +452,15 @@ airun_start_turn(PG_FUNCTION_ARGS)
 
 		if (run.is_completed)
 			run_refuse_completed(&run_id);
+		(void) lease_expire_run(&run_id);
 		for (int i = 0; i < count; i++)
 			messages[i].task_id = &task_id;
 		change.messages = messages_find_stored(&run_id, messages, count);
 		run_change(&run_id, &change, &run);
-		task_insert(&run_id, &task_id, &fields,
+		messages_store(&run_id, messages, count, &run);
+		task_insert(&run_id, &task_id, &fields, &run,
 					change.messages > 0 ? run.message_count - change.messages + 1 : 0,
 					change.messages > 0 ? run.message_count : 0);
-		messages_store(&run_id, messages, count, &run);
 	}
 
 	result = turn_result(&out, &run_id, &task_id, messages, count);
@@ -477,12 +482,13 @@ text_message(text *content)
 
 /*
  * Make the message that comes out, from what is given, or else from the text
- * that has been streamed.  PT422 where there is nothing to make it from.
+ * that the task has.  PT422 where there is nothing to make it from.
  */
 static void
-make_answer(NewMessage *answer, Jsonb *message, const TaskState *state, TaskEnd *end)
+make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answer,
+			Jsonb *message, TaskState *state, TaskEnd *end)
 {
-	Field		content = end->response_text;
+	text	   *content;
 
 	memset(answer, 0, sizeof(NewMessage));
 	if (message != NULL)
@@ -498,15 +504,23 @@ make_answer(NewMessage *answer, Jsonb *message, const TaskState *state, TaskEnd 
 		return;
 	}
 
-	if (content.isnull)
-		content = state->response_text;
-	if (content.isnull)
+	if (end->response_text.isnull)
+	{
+		content = task_is_final(state->status) ? task_text(run_id, state) :
+			stream_take(run_id, task_id);
+		state->stream.chars = 0;
+		if (!task_is_final(state->status))
+			end->response_text = (Field) {PointerGetDatum(content), content == NULL};
+	}
+	else
+		content = DatumGetTextPP(end->response_text.value);
+	if (content == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("there is no message to finish the turn with"),
 				 errdetail("Neither \"message\" nor \"response_text\" is given, and no text has been streamed."),
 				 errhint("Give one of them; or end the task alone, with airun_complete_task() or airun_cancel_task().")));
-	answer->message = text_message(DatumGetTextPP(content.value));
+	answer->message = text_message(content);
 	message_check(answer->message);
 }
 
@@ -520,7 +534,7 @@ match_answer(const pg_uuid_t *run_id, pg_uuid_t *task_id, Jsonb *message, TaskEn
 {
 	NewMessage *answer = palloc_object(NewMessage);
 
-	make_answer(answer, message, NULL, end);
+	make_answer(run_id, task_id, answer, message, NULL, end);
 	answer->task_id = task_id;
 	if (messages_find_stored(run_id, answer, 1) == 0)
 		return answer;
@@ -541,9 +555,9 @@ Datum
 airun_finish_turn(PG_FUNCTION_ARGS)
 {
 	static Statement set_answer = {
-		"UPDATE airun.tasks AS t SET answer_seq = $3 "
-		"WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
-		3, {UUIDOID, UUIDOID, INT8OID}
+		"UPDATE airun.tasks AS t SET answer_seq = $3, text_in_answer = $4, "
+		"response_text = CASE WHEN $4 THEN NULL ELSE t.response_text END WHERE " THIS_TASK,
+		4, {UUIDOID, UUIDOID, INT8OID, BOOLOID}
 	};
 	TaskEnd		end = task_end_arguments(fcinfo, 2, TASK_COMPLETED);
 	Jsonb	   *message = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
@@ -571,12 +585,12 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		answer = turn_messages(&run_id, task_id, true, &count);
 		if (message != NULL)
 			answer = match_answer(&run_id, task_id, message, &end, answer, count);
-		task_check_repeated_end(task_id, &state, &end);
+		task_check_repeated_end(&run_id, task_id, &state, &end);
 		result = turn_result(&out, &run_id, task_id, answer, message != NULL ? 1 : count);
 		store_close();
 		PG_RETURN_DATUM(result);
 	}
-	make_answer(answer, message, &state, &end);
+	make_answer(&run_id, task_id, answer, message, &state, &end);
 	answer->task_id = task_id;
 
 	if (!task_is_final(state.status))
@@ -590,7 +604,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		/* It was ended without its message: here it comes, after all */
 		Args		args = {0};
 
-		task_check_repeated_end(task_id, &state, &end);
+		task_check_repeated_end(&run_id, task_id, &state, &end);
 		if (messages_find_stored(&run_id, answer, 1) > 0)
 			run_change(&run_id,
 					   &(RunChange) {
@@ -601,6 +615,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		arg_uuid(&args, &run_id);
 		arg_uuid(&args, task_id);
 		arg_int64(&args, answer->seq);
+		arg_add(&args, BoolGetDatum(task_text_is_in(task_text(&run_id, &state), answer)), false);
 		statement_write_task(&set_answer, &args, &run_id, task_id);
 	}
 

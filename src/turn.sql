@@ -12,7 +12,8 @@ CREATE FUNCTION @extschema@.airun_start_turn(
 	model_id text DEFAULT NULL,
 	request_data jsonb DEFAULT NULL,
 	metadata jsonb DEFAULT NULL,
-	run jsonb DEFAULT NULL)
+	run jsonb DEFAULT NULL,
+	timeout interval DEFAULT NULL)
 RETURNS json
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_start_turn IS

@@ -235,6 +235,26 @@ COMMENT ON COLUMN @extschema@.ai_task_summary.completed_at IS
 COMMENT ON COLUMN @extschema@.ai_task_summary.response_length IS
 'How many characters its response text has';
 
+CREATE TYPE @extschema@.ai_stream_part AS (
+	text text,
+	from_position bigint,
+	position bigint,
+	generation integer,
+	status text
+);
+COMMENT ON TYPE @extschema@.ai_stream_part IS
+'What follows a position of a task''s text';
+COMMENT ON COLUMN @extschema@.ai_stream_part.text IS
+'The text from from_position to position';
+COMMENT ON COLUMN @extschema@.ai_stream_part.from_position IS
+'How many characters stand before it: less than was asked for where the text has been replaced';
+COMMENT ON COLUMN @extschema@.ai_stream_part.position IS
+'How many characters there are up to its end: where to go on from';
+COMMENT ON COLUMN @extschema@.ai_stream_part.generation IS
+'How often the text has been replaced: where that changes, what was read before is void';
+COMMENT ON COLUMN @extschema@.ai_stream_part.status IS
+'The task''s status; at an end there is nothing to come';
+
 CREATE TYPE @extschema@.ai_problem AS (
 	run_id uuid,
 	task_id uuid,

@@ -10,7 +10,7 @@
  * An update writes only the columns that the user has changed: the row that
  * the view has shown may be older than the one that is locked.
  *
- * Locks: the run's row, then the task's.
+ * Locks: the run's row, the text's lock, then the task's row.
  */
 #include "airun.h"
 
@@ -135,11 +135,15 @@ airun_view_message(PG_FUNCTION_ARGS)
 
 /* ---------- ai_tasks ---------- */
 
-/* The columns of ai_tasks that a user may state, as airun.tasks has them */
+/*
+ * The columns of ai_tasks that a user may state, as airun.tasks has them, and
+ * how the view shows those that it computes.
+ */
 static const struct
 {
 	const char *name;
 	Oid			type;
+	const char *shown;
 }			task_columns[] = {
 	{"user_id", UUIDOID},
 	{"service", TEXTOID},
@@ -147,11 +151,12 @@ static const struct
 	{"provider", TEXTOID},
 	{"endpoint", TEXTOID},
 	{"model_id", TEXTOID},
-	{"request_data", JSONBOID},
-	{"response_text", TEXTOID},
+	{"request_data", JSONBOID, REQUEST_DATA},
+	{"response_text", TEXTOID, RESPONSE_TEXT},
 	{"response_data", JSONBOID},
 	{"error", JSONBOID},
 	{"metadata", JSONBOID},
+	{"timeout", INTERVALOID},
 	{"finish_reason", TEXTOID},
 	{"status", TEXTOID},
 	{"tokens_input", INT8OID},
@@ -169,20 +174,23 @@ static const struct
 #define FIRST_COLUMN_ARG	4	/* behind run_id, task_id and the changes */
 
 /*
- * The statements of the view, their text made from the columns: the one
- * inserts all of them, the other updates those that $3 says have changed.
+ * The statements of the view, their text made from the columns: the first
+ * inserts all of them, the second updates those that $3 says have changed,
+ * the third reads them as the view shows them.
  */
 static void
-make_task_statements(Statement *insert, Statement *update)
+make_task_statements(Statement *insert, Statement *update, Statement *read)
 {
 	StringInfoData names;
 	StringInfoData values;
 	StringInfoData sets;
+	StringInfoData shown;
 	MemoryContext old_context;
 
 	initStringInfo(&names);
 	initStringInfo(&values);
 	initStringInfo(&sets);
+	initStringInfo(&shown);
 	for (int i = 0; i < lengthof(task_columns); i++)
 	{
 		const char *name = task_columns[i].name;
@@ -191,6 +199,10 @@ make_task_statements(Statement *insert, Statement *update)
 		appendStringInfo(&values, ", $%d", FIRST_COLUMN_ARG + i);
 		appendStringInfo(&sets, "%s%s = CASE WHEN $3[%d] THEN $%d ELSE t.%s END",
 						 i > 0 ? ", " : "", name, i + 1, FIRST_COLUMN_ARG + i, name);
+		if (task_columns[i].shown != NULL)
+			appendStringInfo(&shown, ", %s", task_columns[i].shown);
+		else
+			appendStringInfo(&shown, ", t.%s", name);
 		insert->argtypes[FIRST_COLUMN_ARG - 1 + i] = task_columns[i].type;
 		update->argtypes[FIRST_COLUMN_ARG - 1 + i] = task_columns[i].type;
 	}
@@ -198,39 +210,47 @@ make_task_statements(Statement *insert, Statement *update)
 	insert->argtypes[1] = update->argtypes[1] = UUIDOID;
 	insert->argtypes[2] = update->argtypes[2] = BOOLARRAYOID;
 	insert->nargs = update->nargs = FIRST_COLUMN_ARG - 1 + lengthof(task_columns);
+	read->argtypes[0] = read->argtypes[1] = UUIDOID;
+	read->nargs = 2;
 
-#define RETURNING_TASK "RETURNING t.run_id, t.task_id, t.updated_at%s"
 	old_context = MemoryContextSwitchTo(TopMemoryContext);
 	update->sql = psprintf("UPDATE airun.tasks AS t SET %s "
-						   "WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2 "
-						   RETURNING_TASK, sets.data, names.data);
+						   "WHERE " THIS_TASK, sets.data);
 	insert->sql = psprintf("INSERT INTO airun.tasks AS t (run_id, task_id%s) "
-						   "VALUES ($1, $2%s) " RETURNING_TASK,
-						   names.data, values.data, names.data);
+						   "VALUES ($1, $2%s)", names.data, values.data);
+	read->sql = psprintf("SELECT t.run_id, t.task_id, "
+						 IF_STREAMING("GREATEST(t.updated_at, " LAST_CHUNK("created_at") ")",
+									  "t.updated_at")
+						 "%s FROM airun.tasks AS t WHERE " THIS_TASK, shown.data);
 	MemoryContextSwitchTo(old_context);
 }
 
 /* Insert or update the task, and show in the new row how it stands now */
 static void
-write_task(Row *row)
+write_task(Row *row, Oid function)
 {
 	static Statement insert;
 	static Statement update;
+	static Statement read;
 	bool		inserts = row->old == NULL;
 	Field		run_id = row_new(row, "run_id");
 	Field		task_id = row_new(row, "task_id");
 	Datum		changed[lengthof(task_columns)];
 	RunState	state;
 	Args		args = {0};
+	Args		key = {0};
 	bool		isnull;
 
 	if (insert.sql == NULL)
-		make_task_statements(&insert, &update);
+		make_task_statements(&insert, &update, &read);
 
 	if (run_id.isnull)
 		refuse_missing("ai_tasks", "run_id");
 	if (inserts)
+	{
 		refuse_derived_unless_null(row, "ai_tasks", "updated_at");
+		refuse_derived_unless_null(row, "ai_tasks", "is_overdue");
+	}
 	else
 	{
 		if (row_changed(row, "run_id"))
@@ -239,10 +259,14 @@ write_task(Row *row)
 			refuse_derived("ai_tasks", "task_id");
 		if (row_changed(row, "updated_at"))
 			refuse_derived("ai_tasks", "updated_at");
+		if (row_changed(row, "is_overdue"))
+			refuse_derived("ai_tasks", "is_overdue");
 	}
 
 	store_open(true);
 	run_lock(DatumGetUUIDP(run_id.value), &state);
+	if (!inserts)
+		stream_lock(DatumGetUUIDP(task_id.value));
 	arg_field(&args, &run_id);
 	if (inserts && task_id.isnull)
 	{
@@ -263,7 +287,11 @@ write_task(Row *row)
 
 		arg_field(&args, &field);
 	}
-	if (statement_write(inserts ? &insert : &update, &args) != 1)
+	arg_add(&key, args.values[0], false);
+	arg_add(&key, args.values[1], false);
+	statement_in_extension(&read, function);
+	if (statement_write(inserts ? &insert : &update, &args) != 1 ||
+		statement_write(&read, &key) != 1)
 		task_not_found(DatumGetUUIDP(args.values[1]));
 
 	row_set(row, "run_id", result_value(0, 1, &isnull), false);
@@ -290,6 +318,7 @@ delete_task(Row *row)
 
 	store_open(true);
 	run_lock(run_id, &state);
+	stream_lock(DatumGetUUIDP(row_old(row, "task_id").value));
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, DatumGetUUIDP(row_old(row, "task_id").value));
 	statement_write(&delete, &args);
@@ -311,7 +340,7 @@ airun_view_task(PG_FUNCTION_ARGS)
 
 	row_from_trigger(&row, trigger);
 	if (row.new != NULL)
-		write_task(&row);
+		write_task(&row, fcinfo->flinfo->fn_oid);
 	else
 		delete_task(&row);
 	result = view_result(&row, context);

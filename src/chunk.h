@@ -1,0 +1,55 @@
+/*
+ * chunk.h
+ *		The text of an answer while it arrives, in pieces.
+ */
+#ifndef AIRUN_CHUNK_H
+#define AIRUN_CHUNK_H
+
+#include "airun.h"
+
+#include "statement.h"
+
+/* How far a text has come: what its last chunk says */
+typedef struct Stream
+{
+	int32		generation;		/* how often it has been replaced */
+	int32		chars;			/* 0 while there is no chunk */
+	int32		bytes;
+	uint64		hash;			/* of all its bytes */
+	TimestampTz saved_at;		/* of a chunk that has just been added */
+} Stream;
+
+/* The columns of a Stream, of the last chunk c and its task t */
+#define STREAM_COLUMNS	4
+#define STREAM \
+	"COALESCE(c.generation, t.generation), COALESCE(c.chars, 0), COALESCE(c.bytes, 0), c.hash"
+
+/* The last chunk of the task t, as c */
+#define JOIN_LAST_CHUNK \
+	" LEFT JOIN LATERAL (SELECT k.generation, k.chars, k.bytes, k.hash, k.created_at " \
+	"FROM airun.task_chunks AS k WHERE k.run_id" EQ "t.run_id AND k.task_id" EQ "t.task_id " \
+	"ORDER BY k.chars DESC LIMIT 1) AS c ON true "
+
+/* The text so far of the task t */
+#define TEXT_OF_CHUNKS \
+	"(SELECT pg_catalog.string_agg(k.chunk, '' ORDER BY k.chars) FROM airun.task_chunks AS k " \
+	"WHERE k.run_id" EQ "t.run_id AND k.task_id" EQ "t.task_id)"
+
+/* The longest text, in bytes: what a jsonb string can hold */
+#define MAX_TEXT_SIZE	(256 * 1024 * 1024 - 1)
+
+extern void stream_lock(const pg_uuid_t *task_id);
+extern bool stream_try_lock(const pg_uuid_t *task_id);
+extern void stream_from_result(Stream *stream, int first_column);
+extern void stream_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream);
+extern bool stream_put(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
+					   text *whole);
+extern bool stream_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
+						  text *delta, const Field *at);
+extern bool stream_is_beginning_of(const Stream *stream, text *whole);
+extern text *stream_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern void stream_remove(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern int32 text_chars(text *value);
+extern void text_check_size(const char *name, Size size);
+
+#endif							/* AIRUN_CHUNK_H */
