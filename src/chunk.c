@@ -414,18 +414,10 @@ compare_pieces(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/*
- * Remove the chunks of a task and return their text, or NULL for none.  The
- * text is locked by now.
- */
-text *
-stream_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+/* The text that a statement's chunks make, or NULL for none */
+static text *
+join_chunks(Statement *statement, const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
-	static Statement take = {
-		"DELETE FROM airun.task_chunks AS c WHERE c.run_id" EQ "$1 AND c.task_id" EQ "$2 "
-		"RETURNING c.chars, c.chunk",
-		2, {UUIDOID, UUIDOID}
-	};
 	StringInfoData whole;
 	Args		args = {0};
 	uint64		count;
@@ -433,7 +425,7 @@ stream_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
-	count = statement_write_as_owner(&take, &args, store_chunks_owner());
+	count = statement_write_as_owner(statement, &args, store_chunks_owner());
 	if (count == 0)
 		return NULL;
 
@@ -453,6 +445,32 @@ stream_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 							   VARSIZE_ANY_EXHDR(pieces[i].chunk));
 	SET_VARSIZE(whole.data, whole.len);
 	return (text *) whole.data;
+}
+
+/* The text of a task as far as it has come, or NULL for none; it is locked by now */
+text *
+stream_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement read = {
+		"SELECT c.chars, c.chunk FROM airun.task_chunks AS c "
+		"WHERE c.run_id" EQ "$1 AND c.task_id" EQ "$2",
+		2, {UUIDOID, UUIDOID}
+	};
+
+	return join_chunks(&read, run_id, task_id);
+}
+
+/* The same, and the chunks are removed */
+text *
+stream_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement take = {
+		"DELETE FROM airun.task_chunks AS c WHERE c.run_id" EQ "$1 AND c.task_id" EQ "$2 "
+		"RETURNING c.chars, c.chunk",
+		2, {UUIDOID, UUIDOID}
+	};
+
+	return join_chunks(&take, run_id, task_id);
 }
 
 /* Remove the chunks of a task, whose text is locked by now */

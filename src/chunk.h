@@ -47,6 +47,7 @@ extern bool stream_put(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream
 extern bool stream_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
 						  text *delta, const Field *at);
 extern bool stream_is_beginning_of(const Stream *stream, text *whole);
+extern text *stream_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern text *stream_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern void stream_remove(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern int32 text_chars(text *value);

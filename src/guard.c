@@ -281,7 +281,7 @@ guard_message_insert(Row *row)
 	if (state.is_completed)
 		run_refuse_completed(run);
 	if (!task_id.isnull)
-		message_require_task(run, DatumGetUUIDP(task_id.value));
+		(void) message_require_task(run, DatumGetUUIDP(task_id.value));
 
 	/*
 	 * Behind the rows that this statement has inserted, and the places that a
@@ -401,53 +401,51 @@ check_task_figures(Row *row)
 }
 
 /*
- * Keep the text of a task where it belongs: of a finished one in its row, of
- * any other in chunks, as the functions do.  Returns whether it came late.
+ * Keep the text of a task that is updated where it belongs: of a finished one
+ * in its row, of any other in chunks, as the functions do.  Chunks of a task
+ * that has ended stay until the row has been written, in totals.c.  Returns
+ * whether the text came late.
  */
 static bool
 keep_text(Row *row, TaskStatus *status)
 {
-	pg_uuid_t  *run_id = DatumGetUUIDP(row_new(row, "run_id").value);
-	pg_uuid_t  *task_id = DatumGetUUIDP(row_new(row, "task_id").value);
+	pg_uuid_t  *run_id = DatumGetUUIDP(row_old(row, "run_id").value);
+	pg_uuid_t  *task_id = DatumGetUUIDP(row_old(row, "task_id").value);
 	Field		stated = row_new(row, "response_text");
 	text	   *whole = stated.isnull ? NULL : DatumGetTextPP(stated.value);
 	bool		is_late = false;
 	Stream		stream;
 
-	if (whole == NULL && (row->old == NULL || !task_is_final(*status)))
+	if (whole == NULL && !task_is_final(*status))
 		return false;
 	store_open(true);
 	stream_lock(task_id);
 	stream_find(run_id, task_id, &stream);
 	if (!task_is_final(*status))
 	{
-		is_late = !stream_put(run_id, task_id, &stream, whole) &&
-			VARSIZE_ANY_EXHDR(whole) < stream.bytes;
+		if (stream_put(run_id, task_id, &stream, whole))
+			task_notify(run_id, task_id, TASK_STREAMING, stream.chars, stream.generation);
+		else
+			is_late = VARSIZE_ANY_EXHDR(whole) < stream.bytes;
 		*status = TASK_STREAMING;
 		row_set(row, "response_text", (Datum) 0, true);
+		row_set(row, "status", CStringGetTextDatum(task_status_name(*status)), false);
 	}
 	else
 	{
-		int			generation = stream.generation;
-
-		if (whole != NULL && stream.chars > 0)
+		if (whole != NULL && !stream_is_beginning_of(&stream, whole))
+			stream.generation++;
+		if (whole == NULL && stream.chars > 0)
 		{
-			if (!stream_is_beginning_of(&stream, whole))
-				generation++;
-			stream_remove(run_id, task_id);
-		}
-		else if (whole == NULL && stream.chars > 0)
-		{
-			whole = stream_take(run_id, task_id);
+			whole = stream_text(run_id, task_id);
 			row_set(row, "response_text",
 					SPI_datumTransfer(PointerGetDatum(whole), false, -1), false);
 		}
-		row_set(row, "generation", Int32GetDatum(generation), false);
+		row_set(row, "generation", Int32GetDatum(stream.generation), false);
 		row_set(row, "response_length",
 				Int64GetDatum(whole != NULL ? text_chars(whole) : 0), false);
 	}
 	store_close();
-	row_set(row, "status", CStringGetTextDatum(task_status_name(*status)), false);
 	return is_late;
 }
 
@@ -523,7 +521,10 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 	row_set(row, "status", CStringGetTextDatum(task_status_name(status)), false);
 	check_task_fields(row);
 	check_task_figures(row);
-	(void) keep_text(row, &status);
+	field = row_new(row, "response_text");
+	if (task_is_final(status) && !field.isnull)
+		row_set(row, "response_length",
+				Int64GetDatum(text_chars(DatumGetTextPP(field.value))), false);
 
 	field = row_new(row, "completed_at");
 	if (!task_is_final(status))

@@ -12,6 +12,9 @@
  * "id" in the object) is appended once: the same id with the same message,
  * its timestamp aside, gives the stored row; with another message it is PT409.
  *
+ * A message that says the text of the task that it comes out of is where that
+ * text is stored from then on.
+ *
  * Locks: the run's row, until the end of the transaction.  Readers take none.
  *
  * Errors: PT422 for a message that is not acceptable; see run.c for the rest.
@@ -376,20 +379,54 @@ message_complete(Jsonb *message, TimestampTz time)
 
 /* ---------- storing ---------- */
 
-/* PT404 unless the run has the task */
-void
+/*
+ * PT404 unless the run has the task.  Returns whether the task has ended with
+ * a text of its own and without a message.
+ */
+bool
 message_require_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
 	static Statement find = {
-		"SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
+		"SELECT t.completed_at IS NOT NULL AND t.response_text IS NOT NULL "
+		"AND t.answer_seq IS NULL "
+		"FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
 		2, {UUIDOID, UUIDOID}
 	};
 	Args		args = {0};
+	bool		isnull;
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	if (statement_write(&find, &args) == 0)
 		task_not_found(task_id);
+	return DatumGetBool(result_value(0, 1, &isnull));
+}
+
+/*
+ * A message has been appended for a task that has ended without one: where it
+ * says the text of the task, the task need not keep that a second time.
+ */
+void
+message_answers_task(const pg_uuid_t *run_id, const NewMessage *message)
+{
+	static Statement answer = {
+		"UPDATE airun.tasks AS t SET answer_seq = $3, text_in_answer = true, "
+		"response_text = NULL WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2 "
+		"AND t.completed_at IS NOT NULL AND t.answer_seq IS NULL AND t.response_text" EQ "$4",
+		4, {UUIDOID, UUIDOID, INT8OID, TEXTOID}
+	};
+	JsonbValue	buffer;
+	JsonbValue *role = get_key(message->message, "role", &buffer);
+	text	   *said = message_text(message->message);
+	Args		args = {0};
+
+	if (said == NULL || !(string_is(role, "assistant") || string_is(role, "model")))
+		return;
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, message->task_id);
+	arg_int64(&args, message->seq);
+	arg_pointer(&args, said);
+	(void) statement_write_task(&answer, &args, run_id, message->task_id);
 }
 
 /* A message that is to be stored, checked; its own id serves */
@@ -637,6 +674,7 @@ airun_append_message(PG_FUNCTION_ARGS)
 	bool		nulls[7];
 	HeapTuple	tuple;
 	Datum		result;
+	bool		lacks_answer = false;
 
 	required_arguments(fcinfo, "message");
 	run_id = PG_GETARG_UUID_P(0);
@@ -654,8 +692,10 @@ airun_append_message(PG_FUNCTION_ARGS)
 
 	store_open(true);
 	if (message.task_id != NULL)
-		message_require_task(run_id, message.task_id);
+		lacks_answer = message_require_task(run_id, message.task_id);
 	messages_append(run_id, &message, 1);
+	if (lacks_answer && !message.is_stored)
+		message_answers_task(run_id, &message);
 	message_values(run_id, &message, values, nulls);
 	tuple = heap_form_tuple(BlessTupleDesc(desc), values, nulls);
 	result = HeapTupleHeaderGetDatum(SPI_returntuple(tuple, desc));

@@ -42,7 +42,8 @@ extern void message_check_id(text *message_id);
 pg_noreturn extern void message_refuse_change(void);
 
 extern void message_new(NewMessage *new, Jsonb *message);
-extern void message_require_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern bool message_require_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern void message_answers_task(const pg_uuid_t *run_id, const NewMessage *message);
 extern NewMessage *messages_parse(Jsonb *messages, int *count);
 extern int	messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count);
 extern void messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,

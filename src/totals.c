@@ -424,6 +424,47 @@ airun_roll_up_messages(PG_FUNCTION_ARGS)
 
 #define SUM(value, type)	"COALESCE(pg_catalog.sum(" value "), 0)::" type
 
+/*
+ * Tasks that have been inserted with a part of their text: that is progress,
+ * and goes where the functions keep it.
+ */
+static void
+move_texts(void)
+{
+	static Statement with_text = {
+		"SELECT n.run_id, n.task_id, n.response_text FROM new_rows AS n "
+		"WHERE n.completed_at IS NULL AND n.response_text IS NOT NULL",
+		0, {0}
+	};
+	static Statement stream = {
+		"UPDATE airun.tasks AS t SET status = 'streaming', response_text = NULL, "
+		"time_to_first_token = COALESCE(t.time_to_first_token, 0) WHERE " THIS_TASK,
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		none = {0};
+	uint64		count = statement_write(&with_text, &none);
+	SPITupleTable *tasks = SPI_tuptable;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+		pg_uuid_t  *run_id = DatumGetUUIDP(SPI_getbinval(tasks->vals[i], tasks->tupdesc, 1,
+														 &isnull));
+		pg_uuid_t  *task_id = DatumGetUUIDP(SPI_getbinval(tasks->vals[i], tasks->tupdesc, 2,
+														  &isnull));
+		Datum		whole = SPI_getbinval(tasks->vals[i], tasks->tupdesc, 3, &isnull);
+		Stream		text_so_far;
+		Args		args = {0};
+
+		stream_lock(task_id);
+		stream_find(run_id, task_id, &text_so_far);
+		(void) stream_put(run_id, task_id, &text_so_far, DatumGetTextPP(whole));
+		arg_uuid(&args, run_id);
+		arg_uuid(&args, task_id);
+		(void) statement_write_task(&stream, &args, run_id, task_id);
+	}
+}
+
 static void
 roll_up_inserted_tasks(void)
 {
@@ -453,6 +494,26 @@ roll_up_inserted_tasks(void)
 	refuse_completed_runs(&completed);
 	if (!move_runs(&move))
 		refuse_rows_without_run();
+	move_texts();
+}
+
+/* Remove the chunks of the tasks that a statement finds */
+static void
+remove_chunks(Statement *streamed)
+{
+	Args		args = {0};
+	uint64		count = statement_write(streamed, &args);
+	SPITupleTable *tasks = SPI_tuptable;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+		Datum		run_id = SPI_getbinval(tasks->vals[i], tasks->tupdesc, 1, &isnull);
+		Datum		task_id = SPI_getbinval(tasks->vals[i], tasks->tupdesc, 2, &isnull);
+
+		stream_lock(DatumGetUUIDP(task_id));
+		stream_remove(DatumGetUUIDP(run_id), DatumGetUUIDP(task_id));
+	}
 }
 
 static void
@@ -478,34 +539,17 @@ roll_up_updated_tasks(void)
 				  "true"),
 		0, {0}
 	};
+	static Statement ended = {
+		"SELECT o.run_id, o.task_id FROM old_rows AS o JOIN new_rows AS n "
+		"ON n.run_id" EQ "o.run_id AND n.task_id" EQ "o.task_id "
+		"WHERE o.status" EQ "'streaming' AND n.status" NE "'streaming' ORDER BY o.task_id",
+		0, {0}
+	};
 
 	lock_runs(&lock);
 	if (!move_runs(&move))
 		refuse_rows_without_run();
-}
-
-/* The text of a task goes with it */
-static void
-remove_chunks(TriggerData *trigger)
-{
-	static Statement streaming = {
-		"SELECT t.run_id, t.task_id FROM old_rows AS t WHERE t.status" EQ "'streaming' "
-		"ORDER BY t.task_id",
-		0, {0}
-	};
-	Args		args = {0};
-	uint64		count = statement_write(&streaming, &args);
-	SPITupleTable *tasks = SPI_tuptable;
-
-	for (uint64 i = 0; i < count; i++)
-	{
-		bool		isnull;
-		Datum		run_id = SPI_getbinval(tasks->vals[i], tasks->tupdesc, 1, &isnull);
-		Datum		task_id = SPI_getbinval(tasks->vals[i], tasks->tupdesc, 2, &isnull);
-
-		stream_lock(DatumGetUUIDP(task_id));
-		stream_remove(DatumGetUUIDP(run_id), DatumGetUUIDP(task_id));
-	}
+	remove_chunks(&ended);
 }
 
 static void
@@ -528,11 +572,16 @@ roll_up_deleted_tasks(TriggerData *trigger)
 	static Statement exist = {
 		"SELECT FROM airun.runs AS r, old_rows AS t WHERE r.id" EQ "t.run_id LIMIT 1", 0, {0}
 	};
+	static Statement streamed = {
+		"SELECT o.run_id, o.task_id FROM old_rows AS o WHERE o.status" EQ "'streaming' "
+		"ORDER BY o.task_id",
+		0, {0}
+	};
 
 	lock_runs(&lock);
 	if (!move_runs(&move) && runs_of_deleted_rows_exist(trigger, &exist))
 		refuse_rows_without_run();
-	remove_chunks(trigger);
+	remove_chunks(&streamed);
 }
 
 static void

@@ -51,6 +51,7 @@ insert_message(Row *row)
 	Field		role = row_new(row, "role");
 	Field		message_id = row_new(row, "message_id");
 	Field		task_id = row_new(row, "task_id");
+	bool		lacks_answer = false;
 
 	if (run_id.isnull)
 		refuse_missing("ai_messages", "run_id");
@@ -75,9 +76,11 @@ insert_message(Row *row)
 	if (!task_id.isnull)
 	{
 		message.task_id = DatumGetUUIDP(task_id.value);
-		message_require_task(DatumGetUUIDP(run_id.value), message.task_id);
+		lacks_answer = message_require_task(DatumGetUUIDP(run_id.value), message.task_id);
 	}
 	messages_append(DatumGetUUIDP(run_id.value), &message, 1);
+	if (lacks_answer && !message.is_stored)
+		message_answers_task(DatumGetUUIDP(run_id.value), &message);
 	if (!seq.isnull && DatumGetInt64(seq.value) != message.seq)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_CONFLICT),
