@@ -285,6 +285,38 @@ SELECT airun_install();
 SELECT install_test.difference();
 SELECT (airun_create_run(name => 'migrated', id => '0a000000-0000-4000-8000-000000000001')).name;
 
+-- a store of version 1, where the text of an unfinished task was in its row
+SELECT (airun_create_task('0a000000-0000-4000-8000-000000000001', ('0a000000-0000-4000-8000-0000000000b' || n)::uuid)).status FROM generate_series(1, 3) n;
+SELECT (airun_complete_task('0a000000-0000-4000-8000-0000000000b1', 'the whole text')).response_length;
+DROP VIEW ai_tasks;
+CREATE VIEW ai_tasks WITH (security_invoker = true) AS
+	SELECT task_id, run_id, user_id, service, task_name, provider, endpoint, model_id, request_data, response_text, response_data, error, metadata,
+		finish_reason, status, tokens_input, tokens_output, tokens_total, usage, cost, cost_details, time_to_first_token, total_time, created_at,
+		updated_at, completed_at
+	FROM airun.tasks;
+CREATE TRIGGER airun_view INSTEAD OF INSERT OR UPDATE OR DELETE ON ai_tasks FOR EACH ROW EXECUTE FUNCTION airun_view_task();
+ALTER TABLE airun.tasks DISABLE TRIGGER USER;
+UPDATE airun.tasks SET status = 'streaming', response_text = 'as far as it has come' WHERE task_id = '0a000000-0000-4000-8000-0000000000b2';
+ALTER TABLE airun.tasks ENABLE TRIGGER USER;
+ALTER TABLE airun.tasks DROP COLUMN response_length, DROP COLUMN timeout, DROP COLUMN generation, DROP COLUMN text_in_answer, DROP COLUMN request_reference;
+DROP INDEX airun.tasks_unfinished;
+DROP TABLE airun.task_chunks;
+DROP TRIGGER airun_roll_up_truncate ON airun.messages;
+CREATE TRIGGER airun_roll_up_truncate AFTER TRUNCATE ON airun.messages EXECUTE FUNCTION airun_roll_up_messages();
+COMMENT ON SCHEMA airun IS 'airun store version 1: what airun_install() made and airun''s functions work on';
+\c -
+\set VERBOSITY terse
+\pset format unaligned
+\pset tuples_only on
+SET client_min_messages = error;
+SELECT install_test.answer('SELECT airun_update_task(''0a000000-0000-4000-8000-0000000000b2'', ''x'')');
+SELECT airun_install();
+SELECT airun_install();
+SELECT status, response_text, is_overdue FROM ai_tasks WHERE run_id = '0a000000-0000-4000-8000-000000000001' ORDER BY task_id;
+SELECT status, response_text, response_length FROM airun.tasks WHERE run_id = '0a000000-0000-4000-8000-000000000001' ORDER BY task_id;
+SELECT (airun_update_task('0a000000-0000-4000-8000-0000000000b2', 'as far as it has come, and on')).response_length;
+SELECT * FROM airun_check();
+
 --
 -- DROP EXTENSION takes no row, and all comes back
 --

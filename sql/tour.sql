@@ -34,6 +34,13 @@ SELECT name, message_count, task_count, total_tokens, total_cost, status FROM ai
 SELECT airun_start_turn(:'run_id', '{"role": "user", "content": "Who found them?"}',
     task_id => '019c0000-0000-7000-8000-000000000001', model_id => 'gpt-4o') -> 'task' ->> 'status' AS status;
 
+-- The answer as it comes, and somebody who follows it
+SELECT status, response_length FROM airun_stream_delta('019c0000-0000-7000-8000-000000000001', 'Asaph Hall', at => 0);
+SELECT status, response_length FROM airun_stream_delta('019c0000-0000-7000-8000-000000000001', ', in 18', at => 10);
+
+SELECT text, position, generation, status FROM airun_stream_read('019c0000-0000-7000-8000-000000000001',
+    from_position => 10, max_wait => '5 s');
+
 SELECT airun_finish_turn('019c0000-0000-7000-8000-000000000001',
     '{"role": "assistant", "content": "Asaph Hall, in 1877."}',
     tokens_input => 42, tokens_output => 9, cost => 0.000195) -> 'run' ->> 'total_cost' AS total_cost;

@@ -589,12 +589,6 @@ BEGIN
 		done := done || 'trigger airun_view of ai_tasks'::text;
 	END IF;
 
-	-- Texts of unfinished tasks that an older store kept in the task's row
-	IF old_version < 2 THEN
-		UPDATE airun.tasks SET response_text = response_text
-			WHERE completed_at IS NULL AND response_text IS NOT NULL;
-	END IF;
-
 	-- Comments on columns: those that the storage alone has, and then those that
 	-- the types have already
 	FOR item IN
@@ -665,6 +659,13 @@ BEGIN
 					   format('airun store version %s: what airun_install() made and airun''s functions work on',
 							  store_version));
 		done := done || 'version, in the comment on schema airun'::text;
+	END IF;
+
+	-- Texts of unfinished tasks that an older store kept in the task's row.  The
+	-- guard, which is there by now and knows the version, moves them.
+	IF old_version < 2 THEN
+		UPDATE airun.tasks SET response_text = response_text
+			WHERE completed_at IS NULL AND response_text IS NOT NULL;
 	END IF;
 
 	IF done = '{}' THEN
