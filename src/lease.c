@@ -18,6 +18,7 @@
 
 #include "catalog/pg_type.h"
 #include "chunk.h"
+#include "datatype/timestamp.h"
 #include "miscadmin.h"
 #include "store.h"
 #include "utils/builtins.h"
@@ -178,18 +179,20 @@ Datum
 airun_expire_tasks(PG_FUNCTION_ARGS)
 {
 	static Statement find = {
-		"SELECT t.run_id, t.task_id FROM airun.tasks AS t JOIN airun.runs AS r "
+		"SELECT t.run_id, t.task_id, t.updated_at FROM airun.tasks AS t JOIN airun.runs AS r "
 		"ON r.id" EQ "t.run_id WHERE r.deleted_at IS NULL AND " OVERDUE
-		" ORDER BY t.updated_at LIMIT $3",
-		3, {TIMESTAMPTZOID, INTERVALOID, INT8OID}
+		" AND (t.updated_at, t.run_id, t.task_id)" GT "($4, $5, $6) "
+		"ORDER BY t.updated_at, t.run_id, t.task_id LIMIT $3",
+		6, {TIMESTAMPTZOID, INTERVALOID, INT8OID, TIMESTAMPTZOID, UUIDOID, UUIDOID}
 	};
 	static Statement lock_run = {
 		"SELECT FROM airun.runs AS r WHERE " LIVE_RUN " FOR NO KEY UPDATE OF r SKIP LOCKED",
 		1, {UUIDOID}
 	};
 	TimestampTz now = GetCurrentTimestamp();
-	SPITupleTable *found;
-	Args		args = {0};
+	TimestampTz last_time = DT_NOBEGIN;
+	pg_uuid_t	last_run = {{0}};
+	pg_uuid_t	last_task = {{0}};
 	uint64		count;
 	int32		expired = 0;
 
@@ -203,24 +206,36 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 				 errhint("Call airun_expire_tasks() again for more.")));
 
 	store_open(true);
-	arg_time(&args, now);
-	arg_add(&args, default_timeout(), false);
-	arg_int64(&args, PG_GETARG_INT32(0));
-	count = statement_write(&find, &args);
-	found = SPI_tuptable;
-	for (uint64 i = 0; i < count; i++)
+	do
 	{
-		bool		isnull;
-		Datum		run_id = SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull);
-		Datum		task_id = SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull);
-		Args		key = {0};
+		SPITupleTable *found;
+		Args		args = {0};
 
-		CHECK_FOR_INTERRUPTS();
-		arg_uuid(&key, DatumGetUUIDP(run_id));
-		if (statement_write(&lock_run, &key) == 1 &&
-			expire(DatumGetUUIDP(run_id), DatumGetUUIDP(task_id), now))
-			expired++;
-	}
+		arg_time(&args, now);
+		arg_add(&args, default_timeout(), false);
+		arg_int64(&args, PG_GETARG_INT32(0) - expired);
+		arg_time(&args, last_time);
+		arg_uuid(&args, &last_run);
+		arg_uuid(&args, &last_task);
+		count = statement_write(&find, &args);
+		found = SPI_tuptable;
+		for (uint64 i = 0; i < count; i++)
+		{
+			Args		key = {0};
+			bool		isnull;
+
+			CHECK_FOR_INTERRUPTS();
+			last_run = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull));
+			last_task = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull));
+			last_time = DatumGetTimestampTz(SPI_getbinval(found->vals[i], found->tupdesc, 3,
+														  &isnull));
+			arg_uuid(&key, &last_run);
+			if (statement_write(&lock_run, &key) == 1 && expire(&last_run, &last_task, now))
+				expired++;
+		}
+
+		/* Others in the place of those that somebody holds */
+	} while (count > 0 && expired < PG_GETARG_INT32(0));
 	store_close();
 	PG_RETURN_INT32(expired);
 }

@@ -570,12 +570,16 @@ task_text_is_in(text *spoken, const NewMessage *answer)
 }
 
 static bool
-same_text(const pg_uuid_t *run_id, const Field *stated, const TaskState *state)
+same_text(const pg_uuid_t *run_id, const TaskEnd *end, const TaskState *state)
 {
-	text	   *stored = stated->isnull ? NULL : task_text(run_id, state);
+	text	   *stored;
 
-	return stated->isnull ||
-		(stored != NULL && text_equal(DatumGetTextPP(stated->value), stored));
+	if (end->response_text.isnull)
+		return true;
+	stored = task_text(run_id, state);
+	if (stored == NULL)
+		return end->text_is_derived;
+	return text_equal(DatumGetTextPP(end->response_text.value), stored);
 }
 
 static bool
@@ -606,7 +610,7 @@ task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 	const char *other;
 
 	task_check_transition(task_id, state->status, end->status);
-	if (!same_text(run_id, &end->response_text, state))
+	if (!same_text(run_id, end, state))
 		other = "response_text";
 	else if (!same_jsonb(&end->usage, &state->usage))
 		other = "usage";
@@ -793,7 +797,7 @@ task_end_nothing(TaskStatus status)
 
 	return (TaskEnd) {
 		status, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown,
-			unknown, unknown, unknown
+			unknown, unknown, unknown, false
 	};
 }
 

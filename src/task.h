@@ -102,6 +102,7 @@ typedef struct TaskEnd
 	Field		total_time;
 	Field		finish_reason;
 	Field		error;
+	bool		text_is_derived;	/* from the message that comes out */
 } TaskEnd;
 
 /* A task as it was locked, with its run */

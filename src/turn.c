@@ -498,6 +498,7 @@ make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answe
 			text	   *spoken = message_text(message);
 
 			end->response_text = (Field) {PointerGetDatum(spoken), spoken == NULL};
+			end->text_is_derived = true;
 		}
 		answer->message = message;
 		answer->message_id = message_own_id(message);
