@@ -170,6 +170,7 @@ list_statement(int kind)
 					 "ORDER BY r.active_hour DESC, r.last_message_at DESC, r.id DESC LIMIT %d",
 					 kind & LIST_LARGE_PAGE ? MAX_PAGE_SIZE : SMALL_PAGE);
 
+	statement->has_range = true;
 	statement->nargs = lengthof(argtypes);
 	memcpy(statement->argtypes, argtypes, sizeof(argtypes));
 	statement->sql = MemoryContextStrdup(TopMemoryContext, sql.data);

@@ -85,9 +85,14 @@ statement_prepare(Statement *statement)
 	SPIPlanPtr	plan;
 	int			rc;
 
-	plan = SPI_prepare(statement_text(statement), statement->nargs, statement->argtypes);
+	/*
+	 * Nearly all statements look rows up by their keys: one plan for all
+	 * arguments, rather than five made for one each and a comparison of costs.
+	 */
+	plan = SPI_prepare_cursor(statement_text(statement), statement->nargs, statement->argtypes,
+							  statement->has_range ? 0 : CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+		elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
 	rc = SPI_keepplan(plan);
 	if (rc != 0)
 		elog(ERROR, "SPI_keepplan failed: %s", SPI_result_code_string(rc));

@@ -44,6 +44,7 @@ typedef struct Statement
 	Oid			argtypes[STATEMENT_MAX_ARGS];
 	SPIPlanPtr	plan;			/* NULL until first used */
 	Oid			schema;			/* for EXTSCHEMA, if the text has it */
+	bool		has_range;		/* which plan is best depends on the arguments */
 	uint32		executions;
 } Statement;
 

@@ -101,10 +101,9 @@ typedef struct Progress
 	TaskStatus	status;
 	Stream		stream;
 	bool		only_progress;
-	SPITupleTable *summary;		/* STREAM, the status and ai_task_summary */
+	SPITupleTable *summary;		/* has the columns of ai_task_summary */
+	int			first_column;	/* the first one of them */
 } Progress;
-
-#define SUMMARY_COLUMN	(STREAM_COLUMNS + 2)	/* its first one */
 
 /* Read how the task stands, under the caller's right to change its run */
 static void
@@ -127,6 +126,7 @@ read_progress(Progress *progress)
 							  &progress->run_id) != 1)
 		task_not_found(progress->task_id);
 	progress->summary = SPI_tuptable;
+	progress->first_column = STREAM_COLUMNS + 2;
 	stream_from_result(&progress->stream, 1);
 	progress->status =
 		task_status_word(DatumGetTextPP(result_value(0, STREAM_COLUMNS + 1, &isnull)));
@@ -157,21 +157,28 @@ touch_task(Progress *progress, const Field *response_data)
 		"pg_catalog.round((EXTRACT(EPOCH FROM $4)" MINUS "EXTRACT(EPOCH FROM t.created_at))"
 		" OPERATOR(pg_catalog.*) 1000, 3))), "
 		"updated_at = GREATEST(t.updated_at, $4) "
-		"WHERE " THIS_TASK " AND (t.status" EQ "'pending' OR t.status" EQ "'streaming')",
-		4, {UUIDOID, UUIDOID, JSONBOID, TIMESTAMPTZOID}
+		"WHERE " THIS_TASK " AND (t.status" EQ "'pending' OR t.status" EQ "'streaming') "
+		"RETURNING " TASK_SUMMARY_OF("t.updated_at", "$5::pg_catalog.int8"),
+		5, {UUIDOID, UUIDOID, JSONBOID, TIMESTAMPTZOID, INT4OID}
 	};
-	TimestampTz saved_at = progress->stream.saved_at;
 	Args		args = {0};
 
 	arg_uuid(&args, &progress->run_id);
 	arg_uuid(&args, progress->task_id);
 	arg_field(&args, response_data);
 	arg_time(&args, GetCurrentTimestamp());
-	(void) statement_write_task(&touch, &args, &progress->run_id, progress->task_id);
-
-	/* Past the functions it may have been ended meanwhile: then this is late */
-	read_progress(progress);
-	progress->stream.saved_at = saved_at;
+	arg_add(&args, Int32GetDatum(progress->stream.chars), false);
+	if (statement_write_task(&touch, &args, &progress->run_id, progress->task_id) == 1)
+	{
+		progress->summary = SPI_tuptable;
+		progress->first_column = 1;
+		progress->status = TASK_STREAMING;
+	}
+	else
+	{
+		/* Past the functions it has been ended meanwhile: then this is late */
+		read_progress(progress);
+	}
 }
 
 /* Returns the task's summary as it stands after the progress */
@@ -183,16 +190,16 @@ end_progress(FunctionCallInfo fcinfo, Progress *progress, bool grown)
 	SPI_tuptable = progress->summary;
 	if (grown)
 	{
-		result_set(SUMMARY_COLUMN - 1 + SUMMARY_UPDATED_AT,
+		result_set(progress->first_column - 1 + SUMMARY_UPDATED_AT,
 				   TimestampTzGetDatum(progress->stream.saved_at));
-		result_set(SUMMARY_COLUMN - 1 + SUMMARY_RESPONSE_LENGTH,
+		result_set(progress->first_column - 1 + SUMMARY_RESPONSE_LENGTH,
 				   Int64GetDatum(progress->stream.chars));
 		task_notify(&progress->run_id, progress->task_id, TASK_STREAMING,
 					progress->stream.chars, progress->stream.generation);
 	}
 	if (progress->only_progress)
 		progress_end = XactLastRecEnd;
-	result = result_tuple(fcinfo, 0, SUMMARY_COLUMN);
+	result = result_tuple(fcinfo, 0, progress->first_column);
 	store_close();
 	return result;
 }
