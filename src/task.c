@@ -135,13 +135,15 @@ static void
 check_timeout(const Field *timeout)
 {
 	const Interval longest = {.day = MAX_TIMEOUT_DAYS};
-	const Interval none = {0};
+	Interval   *stated;
 
-	if (timeout->isnull ||
-		(DatumGetBool(DirectFunctionCall2(interval_gt, timeout->value,
-										  IntervalPGetDatum(&none))) &&
-		 DatumGetBool(DirectFunctionCall2(interval_le, timeout->value,
-										  IntervalPGetDatum(&longest)))))
+	if (timeout->isnull)
+		return;
+	stated = DatumGetIntervalP(timeout->value);
+	if (stated->month >= 0 && stated->day >= 0 && stated->time >= 0 &&
+		(stated->month > 0 || stated->day > 0 || stated->time > 0) &&
+		DatumGetBool(DirectFunctionCall2(interval_le, timeout->value,
+										 IntervalPGetDatum(&longest))))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),

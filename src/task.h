@@ -28,9 +28,10 @@
 	"AND k.task_id" EQ "t.task_id ORDER BY k.chars DESC LIMIT 1)"
 #define IF_STREAMING(value, otherwise) \
 	"CASE WHEN t.status" EQ "'streaming' THEN " value " ELSE " otherwise " END"
+#define TASK_UPDATED_AT \
+	IF_STREAMING("GREATEST(t.updated_at, " LAST_CHUNK("created_at") ")", "t.updated_at")
 #define TASK_SUMMARY \
-	TASK_SUMMARY_OF(IF_STREAMING("GREATEST(t.updated_at, " LAST_CHUNK("created_at") ")", \
-								 "t.updated_at"), \
+	TASK_SUMMARY_OF(TASK_UPDATED_AT, \
 					IF_STREAMING("COALESCE(" LAST_CHUNK("chars") ", 0)::pg_catalog.int8", \
 								 "t.response_length"))
 

@@ -222,9 +222,9 @@ make_task_statements(Statement *insert, Statement *update, Statement *read)
 	insert->sql = psprintf("INSERT INTO airun.tasks AS t (run_id, task_id%s) "
 						   "VALUES ($1, $2%s)", names.data, values.data);
 	read->sql = psprintf("SELECT t.run_id, t.task_id, "
-						 IF_STREAMING("GREATEST(t.updated_at, " LAST_CHUNK("created_at") ")",
-									  "t.updated_at")
-						 "%s FROM airun.tasks AS t WHERE " THIS_TASK, shown.data);
+						 TASK_UPDATED_AT "%s, " EXTSCHEMA ".airun_is_overdue(t.status, "
+						 TASK_UPDATED_AT ", t.timeout) FROM airun.tasks AS t WHERE " THIS_TASK,
+						 shown.data);
 	MemoryContextSwitchTo(old_context);
 }
 
@@ -306,6 +306,8 @@ write_task(Row *row, Oid function)
 
 		row_set(row, task_columns[i].name, value, isnull);
 	}
+	row_set(row, "is_overdue",
+			result_value(0, FIRST_COLUMN_ARG + lengthof(task_columns), &isnull), false);
 }
 
 static void
