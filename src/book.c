@@ -19,7 +19,8 @@
  *	3. match rules;
  *	4. the same three for the name without what stands in front of it, piece by
  *	   piece: a provider (openai/gpt-4o), a region (eu.anthropic.claude-...);
- *	5. the same for all those names without a date or version behind.
+ *	5. the same for all those names without a date or version behind;
+ *	6. a price for one of the names with a date or version behind, the last one.
  *
  * Case does not count.  With a provider that the book knows, by any of its
  * names, only its prices are asked, those without a provider, and then those
@@ -27,7 +28,8 @@
  * says nothing.  Without one, a provider that claims the model's name goes
  * before the others; where others still disagree there is no price, rather
  * than one of somebody else's.  Among prices of one step those that the site
- * has set itself go first, then the one that came into force last.
+ * has set itself go first, then the one that came into force last, then the one
+ * that was entered last.
  *
  * No lock is taken but the one of every reader.  Nothing in a price or a rule
  * raises an error here: a price that cannot be read is passed over with a
@@ -73,7 +75,7 @@ typedef struct NameEntry
 {
 	char	   *name;			/* folded */
 	Price	   *price;
-	bool		is_alias;
+	const char *by;				/* exact, alias or dated */
 } NameEntry;
 
 /* A price that a name may mean, and how well it fits: less is better */
@@ -96,6 +98,19 @@ typedef struct Resolution
 	int			count;
 	Candidate  *candidates;		/* the best first */
 } Resolution;
+
+/* How a name can lead to a price */
+static const char by_exact[] = "exact";
+static const char by_alias[] = "alias";
+static const char by_rule[] = "rule";
+static const char by_dated[] = "dated";
+
+/*
+ * The steps of a lookup: three for each name, then one for each that a price
+ * may have with a date behind; and all of them again for other providers.
+ */
+#define STEP_DATED			(MODEL_NAMES * 3)
+#define STEPS				1000
 
 #define RESOLUTION_SLOTS	1024
 #define MAX_RESOLUTIONS		8192
@@ -308,22 +323,26 @@ index_names(Book *new, ArrayType **aliases)
 		Datum	   *elements;
 		bool	   *nulls;
 		int			count = 0;
+		char	   *name;
 
 		if (aliases[i] != NULL)
 			deconstruct_array(aliases[i], TEXTOID, -1, false, TYPALIGN_INT,
 							  &elements, &nulls, &count);
-		if (new->name_count + count + 1 > capacity)
+		if (new->name_count + count + 2 > capacity)
 		{
-			capacity = (new->name_count + count + 1) * 2;
+			capacity = (new->name_count + count + 2) * 2;
 			new->names = repalloc_array(new->names, NameEntry, capacity);
 		}
-		new->names[new->name_count++] =
-			(NameEntry) {fold_name(new->prices[i].model), &new->prices[i], false};
+		name = fold_name(new->prices[i].model);
+		new->names[new->name_count++] = (NameEntry) {name, &new->prices[i], by_exact};
+		name = model_undated(name);
+		if (name != NULL)
+			new->names[new->name_count++] = (NameEntry) {name, &new->prices[i], by_dated};
 		for (int j = 0; j < count; j++)
 		{
 			if (!nulls[j])
 				new->names[new->name_count++] =
-					(NameEntry) {fold_name(TextDatumGetCString(elements[j])), &new->prices[i], true};
+					(NameEntry) {fold_name(TextDatumGetCString(elements[j])), &new->prices[i], by_alias};
 		}
 	}
 	qsort(new->names, new->name_count, sizeof(NameEntry), name_order);
@@ -545,7 +564,7 @@ add_candidate(CandidateList *list, const Scope *scope, Price *price, int step, b
 			repalloc_array(list->candidates, Candidate, list->capacity);
 	}
 	list->candidates[list->count++] =
-		(Candidate) {price, order * 1000 + step, rank, name, by};
+		(Candidate) {price, order * STEPS + step, rank, name, by};
 }
 
 /* Where the names begin that are not less than this one */
@@ -572,19 +591,20 @@ candidate_order(const void *a, const void *b)
 {
 	const Candidate *x = a;
 	const Candidate *y = b;
-	int			order;
+	int			order = 0;
 
 	if (x->step != y->step)
 		return x->step < y->step ? -1 : 1;
 	if (x->rank != y->rank)
 		return x->rank < y->rank ? -1 : 1;
+	if (x->step % STEPS >= STEP_DATED)
+		order = strcmp(y->price->model, x->price->model);
+	if (order != 0)
+		return order;
 	if (x->price->effective_from != y->price->effective_from)
 		return x->price->effective_from > y->price->effective_from ? -1 : 1;
-	order = strcmp(x->price->source, y->price->source);
-	if (order == 0)
-		order = strcmp(x->price->model, y->price->model);
-	return order != 0 ? order :
-		memcmp(&x->price->price_id, &y->price->price_id, sizeof(pg_uuid_t));
+	/* ids are made in the order of time */
+	return memcmp(&y->price->price_id, &x->price->price_id, sizeof(pg_uuid_t));
 }
 
 /* All prices that the name may mean, whatever the time, the best first */
@@ -617,8 +637,10 @@ find_candidates(const char *model, const char *provider, CandidateList *list)
 		{
 			NameEntry  *entry = &book->names[i];
 
-			add_candidate(list, &scope, entry->price, n * 3 + (entry->is_alias ? 1 : 0),
-						  CLAIMED(entry->price), found, entry->is_alias ? "alias" : "exact");
+			add_candidate(list, &scope, entry->price,
+						  entry->by == by_exact ? n * 3 : entry->by == by_alias ? n * 3 + 1 :
+						  STEP_DATED + n,
+						  CLAIMED(entry->price), found, entry->by);
 		}
 		for (int i = 0; i < book->price_count; i++)
 		{
@@ -626,7 +648,7 @@ find_candidates(const char *model, const char *provider, CandidateList *list)
 
 			if (price->rule != NULL && scope.order[price->provider - book->providers] != 2 &&
 				rule_matches(price->rule, names[n]))
-				add_candidate(list, &scope, price, n * 3 + 2, CLAIMED(price), found, "rule");
+				add_candidate(list, &scope, price, n * 3 + 2, CLAIMED(price), found, by_rule);
 		}
 #undef CLAIMED
 	}

@@ -33,7 +33,7 @@ typedef struct Match
 {
 	Price	   *price;			/* NULL for none */
 	const char *name;			/* the name that was found, or NULL for the one asked for */
-	const char *by;				/* exact, alias or rule */
+	const char *by;				/* exact, alias, rule or dated */
 	const char *reason;			/* why there is none */
 } Match;
 

@@ -232,10 +232,10 @@ quote_arguments(FunctionCallInfo fcinfo, Quote *quote)
 	Usage		usage;
 	char	   *provider = text_argument(fcinfo, 2);
 
+	(void) store_runs_oid();
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
 		return false;
 	usage_normalize(PG_GETARG_JSONB_P(1), provider, &usage);
-	(void) store_runs_oid();
 	if (book_open(true))
 		quote_usage(text_argument(fcinfo, 0), provider, &usage, PG_GETARG_TIMESTAMPTZ(3),
 					text_argument(fcinfo, 4), quote);

@@ -599,6 +599,7 @@ airun_set_price(PG_FUNCTION_ARGS)
 	const char *problem;
 	pg_uuid_t  *result = palloc_object(pg_uuid_t);
 
+	(void) store_runs_oid();
 	if (PG_ARGISNULL(0))
 		refuse_null("model");
 	if (PG_ARGISNULL(1))
@@ -633,7 +634,7 @@ airun_set_price(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("the price of \"%s\" is not acceptable",
 						excerpt(entry.model, strlen(entry.model))),
-				 errdetail("In what it says %s.", problem),
+				 errdetail("What it says cannot be: %s.", problem),
 				 errhint("See the comment on airun_set_price().")));
 
 	segments[0] = (Segment) {PG_GETARG_TIMESTAMPTZ(3), content};

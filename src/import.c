@@ -196,6 +196,7 @@ airun_import_prices(PG_FUNCTION_ARGS)
 	Entry	   *entries;
 	int			count = 0;
 
+	(void) store_runs_oid();
 	if (PG_ARGISNULL(0))
 		refuse_null("document");
 	if (PG_ARGISNULL(2))
@@ -214,8 +215,8 @@ airun_import_prices(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("the document is not a price list that is known here"),
-				 errdetail("It is neither an object of LiteLLM's models nor an array of genai-prices' providers."),
-				 errhint("Import model_prices_and_context_window.json of LiteLLM or data_slim.json of genai-prices, or call airun_set_price().")));
+				 errdetail("It is neither LiteLLM's object of models nor genai-prices' array of providers."),
+				 errhint("For a price of your own call airun_set_price().")));
 	check_names(&list);
 
 	InitMaterializedSRF(fcinfo, 0);

@@ -129,26 +129,24 @@ is_suffix(const char *text)
 }
 
 /* The name without dates and versions behind it, or NULL where there are none */
-static char *
-without_suffix(const char *name)
+char *
+model_undated(const char *name)
 {
 	char	   *rest = pstrdup(name);
-	bool		found;
 	bool		any = false;
+	bool		found;
 
 	do
 	{
-		size_t		len = strlen(rest);
+		char	   *c = rest[0] == '\0' ? NULL : strpbrk(rest + 1, "-@:");
 
-		found = false;
-		for (size_t i = len; i-- > 1 && !found;)
-		{
-			if (strchr("-@:", rest[i]) != NULL && is_suffix(rest + i))
-			{
-				rest[i] = '\0';
-				found = any = true;
-			}
-		}
+		/* the longest one first: -10-2025 is one date, not a year behind something */
+		while (c != NULL && !is_suffix(c))
+			c = strpbrk(c + 1, "-@:");
+		found = c != NULL;
+		if (found)
+			*c = '\0';
+		any |= found;
 	} while (found);
 	return any ? rest : NULL;
 }
@@ -199,7 +197,7 @@ model_names(const char *model, const char **names, const char **fronts)
 	plain = count;
 	for (int i = 0; i < plain; i++)
 	{
-		const char *shorter = without_suffix(names[i]);
+		const char *shorter = model_undated(names[i]);
 
 		if (shorter != NULL)
 		{

@@ -140,7 +140,7 @@ parse_service_tiers(JsonbContainer *object, RateSet *set)
 							key_text(&key));
 		problem = parse_rates(value.val.binary.data, &tier->rates);
 		if (problem != NULL)
-			return psprintf("in the service tier \"%s\" %s", key_text(&key), problem);
+			return psprintf("in the service tier \"%s\", %s", key_text(&key), problem);
 		tier->name = service_tier_word(key_text(&key));
 		if (tier->name == NULL)
 			return psprintf("\"%s\" is the service without a tier", key_text(&key));
@@ -212,21 +212,21 @@ parse_threshold(JsonbContainer *object, int64 *above)
 	Datum		number;
 
 	if (has_above == has_from)
-		return "a context tier has either \"above\" or \"from\"";
+		return "it needs either \"above\" or \"from\"";
 	if (has_from)
 		value = from;
 	if (value.type != jbvNumeric)
-		return "the threshold of a context tier is not a number";
+		return "the threshold is not a number";
 	number = NumericGetDatum(value.val.numeric);
 	if (DatumGetBool(DirectFunctionCall2(numeric_lt, number,
 										 NumericGetDatum(int64_to_numeric(0)))) ||
 		DatumGetBool(DirectFunctionCall2(numeric_gt, number,
 										 NumericGetDatum(int64_to_numeric(USAGE_MAX)))))
-		return "the threshold of a context tier is out of range";
+		return "the threshold is out of range";
 	*above = DatumGetInt64(DirectFunctionCall1(numeric_int8, number)) - (has_from ? 1 : 0);
 	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
 										  NumericGetDatum(int64_to_numeric(*above + (has_from ? 1 : 0))))))
-		return "the threshold of a context tier is not a whole number";
+		return "the threshold is not a whole number";
 	return NULL;
 }
 
@@ -254,7 +254,7 @@ parse_context_tiers(JsonbContainer *array, RateSheet *sheet)
 		if (problem == NULL)
 			problem = parse_rate_set(element->val.binary.data, &tier->set);
 		if (problem != NULL)
-			return psprintf("in a context tier %s", problem);
+			return psprintf("in a context tier, %s", problem);
 	}
 	qsort(sheet->context_tiers, count, sizeof(ContextTier), tier_order);
 	for (uint32 i = 1; i < count; i++)
@@ -393,7 +393,7 @@ parse_windows(JsonbContainer *array, PriceTerms *terms)
 			return "a window of time is not an object";
 		problem = parse_window(element->val.binary.data, &terms->windows[i]);
 		if (problem != NULL)
-			return psprintf("in a window of time %s", problem);
+			return psprintf("in a window of time, %s", problem);
 	}
 	return NULL;
 }

@@ -143,12 +143,12 @@ bucket_amount(const Usage *usage, Bucket bucket)
 /* ---------- counts ---------- */
 
 pg_noreturn static void
-refuse_count(const char *path, const char *key, const char *found)
+refuse_count(const char *path, const char *key, int scale, const char *found)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-			 errmsg("\"%s%s\" in the usage must be a whole number between 0 and " INT64_FORMAT,
-					path, key, USAGE_MAX),
+			 errmsg("\"%s%s\" in the usage must be a %s between 0 and " INT64_FORMAT,
+					path, key, scale == 1 ? "whole number" : "number", USAGE_MAX),
 			 errdetail("Found %.100s.", found),
 			 errhint("Send the usage as the provider sent it, without what is not known.")));
 }
@@ -190,13 +190,13 @@ count_from_value(const JsonbValue *value, const char *path, const char *key, int
 	int64		count;
 
 	if (value->type != jbvNumeric)
-		refuse_count(path, key, value_kind(value));
+		refuse_count(path, key, scale, value_kind(value));
 	number = NumericGetDatum(value->val.numeric);
 	if (DatumGetBool(DirectFunctionCall2(numeric_lt, number,
 										 NumericGetDatum(int64_to_numeric(0)))) ||
 		DatumGetBool(DirectFunctionCall2(numeric_gt, number,
 										 NumericGetDatum(int64_to_numeric(USAGE_MAX)))))
-		refuse_count(path, key, DatumGetCString(DirectFunctionCall1(numeric_out, number)));
+		refuse_count(path, key, scale, DatumGetCString(DirectFunctionCall1(numeric_out, number)));
 	if (scale > 1)
 		number = DirectFunctionCall2(numeric_mul, number,
 									 NumericGetDatum(int64_to_numeric(scale)));
@@ -204,7 +204,7 @@ count_from_value(const JsonbValue *value, const char *path, const char *key, int
 	if (scale == 1 &&
 		!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
 										  NumericGetDatum(int64_to_numeric(count)))))
-		refuse_count(path, key, DatumGetCString(DirectFunctionCall1(numeric_out, number)));
+		refuse_count(path, key, scale, DatumGetCString(DirectFunctionCall1(numeric_out, number)));
 	return count;
 }
 
@@ -390,7 +390,7 @@ read_modalities(JsonbContainer *usage, const char *key, const char *count_key,
 		if (element->type != jbvBinary || !JsonContainerIsObject(element->val.binary.data))
 			continue;
 		modality = json_text(element->val.binary.data, "modality");
-		read_count(element->val.binary.data, key, count_key, &count);
+		read_count(element->val.binary.data, psprintf("%s.", key), count_key, &count);
 		if (modality == NULL || count == USAGE_UNKNOWN)
 			continue;
 		sum = strcmp(modality, "AUDIO") == 0 ? audio :
