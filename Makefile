@@ -7,13 +7,15 @@
 # The rooms, each src/ROOM.c, src/ROOM.sql or both, in the order of their SQL.
 # This list is the only one.
 ROOMS = airun statement value store types identity json rows run list message chunk fold \
+	build naming usage price rule book cost sheet litellm genai history import \
 	task stream lease turn load access trigger guard totals view check grant acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = json install run list message fold task turn totals refusals access postgrest lint site tour
+REGRESS = json install run list message fold task turn totals stream lease refusals access \
+	postgrest usage price cost lint site tour
 
 # The isolation specs of test/specs.
-ISOLATION = pairs same_id storage
+ISOLATION = pairs same_id storage stream
 
 #--- From here on nothing needs to change when a room or a test is added. ---
 

@@ -362,6 +362,9 @@ SELECT access_test.answer(s) FROM unnest(ARRAY[
 	'ALTER TABLE airun.runs DISABLE TRIGGER ALL',
 	'SET session_replication_role = replica',
 	'CREATE TABLE airun.mine (x int)',
+	'INSERT INTO airun.prices (model, rates) VALUES (''m'', ''{}'')', 'UPDATE airun.prices SET rates = ''{}''', 'DELETE FROM airun.prices', 'TRUNCATE airun.prices',
+	'INSERT INTO airun.price_book (version) VALUES (airun_uuid())', 'UPDATE airun.price_book SET version = airun_uuid()', 'DELETE FROM airun.price_book',
+	'SELECT airun_set_price(''m'', ''{}'')', 'SELECT airun_import_prices(''{}'')',
 	'SELECT airun_purge_runs(now())', 'SELECT airun_install()', 'SELECT airun_grant(current_user)']) s;
 SELECT DISTINCT privilege_type FROM information_schema.table_privileges
 WHERE grantee = 'regress_airun_user' ORDER BY 1;
@@ -467,7 +470,8 @@ SELECT p.proname FROM pg_proc p
 WHERE p.proname LIKE 'airun%' AND p.prokind = 'f'
 	AND has_function_privilege('regress_airun_user', p.oid, 'EXECUTE')
 	AND p.proname NOT IN ('airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_json', 'airun_array_add', 'airun_array_result',
-		'airun_message_text', 'airun_request', 'airun_is_overdue')
+		'airun_message_text', 'airun_request', 'airun_is_overdue',
+		'airun_normalize_usage', 'airun_cost', 'airun_cost_details')	-- prices are everybody's
 	AND NOT EXISTS (SELECT FROM access_test.by_nobody WHERE statement LIKE '%' || p.proname || '(%');
 SET ROLE regress_airun_user;
 SELECT access_test.probe(statement) FROM access_test.by_nobody ORDER BY number;
@@ -675,6 +679,14 @@ CREATE FUNCTION evil.date_trunc(text, timestamptz, text) RETURNS timestamptz LAN
 CREATE FUNCTION evil.airun_user_id() RETURNS uuid LANGUAGE sql AS 'SELECT ''0acce550-0000-4000-8000-0000000000aa''::uuid';
 CREATE FUNCTION evil.airun_sees_run(uuid) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 CREATE FUNCTION evil.airun_writes_run(uuid) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE FUNCTION evil.much(timestamptz, timestamptz) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+CREATE OPERATOR evil.> (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.much);
+CREATE OPERATOR evil.-> (LEFTARG = jsonb, RIGHTARG = text, FUNCTION = evil.no);
+CREATE FUNCTION evil.jsonb_build_object(VARIADIC "any") RETURNS jsonb LANGUAGE internal AS 'jsonb_build_array';
+CREATE FUNCTION evil.jsonb_strip_nulls(jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT ''{}''::jsonb';
+CREATE FUNCTION evil.gen_random_uuid() RETURNS uuid LANGUAGE sql AS 'SELECT ''0acce550-0000-4000-8000-000000000000''::uuid';
+CREATE TABLE evil.prices (LIKE airun.prices INCLUDING DEFAULTS);
+CREATE TABLE evil.price_book (LIKE airun.price_book INCLUDING DEFAULTS);
 CREATE TABLE evil.runs (LIKE airun.runs INCLUDING DEFAULTS);
 CREATE TABLE evil.messages (LIKE airun.messages INCLUDING DEFAULTS);
 CREATE TABLE evil.tasks (LIKE airun.tasks INCLUDING DEFAULTS);
@@ -710,6 +722,7 @@ SELECT name, message_count, task_count, total_tokens, total_cost FROM public.air
 SELECT name FROM public.airun_list_runs(search => 'evil');
 SELECT public.airun_messages('0acce550-0000-4000-8000-00000000e001', max_messages => 1)::text ~ '^\[.*"x".*\]$';
 SELECT public.airun_get_run('0acce550-0000-4000-8000-00000000e001') ->> 'name';
+SELECT public.airun_cost('m', '{"input": 3}') IS NULL;
 SELECT access_test.answer(s) FROM unnest(ARRAY[
 	'SELECT public.airun_get_run(''0acce550-0000-4000-8000-00000000aaaa'')',
 	'SELECT public.airun_star_run(''0acce550-0000-4000-8000-00000000aaaa'')',
@@ -728,7 +741,15 @@ SET search_path = evil, pg_catalog, public;
 DROP VIEW public.ai_messages;
 ALTER TABLE airun.runs ALTER COLUMN user_id DROP DEFAULT;
 SELECT public.airun_install();
+-- and keeps its prices
+SELECT public.airun_set_price('m', '{"input": 1}', effective_from => '-infinity') IS NOT NULL;
+SELECT public.airun_set_price('m', '{"input": 2}', effective_from => '2026-01-01Z') IS NOT NULL;
+SELECT action FROM public.airun_import_prices('{"n": {"litellm_provider": "p", "input_cost_per_token": 1}}');
+SELECT action FROM public.airun_import_prices('{"n": {"litellm_provider": "p", "input_cost_per_token": 1}}');
+SELECT public.airun_cost('m', '{"input": 3}'), public.airun_cost('m', '{"input": 3}', at => '2025-01-01Z'), public.airun_cost('n', '{"input": 3}');
 RESET search_path;
+SELECT model, rates FROM airun.prices ORDER BY model, effective_from;
+DELETE FROM airun.prices;
 SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'airun.runs'::regclass
 	AND pg_get_expr(adbin, adrelid) LIKE '%user%';
 DROP SCHEMA evil CASCADE;

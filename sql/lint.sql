@@ -31,9 +31,11 @@ SELECT f.proname AS name, f.proretset AS set, f.prorettype::regtype AS result, f
 FROM f WHERE prorettype NOT IN ('trigger'::regtype, 'internal'::regtype) ORDER BY proname COLLATE "C";
 -- read only, so STABLE and PARALLEL SAFE: PostgREST serves these to GET, in a read-only transaction
 WITH readers (name) AS (VALUES
-	('airun_get_run'), ('airun_list_runs'), ('airun_messages'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_is_overdue')),
+	('airun_get_run'), ('airun_list_runs'), ('airun_messages'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_is_overdue'),
+	('airun_cost'), ('airun_cost_details')),
 pure (name) AS (VALUES
-	('airun_array_add'), ('airun_array_agg'), ('airun_array_result'), ('airun_json'), ('airun_user_uuid'), ('airun_message_text'), ('airun_request')),
+	('airun_array_add'), ('airun_array_agg'), ('airun_array_result'), ('airun_json'), ('airun_user_uuid'), ('airun_message_text'), ('airun_request'),
+	('airun_normalize_usage')),
 expected AS (
 	SELECT f.signature, f.provolatile, f.proparallel,
 		CASE WHEN f.proname IN (SELECT name FROM readers) THEN 's'
@@ -113,8 +115,10 @@ SELECT extrelocatable FROM pg_extension WHERE extname = 'airun' AND extrelocatab
 -- tables: row security is on, and lets in by policies of ours only
 SELECT oid::regclass FROM r WHERE relkind IN ('r', 'p') AND NOT relrowsecurity;
 SELECT oid::regclass FROM r WHERE relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = r.oid);
+-- by a user's rows; prices are everybody's to read, and nobody's to write
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r)
-	AND coalesce(pg_get_expr(polqual, polrelid), '') || coalesce(pg_get_expr(polwithcheck, polrelid), '') !~ 'airun_(user_id|sees_run|writes_run)\(';
+	AND coalesce(pg_get_expr(polqual, polrelid), '') || coalesce(pg_get_expr(polwithcheck, polrelid), '') !~ 'airun_(user_id|sees_run|writes_run)\('
+	AND NOT (polrelid IN ('airun.prices'::regclass, 'airun.price_book'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
 -- a policy with a subquery could not be distributed
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r)
 	AND coalesce(pg_get_expr(polqual, polrelid), '') || coalesce(pg_get_expr(polwithcheck, polrelid), '') ~* 'select';

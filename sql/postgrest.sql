@@ -194,6 +194,9 @@ CALL pgrst.get('alice', 'airun_check', NULL);
 CALL pgrst.get('alice', 'airun_check', 'run_id=9057e570-0000-4000-8000-00000000aaaa');
 CALL pgrst.get('bob', 'airun_sees_run', 'run_id=9057e570-0000-4000-8000-00000000aaaa');
 CALL pgrst.post('bob', 'airun_writes_run', '{"run_id": "9057e570-0000-4000-8000-00000000bbbb"}');
+CALL pgrst.post('alice', 'airun_normalize_usage', '{"usage": {"prompt_tokens": 3, "completion_tokens": 4}, "provider": "openai"}');
+CALL pgrst.post('alice', 'airun_cost', '{"model_id": "m", "usage": {"prompt_tokens": 3}, "at": "2026-06-01T00:00:00Z", "service_tier": "flex"}');
+CALL pgrst.get('anon', 'airun_cost_details', 'model_id=m&usage={"input": 3}');
 -- GET of a function that writes is refused by the server
 CALL pgrst.get('alice', 'airun_toggle_star', 'run_id=9057e570-0000-4000-8000-00000000aaaa');
 CALL pgrst.get('alice', 'airun_create_run', NULL);

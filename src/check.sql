@@ -143,12 +143,13 @@ BEGIN
 		'enabled'::text, 'disabled'::text
 	FROM pg_class AS c
 	WHERE c.oid IN ('airun.runs'::regclass, 'airun.messages'::regclass, 'airun.tasks'::regclass,
-					'airun.task_chunks'::regclass)
+					'airun.task_chunks'::regclass, 'airun.prices'::regclass,
+					'airun.price_book'::regclass)
 		AND NOT c.relrowsecurity;
 	RETURN QUERY
 	SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'triggers of airun.' || c.relname,
 		w.triggers || ' enabled', count(t.oid) || ' enabled'
-	FROM (VALUES ('runs', 1), ('messages', 4), ('tasks', 5)) AS w (name, triggers)
+	FROM (VALUES ('runs', 1), ('messages', 4), ('tasks', 5), ('prices', 1)) AS w (name, triggers)
 	JOIN pg_class AS c ON c.relname = w.name AND c.relnamespace = 'airun'::regnamespace
 	LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname LIKE 'airun\_%'
 		AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')

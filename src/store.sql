@@ -85,7 +85,9 @@ BEGIN
 			('runs', '{id,user_id,message_count,active_hour,total_cost}'::name[]),
 			('messages', '{run_id,seq,created_at,message}'),
 			('tasks', '{run_id,task_id,status,tokens_total,cost}'),
-			('task_chunks', '{run_id,task_id,chars,hash,chunk}')) AS w (name, columns)
+			('task_chunks', '{run_id,task_id,chars,hash,chunk}'),
+			('prices', '{price_id,model,source,effective_from,rates}'),
+			('price_book', '{is_only,version}')) AS w (name, columns)
 		WHERE (EXISTS (SELECT FROM pg_class AS c
 					   WHERE c.relname = w.name AND c.relnamespace = to_regnamespace('airun'))
 			   OR EXISTS (SELECT FROM pg_type AS y
@@ -100,7 +102,7 @@ BEGIN
 	LOOP
 		RAISE EXCEPTION 'the name "%" is taken in schema "airun"', item.name
 			USING ERRCODE = 'duplicate_table',
-				DETAIL = 'airun keeps its tables runs, messages, tasks and task_chunks in that schema.',
+				DETAIL = 'airun keeps its tables runs, messages, tasks, task_chunks, prices and price_book in that schema.',
 				HINT = 'Rename or drop what has the name, and call airun_install() again.';
 	END LOOP;
 
@@ -256,6 +258,69 @@ BEGIN
 		ALTER TABLE airun.task_chunks ALTER COLUMN chunk SET COMPRESSION lz4;
 	END IF;
 
+	IF to_regclass('airun.prices') IS NULL THEN
+		CREATE TABLE airun.prices (
+			price_id uuid NOT NULL,
+			created_at timestamptz NOT NULL DEFAULT now(),
+			effective_from timestamptz NOT NULL DEFAULT now(),
+			effective_to timestamptz,
+			provider text NOT NULL DEFAULT '',
+			model text NOT NULL,
+			source text NOT NULL DEFAULT 'own',
+			aliases text[] NOT NULL DEFAULT '{}',
+			match_rule jsonb,
+			provider_rule jsonb,
+			rates jsonb NOT NULL,
+			context_tiers jsonb,
+			service_tiers jsonb,
+			time_windows jsonb,
+			raw jsonb,
+			CONSTRAINT prices_pkey PRIMARY KEY (price_id)
+		);
+		COMMENT ON TABLE airun.prices IS
+			'The price book: what a model costs, from when until when, and who says so';
+		COMMENT ON COLUMN airun.prices.price_id IS 'The price''s id';
+		COMMENT ON COLUMN airun.prices.created_at IS 'When it was entered';
+		COMMENT ON COLUMN airun.prices.effective_from IS 'From when on it is in force';
+		COMMENT ON COLUMN airun.prices.effective_to IS
+			'Until when, exclusively; NULL for good, and effective_from for never';
+		COMMENT ON COLUMN airun.prices.provider IS
+			'Who serves the model at this price; empty for whoever does';
+		COMMENT ON COLUMN airun.prices.model IS 'The model';
+		COMMENT ON COLUMN airun.prices.source IS
+			'Who says so: own for the site itself, which goes first, or the price list';
+		COMMENT ON COLUMN airun.prices.aliases IS 'Other names of the model';
+		COMMENT ON COLUMN airun.prices.match_rule IS
+			'A rule for more of its names: equals, starts_with, ends_with, contains, regex, or, and';
+		COMMENT ON COLUMN airun.prices.provider_rule IS
+			'Rules for the names of the provider and of models that are its own, and whom it falls back to';
+		COMMENT ON COLUMN airun.prices.rates IS 'What one unit of each bucket costs';
+		COMMENT ON COLUMN airun.prices.context_tiers IS
+			'Rates for requests whose whole input is longer than above, or not shorter than from';
+		COMMENT ON COLUMN airun.prices.service_tiers IS
+			'Rates by service tier: flex, priority, batch, ...';
+		COMMENT ON COLUMN airun.prices.time_windows IS
+			'Rates for hours of the day and days of the week, which go before the others';
+		COMMENT ON COLUMN airun.prices.raw IS 'The entry of the price list, as it was';
+		done := done || 'table airun.prices'::text;
+	END IF;
+
+	IF to_regclass('airun.price_book') IS NULL THEN
+		CREATE TABLE airun.price_book (
+			is_only boolean NOT NULL DEFAULT true,
+			version uuid NOT NULL,
+			changed_at timestamptz NOT NULL DEFAULT now(),
+			CONSTRAINT price_book_pkey PRIMARY KEY (is_only)
+		);
+		COMMENT ON TABLE airun.price_book IS
+			'The version of the price book: another one with every change';
+		COMMENT ON COLUMN airun.price_book.is_only IS 'True: there is one row';
+		COMMENT ON COLUMN airun.price_book.version IS
+			'By which a backend knows whether the book that it keeps is still the one';
+		COMMENT ON COLUMN airun.price_book.changed_at IS 'When the book was last changed';
+		done := done || 'table airun.price_book'::text;
+	END IF;
+
 	-- What there is by now of everything that belongs to a table or a view
 
 	present := ARRAY(
@@ -319,6 +384,28 @@ BEGIN
 		done := done || 'constraint tasks_figures_check'::text;
 	END IF;
 
+	IF 'constraint prices.prices_time_check' <> ALL (present) THEN
+		ALTER TABLE airun.prices ADD CONSTRAINT prices_time_check
+			CHECK (effective_from < 'infinity' AND effective_to >= effective_from);
+		done := done || 'constraint prices_time_check'::text;
+	END IF;
+	IF 'constraint prices.prices_rates_check' <> ALL (present) THEN
+		ALTER TABLE airun.prices ADD CONSTRAINT prices_rates_check
+			CHECK (jsonb_typeof(rates) = 'object'
+				   AND jsonb_typeof(context_tiers) = 'array'
+				   AND jsonb_typeof(service_tiers) = 'object'
+				   AND jsonb_typeof(time_windows) = 'array'
+				   AND NOT jsonb_path_exists(rates, '$.** ? (@ < 0)')
+				   AND NOT jsonb_path_exists(context_tiers, '$.** ? (@ < 0)')
+				   AND NOT jsonb_path_exists(service_tiers, '$.** ? (@ < 0)')
+				   AND NOT jsonb_path_exists(time_windows, '$.** ? (@ < 0)'));
+		done := done || 'constraint prices_rates_check'::text;
+	END IF;
+	IF 'constraint price_book.price_book_only_check' <> ALL (present) THEN
+		ALTER TABLE airun.price_book ADD CONSTRAINT price_book_only_check CHECK (is_only);
+		done := done || 'constraint price_book_only_check'::text;
+	END IF;
+
 	-- Indexes.  None covers a column that every append changes.
 
 	IF 'index runs.runs_user_hour' <> ALL (present) THEN
@@ -348,6 +435,13 @@ BEGIN
 		done := done || 'index tasks_unfinished'::text;
 	END IF;
 
+	IF 'index prices.prices_in_force' <> ALL (present) THEN
+		CREATE UNIQUE INDEX prices_in_force
+			ON airun.prices (source, provider, model, effective_from)
+			WHERE effective_to IS NULL OR effective_to > effective_from;
+		done := done || 'index prices_in_force'::text;
+	END IF;
+
 	-- Defaults that the extension computes
 
 	IF 'default runs.id' <> ALL (present) THEN
@@ -361,6 +455,11 @@ BEGIN
 	IF 'default tasks.task_id' <> ALL (present) THEN
 		ALTER TABLE airun.tasks ALTER COLUMN task_id SET DEFAULT @extschema@.airun_uuid();
 		done := done || 'default of tasks.task_id'::text;
+	END IF;
+
+	IF 'default prices.price_id' <> ALL (present) THEN
+		ALTER TABLE airun.prices ALTER COLUMN price_id SET DEFAULT @extschema@.airun_uuid();
+		done := done || 'default of prices.price_id'::text;
 	END IF;
 
 	-- Row security: a user's rows are the user's alone, and what belongs to a
@@ -381,6 +480,14 @@ BEGIN
 	IF 'row security task_chunks' <> ALL (present) THEN
 		ALTER TABLE airun.task_chunks ENABLE ROW LEVEL SECURITY;
 		done := done || 'row security of task_chunks'::text;
+	END IF;
+	IF 'row security prices' <> ALL (present) THEN
+		ALTER TABLE airun.prices ENABLE ROW LEVEL SECURITY;
+		done := done || 'row security of prices'::text;
+	END IF;
+	IF 'row security price_book' <> ALL (present) THEN
+		ALTER TABLE airun.price_book ENABLE ROW LEVEL SECURITY;
+		done := done || 'row security of price_book'::text;
 	END IF;
 	IF 'policy runs.airun_owner' <> ALL (present) THEN
 		CREATE POLICY airun_owner ON airun.runs
@@ -418,6 +525,15 @@ BEGIN
 		CREATE POLICY airun_read ON airun.task_chunks FOR SELECT
 			USING (@extschema@.airun_sees_run(run_id));
 		done := done || 'policy airun_read of task_chunks'::text;
+	END IF;
+	-- Prices are everybody's who may read the table, and the owner's to change.
+	IF 'policy prices.airun_read' <> ALL (present) THEN
+		CREATE POLICY airun_read ON airun.prices FOR SELECT USING (true);
+		done := done || 'policy airun_read of prices'::text;
+	END IF;
+	IF 'policy price_book.airun_read' <> ALL (present) THEN
+		CREATE POLICY airun_read ON airun.price_book FOR SELECT USING (true);
+		done := done || 'policy airun_read of price_book'::text;
 	END IF;
 
 	-- Triggers: the second wall.  Chunks need none: only their owner may write
@@ -477,6 +593,14 @@ BEGIN
 		CREATE TRIGGER airun_roll_up_truncate AFTER TRUNCATE ON airun.tasks
 			FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_tasks();
 		done := done || 'trigger airun_roll_up_truncate of tasks'::text;
+	END IF;
+
+	IF 'trigger prices.airun_version' <> ALL (present) THEN
+		CREATE TRIGGER airun_version AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON airun.prices
+			FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_price_changed();
+		-- What was changed without the trigger is a change as well.
+		UPDATE airun.price_book SET version = gen_random_uuid(), changed_at = now();
+		done := done || 'trigger airun_version of prices'::text;
 	END IF;
 
 	-- Views, with the caller's rights.  Deleted runs are in none of them.

@@ -277,3 +277,26 @@ COMMENT ON COLUMN @extschema@.ai_problem.expected IS
 'What the rows say';
 COMMENT ON COLUMN @extschema@.ai_problem.found IS
 'What is stored';
+
+CREATE TYPE @extschema@.ai_price_change AS (
+	provider text,
+	model text,
+	action text,
+	price_id uuid,
+	effective_from timestamptz,
+	reason text
+);
+COMMENT ON TYPE @extschema@.ai_price_change IS
+'What airun_import_prices() has made of one model of a price list';
+COMMENT ON COLUMN @extschema@.ai_price_change.provider IS
+'Who serves the model, as the list says';
+COMMENT ON COLUMN @extschema@.ai_price_change.model IS
+'The model, as the list calls it';
+COMMENT ON COLUMN @extschema@.ai_price_change.action IS
+'What became of it: added, changed, unchanged or skipped';
+COMMENT ON COLUMN @extschema@.ai_price_change.price_id IS
+'The first of its prices that the list is about';
+COMMENT ON COLUMN @extschema@.ai_price_change.effective_from IS
+'When that price came, or comes, into force';
+COMMENT ON COLUMN @extschema@.ai_price_change.reason IS
+'Why it was skipped';
