@@ -7,6 +7,7 @@ CREATE SCHEMA lease_test;
 SET search_path = lease_test, public;
 SET client_encoding = 'UTF8';
 SET airun.user_id = 'lease test';
+SET airun.trust_client_cost = on;
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
@@ -241,4 +242,5 @@ DROP SCHEMA lease_test CASCADE;
 RESET search_path;
 RESET client_encoding;
 RESET airun.user_id;
+RESET airun.trust_client_cost;
 RESET client_min_messages;

@@ -21,11 +21,10 @@ void		_PG_init(void);
 int			airun_max_message_size = 16 * 1024;
 
 /*
- * Does the cost that a client states count?  Until airun has prices of its
- * own it is all there is.  A superuser who does not believe clients turns it
- * off; the cost is then unknown (NULL).
+ * Does the cost that a client states count, rather than the price book?  Kept
+ * beside it is in any case.
  */
-bool		airun_trust_client_cost = true;
+bool		airun_trust_client_cost = false;
 
 /*
  * Who is calling, where no request.jwt.claims say so: for applications that
@@ -92,10 +91,10 @@ _PG_init(void)
 							NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("airun.trust_client_cost",
-							 "Keeps the cost that a client states when it ends a task.",
-							 "When off, such a cost is ignored and the task's cost is unknown.",
+							 "Charges a task what the client states that it costs.",
+							 "When off, a task costs what the price book says; the client's figure is kept beside.",
 							 &airun_trust_client_cost,
-							 true,
+							 false,
 							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
 

@@ -22,10 +22,10 @@
  * Locks: stream_lock() is a lock on the task's text, until the end of the
  * transaction.  Whoever adds a chunk, or ends or removes a task that streams,
  * takes it, behind the run's row and before the task's.  Under the lock chunks
- * are read as they are now, in REPEATABLE READ, too: what another transaction
- * was told to be saved would otherwise be lost.
+ * are read as they are now, whatever the isolation level.
  *
- * Errors: PT409 for a piece that does not fit, PT422 for a text too long.
+ * Errors: PT409 for a piece that does not fit, PT422 for a text too long; 40001
+ * in REPEATABLE READ for a text that has changed since the snapshot.
  */
 #include "chunk.h"
 
@@ -169,20 +169,48 @@ stream_from_result(Stream *stream, int first_column)
 		stream->hash = HASH_OF_NOTHING;
 }
 
+static Statement find_last = {
+	"SELECT c.generation, c.chars, c.bytes, c.hash FROM airun.task_chunks AS c "
+	"WHERE c.run_id" EQ "$1 AND c.task_id" EQ "$2 ORDER BY c.chars DESC LIMIT 1",
+	2, {UUIDOID, UUIDOID}
+};
+
+/*
+ * Where a snapshot lasts as long as the transaction, it must show the text
+ * that is going to be changed: else what is added would be seen behind a gap.
+ */
+static void
+check_snapshot(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	Stream		latest;
+	Stream		seen = {0};
+	Args		args = {0};
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	stream_find(run_id, task_id, &latest);
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	if (statement_write_own(&find_last, &args, run_id) == 1)
+		stream_from_result(&seen, 1);
+	if (seen.chars != latest.chars || seen.generation != latest.generation)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update"),
+				 errdetail("The text of task \"%s\" has changed since this transaction began.",
+						   uuid_string(task_id)),
+				 errhint("Run the transaction again.")));
+}
+
 /* How far has the text of a task come?  Its text is locked by now. */
 void
 stream_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream)
 {
-	static Statement find = {
-		"SELECT c.generation, c.chars, c.bytes, c.hash FROM airun.task_chunks AS c "
-		"WHERE c.run_id" EQ "$1 AND c.task_id" EQ "$2 ORDER BY c.chars DESC LIMIT 1",
-		2, {UUIDOID, UUIDOID}
-	};
 	Args		args = {0};
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
-	if (statement_write_as_owner(&find, &args, store_chunks_owner()) == 1)
+	if (statement_write_as_owner(&find_last, &args, store_chunks_owner()) == 1)
 		stream_from_result(stream, 1);
 	else
 		*stream = (Stream) {.hash = HASH_OF_NOTHING};
@@ -202,6 +230,7 @@ insert_chunk(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
 	Args		args = {0};
 
 	text_check_size("response_text", (Size) stream->bytes + len);
+	check_snapshot(run_id, task_id);
 	stream->hash = hash_more(stream->hash, data, len);
 	stream->chars += pg_mbstrlen_with_len(data, len);
 	stream->bytes += len;
@@ -470,6 +499,7 @@ stream_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 		2, {UUIDOID, UUIDOID}
 	};
 
+	check_snapshot(run_id, task_id);
 	return join_chunks(&take, run_id, task_id);
 }
 
@@ -483,6 +513,7 @@ stream_remove(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 	};
 	Args		args = {0};
 
+	check_snapshot(run_id, task_id);
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	statement_write_as_owner(&remove, &args, store_chunks_owner());

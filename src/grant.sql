@@ -32,7 +32,8 @@ BEGIN
 	EXECUTE format('GRANT SELECT, INSERT, UPDATE ON @extschema@.ai_runs, @extschema@.ai_tasks TO %I',
 				   airun_grant.role);
 	EXECUTE format('GRANT SELECT, INSERT ON @extschema@.ai_messages TO %I', airun_grant.role);
-	EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries TO %I', airun_grant.role);
+	EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries, @extschema@.ai_unpriced_models TO %I',
+				   airun_grant.role);
 
 	FOR function IN
 		SELECT p.oid::regprocedure
@@ -41,7 +42,7 @@ BEGIN
 		JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 		WHERE e.extname = 'airun' AND d.deptype = 'e'
 			AND p.prorettype <> 'trigger'::regtype
-			AND p.proname NOT IN ('airun_install', 'airun_grant', 'airun_purge_runs',
+			AND p.proname NOT IN ('airun_install', 'airun_grant', 'airun_purge_runs', 'airun_reprice',
 				'airun_import_prices', 'airun_set_price')
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', function, airun_grant.role);

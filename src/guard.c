@@ -21,6 +21,7 @@
 #include "airun.h"
 
 #include "catalog/pg_type.h"
+#include "bill.h"
 #include "chunk.h"
 #include "fold.h"
 #include "identity.h"
@@ -366,9 +367,30 @@ check_task_fields(Row *row)
 	task_check_fields(&fields);
 }
 
-/* Check the figures of a task, and add up a total that is not stated */
+/* Have a task that has ended cost what it costs */
 static void
-check_task_figures(Row *row)
+charge_task(Row *row)
+{
+	BillBasis	basis = {
+		.model_id = row_new(row, "model_id"),
+		.provider = row_new(row, "provider"),
+		.usage = row_new(row, "usage"),
+		.tokens_input = row_new(row, "tokens_input"),
+		.tokens_output = row_new(row, "tokens_output"),
+		.client_cost = row_new(row, "client_cost"),
+		.created_at = DatumGetTimestampTz(row_new(row, "created_at").value),
+	};
+	Bill		bill;
+
+	bill_make(&basis, &bill);
+	row_set(row, "cost", bill.cost.value, bill.cost.isnull);
+	row_set(row, "cost_details", bill.cost_details.value, bill.cost_details.isnull);
+	row_set(row, "price_status", bill.price_status.value, bill.price_status.isnull);
+}
+
+/* Check the figures of a task, and count what its usage and its total say */
+static void
+check_task_figures(Row *row, TaskStatus status)
 {
 	TaskEnd		end = {
 		.response_text = row_new(row, "response_text"),
@@ -381,23 +403,36 @@ check_task_figures(Row *row)
 		.total_time = row_new(row, "total_time"),
 		.finish_reason = row_new(row, "finish_reason"),
 	};
-	bool		cost_changed = row->old == NULL || row_changed(row, "cost");
+	Field		provider = row_new(row, "provider");
 
 	if (row->old != NULL && !row_changed(row, "tokens_total") &&
 		(row_changed(row, "tokens_input") || row_changed(row, "tokens_output")))
 		end.tokens_total.isnull = true;
 	task_check_end(&end);
+	if (row->old == NULL || row_changed(row, "usage"))
+	{
+		task_count_end(&end, &provider);
+		row_set(row, "tokens_input", end.tokens_input.value, end.tokens_input.isnull);
+		row_set(row, "tokens_output", end.tokens_output.value, end.tokens_output.isnull);
+		row_set(row, "usage_buckets", end.usage_buckets.value, end.usage_buckets.isnull);
+	}
 	if (end.tokens_total.isnull)
 		end.tokens_total = task_sum_tokens(&end.tokens_input, &end.tokens_output);
 	row_set(row, "tokens_total", end.tokens_total.value, end.tokens_total.isnull);
-	if (!airun_trust_client_cost && cost_changed)
+
+	/* A cost that is stated is the client's, whether it is trusted or not */
+	if (row->old == NULL || row_changed(row, "cost"))
 	{
 		Field		known = {(Datum) 0, true};
 
 		if (row->old != NULL)
 			known = row_old(row, "cost");
-		row_set(row, "cost", known.value, known.isnull);
+		row_set(row, "client_cost", end.cost.value, end.cost.isnull);
+		if (!airun_trust_client_cost)
+			row_set(row, "cost", known.value, known.isnull);
 	}
+	if (task_is_final(status))
+		charge_task(row);
 }
 
 /*
@@ -467,7 +502,8 @@ static void
 guard_task_insert(Row *row, const pg_uuid_t *caller)
 {
 	static const char *const kept[] = {
-		"inputs_from", "inputs_to", "answer_seq", "cost_details", "request_reference"
+		"inputs_from", "inputs_to", "answer_seq", "cost_details", "price_status",
+		"client_cost", "usage_buckets", "request_reference"
 	};
 	static const char *const zero[] = {"response_length", "generation", "text_in_answer"};
 	TimestampTz now = GetCurrentTimestamp();
@@ -520,7 +556,7 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 	status = task_status_word(DatumGetTextPP(row_new(row, "status").value));
 	row_set(row, "status", CStringGetTextDatum(task_status_name(status)), false);
 	check_task_fields(row);
-	check_task_figures(row);
+	check_task_figures(row, status);
 	field = row_new(row, "response_text");
 	if (task_is_final(status) && !field.isnull)
 		row_set(row, "response_length",
@@ -565,8 +601,9 @@ guard_task_update(Row *row)
 {
 	static const char *const fixed[] = {
 		"run_id", "task_id", "user_id", "created_at", "updated_at", "inputs_from",
-		"inputs_to", "answer_seq", "cost_details", "request_reference", "response_length",
-		"generation", "text_in_answer"
+		"inputs_to", "answer_seq", "cost_details", "price_status", "client_cost",
+		"usage_buckets", "request_reference", "response_length", "generation",
+		"text_in_answer"
 	};
 	static const char *const open[] = {
 		"service", "task_name", "provider", "endpoint", "model_id", "metadata",
@@ -615,7 +652,7 @@ guard_task_update(Row *row)
 	if (row_changed(row, "request_data"))
 		row_set(row, "request_reference", (Datum) 0, true);
 	check_task_fields(row);
-	check_task_figures(row);
+	check_task_figures(row, to);
 
 	/* A text that is the beginning of what is stored is a late save */
 	if (keep_text(row, &to))

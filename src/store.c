@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "rewrite/rowsecurity.h"
 #include "utils/acl.h"
+#include "utils/reltrigger.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -125,6 +126,26 @@ store_seeing_is_changing(void)
 	table_close(runs, NoLock);
 	return same &&
 		pg_class_aclcheck(store_runs_oid(), GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+}
+
+/* Has a site a trigger of its own on a table of the store? */
+bool
+store_has_site_trigger(const char *table)
+{
+	Relation	relation = table_open(get_relname_relid(table, get_namespace_oid("airun", false)),
+									  AccessShareLock);
+	TriggerDesc *triggers = relation->trigdesc;
+	bool		found = false;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (!trigger->tgisinternal && strncmp(trigger->tgname, "airun_", 6) != 0)
+			found = true;
+	}
+	table_close(relation, NoLock);
+	return found;
 }
 
 /* Does row security bind the role that is calling? */

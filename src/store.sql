@@ -55,7 +55,7 @@ BEGIN
 	-- owner has made, and nobody else.  A type takes a name as well.
 	FOR item IN
 		SELECT n.name, api::regnamespace AS schema
-		FROM unnest('{ai_runs,ai_run_summaries,ai_messages,ai_tasks}'::name[]) AS n (name)
+		FROM unnest('{ai_runs,ai_run_summaries,ai_messages,ai_tasks,ai_unpriced_models}'::name[]) AS n (name)
 		WHERE (EXISTS (SELECT FROM pg_class AS c
 					   WHERE c.relname = n.name AND c.relnamespace = api)
 			   OR EXISTS (SELECT FROM pg_type AS y
@@ -74,7 +74,7 @@ BEGIN
 	LOOP
 		RAISE EXCEPTION 'the name "%" is taken in schema "%"', item.name, item.schema
 			USING ERRCODE = 'duplicate_table',
-				DETAIL = 'airun needs the names ai_runs, ai_run_summaries, ai_messages and ai_tasks for its views.',
+				DETAIL = 'airun needs the names ai_runs, ai_run_summaries, ai_messages, ai_tasks and ai_unpriced_models for its views.',
 				HINT = 'Rename what has it, or give airun a schema of its own: DROP EXTENSION airun; CREATE SCHEMA api; CREATE EXTENSION airun SCHEMA api; SELECT api.airun_install();';
 	END LOOP;
 
@@ -207,6 +207,9 @@ BEGIN
 			response_data jsonb,
 			request_data jsonb,
 			request_reference jsonb,
+			client_cost numeric,
+			price_status text,
+			usage_buckets jsonb,
 			CONSTRAINT tasks_pkey PRIMARY KEY (run_id, task_id)
 		) WITH (fillfactor = 80);
 		COMMENT ON TABLE airun.tasks IS
@@ -219,10 +222,15 @@ BEGIN
 			ADD COLUMN IF NOT EXISTS timeout interval,
 			ADD COLUMN IF NOT EXISTS generation integer NOT NULL DEFAULT 0,
 			ADD COLUMN IF NOT EXISTS text_in_answer boolean NOT NULL DEFAULT false,
-			ADD COLUMN IF NOT EXISTS request_reference jsonb;
+			ADD COLUMN IF NOT EXISTS request_reference jsonb,
+			ADD COLUMN IF NOT EXISTS client_cost numeric,
+			ADD COLUMN IF NOT EXISTS price_status text,
+			ADD COLUMN IF NOT EXISTS usage_buckets jsonb;
 		ALTER TABLE airun.tasks DISABLE TRIGGER USER;
-		UPDATE airun.tasks SET response_length = length(response_text)
-			WHERE response_text IS NOT NULL AND completed_at IS NOT NULL;
+		UPDATE airun.tasks SET response_length = COALESCE(length(response_text), 0),
+				client_cost = cost,
+				price_status = CASE WHEN cost IS NULL THEN 'unpriced' ELSE 'client' END
+			WHERE completed_at IS NOT NULL;
 		ALTER TABLE airun.tasks ENABLE TRIGGER USER;
 		DROP TRIGGER IF EXISTS airun_roll_up_truncate ON airun.messages;
 		done := done || 'columns of table airun.tasks'::text;
@@ -677,7 +685,8 @@ BEGIN
 				t.tokens_input, t.tokens_output, t.tokens_total, t.usage, t.cost,
 				t.cost_details, t.time_to_first_token, t.total_time, t.created_at,
 				p.progress_at AS updated_at, t.completed_at, t.timeout,
-				@extschema@.airun_is_overdue(t.status, p.progress_at, t.timeout) AS is_overdue
+				@extschema@.airun_is_overdue(t.status, p.progress_at, t.timeout) AS is_overdue,
+				t.price_status, t.client_cost, t.usage_buckets
 			FROM airun.tasks AS t
 			CROSS JOIN LATERAL (SELECT CASE WHEN t.status = 'streaming'
 				THEN GREATEST(t.updated_at, (SELECT c.created_at FROM airun.task_chunks AS c
@@ -698,7 +707,32 @@ BEGIN
 			'How long it may be without progress; airun.task_timeout where not stated';
 		COMMENT ON COLUMN @extschema@.ai_tasks.is_overdue IS
 			'Has it shown no progress for so long?';
+		COMMENT ON COLUMN @extschema@.ai_tasks.client_cost IS
+			'What the client says that it costs';
+		COMMENT ON COLUMN @extschema@.ai_tasks.usage_buckets IS
+			'What the usage says, in disjoint buckets';
 		done := done || 'view ai_tasks'::text;
+	END IF;
+	IF 'view ai_unpriced_models' <> ALL (present) THEN
+		CREATE VIEW @extschema@.ai_unpriced_models WITH (security_invoker = true) AS
+			SELECT t.provider, t.model_id, count(*) AS tasks,
+				sum(t.tokens_total)::bigint AS tokens,
+				min(t.created_at) AS first_used, max(t.created_at) AS last_used
+			FROM airun.tasks AS t
+			WHERE t.price_status = 'unpriced' AND t.model_id IS NOT NULL
+				AND (t.tokens_total IS NOT NULL OR t.usage_buckets IS NOT NULL)
+				AND EXISTS (SELECT FROM airun.runs AS r
+							WHERE r.id = t.run_id AND r.deleted_at IS NULL)
+			GROUP BY t.provider, t.model_id;
+		COMMENT ON VIEW @extschema@.ai_unpriced_models IS
+			'Models that were used and have no price: airun_set_price() gives them one, airun_reprice() charges them';
+		COMMENT ON COLUMN @extschema@.ai_unpriced_models.provider IS 'Who served the model, as the tasks say';
+		COMMENT ON COLUMN @extschema@.ai_unpriced_models.model_id IS 'The model, as the tasks call it';
+		COMMENT ON COLUMN @extschema@.ai_unpriced_models.tasks IS 'How many tasks have used it without a price';
+		COMMENT ON COLUMN @extschema@.ai_unpriced_models.tokens IS 'Their tokens, as far as they are known';
+		COMMENT ON COLUMN @extschema@.ai_unpriced_models.first_used IS 'When the first of them was created';
+		COMMENT ON COLUMN @extschema@.ai_unpriced_models.last_used IS 'When the last of them was created';
+		done := done || 'view ai_unpriced_models'::text;
 	END IF;
 	IF 'trigger ai_messages.airun_view' <> ALL (present) THEN
 		CREATE TRIGGER airun_view INSTEAD OF INSERT OR UPDATE
@@ -726,6 +760,8 @@ BEGIN
 			 'The answer''s text, once it is complete, unless it is in the answer'),
 			('tasks', 'text_in_answer', 'Is the text that of the message at answer_seq?'),
 			('tasks', 'response_length', 'How many characters the complete text has'),
+			('tasks', 'client_cost', 'What the client says that it costs'),
+			('tasks', 'usage_buckets', 'What the usage says, in disjoint buckets'),
 			('tasks', 'generation', 'How often the text has been replaced, once it is complete'),
 			('tasks', 'timeout', 'How long it may be without progress; airun.task_timeout where not stated'),
 			('tasks', 'response_data', 'What else the model sent'),

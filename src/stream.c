@@ -74,7 +74,10 @@ commit_progress(XactEvent event, void *arg)
 		progress_end = 0;
 }
 
-/* Does the transaction hold nothing but progress so far?  Asked before a save. */
+/*
+ * Does the transaction hold nothing but progress so far?  Asked before a save.
+ * What a site's own trigger writes along with it is something else.
+ */
 static bool
 only_progress(void)
 {
@@ -87,6 +90,8 @@ only_progress(void)
 		RegisterXactCallback(commit_progress, NULL);
 		callback_registered = true;
 	}
+	if (store_has_site_trigger("tasks") || store_has_site_trigger("task_chunks"))
+		return false;
 	return progress_end != 0 ? progress_end == XactLastRecEnd :
 		!TransactionIdIsValid(GetTopTransactionIdIfAny());
 }

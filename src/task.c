@@ -1,23 +1,18 @@
 /*
  * task.c
- *		A task: one request to a model, from its beginning to its end.
+ *		A task: one request to a model; what it is, and its beginning.
  *
  * pending -> streaming -> completed | error | cancelled; pending may go
- * straight to any end, and the ends are final.  Whoever creates or ends a
- * task moves its run's totals in the same step, by what the task's own
+ * straight to any end, and the ends are final (end.c).  Whoever creates or
+ * ends a task moves its run's totals in the same step, by what the task's own
  * figures change.
  *
  * A call that is repeated has no second effect: creating with a task_id that
- * the run has already returns that task; ending with the same status, text
- * and usage returns the finished task (what a call does not state is not
- * compared), and with others it is PT409.
+ * the run has already returns that task.  Messages that a request repeats from
+ * its run are not stored again (fold.c).
  *
- * Nothing is stored twice that need not be: messages that a request repeats
- * from its run are left out of it (fold.c), and a text that the message which
- * comes out of the task says is in that message alone.
- *
- * Locks: creating locks the run's row; ending the run's row, the text's lock
- * (chunk.c), then the task's row.
+ * Locks: creating locks the run's row; task_lock(), for an end, the run's row,
+ * the text's lock (chunk.c), then the task's row.
  *
  * Errors: PT404 for a task that the caller cannot see or change, one and the
  * same message; PT409 for transitions and retries; PT422 for values.
@@ -25,6 +20,7 @@
 #include "task.h"
 
 #include "access/detoast.h"
+#include "bill.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "fold.h"
@@ -34,9 +30,6 @@
 #include "utils/fmgrprotos.h"
 
 PG_FUNCTION_INFO_V1(airun_create_task);
-PG_FUNCTION_INFO_V1(airun_complete_task);
-PG_FUNCTION_INFO_V1(airun_fail_task);
-PG_FUNCTION_INFO_V1(airun_cancel_task);
 
 /* The longest names, in characters */
 #define MAX_TASK_WORD		200
@@ -181,8 +174,8 @@ task_sum_tokens(const Field *input, const Field *output)
 }
 
 /* PT422 where a stated total is less than the parts that are known */
-static void
-check_total(const Field *total, const Field *input, const Field *output)
+void
+task_check_total(const Field *total, const Field *input, const Field *output)
 {
 	int64		parts = DatumGetInt64(task_sum_tokens(input, output).value);
 
@@ -238,16 +231,24 @@ check_amount(const char *name, const Field *field)
 }
 
 /*
- * PT422 unless what is stated about a task's end is acceptable.  A cost that
- * is not to be trusted is taken out.
+ * Take the tokens from the usage, where it says them.  Done once the provider
+ * is known, before what is stated is compared or stored.
  */
 void
-task_check_end(TaskEnd *end)
+task_count_end(TaskEnd *end, const Field *provider)
+{
+	bill_count(&end->usage, provider, &end->tokens_input, &end->tokens_output,
+			   &end->tokens_total, &end->usage_buckets);
+}
+
+/* PT422 unless what is stated about a task's end is acceptable */
+void
+task_check_end(const TaskEnd *end)
 {
 	check_tokens("tokens_input", &end->tokens_input);
 	check_tokens("tokens_output", &end->tokens_output);
 	check_tokens("tokens_total", &end->tokens_total);
-	check_total(&end->tokens_total, &end->tokens_input, &end->tokens_output);
+	task_check_total(&end->tokens_total, &end->tokens_input, &end->tokens_output);
 	check_amount("cost", &end->cost);
 	check_amount("time_to_first_token", &end->time_to_first_token);
 	check_amount("total_time", &end->total_time);
@@ -256,8 +257,6 @@ task_check_end(TaskEnd *end)
 	if (!end->response_text.isnull)
 		text_check_size("response_text",
 						toast_raw_datum_size(end->response_text.value) - VARHDRSZ);
-	if (!airun_trust_client_cost)
-		end->cost.isnull = true;
 }
 
 /* Milliseconds between two times, exact to the microsecond */
@@ -342,13 +341,14 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	static Statement lock = {
 		"SELECT " STREAM ", t.status, t.created_at, t.text_in_answer, t.tokens_total, t.cost, "
 		"t.response_text, t.usage, t.tokens_input, t.tokens_output, "
-		"t.time_to_first_token, t.answer_seq "
+		"t.client_cost, t.provider, t.model_id, t.time_to_first_token, t.answer_seq "
 		"FROM airun.tasks AS t" JOIN_LAST_CHUNK "WHERE " THIS_TASK " FOR NO KEY UPDATE OF t",
 		2, {UUIDOID, UUIDOID}
 	};
 	Field	   *const fields[] = {
 		&state->tokens_total, &state->cost, &state->response_text, &state->usage,
-		&state->tokens_input, &state->tokens_output, &state->time_to_first_token
+		&state->tokens_input, &state->tokens_output, &state->client_cost,
+		&state->provider, &state->model_id, &state->time_to_first_token
 	};
 	int			column = STREAM_COLUMNS;
 	Args		args = {0};
@@ -396,9 +396,9 @@ task_read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
  * stored: move the run by the difference from what was assumed, and leave the
  * summary as the current result again.
  */
-static void
-settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-				  const Field *assumed_total, const Field *assumed_cost)
+void
+task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+					   const Field *assumed_total, const Field *assumed_cost)
 {
 	Numeric		zero = int64_to_numeric(0);
 	RunChange	change = {0};
@@ -485,7 +485,7 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger on airun.tasks has suppressed a task")));
-	settle_difference(run_id, task_id, &unknown, &unknown);
+	task_settle_difference(run_id, task_id, &unknown, &unknown);
 }
 
 /*
@@ -530,339 +530,4 @@ airun_create_task(PG_FUNCTION_ARGS)
 	result = result_tuple(fcinfo, 0, 1);
 	store_close();
 	PG_RETURN_DATUM(result);
-}
-
-/* ---------- the end ---------- */
-
-static bool
-text_equal(text *a, text *b)
-{
-	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
-		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
-}
-
-/* The text of a finished task that is locked, or NULL for none */
-text *
-task_text(const pg_uuid_t *run_id, const TaskState *state)
-{
-	static Statement read_answer = {
-		"SELECT a.message FROM airun.messages AS a "
-		"WHERE a.run_id" EQ "$1 AND a.seq" EQ "$2",
-		2, {UUIDOID, INT8OID}
-	};
-	Args		args = {0};
-	bool		isnull;
-
-	if (!state->text_in_answer)
-		return state->response_text.isnull ? NULL : DatumGetTextPP(state->response_text.value);
-	arg_uuid(&args, run_id);
-	arg_int64(&args, state->answer_seq);
-	if (statement_write_own(&read_answer, &args, run_id) != 1)
-		return NULL;
-	return message_text(DatumGetJsonbP(result_value(0, 1, &isnull)));
-}
-
-/* Does the message that comes out of a task say its text? */
-bool
-task_text_is_in(text *spoken, const NewMessage *answer)
-{
-	text	   *said = answer != NULL && spoken != NULL ? message_text(answer->message) : NULL;
-
-	return said != NULL && text_equal(said, spoken);
-}
-
-static bool
-same_text(const pg_uuid_t *run_id, const TaskEnd *end, const TaskState *state)
-{
-	text	   *stored;
-
-	if (end->response_text.isnull)
-		return true;
-	stored = task_text(run_id, state);
-	if (stored == NULL)
-		return end->text_is_derived;
-	return text_equal(DatumGetTextPP(end->response_text.value), stored);
-}
-
-static bool
-same_jsonb(const Field *stated, const Field *stored)
-{
-	return stated->isnull ||
-		(!stored->isnull &&
-		 compareJsonbContainers(&DatumGetJsonbP(stated->value)->root,
-								&DatumGetJsonbP(stored->value)->root) == 0);
-}
-
-static bool
-same_int64(const Field *stated, const Field *stored)
-{
-	return stated->isnull ||
-		(!stored->isnull &&
-		 DatumGetInt64(stated->value) == DatumGetInt64(stored->value));
-}
-
-/*
- * A finished task is ended again: PT409 unless status, text and usage are as
- * they were.
- */
-void
-task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-						const TaskState *state, const TaskEnd *end)
-{
-	const char *other;
-
-	task_check_transition(task_id, state->status, end->status);
-	if (!same_text(run_id, end, state))
-		other = "response_text";
-	else if (!same_jsonb(&end->usage, &state->usage))
-		other = "usage";
-	else if (!same_int64(&end->tokens_input, &state->tokens_input))
-		other = "tokens_input";
-	else if (!same_int64(&end->tokens_output, &state->tokens_output))
-		other = "tokens_output";
-	else if (!same_int64(&end->tokens_total, &state->tokens_total))
-		other = "tokens_total";
-	else
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_AIRUN_CONFLICT),
-			 errmsg("task \"%s\" is %s already, with another \"%s\"",
-					uuid_string(task_id), task_status_name(state->status), other),
-			 errdetail("The call states another value than the one that is stored."),
-			 errhint("An end is final; repeat a call only with the values that it had.")));
-}
-
-/* What the task's total is once it has ended */
-static Field
-resolve_total(const TaskState *state, const TaskEnd *end)
-{
-	Field		input = end->tokens_input.isnull ? state->tokens_input : end->tokens_input;
-	Field		output = end->tokens_output.isnull ? state->tokens_output : end->tokens_output;
-
-	check_total(&end->tokens_total, &input, &output);
-	if (!end->tokens_total.isnull)
-		return end->tokens_total;
-	if (end->tokens_input.isnull && end->tokens_output.isnull)
-		return state->tokens_total;
-	return task_sum_tokens(&input, &output);
-}
-
-/*
- * The final text: what is stated, or else what has been streamed; NULL for
- * none.  What has been streamed is removed.  A stated text that does not go
- * on from it is another generation.
- */
-static text *
-take_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const TaskState *state,
-		  const TaskEnd *end, int32 *generation)
-{
-	text	   *stated = end->response_text.isnull ? NULL :
-		DatumGetTextPP(end->response_text.value);
-
-	*generation = state->stream.generation;
-	if (state->stream.chars == 0)
-		return stated;
-	if (stated == NULL)
-		return stream_take(run_id, task_id);
-	if (!stream_is_beginning_of(&state->stream, stated))
-		(*generation)++;
-	stream_remove(run_id, task_id);
-	return stated;
-}
-
-/*
- * End a task that is locked and not finished, and move its run's totals by
- * what changes.  answer: the message that comes out of it, to be stored by
- * the caller at the seq that it is given here; NULL for none.  The summary is
- * the current SPI result.
- */
-void
-task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
-		 const TaskEnd *end, NewMessage *answer)
-{
-	static Statement finish = {
-		"UPDATE airun.tasks AS t SET status = $3, "
-		"response_text = COALESCE($4, t.response_text), "
-		"response_length = $17, generation = $18, text_in_answer = $19, "
-		"response_data = COALESCE($5, t.response_data), "
-		"usage = COALESCE($6, t.usage), "
-		"tokens_input = COALESCE($7, t.tokens_input), "
-		"tokens_output = COALESCE($8, t.tokens_output), "
-		"tokens_total = $9, cost = $10, "
-		"time_to_first_token = COALESCE($11, t.time_to_first_token), "
-		"total_time = $12, "
-		"finish_reason = COALESCE($13, t.finish_reason), "
-		"error = COALESCE($14, t.error), "
-		"answer_seq = COALESCE($15, t.answer_seq), "
-		"updated_at = $16, completed_at = $16 "
-		"WHERE " THIS_TASK " RETURNING " TASK_SUMMARY_STORED,
-		19, {UUIDOID, UUIDOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, INT8OID,
-		INT8OID, NUMERICOID, NUMERICOID, NUMERICOID, TEXTOID, JSONBOID, INT8OID,
-		TIMESTAMPTZOID, INT8OID, INT4OID, BOOLOID}
-	};
-	TimestampTz now = GetCurrentTimestamp();
-	Numeric		elapsed = task_elapsed(state->created_at, now);
-	Field		elapsed_field = {NumericGetDatum(elapsed), false};
-	Field		total = resolve_total(state, end);
-	Field		cost = end->cost.isnull ? state->cost : end->cost;
-	Field		first_token = end->time_to_first_token;
-	RunChange	change = {0};
-	int64		answer_seq = 0;
-	int32		generation;
-	text	   *spoken = take_text(run_id, task_id, state, end, &generation);
-	bool		in_answer = task_text_is_in(spoken, answer);
-	int32		length = spoken != NULL ? text_chars(spoken) : 0;
-	Args		args = {0};
-
-	/* Nobody saw a token before the whole answer: that was the first, then */
-	if (first_token.isnull && state->time_to_first_token.isnull &&
-		end->status == TASK_COMPLETED)
-		first_token = end->total_time.isnull ? elapsed_field : end->total_time;
-
-	if (!total.isnull)
-		change.tokens = DatumGetInt64(total.value);
-	if (!state->tokens_total.isnull)
-		change.tokens -= DatumGetInt64(state->tokens_total.value);
-	if (!cost.isnull)
-		change.cost = DatumGetNumeric(cost.value);
-	if (change.cost != NULL && !state->cost.isnull)
-		change.cost = DatumGetNumeric(DirectFunctionCall2(numeric_sub, cost.value,
-														  state->cost.value));
-	if (answer != NULL && !answer->is_stored)
-		change.messages = 1;
-	if (!state->run.is_completed)
-	{
-		if (end->status == TASK_ERROR)
-			change.status = "error";
-		else if (change.messages > 0)
-			change.status = "active";
-	}
-	run_change(run_id, &change, &state->run);
-	if (answer != NULL)
-		answer_seq = answer->is_stored ? answer->seq : state->run.message_count;
-
-	arg_uuid(&args, run_id);
-	arg_uuid(&args, task_id);
-	arg_pointer(&args, cstring_to_text(task_status_name(end->status)));
-	arg_pointer(&args, in_answer ? NULL : spoken);
-	arg_field(&args, &end->response_data);
-	arg_field(&args, &end->usage);
-	arg_field(&args, &end->tokens_input);
-	arg_field(&args, &end->tokens_output);
-	arg_field(&args, &total);
-	arg_field(&args, &cost);
-	arg_field(&args, &first_token);
-	arg_field(&args, end->total_time.isnull ? &elapsed_field : &end->total_time);
-	arg_field(&args, &end->finish_reason);
-	arg_field(&args, &end->error);
-	arg_add(&args, Int64GetDatum(answer_seq), answer_seq == 0);
-	arg_time(&args, now);
-	arg_int64(&args, length);
-	arg_add(&args, Int32GetDatum(generation), false);
-	arg_add(&args, BoolGetDatum(in_answer), false);
-	if (statement_write_task(&finish, &args, run_id, task_id) != 1)
-		task_not_found(task_id);
-	settle_difference(run_id, task_id, &total, &cost);
-	task_notify(run_id, task_id, end->status, length, generation);
-}
-
-/* For the three functions that end a task */
-static Datum
-end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
-{
-	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
-	pg_uuid_t	run_id;
-	TaskState	state;
-	Datum		result;
-
-	task_check_end(end);
-	store_open(true);
-	run_id = task_run_argument(fcinfo, run_argument, task_id);
-	task_lock(&run_id, task_id, &state);
-	if (task_is_final(state.status))
-	{
-		task_check_repeated_end(&run_id, task_id, &state, end);
-		task_read_summary(&run_id, task_id);
-	}
-	else
-		task_end(&run_id, task_id, &state, end, NULL);
-	result = result_tuple(fcinfo, 0, 1);
-	store_close();
-	return result;
-}
-
-/* Nothing is stated about a task's end but the end itself */
-TaskEnd
-task_end_nothing(TaskStatus status)
-{
-	const Field unknown = {(Datum) 0, true};
-
-	return (TaskEnd) {
-		status, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown,
-			unknown, unknown, unknown, false
-	};
-}
-
-/*
- * What a call states about a task's end, from the arguments that all such
- * functions have in one order, beginning with response_text.
- */
-TaskEnd
-task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status)
-{
-	return (TaskEnd) {
-		.status = status,
-		.response_text = argument_field(fcinfo, first),
-		.usage = argument_field(fcinfo, first + 1),
-		.tokens_input = argument_field(fcinfo, first + 2),
-		.tokens_output = argument_field(fcinfo, first + 3),
-		.tokens_total = argument_field(fcinfo, first + 4),
-		.cost = argument_field(fcinfo, first + 5),
-		.time_to_first_token = argument_field(fcinfo, first + 6),
-		.total_time = argument_field(fcinfo, first + 7),
-		.response_data = argument_field(fcinfo, first + 8),
-		.finish_reason = argument_field(fcinfo, first + 9),
-		.error = {(Datum) 0, true},
-	};
-}
-
-/*
- * airun_complete_task(task_id, response_text, usage, tokens_input,
- * tokens_output, tokens_total, cost, time_to_first_token, total_time,
- * response_data, finish_reason, run_id) returns ai_task_summary
- */
-Datum
-airun_complete_task(PG_FUNCTION_ARGS)
-{
-	TaskEnd		end = task_end_arguments(fcinfo, 1, TASK_COMPLETED);
-
-	PG_RETURN_DATUM(end_task(fcinfo, &end, 11));
-}
-
-/*
- * airun_cancel_task(task_id, response_text, usage, ..., run_id)
- * returns ai_task_summary
- */
-Datum
-airun_cancel_task(PG_FUNCTION_ARGS)
-{
-	TaskEnd		end = task_end_arguments(fcinfo, 1, TASK_CANCELLED);
-
-	PG_RETURN_DATUM(end_task(fcinfo, &end, 11));
-}
-
-/*
- * airun_fail_task(task_id, error, usage, response_text, tokens_input, ...,
- * run_id) returns ai_task_summary
- */
-Datum
-airun_fail_task(PG_FUNCTION_ARGS)
-{
-	TaskEnd		end = task_end_arguments(fcinfo, 2, TASK_ERROR);
-
-	/* Here usage comes before the text: it is known more often */
-	end.usage = argument_field(fcinfo, 2);
-	end.response_text = argument_field(fcinfo, 3);
-	end.error = argument_field(fcinfo, 1);
-	PG_RETURN_DATUM(end_task(fcinfo, &end, 12));
 }

@@ -18,7 +18,7 @@
 #define TASK_SUMMARY_OF(updated_at, response_length) \
 	"t.task_id, t.run_id, t.user_id, t.service, t.task_name, t.provider, t.endpoint, " \
 	"t.model_id, t.error, t.metadata, t.finish_reason, t.status, t.tokens_input, " \
-	"t.tokens_output, t.tokens_total, t.usage, t.cost, t.cost_details, " \
+	"t.tokens_output, t.tokens_total, t.usage, t.cost, t.cost_details, t.price_status, " \
 	"t.time_to_first_token, t.total_time, t.created_at, " updated_at " AS updated_at, " \
 	"t.completed_at, " response_length " AS response_length"
 
@@ -41,9 +41,8 @@
 /* Numbers of columns in all of these */
 #define SUMMARY_TOKENS_TOTAL	15
 #define SUMMARY_COST			17
-#define SUMMARY_UPDATED_AT		22
-#define SUMMARY_RESPONSE_LENGTH	24
-#define SUMMARY_COLUMNS			24
+#define SUMMARY_UPDATED_AT		23
+#define SUMMARY_RESPONSE_LENGTH	25
 
 /*
  * The answer's text of the task t, in a statement of the extension's schema:
@@ -95,10 +94,11 @@ typedef struct TaskEnd
 	Field		response_text;
 	Field		response_data;
 	Field		usage;
+	Field		usage_buckets;	/* what the usage says, once it is counted */
 	Field		tokens_input;
 	Field		tokens_output;
 	Field		tokens_total;
-	Field		cost;
+	Field		cost;			/* as the client states it */
 	Field		time_to_first_token;
 	Field		total_time;
 	Field		finish_reason;
@@ -120,6 +120,9 @@ typedef struct TaskState
 	Field		tokens_output;
 	Field		tokens_total;
 	Field		cost;
+	Field		client_cost;
+	Field		provider;
+	Field		model_id;
 	Field		time_to_first_token;
 	int64		answer_seq;		/* 0 for none */
 } TaskState;
@@ -134,7 +137,9 @@ extern void task_check_transition(const pg_uuid_t *task_id, TaskStatus from, Tas
 extern void task_check_fields(const TaskFields *fields);
 extern TaskEnd task_end_nothing(TaskStatus status);
 extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
-extern void task_check_end(TaskEnd *end);
+extern void task_check_end(const TaskEnd *end);
+extern void task_count_end(TaskEnd *end, const Field *provider);
+extern void task_check_total(const Field *total, const Field *input, const Field *output);
 extern Field task_sum_tokens(const Field *input, const Field *output);
 extern Numeric task_elapsed(TimestampTz from, TimestampTz to);
 
@@ -149,6 +154,8 @@ extern bool task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern void task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 						TaskFields *fields, const RunState *run,
 						int64 inputs_from, int64 inputs_to);
+extern void task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+								   const Field *assumed_total, const Field *assumed_cost);
 extern text *task_text(const pg_uuid_t *run_id, const TaskState *state);
 extern bool task_text_is_in(text *spoken, const NewMessage *answer);
 extern void task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,

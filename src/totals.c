@@ -462,6 +462,8 @@ move_texts(void)
 		arg_uuid(&args, run_id);
 		arg_uuid(&args, task_id);
 		(void) statement_write_task(&stream, &args, run_id, task_id);
+		task_notify(run_id, task_id, TASK_STREAMING, text_so_far.chars,
+					text_so_far.generation);
 	}
 }
 

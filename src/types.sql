@@ -177,6 +177,7 @@ CREATE TYPE @extschema@.ai_task_summary AS (
 	usage jsonb,
 	cost numeric,
 	cost_details jsonb,
+	price_status text,
 	time_to_first_token numeric,
 	total_time numeric,
 	created_at timestamptz,
@@ -222,6 +223,8 @@ COMMENT ON COLUMN @extschema@.ai_task_summary.cost IS
 'What it cost; NULL where that is not known, never 0 for that';
 COMMENT ON COLUMN @extschema@.ai_task_summary.cost_details IS
 'What the cost is made of';
+COMMENT ON COLUMN @extschema@.ai_task_summary.price_status IS
+'priced, unpriced (there is no price: the cost is not known) or client (the client has stated it)';
 COMMENT ON COLUMN @extschema@.ai_task_summary.time_to_first_token IS
 'Milliseconds from its creation to the first token';
 COMMENT ON COLUMN @extschema@.ai_task_summary.total_time IS
@@ -254,6 +257,29 @@ COMMENT ON COLUMN @extschema@.ai_stream_part.generation IS
 'How often the text has been replaced: where that changes, what was read before is void';
 COMMENT ON COLUMN @extschema@.ai_stream_part.status IS
 'The task''s status; at an end there is nothing to come';
+
+CREATE TYPE @extschema@.ai_repricing AS (
+	provider text,
+	model_id text,
+	tasks bigint,
+	changed bigint,
+	cost_before numeric,
+	cost_after numeric
+);
+COMMENT ON TYPE @extschema@.ai_repricing IS
+'What airun_reprice() has made of the tasks of one model';
+COMMENT ON COLUMN @extschema@.ai_repricing.provider IS
+'Who served the model, as the tasks say';
+COMMENT ON COLUMN @extschema@.ai_repricing.model_id IS
+'The model, as the tasks call it';
+COMMENT ON COLUMN @extschema@.ai_repricing.tasks IS
+'How many tasks were looked at';
+COMMENT ON COLUMN @extschema@.ai_repricing.changed IS
+'How many of them have, or with dry_run would have, another cost';
+COMMENT ON COLUMN @extschema@.ai_repricing.cost_before IS
+'What they cost before, as far as that was known';
+COMMENT ON COLUMN @extschema@.ai_repricing.cost_after IS
+'What they cost now, or would cost';
 
 CREATE TYPE @extschema@.ai_problem AS (
 	run_id uuid,

@@ -1,0 +1,107 @@
+/*
+ * bill.c
+ *		What a task has used and what it costs, worked out by the server.
+ *
+ * Where a task has the provider's usage object, its tokens are what that says,
+ * whatever the client has counted; where it has none, they are what the client
+ * states.  Its cost is by the prices that were in force when the task was
+ * created:
+ *
+ *	priced		there is a price for the model, and for all that it used
+ *	client		airun.trust_client_cost is on, and the client has stated a cost
+ *	unpriced	neither: the cost is not known, and NULL
+ *
+ * What is wrong with a price is never an error here: the task ends unpriced,
+ * and airun_reprice() charges it when the price is there.  Nothing is locked.
+ *
+ * Errors: PT422 for a usage that cannot be.
+ */
+#include "bill.h"
+
+#include "cost.h"
+#include "utils/builtins.h"
+
+static Field
+count_field(int64 count, const Field *otherwise)
+{
+	return count == USAGE_UNKNOWN ? *otherwise : (Field) {Int64GetDatum(count), false};
+}
+
+static const char *
+word(const Field *field)
+{
+	return field->isnull ? NULL : TextDatumGetCString(field->value);
+}
+
+/*
+ * Count what a usage says into tokens, which are replaced where it says so,
+ * and into buckets (null where it says nothing that is known).
+ */
+void
+bill_count(const Field *usage, const Field *provider, Field *tokens_input,
+		   Field *tokens_output, Field *tokens_total, Field *buckets)
+{
+	Usage		counted;
+
+	*buckets = (Field) {(Datum) 0, true};
+	if (usage->isnull)
+		return;
+	usage_normalize(DatumGetJsonbP(usage->value), word(provider), &counted);
+	if (!counted.is_known)
+		return;
+	*tokens_input = count_field(counted.tokens_input, tokens_input);
+	*tokens_output = count_field(counted.tokens_output, tokens_output);
+	*tokens_total = count_field(counted.tokens_total, tokens_total);
+	*buckets = (Field) {JsonbPGetDatum(usage_to_jsonb(&counted)), false};
+}
+
+/* What there is to charge for: the usage, or else the tokens as input and output */
+static void
+read_usage(const BillBasis *basis, Usage *usage)
+{
+	memset(usage, 0, sizeof(Usage));
+	if (!basis->usage.isnull)
+		usage_normalize(DatumGetJsonbP(basis->usage.value), word(&basis->provider), usage);
+	if (usage->is_known || (basis->tokens_input.isnull && basis->tokens_output.isnull))
+		return;
+	usage->count[BUCKET_REQUESTS] = 1;
+	if (!basis->tokens_input.isnull)
+		usage->count[BUCKET_INPUT] = DatumGetInt64(basis->tokens_input.value);
+	if (!basis->tokens_output.isnull)
+		usage->count[BUCKET_OUTPUT] = DatumGetInt64(basis->tokens_output.value);
+	usage->tokens_input = usage->count[BUCKET_INPUT];
+	usage->tokens_output = usage->count[BUCKET_OUTPUT];
+	usage->tokens_total = usage->tokens_input + usage->tokens_output;
+	usage->is_known = true;
+}
+
+/* Charge a task */
+void
+bill_make(const BillBasis *basis, Bill *bill)
+{
+	const Field unknown = {(Datum) 0, true};
+	const char *status = "unpriced";
+	Usage		usage;
+	Numeric		cost;
+	Jsonb	   *details;
+
+	bill->cost = bill->cost_details = unknown;
+	if (airun_trust_client_cost && !basis->client_cost.isnull)
+	{
+		status = "client";
+		bill->cost = basis->client_cost;
+	}
+	else
+	{
+		read_usage(basis, &usage);
+		if (usage.is_known &&
+			price_usage(word(&basis->model_id), word(&basis->provider), &usage,
+						basis->created_at, NULL, &cost, &details))
+		{
+			status = "priced";
+			bill->cost = (Field) {NumericGetDatum(cost), false};
+			bill->cost_details = (Field) {JsonbPGetDatum(details), false};
+		}
+	}
+	bill->price_status = (Field) {CStringGetTextDatum(status), false};
+}

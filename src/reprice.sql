@@ -1,0 +1,15 @@
+/*
+ * reprice.sql: what has been used, charged again
+ */
+CREATE FUNCTION @extschema@.airun_reprice(
+	since timestamptz DEFAULT NULL,
+	until timestamptz DEFAULT NULL,
+	model_id text DEFAULT NULL,
+	dry_run boolean DEFAULT false,
+	all_tasks boolean DEFAULT false,
+	max_tasks integer DEFAULT 100000)
+RETURNS SETOF @extschema@.ai_repricing
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+COMMENT ON FUNCTION @extschema@.airun_reprice IS
+'Charges tasks again by the prices that were in force when they were created, and moves the totals of their runs; says for each model what that changes
+Tasks that are unpriced, or with all_tasks all that have ended, created from since to until.  What has a cost keeps it where there is no price.  dry_run changes nothing.  It changes at most max_tasks; call it again until nothing changes.  For the owner of the store.';
