@@ -83,11 +83,18 @@ FROM ai_tasks GROUP BY 1 ORDER BY 1;
 SELECT role, count(*) AS messages, sum(length(message ->> 'content')) AS characters
 FROM ai_messages GROUP BY role ORDER BY role;
 
+-- Prices
+SELECT airun_set_price('gpt-4o', '{"input": 2.50, "cache_read": 1.25, "output": 10}',
+    per_tokens => 1000000, effective_from => '2024-10-01') IS NOT NULL AS known;
+SELECT airun_cost('gpt-4o', '{"prompt_tokens": 1000, "completion_tokens": 200,
+    "prompt_tokens_details": {"cached_tokens": 400}}') AS cost;
+
 -- Does everything hold?
 SELECT * FROM airun_check();
 
 -- Clean up
 \set QUIET on
+DELETE FROM airun.prices;
 DELETE FROM airun.runs WHERE user_id IN (airun_user_uuid('alice@example.com'),
     airun_user_uuid('auth0|5f7c8ec7c33c6c004bbafe82'));
 DROP OWNED BY regress_airun_app;

@@ -24,6 +24,8 @@
  */
 #include "price.h"
 
+#include <ctype.h>
+
 #include "build.h"
 #include "naming.h"
 #include "utils/builtins.h"
