@@ -280,7 +280,6 @@ BEGIN
 		COMMENT ON COLUMN airun.price_book.version IS
 			'By which a backend knows whether the book that it keeps is still the one';
 		COMMENT ON COLUMN airun.price_book.changed_at IS 'When the book was last changed';
-		INSERT INTO airun.price_book (version) VALUES (gen_random_uuid());
 		done := done || 'table airun.price_book'::text;
 	END IF;
 
