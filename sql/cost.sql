@@ -236,6 +236,22 @@ UPDATE airun.prices SET rates = '{"input": 9}';
 SELECT airun_cost('m', '{"input": 1}');
 FETCH c;
 COMMIT;
+-- a book without a version is read anew each time
+DELETE FROM airun.price_book;
+SELECT airun_cost('m', '{"input": 1}');
+SET session_replication_role = replica;
+UPDATE airun.prices SET rates = '{"input": 10}';
+SELECT airun_cost('m', '{"input": 1}');
+UPDATE airun.prices SET rates = '{"input": 9}';
+RESET session_replication_role;
+-- the trigger that comes back gives it another one
+DROP TRIGGER airun_version ON airun.prices;
+SELECT airun_install();
+SELECT count(*) FROM airun.price_book;
+SELECT airun_cost('m', '{"input": 1}');
+SELECT airun_set_price('m', '{"input": 9}', effective_from => '-infinity') IS NOT NULL, airun_set_price('other', '{"input": 9}') IS NOT NULL;
+SELECT count(*) FROM airun.price_book;
+DELETE FROM airun.prices WHERE model = 'other';
 -- a site's own policy decides who sees which price; who sees none has none
 CREATE ROLE regress_airun_pricer;
 CREATE ROLE regress_airun_stranger;

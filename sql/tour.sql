@@ -8,6 +8,10 @@ CREATE ROLE regress_airun_app NOLOGIN;
 \set QUIET off
 
 -- The first conversation
+-- What a model costs, for a million tokens
+SELECT airun_set_price('gpt-4o', '{"input": 2.50, "cache_read": 1.25, "output": 10}',
+    per_tokens => 1000000, effective_from => '2024-10-01') IS NOT NULL AS known;
+
 SET airun.user_id = 'alice@example.com';	-- who is calling
 
 SELECT id AS run_id FROM airun_create_run('chat', settings => '{"model": "gpt-4o"}') \gset
@@ -22,7 +26,7 @@ SELECT status, response_length FROM airun_update_task(:'task_id', 'Mars has two 
 
 SELECT status, tokens_total, cost FROM airun_complete_task(:'task_id',
     'Mars has two moons: Phobos and Deimos.',
-    tokens_input => 17, tokens_output => 11, cost => 0.0001525);
+    usage => '{"prompt_tokens": 17, "completion_tokens": 11}');
 
 SELECT seq, role FROM airun_append_message(:'run_id',
     '{"role": "assistant", "content": "Mars has two moons: Phobos and Deimos."}',
@@ -43,12 +47,12 @@ SELECT text, position, generation, status FROM airun_stream_read('019c0000-0000-
 
 SELECT airun_finish_turn('019c0000-0000-7000-8000-000000000001',
     '{"role": "assistant", "content": "Asaph Hall, in 1877."}',
-    tokens_input => 42, tokens_output => 9, cost => 0.000195) -> 'run' ->> 'total_cost' AS total_cost;
+    usage => '{"prompt_tokens": 42, "completion_tokens": 9}') -> 'run' ->> 'total_cost' AS total_cost;
 
 -- sent again, after a lost connection: the same turn, nothing doubled
 SELECT airun_finish_turn('019c0000-0000-7000-8000-000000000001',
     '{"role": "assistant", "content": "Asaph Hall, in 1877."}',
-    tokens_input => 42, tokens_output => 9, cost => 0.000195) -> 'run' ->> 'total_cost' AS total_cost;
+    usage => '{"prompt_tokens": 42, "completion_tokens": 9}') -> 'run' ->> 'total_cost' AS total_cost;
 
 -- Loading
 SELECT jsonb_array_length(airun_messages(:'run_id')::jsonb) AS all,
@@ -90,11 +94,16 @@ FROM ai_tasks GROUP BY 1 ORDER BY 1;
 SELECT role, count(*) AS messages, sum(length(message ->> 'content')) AS characters
 FROM ai_messages GROUP BY role ORDER BY role;
 
+-- Prices
+SELECT airun_cost('gpt-4o', '{"prompt_tokens": 1000, "completion_tokens": 200,
+    "prompt_tokens_details": {"cached_tokens": 400}}') AS cost;
+
 -- Does everything hold?
 SELECT * FROM airun_check();
 
 -- Clean up
 \set QUIET on
+DELETE FROM airun.prices;
 DELETE FROM airun.runs WHERE user_id IN (airun_user_uuid('alice@example.com'),
     airun_user_uuid('auth0|5f7c8ec7c33c6c004bbafe82'));
 DROP OWNED BY regress_airun_app;

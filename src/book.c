@@ -443,14 +443,14 @@ read_version(pg_uuid_t *version)
 
 /*
  * Have the book at hand that the caller's snapshot sees.  Where the caller may
- * not read it, or where there is none, that is an error if must_be_allowed,
- * else false.
+ * not read it, or where there is no table of prices, that is an error if
+ * must_be_allowed, else false.
  */
 bool
 book_open(bool must_be_allowed)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
-	pg_uuid_t	version;
+	pg_uuid_t	version = {{0}};
 	bool		found;
 
 	if (!definition_changed && snapshot->snapXactCompletionCount != 0 &&
@@ -464,22 +464,21 @@ book_open(bool must_be_allowed)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	found = read_version(&version);
-	if (found && (book == NULL || !is_shared || !book_is_shared ||
-				  memcmp(&book->version, &version, sizeof(version)) != 0))
+	if (!found || book == NULL || !is_shared || !book_is_shared ||
+		memcmp(&book->version, &version, sizeof(version)) != 0)
 	{
 		Book	   *new = read_book(&version);
 		Book	   *old = book;
 
 		MemoryContextSetParent(new->context, CacheMemoryContext);
 		book = new;
-		book_is_shared = is_shared;
+		/* what has no version cannot be known again */
+		book_is_shared = is_shared && found;
 		if (old != NULL)
 			free_book(old);
 	}
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
-	if (!found)
-		return false;
 
 	checked.completions = snapshot->snapXactCompletionCount;
 	checked.command = snapshot->curcid;

@@ -13,6 +13,8 @@
  */
 #include "import.h"
 
+#include <ctype.h>
+
 #include "build.h"
 #include "naming.h"
 #include "price.h"

@@ -13,6 +13,8 @@
  */
 #include "naming.h"
 
+#include <ctype.h>
+
 /* A name begins with the first, and ends there or goes on after one of "._-/:" */
 static const struct
 {

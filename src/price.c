@@ -24,6 +24,8 @@
  */
 #include "price.h"
 
+#include <ctype.h>
+
 #include "build.h"
 #include "naming.h"
 #include "utils/builtins.h"
@@ -481,6 +483,8 @@ window_is_open(const TimeWindow *window, TimestampTz at)
 		return false;
 
 	local = pg_localtime(&moment, window->zone);
+	if (local == NULL)
+		return false;
 	second = local->tm_hour * SECS_PER_HOUR + local->tm_min * SECS_PER_MINUTE + local->tm_sec;
 	if (window->from % SECS_PER_DAY == window->to % SECS_PER_DAY)
 		return true;
