@@ -6,6 +6,8 @@
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = error;
+-- the tests that follow state what things cost; money.sql turns it off again
+ALTER DATABASE contrib_regression SET airun.trust_client_cost = on;
 CREATE SCHEMA install_test;
 GRANT USAGE ON SCHEMA install_test TO PUBLIC;
 
@@ -33,7 +35,7 @@ SET search_path = pg_catalog AS $$
 	WITH r AS (
 		SELECT c.*, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'airun' AND c.relkind IN ('r', 'v')
-			OR c.relname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks')
+			OR c.relname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks', 'ai_unpriced_models')
 	)
 	SELECT format('%s %s, row security %s', relkind, oid::regclass, relrowsecurity) FROM r
 	UNION ALL SELECT format('%s grants %s to %s', r.oid::regclass, privilege_type, grantee::regrole)
@@ -184,7 +186,7 @@ JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
 WHERE d.deptype = 'e' AND (c.relnamespace = 'airun'::regnamespace OR c.relkind IN ('r', 'v', 'i', 'S'))
 	AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'airun');
 SELECT DISTINCT pg_get_userbyid(relowner) = current_user AS mine FROM pg_class
-WHERE relnamespace = 'airun'::regnamespace OR relname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks')
+WHERE relnamespace = 'airun'::regnamespace OR relname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks', 'ai_unpriced_models')
 	AND relnamespace = 'public'::regnamespace;
 -- what of the store needs the extension: defaults, policies, triggers and views
 CREATE VIEW install_test.needs AS
@@ -299,7 +301,8 @@ CREATE TRIGGER airun_view INSTEAD OF INSERT OR UPDATE OR DELETE ON ai_tasks FOR 
 ALTER TABLE airun.tasks DISABLE TRIGGER USER;
 UPDATE airun.tasks SET status = 'streaming', response_text = 'as far as it has come' WHERE task_id = '0a000000-0000-4000-8000-0000000000b2';
 ALTER TABLE airun.tasks ENABLE TRIGGER USER;
-ALTER TABLE airun.tasks DROP COLUMN response_length, DROP COLUMN timeout, DROP COLUMN generation, DROP COLUMN text_in_answer, DROP COLUMN request_reference;
+ALTER TABLE airun.tasks DROP COLUMN response_length, DROP COLUMN timeout, DROP COLUMN generation, DROP COLUMN text_in_answer, DROP COLUMN request_reference,
+	DROP COLUMN client_cost, DROP COLUMN price_status, DROP COLUMN usage_buckets;
 DROP INDEX airun.tasks_unfinished;
 DROP TABLE airun.task_chunks;
 DROP TRIGGER airun_roll_up_truncate ON airun.messages;

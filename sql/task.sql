@@ -357,8 +357,8 @@ INSERT INTO airun.tasks (run_id, status, cost) VALUES (run_id(12), 'completed', 
 SELECT new_task(12, 77);
 SELECT attempt(format('SELECT airun_complete_task(%L, cost => ''NaN'')', task_id(77)));
 SELECT totals(12);
-RESET airun.trust_client_cost;
-SELECT setting, context FROM pg_settings WHERE name = 'airun.trust_client_cost';
+SET airun.trust_client_cost = on;
+SELECT boot_val, context FROM pg_settings WHERE name = 'airun.trust_client_cost';
 
 --
 -- What a task does to its run's status

@@ -103,11 +103,10 @@ BEGIN
 		 t.response_length::text,
 		 COALESCE(length(COALESCE(t.response_text, @extschema@.airun_message_text(a.message))), 0)
 			= t.response_length),
-		('price_status of a task', 'one that fits its cost',
-		 COALESCE(t.price_status, 'none') || ', cost ' || COALESCE(t.cost::text, 'unknown'),
+		('price_status of a task', 'priced, unpriced or client once it has ended',
+		 COALESCE(t.price_status, 'none'),
 		 CASE WHEN t.completed_at IS NULL THEN t.price_status IS NULL
-			ELSE COALESCE(t.price_status IN ('priced', 'client') AND t.cost IS NOT NULL
-				OR t.price_status = 'unpriced' AND t.cost IS NULL, false) END),
+			ELSE COALESCE(t.price_status IN ('priced', 'unpriced', 'client'), false) END),
 		('text of a task', 'in one place', 'in the task and in the answer',
 		 t.response_text IS NULL OR NOT t.text_in_answer),
 		('messages that the request of a task refers to',

@@ -720,7 +720,8 @@ BEGIN
 				min(t.created_at) AS first_used, max(t.created_at) AS last_used
 			FROM airun.tasks AS t
 			WHERE t.price_status = 'unpriced' AND t.model_id IS NOT NULL
-				AND (t.tokens_total IS NOT NULL OR t.usage_buckets IS NOT NULL)
+				AND (t.usage_buckets IS NOT NULL OR t.tokens_input IS NOT NULL
+					 OR t.tokens_output IS NOT NULL)
 				AND EXISTS (SELECT FROM airun.runs AS r
 							WHERE r.id = t.run_id AND r.deleted_at IS NULL)
 			GROUP BY t.provider, t.model_id;

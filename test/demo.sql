@@ -25,6 +25,9 @@ SELECT airun_install() \g /dev/null
 -- The application's role, and one of its users: row-level security holds.
 CREATE ROLE demo_app;
 SELECT airun_grant('demo_app') \g /dev/null
+-- an imaginary provider, of which all models cost the same
+SELECT airun_set_price('demo', '{"input": 0.50, "output": 1.50}', provider => 'demo', per_tokens => 1000000,
+	effective_from => '-infinity', match_rule => '{"regex": "."}') \g /dev/null
 SET airun.user_id = '018f2a6e-0000-7000-8000-000000000001';
 
 CREATE SCHEMA demo;
@@ -230,11 +233,9 @@ BEGIN
 			run_id => turn.run_id);
 	END LOOP;
 	PERFORM airun_finish_turn(turn.task_id, message => answer, response_text => words,
-		tokens_input => tokens_in, tokens_output => tokens_out,
 		usage => jsonb_build_object('prompt_tokens', tokens_in,
 			'completion_tokens', tokens_out, 'total_tokens', tokens_in + tokens_out,
 			'estimated', true),
-		cost => (tokens_in * 0.5 + tokens_out * 1.5) / 1000000,
 		finish_reason => CASE WHEN answer ? 'tool_calls' THEN 'tool_calls' ELSE 'stop' END,
 		run_id => turn.run_id);
 END

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $node = airun_node('replay');
+my $node = airun_node('replay', conf => 'airun.trust_client_cost = on');
 
 # The lines of the files as bytes, so that a line may hold anything
 my $lines = PostgreSQL::Test::Utils::tempdir() . '/lines';

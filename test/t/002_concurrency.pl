@@ -13,6 +13,7 @@ use Test::More;
 my $clients = 8;
 my $node = airun_node('concurrency', conf => <<'END');
 max_connections = 40
+airun.trust_client_cost = on
 # every wait for a lock is logged at once
 log_lock_waits = on
 deadlock_timeout = 1ms
