@@ -159,7 +159,7 @@ EXCEPT SELECT attname FROM pg_attribute WHERE attrelid = 'ai_run_summary'::regcl
 SELECT attname, atttypid::regtype, attnum FROM pg_attribute WHERE attrelid = 'ai_run_summaries'::regclass AND attnum > 0
 EXCEPT SELECT attname, atttypid::regtype, attnum FROM pg_attribute WHERE attrelid = 'ai_run_summary'::regclass;
 SELECT attname, atttypid::regtype FROM pg_attribute WHERE attrelid = 'ai_tasks'::regclass AND attnum > 0
-	AND attname NOT IN ('request_data', 'response_text', 'response_data', 'timeout', 'is_overdue')
+	AND attname NOT IN ('request_data', 'response_text', 'response_data', 'timeout', 'is_overdue', 'client_cost', 'usage_buckets')
 EXCEPT SELECT attname, atttypid::regtype FROM pg_attribute WHERE attrelid = 'ai_task_summary'::regclass;
 SELECT attname, atttypid::regtype, attnum FROM pg_attribute WHERE attrelid = 'ai_messages'::regclass AND attnum > 0
 EXCEPT SELECT attname, atttypid::regtype, attnum FROM pg_attribute WHERE attrelid = 'ai_message'::regclass;

@@ -224,7 +224,7 @@ COMMENT ON COLUMN @extschema@.ai_task_summary.cost IS
 COMMENT ON COLUMN @extschema@.ai_task_summary.cost_details IS
 'What the cost is made of';
 COMMENT ON COLUMN @extschema@.ai_task_summary.price_status IS
-'priced, unpriced (there is no price: the cost is not known) or client (the client has stated it)';
+'Where the cost is from: priced, client (the client has stated it), or unpriced (it is not known)';
 COMMENT ON COLUMN @extschema@.ai_task_summary.time_to_first_token IS
 'Milliseconds from its creation to the first token';
 COMMENT ON COLUMN @extschema@.ai_task_summary.total_time IS
