@@ -116,6 +116,57 @@ cmp_ok($wal[0] / $floor[0], '<', 1.2, 'it is less than 1.2 times that of a bare 
 cmp_ok($with_id / $floor[1], '<', 1.3, 'with a message_id, and the index for it, less than 1.3 times');
 check_ok($node, 'after the appends');
 
+#--- requests ----------------------------------------------------------------------
+
+# A conversation of 100 turns, the whole payload sent at each: what a turn
+# writes and what it adds to the tables does not grow with the conversation
+my $talk = '00000005-0000-7000-8000-000000000001';
+sql(<<"SQL");
+SET airun.user_id = '$user';
+SELECT airun_create_run(id => '$talk', name => 'talk');
+CREATE PROCEDURE turns(first int, last int) LANGUAGE plpgsql AS \$\$
+DECLARE
+	question jsonb;
+	task uuid;
+BEGIN
+	FOR i IN first .. last LOOP
+		question := jsonb_build_object('role', 'user', 'content', noise(500, 'question ' || i));
+		task := airun_start_turn('$talk', question, model_id => 'gpt-4o',
+			request_data => jsonb_build_object('model', 'gpt-4o', 'temperature', 0.7, 'messages', '[{"role": "system", "content": "Be brief."}]'
+				|| coalesce((SELECT jsonb_agg(m.message - 'timestamp' ORDER BY m.seq) FROM airun.messages m WHERE m.run_id = '$talk'), '[]') || question)) -> 'task' ->> 'task_id';
+		PERFORM airun_finish_turn(task, jsonb_build_object('role', 'assistant', 'content', noise(1000, 'answer ' || i)), tokens_input => i, tokens_output => 1);
+		COMMIT;
+	END LOOP;
+END\$\$;
+SQL
+
+sub turns
+{
+	my ($first, $last) = @_;
+	my $size = "SELECT sum(pg_column_size(t.*)) FROM airun.tasks t WHERE t.run_id = '$talk'";
+	my ($wal, $bytes) = ($node->lsn('insert'), sql($size) || 0);
+
+	sql("SET airun.user_id = '$user'; CALL turns($first, $last)");
+	my $count = $last - $first + 1;
+	return (sql("SELECT (pg_current_wal_insert_lsn() - '$wal'::pg_lsn) / $count"), (sql($size) - $bytes) / $count);
+}
+
+turns(1, 10);
+my ($early_wal, $early_bytes) = turns(11, 20);
+turns(21, 90);
+my ($late_wal, $late_bytes) = turns(91, 100);
+note sprintf('a turn with its whole request: %.0f bytes of WAL at turn 11 to 20, %.0f at 91 to 100; in the table of tasks %.0f and %.0f',
+	$early_wal, $late_wal, $early_bytes, $late_bytes);
+near($late_wal, $early_wal, 'WAL of a turn with its whole request, late and early');
+near($late_bytes, $early_bytes, 'its row in the table of tasks, late and early');
+is(sql(<<"SQL"), '100|t|t', 'and all 100 requests are read as they were');
+SELECT count(*), bool_and(t.request_data = jsonb_build_object('model', 'gpt-4o', 'temperature', 0.7, 'messages', '[{"role": "system", "content": "Be brief."}]'
+	|| (SELECT jsonb_agg(m.message - 'timestamp' ORDER BY m.seq) FROM airun.messages m WHERE m.run_id = '$talk' AND m.seq <= 2 * t.tokens_input - 1))),
+	bool_and(length(t.request_data::text) > 1400 * (t.tokens_input - 1))
+FROM ai_tasks t WHERE t.run_id = '$talk'
+SQL
+check_ok($node, 'after the requests');
+
 #--- lists -----------------------------------------------------------------------
 
 # 200,000 runs with their activity over 240 hours, 10,000 of them one user's and
