@@ -464,7 +464,6 @@ keep_text(Row *row, TaskStatus *status)
 			is_late = VARSIZE_ANY_EXHDR(whole) < stream.bytes;
 		*status = TASK_STREAMING;
 		row_set(row, "response_text", (Datum) 0, true);
-		row_set(row, "status", CStringGetTextDatum(task_status_name(*status)), false);
 	}
 	else
 	{
@@ -481,6 +480,9 @@ keep_text(Row *row, TaskStatus *status)
 				Int64GetDatum(whole != NULL ? text_chars(whole) : 0), false);
 	}
 	store_close();
+
+	/* Not before: what is made between the two is gone with SPI's memory */
+	row_set(row, "status", CStringGetTextDatum(task_status_name(*status)), false);
 	return is_late;
 }
 
