@@ -64,6 +64,16 @@ SELECT count(airun_complete_task(task_id(5), tokens_input => 1000, tokens_output
 SELECT count(airun_complete_task(task_id(6), tokens_total => 1000)), charged(6);
 SELECT count(airun_cancel_task(task_id(7))), charged(7);
 SELECT charged(5); SELECT charged(6); SELECT charged(7);
+-- a usage that knows one side: the other is what the client counts, and the total both
+SELECT new_task(3, n) FROM generate_series(21, 24) n;
+SELECT tokens_input, tokens_output, tokens_total, cost FROM airun_complete_task(task_id(21), usage => '{"output_tokens": 5}', tokens_input => 100);
+SELECT tokens_input, tokens_output, tokens_total, cost FROM airun_complete_task(task_id(22), usage => '{"output_tokens": 5}', tokens_total => 3);
+-- a usage that is known before the end counts until another is stated
+UPDATE ai_tasks SET usage = '{"prompt_tokens": 10, "completion_tokens": 1}' WHERE task_id IN (task_id(23), task_id(24));
+UPDATE ai_tasks SET tokens_input = 7 WHERE task_id = task_id(23) RETURNING tokens_input, tokens_output, tokens_total;
+SELECT tokens_input, tokens_output, tokens_total, cost FROM airun_complete_task(task_id(23), tokens_input => 3, tokens_output => 1);
+SELECT tokens_input, tokens_output, tokens_total, cost FROM airun_complete_task(task_id(23), tokens_input => 3, tokens_output => 1);
+SELECT tokens_input, tokens_output, tokens_total, cost FROM airun_complete_task(task_id(24), usage => '{"prompt_tokens": 20, "completion_tokens": 2}');
 -- a usage that cannot be is refused, and the task goes on
 SELECT new_task(4, 8);
 SELECT attempt(format('SELECT airun_complete_task(%L, usage => %L)', task_id(8), u)) FROM unnest(ARRAY['{"prompt_tokens": -1}', '{"prompt_tokens": 1, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 2}}',

@@ -35,7 +35,9 @@ word(const Field *field)
 
 /*
  * Count what a usage says into tokens, which are replaced where it says so,
- * and into buckets (null where it says nothing that is known).
+ * and into buckets (null where it says nothing that is known).  Where it says
+ * one side alone, its total is no more than that side: then what there is on
+ * both sides is added up.
  */
 void
 bill_count(const Field *usage, const Field *provider, Field *tokens_input,
@@ -52,27 +54,36 @@ bill_count(const Field *usage, const Field *provider, Field *tokens_input,
 	*tokens_input = count_field(counted.tokens_input, tokens_input);
 	*tokens_output = count_field(counted.tokens_output, tokens_output);
 	*tokens_total = count_field(counted.tokens_total, tokens_total);
+	if ((counted.tokens_input == USAGE_UNKNOWN || counted.tokens_output == USAGE_UNKNOWN) &&
+		!tokens_total->isnull &&
+		DatumGetInt64(tokens_total->value) <
+		(tokens_input->isnull ? 0 : DatumGetInt64(tokens_input->value)) +
+		(tokens_output->isnull ? 0 : DatumGetInt64(tokens_output->value)))
+		*tokens_total = (Field) {(Datum) 0, true};
 	*buckets = (Field) {JsonbPGetDatum(usage_to_jsonb(&counted)), false};
 }
 
-/* What there is to charge for: the usage, or else the tokens as input and output */
+/* Where the usage says nothing of a side, what the client counts is all of it */
+static void
+add_side(Usage *usage, Bucket bucket, int64 *total, const Field *counted)
+{
+	if (*total != USAGE_UNKNOWN || counted->isnull)
+		return;
+	*total = usage->count[bucket] = DatumGetInt64(counted->value);
+	usage->is_known = true;
+}
+
+/* What there is to charge for */
 static void
 read_usage(const BillBasis *basis, Usage *usage)
 {
 	memset(usage, 0, sizeof(Usage));
+	usage->tokens_input = usage->tokens_output = usage->tokens_total = USAGE_UNKNOWN;
+	usage->count[BUCKET_REQUESTS] = 1;
 	if (!basis->usage.isnull)
 		usage_normalize(DatumGetJsonbP(basis->usage.value), word(&basis->provider), usage);
-	if (usage->is_known || (basis->tokens_input.isnull && basis->tokens_output.isnull))
-		return;
-	usage->count[BUCKET_REQUESTS] = 1;
-	if (!basis->tokens_input.isnull)
-		usage->count[BUCKET_INPUT] = DatumGetInt64(basis->tokens_input.value);
-	if (!basis->tokens_output.isnull)
-		usage->count[BUCKET_OUTPUT] = DatumGetInt64(basis->tokens_output.value);
-	usage->tokens_input = usage->count[BUCKET_INPUT];
-	usage->tokens_output = usage->count[BUCKET_OUTPUT];
-	usage->tokens_total = usage->tokens_input + usage->tokens_output;
-	usage->is_known = true;
+	add_side(usage, BUCKET_INPUT, &usage->tokens_input, &basis->tokens_input);
+	add_side(usage, BUCKET_OUTPUT, &usage->tokens_output, &basis->tokens_output);
 }
 
 /* Charge a task */

@@ -308,7 +308,7 @@ end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
 	store_open(true);
 	run_id = task_run_argument(fcinfo, run_argument, task_id);
 	task_lock(&run_id, task_id, &state);
-	task_count_end(end, &state.provider);
+	task_count_end(end, &state.usage, &state.provider);
 	if (task_is_final(state.status))
 	{
 		task_check_repeated_end(&run_id, task_id, &state, end);

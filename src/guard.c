@@ -409,9 +409,9 @@ check_task_figures(Row *row, TaskStatus status)
 		(row_changed(row, "tokens_input") || row_changed(row, "tokens_output")))
 		end.tokens_total.isnull = true;
 	task_check_end(&end);
-	if (row->old == NULL || row_changed(row, "usage"))
+	if (!end.usage.isnull || (row->old != NULL && row_changed(row, "usage")))
 	{
-		task_count_end(&end, &provider);
+		task_count_end(&end, &end.usage, &provider);
 		row_set(row, "tokens_input", end.tokens_input.value, end.tokens_input.isnull);
 		row_set(row, "tokens_output", end.tokens_output.value, end.tokens_output.isnull);
 		row_set(row, "usage_buckets", end.usage_buckets.value, end.usage_buckets.isnull);

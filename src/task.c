@@ -231,14 +231,15 @@ check_amount(const char *name, const Field *field)
 }
 
 /*
- * Take the tokens from the usage, where it says them.  Done once the provider
- * is known, before what is stated is compared or stored.
+ * Take the tokens from the usage that is stated, or else from the one that is
+ * known, where it says them.  Done once the provider is known, before what is
+ * stated is compared or stored.
  */
 void
-task_count_end(TaskEnd *end, const Field *provider)
+task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider)
 {
-	bill_count(&end->usage, provider, &end->tokens_input, &end->tokens_output,
-			   &end->tokens_total, &end->usage_buckets);
+	bill_count(end->usage.isnull ? known_usage : &end->usage, provider, &end->tokens_input,
+			   &end->tokens_output, &end->tokens_total, &end->usage_buckets);
 }
 
 /* PT422 unless what is stated about a task's end is acceptable */

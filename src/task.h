@@ -138,7 +138,7 @@ extern void task_check_fields(const TaskFields *fields);
 extern TaskEnd task_end_nothing(TaskStatus status);
 extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
 extern void task_check_end(const TaskEnd *end);
-extern void task_count_end(TaskEnd *end, const Field *provider);
+extern void task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider);
 extern void task_check_total(const Field *total, const Field *input, const Field *output);
 extern Field task_sum_tokens(const Field *input, const Field *output);
 extern Numeric task_elapsed(TimestampTz from, TimestampTz to);

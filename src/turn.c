@@ -578,7 +578,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	store_open(true);
 	run_id = task_run_argument(fcinfo, 12, task_id);
 	task_lock(&run_id, task_id, &state);
-	task_count_end(&end, &state.provider);
+	task_count_end(&end, &state.usage, &state.provider);
 	answer = palloc_object(NewMessage);
 	task_check_transition(task_id, state.status, end.status);
 	if (task_is_final(state.status) && state.answer_seq > 0)
