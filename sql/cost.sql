@@ -302,6 +302,8 @@ SELECT answer(s) FROM unnest(ARRAY['SELECT airun_cost(''m'', ''[]'')', 'SELECT a
 -- many names do not fill the memory, and are answered all the same
 SELECT count(airun_cost('m', '{"input": 1}', 'p' || i)), count(airun_cost('n' || i, '{"input": 1}')) FROM generate_series(1, 20000) i;
 SELECT airun_cost('m', '{"input": 1}');
+-- nor do long ones
+SELECT airun_cost_details(repeat('m', 1001), '{"input": 1}'), airun_cost('m', '{"input": 1}', repeat('p', 1001));
 
 DROP SCHEMA cost_test CASCADE;
 DROP OWNED BY regress_airun_pricer, regress_airun_stranger;

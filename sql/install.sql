@@ -298,9 +298,16 @@ CREATE VIEW ai_tasks WITH (security_invoker = true) AS
 		updated_at, completed_at
 	FROM airun.tasks;
 CREATE TRIGGER airun_view INSTEAD OF INSERT OR UPDATE OR DELETE ON ai_tasks FOR EACH ROW EXECUTE FUNCTION airun_view_task();
+-- another one is in a deleted run, and the site has triggers of its own
+SELECT (airun_create_run(id => '0a000000-0000-4000-8000-000000000004')).status, (airun_create_task('0a000000-0000-4000-8000-000000000004', '0a000000-0000-4000-8000-0000000000b4')).status;
 ALTER TABLE airun.tasks DISABLE TRIGGER USER;
-UPDATE airun.tasks SET status = 'streaming', response_text = 'as far as it has come' WHERE task_id = '0a000000-0000-4000-8000-0000000000b2';
+UPDATE airun.tasks SET status = 'streaming', response_text = 'as far as it has come' WHERE task_id IN ('0a000000-0000-4000-8000-0000000000b2', '0a000000-0000-4000-8000-0000000000b4');
 ALTER TABLE airun.tasks ENABLE TRIGGER USER;
+SELECT airun_delete_run('0a000000-0000-4000-8000-000000000004');
+CREATE TRIGGER site_off BEFORE UPDATE ON airun.tasks FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+CREATE TRIGGER site_always BEFORE UPDATE ON airun.tasks FOR EACH ROW WHEN (false) EXECUTE FUNCTION suppress_redundant_updates_trigger();
+ALTER TABLE airun.tasks DISABLE TRIGGER site_off;
+ALTER TABLE airun.tasks ENABLE ALWAYS TRIGGER site_always;
 ALTER TABLE airun.tasks DROP COLUMN response_length, DROP COLUMN timeout, DROP COLUMN generation, DROP COLUMN text_in_answer, DROP COLUMN request_reference,
 	DROP COLUMN client_cost, DROP COLUMN price_status, DROP COLUMN usage_buckets;
 DROP INDEX airun.tasks_unfinished;
@@ -314,11 +321,17 @@ COMMENT ON SCHEMA airun IS 'airun store version 1: what airun_install() made and
 \pset tuples_only on
 SET client_min_messages = error;
 SELECT install_test.answer('SELECT airun_update_task(''0a000000-0000-4000-8000-0000000000b2'', ''x'')');
+SELECT install_test.answer('SELECT airun_check()');
 SELECT airun_install();
 SELECT airun_install();
 SELECT status, response_text, is_overdue FROM ai_tasks WHERE run_id = '0a000000-0000-4000-8000-000000000001' ORDER BY task_id;
 SELECT status, response_text, response_length FROM airun.tasks WHERE run_id = '0a000000-0000-4000-8000-000000000001' ORDER BY task_id;
 SELECT (airun_update_task('0a000000-0000-4000-8000-0000000000b2', 'as far as it has come, and on')).response_length;
+SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = 'airun.tasks'::regclass AND tgname ~ '^site_|_guard$' ORDER BY 1;
+DROP TRIGGER site_off ON airun.tasks;
+DROP TRIGGER site_always ON airun.tasks;
+SELECT airun_restore_run('0a000000-0000-4000-8000-000000000004');
+SELECT status, response_text FROM ai_tasks WHERE run_id = '0a000000-0000-4000-8000-000000000004';
 SELECT * FROM airun_check();
 
 --

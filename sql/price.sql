@@ -48,9 +48,18 @@ SELECT history('a');
 -- one that begins earlier than what says the same fills the time before it
 SELECT airun_set_price('a', '{"input": 0.000005}', effective_from => '2026-06-01Z') IS NOT NULL;
 SELECT history('a');
--- with an end there is no price behind it
+-- with an end: what was to be in force then goes on, and the same again changes nothing
 SELECT airun_set_price('a', '{"input": 0.000006}', effective_from => '2026-08-01Z', effective_to => '2026-10-01Z') IS NOT NULL;
 SELECT history('a');
+SELECT airun_set_price('a', '{"input": 0.000006}', effective_from => '2026-08-01Z', effective_to => '2026-10-01Z') IS NOT NULL;
+SELECT history('a');
+-- a while in what is past, over several; what comes later stays
+SELECT airun_set_price('a', '{"input": 0.0000005}', effective_from => '2026-04-01Z', effective_to => '2026-06-15Z') IS NOT NULL;
+SELECT history('a');
+-- before all others, with a time without a price between
+SELECT airun_set_price('b', '{"input": 2}', effective_from => '2026-03-01Z') IS NOT NULL, airun_set_price('b', '{"input": 1}', effective_from => '2026-01-01Z', effective_to => '2026-02-01Z') IS NOT NULL;
+SELECT history('b');
+DELETE FROM airun.prices WHERE model = 'b';
 -- and in force is at any time one at the most
 SELECT count(*) FROM airun.prices p JOIN airun.prices q ON p.model = q.model AND p.source = q.source AND p.provider = q.provider AND p.price_id < q.price_id
 	AND tstzrange(p.effective_from, p.effective_to) && tstzrange(q.effective_from, q.effective_to);

@@ -57,6 +57,40 @@ SELECT * FROM airun_check();
 DROP POLICY leak ON airun.messages;
 DROP POLICY leak ON airun.tasks;
 
+-- policies for one command alone: who may read a task but not change it does not
+-- stream into it, and what a site hides is not shown in parts
+CREATE POLICY site_team ON airun.runs USING (name = 'team');
+CREATE POLICY site_mine ON airun.tasks AS RESTRICTIVE FOR UPDATE USING (user_id = airun_user_id());
+SELECT id FROM airun_create_run(id => '51000000-0000-4000-8000-000000000003', name => 'team');
+SELECT count(airun_append_message('51000000-0000-4000-8000-000000000003', site_test.m(repeat(word, 100)))) FROM (VALUES ('one '), ('secret '), ('three ')) w (word);
+SELECT airun_start_turn('51000000-0000-4000-8000-000000000003', task_id => '51000000-0000-4000-9000-000000000003', request_data => jsonb_build_object('messages',
+	(SELECT jsonb_agg(message - 'timestamp' ORDER BY seq) FROM airun.messages WHERE run_id = '51000000-0000-4000-8000-000000000003'))) IS NOT NULL AS started;
+SELECT response_length FROM airun_update_task('51000000-0000-4000-9000-000000000003', 'her text');
+SET airun.user_id = '51000000-0000-4000-8000-0000000000bb';
+SET ROLE regress_airun_site;
+SELECT status, response_text, length(request_data::text) > 1000 AS whole FROM ai_tasks WHERE task_id = '51000000-0000-4000-9000-000000000003';
+SELECT site_test.attempt('SELECT airun_stream_delta(''51000000-0000-4000-9000-000000000003'', '' and his'')');
+SELECT site_test.attempt('SELECT airun_update_task(''51000000-0000-4000-9000-000000000003'', ''his alone'')');
+SELECT site_test.attempt('SELECT airun_heartbeat_task(''51000000-0000-4000-9000-000000000003'')');
+SELECT site_test.attempt('SELECT airun_cancel_task(''51000000-0000-4000-9000-000000000003'')');
+SELECT text, position FROM airun_stream_read('51000000-0000-4000-9000-000000000003');
+RESET ROLE;
+SET airun.user_id = '51000000-0000-4000-8000-0000000000aa';
+SELECT airun_finish_turn('51000000-0000-4000-9000-000000000003', '{"role": "assistant", "content": "her secret text"}') IS NOT NULL AS finished;
+CREATE POLICY site_hide ON airun.messages AS RESTRICTIVE FOR SELECT USING (message ->> 'content' !~ 'secret' OR airun_user_id() = '51000000-0000-4000-8000-0000000000aa');
+SET ROLE regress_airun_site;
+SELECT response_text, length(request_data::text) > 1000 AS whole FROM ai_tasks WHERE task_id = '51000000-0000-4000-9000-000000000003';
+SET airun.user_id = '51000000-0000-4000-8000-0000000000bb';
+SELECT status, response_text, request_data FROM ai_tasks WHERE task_id = '51000000-0000-4000-9000-000000000003';
+SELECT airun_get_run('51000000-0000-4000-8000-000000000003', include_requests => true) -> 'tasks' -> 0 ->> 'request_data' AS request;
+SELECT * FROM airun_stream_read('51000000-0000-4000-9000-000000000003', 3);
+RESET ROLE;
+SET airun.user_id = '51000000-0000-4000-8000-0000000000aa';
+DROP POLICY site_hide ON airun.messages;
+DROP POLICY site_mine ON airun.tasks;
+DROP POLICY site_team ON airun.runs;
+SELECT * FROM airun_check();
+
 -- and while a roll-up is under way, which is our own statement, too
 CREATE FUNCTION site_test.leak_beside() RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN

@@ -481,12 +481,13 @@ SELECT with_pieces();
 BEGIN;
 SELECT count(airun_stream_delta(task_id(78), ' kept')); SAVEPOINT s; SELECT count(airun_stream_delta(task_id(78), ' lost')), count(airun_complete_task(task_id(78))); ROLLBACK TO s;
 SELECT count(airun_stream_delta(task_id(78), ' more', 10)); COMMIT; SELECT state(78);
--- more tasks in one transaction than the server has locks for
+-- thousands of tasks in one transaction, each with a lock on its text and none on the table
 BEGIN;
 SELECT new_tasks(10001, 13000, 8);
 SELECT count(airun_update_task(task_id(n), 'text')) FROM generate_series(10001, 13000) AS n;
 UPDATE airun.tasks SET status = 'completed' WHERE run_id = run_id(8) AND task_id <= task_id(11500);
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+SELECT DISTINCT mode FROM pg_locks WHERE relation = 'airun.task_chunks'::regclass AND pid = pg_backend_pid() ORDER BY 1;
 DELETE FROM airun.runs WHERE id = run_id(8);
 SELECT count(*) FROM airun.task_chunks WHERE run_id = run_id(8);
 ROLLBACK;

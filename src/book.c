@@ -141,18 +141,13 @@ static bool book_is_shared = false;	/* it holds what all roles see */
 static bool definition_changed = true;
 static bool callback_is_registered = false;
 
+/* The longest name of a model or provider that is looked for, in bytes */
+#define MAX_NAME	1000
+
 /* The tables, as they were when the definition was last looked at */
 static Oid	prices_oid = InvalidOid;
 static Oid	version_oid = InvalidOid;
 static bool is_shared = false;	/* all roles see the same prices */
-
-/* What the book was last found good for */
-static struct
-{
-	uint64		completions;	/* of transactions, as the snapshot has it; 0 for nothing */
-	CommandId	command;
-	Oid			role;
-}			checked = {0};
 
 /* ---------- is it there, and whose is it? ---------- */
 
@@ -202,7 +197,6 @@ look_at_definition(void)
 		callback_is_registered = true;
 	}
 	definition_changed = false;
-	checked.completions = 0;
 	prices_oid = OidIsValid(schema_oid) ? get_relname_relid("prices", schema_oid) : InvalidOid;
 	version_oid = OidIsValid(schema_oid) ? get_relname_relid("price_book", schema_oid) :
 		InvalidOid;
@@ -449,15 +443,9 @@ read_version(pg_uuid_t *version)
 bool
 book_open(bool must_be_allowed)
 {
-	Snapshot	snapshot = GetActiveSnapshot();
 	pg_uuid_t	version = {{0}};
 	bool		found;
 
-	if (!definition_changed && snapshot->snapXactCompletionCount != 0 &&
-		snapshot->snapXactCompletionCount == checked.completions &&
-		snapshot->curcid == checked.command && GetUserId() == checked.role)
-		return book != NULL;
-	checked.completions = 0;
 	if (!is_readable(must_be_allowed))
 		return false;
 
@@ -479,10 +467,6 @@ book_open(bool must_be_allowed)
 	}
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
-
-	checked.completions = snapshot->snapXactCompletionCount;
-	checked.command = snapshot->curcid;
-	checked.role = GetUserId();
 	return true;
 }
 
@@ -750,10 +734,18 @@ is_in_force(const Price *price, TimestampTz at)
 void
 book_find(const char *model, const char *provider, TimestampTz at, Match *match)
 {
-	Resolution *resolution = resolve(model, provider);
+	Resolution *resolution;
 	const Candidate *best = NULL;
 
 	memset(match, 0, sizeof(Match));
+
+	/* Clients choose the names: longer ones are nobody's, and not to be kept */
+	if (strlen(model) > MAX_NAME || (provider != NULL && strlen(provider) > MAX_NAME))
+	{
+		match->reason = "the name is too long for any price";
+		return;
+	}
+	resolution = resolve(model, provider);
 	for (int i = 0; i < resolution->count; i++)
 	{
 		const Candidate *candidate = &resolution->candidates[i];

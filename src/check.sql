@@ -9,11 +9,8 @@ RETURNS SETOF @extschema@.ai_problem
 AS $check$
 #variable_conflict use_column
 BEGIN
-	IF to_regclass('airun.runs') IS NULL THEN
-		RAISE EXCEPTION 'database "%" has no airun store yet', current_database()
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-				HINT = 'Run SELECT airun_install() as the role that shall own it.';
-	END IF;
+	-- Is there a store, of this version?  Any other function tells.
+	PERFORM FROM @extschema@.airun_list_runs(page_size => 1);
 
 	-- A run against its messages and its tasks, recounted from the rows
 	RETURN QUERY

@@ -37,7 +37,6 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port/pg_crc32c.h"
-#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "store.h"
 #include "utils/builtins.h"
@@ -49,63 +48,31 @@
  */
 #define LOCK_CLASS	0x6169
 
-/* So many of them in one transaction; then a lock on the whole table instead */
-#define MAX_LOCKS	1000
-
-static int	locks_taken = 0;
-
 /* ---------- the lock ---------- */
 
-static void
-forget_locks(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
-		event == XACT_EVENT_PREPARE)
-		locks_taken = 0;
-}
-
 static bool
-lock_text(const pg_uuid_t *task_id, bool wait)
+lock_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id, bool wait)
 {
-	static bool callback_registered = false;
-	Oid			chunks = store_chunks_oid();
-	uint64		key = hash_bytes_extended(task_id->data, UUID_LEN, 0);
+	uint64		key = hash_bytes_extended(task_id->data, UUID_LEN,
+										  hash_bytes_extended(run_id->data, UUID_LEN, 0));
 	LOCKTAG		tag;
 
-	if (!callback_registered)
-	{
-		RegisterXactCallback(forget_locks, NULL);
-		callback_registered = true;
-	}
-
-	/* The lock that the one on the whole table would be held up by */
-	LockRelationOid(chunks, RowExclusiveLock);
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key, LOCK_CLASS);
-
-	/*
-	 * A statement that ends or removes thousands of tasks must not exhaust the
-	 * server's table of locks.
-	 */
-	if (++locks_taken <= MAX_LOCKS)
-		return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
-	if (!wait)
-		return ConditionalLockRelationOid(chunks, ShareRowExclusiveLock);
-	LockRelationOid(chunks, ShareRowExclusiveLock);
-	return true;
+	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 /* Lock the text of a task against whoever adds to it, ends or removes it */
 void
-stream_lock(const pg_uuid_t *task_id)
+stream_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
-	(void) lock_text(task_id, true);
+	(void) lock_text(run_id, task_id, true);
 }
 
 /* The same unless somebody holds it; returns whether it is locked now */
 bool
-stream_try_lock(const pg_uuid_t *task_id)
+stream_try_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
-	return lock_text(task_id, false);
+	return lock_text(run_id, task_id, false);
 }
 
 /* ---------- the hash ---------- */

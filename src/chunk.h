@@ -38,8 +38,8 @@ typedef struct Stream
 /* The longest text, in bytes: what a jsonb string can hold */
 #define MAX_TEXT_SIZE	(256 * 1024 * 1024 - 1)
 
-extern void stream_lock(const pg_uuid_t *task_id);
-extern bool stream_try_lock(const pg_uuid_t *task_id);
+extern void stream_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern bool stream_try_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern void stream_from_result(Stream *stream, int first_column);
 extern void stream_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream);
 extern bool stream_put(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,

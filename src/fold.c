@@ -101,6 +101,7 @@ typedef struct Reference
 {
 	JsonbValue	key;
 	int			at;
+	int			count;			/* of the messages left out; -1 where it does not say */
 	JsonbValue *names;			/* of the keys that elements have */
 	int			name_count;
 } Reference;
@@ -278,6 +279,7 @@ reference_read(Jsonb *jsonb, Reference *reference)
 {
 	JsonbContainer *names = NULL;
 	JsonbValue	at;
+	JsonbValue	count;
 	JsonbValue	keys;
 	bool		failed = true;
 
@@ -287,6 +289,10 @@ reference_read(Jsonb *jsonb, Reference *reference)
 		get_key(&jsonb->root, "at", &at) != NULL && at.type == jbvNumeric)
 	{
 		reference->at = numeric_int4_opt_error(at.val.numeric, &failed);
+		reference->count = -1;
+		if (!failed && get_key(&jsonb->root, "count", &count) != NULL &&
+			count.type == jbvNumeric)
+			reference->count = numeric_int4_opt_error(count.val.numeric, &failed);
 		names = container_of(get_key(&jsonb->root, "keys", &keys), JB_FARRAY);
 	}
 	if (failed || reference->at < 0 || names == NULL)
@@ -305,10 +311,11 @@ reference_read(Jsonb *jsonb, Reference *reference)
  *
  * The request with the messages put back where the reference says, made in the
  * current context.  messages: an array of stored messages, in order, or NULL
- * for none.  They may be fewer than the reference counts: when the last ones
- * of the run are deleted, it is they that go into the stored request, and those
- * that remain will be put in front of them, at the same place.  XX001 where the
- * three do not fit.
+ * for none.  NULL where they are not as many as the reference counts: a site
+ * may hide some of them from the caller.  (When the last messages of a run are
+ * deleted, these go into the stored request, by a reference that counts them
+ * alone; those that remain will be put in front of them, at the same place.)
+ * XX001 where the three do not fit otherwise.
  */
 Jsonb *
 request_unfold(Jsonb *request_data, Jsonb *reference, Jsonb *messages)
@@ -333,6 +340,8 @@ request_unfold(Jsonb *request_data, Jsonb *reference, Jsonb *messages)
 				report_corrupted("A message is not an object.");
 		}
 	}
+	if (parts.count >= 0 && count != parts.count)
+		return NULL;
 	return request_copy(request_data, &parts, 0, containers, count);
 }
 
@@ -343,12 +352,17 @@ request_unfold(Jsonb *request_data, Jsonb *reference, Jsonb *messages)
 Datum
 airun_request(PG_FUNCTION_ARGS)
 {
+	Jsonb	   *request;
+
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	if (PG_ARGISNULL(1))
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	PG_RETURN_JSONB_P(request_unfold(PG_GETARG_JSONB_P(0), PG_GETARG_JSONB_P(1),
-									 PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2)));
+	request = request_unfold(PG_GETARG_JSONB_P(0), PG_GETARG_JSONB_P(1),
+							 PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2));
+	if (request == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(request);
 }
 
 /* ---------- the search ---------- */

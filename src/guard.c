@@ -453,8 +453,16 @@ keep_text(Row *row, TaskStatus *status)
 
 	if (whole == NULL && !task_is_final(*status))
 		return false;
+	if (task_is_final(*status) &&
+		task_status_word(DatumGetTextPP(row_old(row, "status").value)) == TASK_PENDING)
+	{
+		/* The row is locked, and so nothing can have begun to stream meanwhile */
+		row_set(row, "response_length",
+				Int64GetDatum(whole != NULL ? text_chars(whole) : 0), false);
+		return false;
+	}
 	store_open(true);
-	stream_lock(task_id);
+	stream_lock(run_id, task_id);
 	stream_find(run_id, task_id, &stream);
 	if (!task_is_final(*status))
 	{
@@ -621,7 +629,8 @@ guard_task_update(Row *row)
 	TaskStatus	to;
 
 	store_open(true);
-	run_is_there = run_hold(run_id);
+	/* Who has to look after the store may do so in deleted runs, too */
+	run_is_there = store_binds_caller() ? run_hold(run_id) : run_hold_deleted(run_id);
 	store_close();
 	if (!run_is_there)
 		run_not_found(run_id);

@@ -6,7 +6,8 @@
  * What is entered says what a model costs from a time on.  Where the book says
  * the same already, nothing changes; where it says something else, the old row
  * is closed at that moment and a new one is opened.  No row is ever deleted: a
- * row that had not begun yet ends when it begins, and was never in force.
+ * row that had not begun yet ends when it begins, and was never in force.  Of
+ * a price that has an end, what was to be in force then goes on.
  *
  * Locks: the table of prices against other writers, until the end of the
  * transaction.  Nobody who reads waits.
@@ -403,6 +404,33 @@ open_row(Entry *entry, Jsonb *content, TimestampTz from, TimestampTz to, Changes
 }
 
 /*
+ * Have what the book says from the time of the last segment on stand in its
+ * place.  rows are in order of time.
+ */
+static void
+keep_later(Entry *entry, const Row *rows, int count)
+{
+	int			kept = entry->segment_count - 1;
+	TimestampTz at = entry->segments[kept].from;
+	Segment    *segments = palloc_array(Segment, kept + 2 * count + 1);
+
+	memcpy(segments, entry->segments, kept * sizeof(Segment));
+	for (int i = 0; i < count && at != DT_NOEND; i++)
+	{
+		if (rows[i].to <= at || rows[i].from >= rows[i].to)
+			continue;
+		if (rows[i].from > at)
+			segments[kept++] = (Segment) {at, NULL};
+		segments[kept++] = (Segment) {Max(rows[i].from, at), rows[i].content};
+		at = rows[i].to;
+	}
+	if (at != DT_NOEND)
+		segments[kept++] = (Segment) {at, NULL};
+	entry->segments = segments;
+	entry->segment_count = kept;
+}
+
+/*
  * Enter one model.  rows are its own, in order of time.  What they say rightly
  * stays; each ends where it goes wrong; the gaps are filled.
  */
@@ -415,6 +443,8 @@ enter(Entry *entry, TimestampTz since, Row *rows, int count, Changes *changes)
 	bool		is_noted = false;
 	int			written = changes->close_id.count + changes->open_id.count;
 
+	if (entry->keeps_later)
+		keep_later(entry, rows, count);
 	for (int i = 0; i < count; i++)
 	{
 		TimestampTz from = Max(rows[i].from, covered);
@@ -432,7 +462,7 @@ enter(Entry *entry, TimestampTz since, Row *rows, int count, Changes *changes)
 		if (until > from)
 		{
 			note_price(entry, &is_noted, &rows[i].price_id, rows[i].from);
-			if (!same_document(entry->raw, rows[i].raw))
+			if (entry->raw != NULL && !same_document(entry->raw, rows[i].raw))
 			{
 				add_value(&changes->refresh_id, &column_uuid,
 						  UUIDPGetDatum(&rows[i].price_id), false);
@@ -639,7 +669,10 @@ airun_set_price(PG_FUNCTION_ARGS)
 
 	segments[0] = (Segment) {PG_GETARG_TIMESTAMPTZ(3), content};
 	if (!PG_ARGISNULL(4) && PG_GETARG_TIMESTAMPTZ(4) != DT_NOEND)
+	{
 		segments[entry.segment_count++] = (Segment) {PG_GETARG_TIMESTAMPTZ(4), NULL};
+		entry.keeps_later = true;
+	}
 	if (segments[0].from == DT_NOEND ||
 		(entry.segment_count == 2 && segments[1].from <= segments[0].from))
 		ereport(ERROR,

@@ -33,6 +33,7 @@ typedef struct Entry
 	Jsonb	   *raw;			/* or NULL */
 	int			segment_count;	/* in order; the first begins when all of them do */
 	Segment    *segments;
+	bool		keeps_later;	/* what is in force when the last one begins goes on */
 	/* set by history_enter() */
 	EntryAction action;
 	pg_uuid_t	price_id;		/* of the first segment that has a price */

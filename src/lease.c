@@ -56,14 +56,15 @@ default_timeout(void)
 Datum
 airun_is_overdue(PG_FUNCTION_ARGS)
 {
-	Datum		end;
+	Datum		since;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) ||
 		task_is_final(task_status_word(PG_GETARG_TEXT_PP(0))))
 		PG_RETURN_BOOL(false);
-	end = DirectFunctionCall2(timestamptz_pl_interval, PG_GETARG_DATUM(1),
-							  PG_ARGISNULL(2) ? default_timeout() : PG_GETARG_DATUM(2));
-	PG_RETURN_BOOL(DatumGetTimestampTz(end) < GetCurrentTimestamp());
+	since = DirectFunctionCall2(timestamptz_mi_interval,
+								TimestampTzGetDatum(GetCurrentTimestamp()),
+								PG_ARGISNULL(2) ? default_timeout() : PG_GETARG_DATUM(2));
+	PG_RETURN_BOOL(PG_GETARG_TIMESTAMPTZ(1) < DatumGetTimestampTz(since));
 }
 
 /*
@@ -79,6 +80,9 @@ airun_heartbeat_task(PG_FUNCTION_ARGS)
 	};
 	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
 	pg_uuid_t	run_id;
+	TaskStatus	status;
+	bool		changed;
+	bool		isnull;
 	Args		args = {0};
 	Datum		result;
 
@@ -89,8 +93,11 @@ airun_heartbeat_task(PG_FUNCTION_ARGS)
 	arg_uuid(&args, &run_id);
 	arg_uuid(&args, task_id);
 	arg_time(&args, GetCurrentTimestamp());
-	(void) statement_write_task(&beat, &args, &run_id, task_id);
+	changed = statement_write_task(&beat, &args, &run_id, task_id) == 1;
 	task_read_summary(&run_id, task_id);
+	status = task_status_word(DatumGetTextPP(result_value(0, SUMMARY_STATUS, &isnull)));
+	if (!changed && !task_is_final(status))
+		task_not_found(task_id);
 	result = result_tuple(fcinfo, 0, 1);
 	store_close();
 	PG_RETURN_DATUM(result);
@@ -121,7 +128,7 @@ expire(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz at)
 	TaskState	state;
 	Args		args = {0};
 
-	if (!stream_try_lock(task_id))
+	if (!stream_try_lock(run_id, task_id))
 		return false;
 	arg_time(&args, at);
 	arg_add(&args, default_timeout(), false);

@@ -190,7 +190,7 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 static void
 reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 {
-	Field		fields[9];
+	Field		fields[10];
 	BillBasis	basis;
 	Bill		bill;
 	Field	   *before = &fields[7];
@@ -208,7 +208,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 		.usage = fields[4],
 		.tokens_input = fields[5],
 		.tokens_output = fields[6],
-		.client_cost = {(Datum) 0, true},
+		.client_cost = fields[9],
 		.created_at = DatumGetTimestampTz(fields[8].value),
 	};
 	bill_make(&basis, &bill);
@@ -242,7 +242,7 @@ airun_reprice(PG_FUNCTION_ARGS)
 {
 	static Statement find = {
 		"SELECT t.run_id, t.task_id, t.provider, t.model_id, t.usage, t.tokens_input, "
-		"t.tokens_output, t.cost, t.created_at FROM airun.tasks AS t "
+		"t.tokens_output, t.cost, t.created_at, t.client_cost FROM airun.tasks AS t "
 		"WHERE (t.run_id, t.task_id)" GT "($1, $2) AND t.completed_at IS NOT NULL "
 		"AND ($3 OR t.price_status" EQ "'unpriced') "
 		"AND ($4 IS NULL OR t.created_at" GE "$4) AND ($5 IS NULL OR t.created_at" LT "$5) "

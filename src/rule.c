@@ -163,6 +163,9 @@ regex_matches(Rule *rule, const char *name)
 	len = pg_mb2wchar_with_len(name, wide, len);
 	matches = pg_regexec(rule->regex, wide, len, 0, NULL, 0, NULL, 0) == REG_OKAY;
 	pfree(wide);
+
+	/* Before PostgreSQL 16 a match that is cancelled looks like none */
+	CHECK_FOR_INTERRUPTS();
 	return matches;
 }
 

@@ -246,6 +246,19 @@ run_hold(const pg_uuid_t *run_id)
 	return statement_write(&hold, &args) == 1;
 }
 
+/* The same for a run that may be deleted */
+bool
+run_hold_deleted(const pg_uuid_t *run_id)
+{
+	static Statement hold = {
+		"SELECT FROM airun.runs AS r WHERE r.id" EQ "$1 FOR KEY SHARE OF r", 1, {UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	return statement_write(&hold, &args) == 1;
+}
+
 /* The last place that is taken in a run, by a row that is seen by now */
 int64
 run_last_seq(const pg_uuid_t *run_id)

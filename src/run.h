@@ -64,6 +64,7 @@ extern void run_state_from_result(RunState *state);
 extern bool run_try_lock(const pg_uuid_t *run_id, RunState *state);
 extern void run_lock(const pg_uuid_t *run_id, RunState *state);
 extern bool run_hold(const pg_uuid_t *run_id);
+extern bool run_hold_deleted(const pg_uuid_t *run_id);
 pg_noreturn extern void run_refuse_completed(const pg_uuid_t *run_id);
 pg_noreturn extern void run_refuse_taken(const pg_uuid_t *run_id);
 extern void run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state);

@@ -107,25 +107,43 @@ store_chunks_owner(void)
 }
 
 /*
- * May everybody who sees a run change it?  So it is where no policy on runs is
- * for one command alone, and the caller has the privilege.  If so, a look at
- * the run tells what a lock on it would.
+ * Do the policies on a table let whoever sees a row change it, and has the
+ * caller the privilege?  So it is where no policy is for one command alone,
+ * those aside that begin with our name.
+ */
+static bool
+seeing_is_changing(Oid relation_oid, const char *ours)
+{
+	Relation	relation = table_open(relation_oid, AccessShareLock);
+	bool		same = true;
+	ListCell   *lc;
+
+	if (relation->rd_rel->relrowsecurity && relation->rd_rsdesc != NULL)
+	{
+		foreach(lc, relation->rd_rsdesc->policies)
+		{
+			RowSecurityPolicy *policy = lfirst(lc);
+
+			if (policy->polcmd != '*' &&
+				strncmp(policy->policy_name, ours, strlen(ours)) != 0)
+				same = false;
+		}
+	}
+	table_close(relation, NoLock);
+	return same && pg_class_aclcheck(relation_oid, GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+}
+
+/*
+ * May everybody who sees a run and its tasks change them?  Our policies on
+ * tasks ask for the run.  If so, a look tells what a lock on the rows would.
  */
 bool
 store_seeing_is_changing(void)
 {
-	Relation	runs = table_open(store_runs_oid(), AccessShareLock);
-	bool		same = true;
-	ListCell   *lc;
+	Oid			tasks_oid = get_relname_relid("tasks", get_namespace_oid("airun", false));
 
-	if (runs->rd_rel->relrowsecurity && runs->rd_rsdesc != NULL)
-	{
-		foreach(lc, runs->rd_rsdesc->policies)
-			same = same && ((RowSecurityPolicy *) lfirst(lc))->polcmd == '*';
-	}
-	table_close(runs, NoLock);
-	return same &&
-		pg_class_aclcheck(store_runs_oid(), GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+	return seeing_is_changing(store_runs_oid(), "airun_owner") &&
+		seeing_is_changing(tasks_oid, "airun_");
 }
 
 /* Has a site a trigger of its own on a table of the store? */

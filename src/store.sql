@@ -18,6 +18,8 @@ DECLARE
 	done text[] := '{}';		-- what has been made
 	owner oid;
 	old_version integer;
+	states text[] := '{}';		-- how triggers were enabled
+	command text;
 	item record;
 BEGIN
 	IF api = to_regnamespace('airun') THEN
@@ -226,12 +228,22 @@ BEGIN
 			ADD COLUMN IF NOT EXISTS client_cost numeric,
 			ADD COLUMN IF NOT EXISTS price_status text,
 			ADD COLUMN IF NOT EXISTS usage_buckets jsonb;
+		FOR item IN
+			SELECT t.tgname, CASE t.tgenabled WHEN 'O' THEN 'ENABLE' WHEN 'A' THEN 'ENABLE ALWAYS'
+				WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'DISABLE' END AS state
+			FROM pg_trigger AS t WHERE t.tgrelid = 'airun.tasks'::regclass AND NOT t.tgisinternal
+		LOOP
+			states := states || format('ALTER TABLE airun.tasks %s TRIGGER %I',
+									   item.state, item.tgname);
+		END LOOP;
 		ALTER TABLE airun.tasks DISABLE TRIGGER USER;
 		UPDATE airun.tasks SET response_length = COALESCE(length(response_text), 0),
 				client_cost = cost,
 				price_status = CASE WHEN cost IS NULL THEN 'unpriced' ELSE 'client' END
 			WHERE completed_at IS NOT NULL;
-		ALTER TABLE airun.tasks ENABLE TRIGGER USER;
+		FOREACH command IN ARRAY states LOOP
+			EXECUTE command;
+		END LOOP;
 		DROP TRIGGER IF EXISTS airun_roll_up_truncate ON airun.messages;
 		done := done || 'columns of table airun.tasks'::text;
 	END IF;

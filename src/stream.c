@@ -13,10 +13,11 @@
  * statement holds that takes as long.
  *
  * Locks: progress takes the lock on the task's text, and the task's row where
- * it changes it.  Where a site has policies on runs for one command alone, it
- * also holds the run against removal (FOR KEY SHARE): that is what makes the
- * server apply the policies for changing it.  Otherwise whoever sees the run
- * may change it, and a look is enough.  Reading locks nothing.
+ * it changes it.  Where a site has policies on runs or tasks for one command
+ * alone, it also locks the task's row and holds the run against removal: that
+ * is what makes the server apply the policies for changing them.  Otherwise
+ * whoever sees them may change them, and a look is enough.  Reading locks
+ * nothing.
  *
  * Errors: PT404 for a task that the caller cannot change, or see; PT409 for a
  * piece that does not fit; PT422 for values.
@@ -121,7 +122,7 @@ read_progress(Progress *progress)
 	" FROM airun.runs AS r, airun.tasks AS t" JOIN_LAST_CHUNK \
 	"WHERE " LIVE_RUN " AND " THIS_TASK
 	static Statement look = {READ_PROGRESS, 2, {UUIDOID, UUIDOID}};
-	static Statement hold = {READ_PROGRESS " FOR KEY SHARE OF r", 2, {UUIDOID, UUIDOID}};
+	static Statement hold = {READ_PROGRESS " FOR KEY SHARE OF r FOR NO KEY UPDATE OF t", 2, {UUIDOID, UUIDOID}};
 	Args		args = {0};
 	bool		isnull;
 
@@ -144,7 +145,7 @@ begin_progress(FunctionCallInfo fcinfo, int run_argument, Progress *progress)
 	store_open(true);
 	progress->run_id = task_run_argument(fcinfo, run_argument, progress->task_id);
 	progress->only_progress = only_progress();
-	stream_lock(progress->task_id);
+	stream_lock(&progress->run_id, progress->task_id);
 	read_progress(progress);
 }
 
@@ -328,6 +329,7 @@ look_at(const pg_uuid_t *run_id, const pg_uuid_t *task_id, int64 from, const Fie
 		task_not_found(task_id);
 	stream_from_result(&stream, 1);
 	part->generation = stream.generation;
+	part->text = cstring_to_text("");
 	part->status = task_status_word(DatumGetTextPP(result_value(0, ++column, &isnull)));
 	part->position = DatumGetInt64(result_value(0, ++column, &isnull));
 	part->from_position = !known->isnull && DatumGetInt32(known->value) != part->generation ?
@@ -342,8 +344,15 @@ look_at(const pg_uuid_t *run_id, const pg_uuid_t *task_id, int64 from, const Fie
 	if (have == NULL)
 		have = cstring_to_text("");
 
-	/* What we have ends at the position, wherever it begins */
-	part->text = text_behind(have, part->from_position - (part->position - text_chars(have)));
+	/*
+	 * What we have ends at the position, wherever it begins.  Where a site hides
+	 * the message that the text is in, there is none for the reader.
+	 */
+	if (part->position - text_chars(have) > part->from_position)
+		part->position = part->from_position;
+	else
+		part->text = text_behind(have,
+								 part->from_position - (part->position - text_chars(have)));
 	return part->position > part->from_position || part->from_position != from ||
 		task_is_final(part->status);
 }

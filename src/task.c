@@ -357,7 +357,7 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 
 	if (!run_try_lock(run_id, &state->run))
 		task_not_found(task_id);
-	stream_lock(task_id);
+	stream_lock(run_id, task_id);
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);

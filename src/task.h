@@ -39,6 +39,7 @@
 #define TASK_SUMMARY_STORED	TASK_SUMMARY_OF("t.updated_at", "t.response_length")
 
 /* Numbers of columns in all of these */
+#define SUMMARY_STATUS			12
 #define SUMMARY_TOKENS_TOTAL	15
 #define SUMMARY_COST			17
 #define SUMMARY_UPDATED_AT		23

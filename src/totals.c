@@ -306,7 +306,9 @@ keep_messages_of_tasks(TriggerData *trigger, Statement *find)
 	".airun_message_text(d.messages OPERATOR(pg_catalog.->) " \
 	"(t.answer_seq" MINUS "d.first)::pg_catalog.int4) END, " \
 	"CASE WHEN q.low" LT "q.high THEN " EXTSCHEMA ".airun_request(t.request_data, " \
-	"t.request_reference, pg_catalog.jsonb_path_query_array(d.messages, '$[$a to $b]', " \
+	"pg_catalog.jsonb_set(t.request_reference, '{count}', " \
+	"pg_catalog.to_jsonb(q.high" MINUS "q.low)), " \
+	"pg_catalog.jsonb_path_query_array(d.messages, '$[$a to $b]', " \
 	"pg_catalog.jsonb_build_object('a', q.low" MINUS "d.first, " \
 	"'b', q.high" MINUS "d.first" MINUS "1))) ELSE t.request_data END, " \
 	"CASE WHEN q.low" GE "q.high THEN t.request_reference WHEN q.low" GT "q.from_seq THEN " \
@@ -360,7 +362,8 @@ roll_up_deleted_messages(TriggerData *trigger)
 				(errcode(ERRCODE_AIRUN_CONFLICT),
 				 errmsg("only the last messages of a run can be deleted"),
 				 errdetail("Run \"%s\" would have a gap.",
-						   uuid_string(DatumGetUUIDP(result_value(0, 1, &isnull))))));
+						   uuid_string(DatumGetUUIDP(result_value(0, 1, &isnull)))),
+				 errhint("Delete all messages from a seq on.")));
 	if (found > 0)
 		keep_messages_of_tasks(trigger, &tasks);
 	if (!move_runs(&move) && runs_of_deleted_rows_exist(trigger, &exist))
@@ -456,7 +459,7 @@ move_texts(void)
 		Stream		text_so_far;
 		Args		args = {0};
 
-		stream_lock(task_id);
+		stream_lock(run_id, task_id);
 		stream_find(run_id, task_id, &text_so_far);
 		(void) stream_put(run_id, task_id, &text_so_far, DatumGetTextPP(whole));
 		arg_uuid(&args, run_id);
@@ -513,7 +516,7 @@ remove_chunks(Statement *streamed)
 		Datum		run_id = SPI_getbinval(tasks->vals[i], tasks->tupdesc, 1, &isnull);
 		Datum		task_id = SPI_getbinval(tasks->vals[i], tasks->tupdesc, 2, &isnull);
 
-		stream_lock(DatumGetUUIDP(task_id));
+		stream_lock(DatumGetUUIDP(run_id), DatumGetUUIDP(task_id));
 		stream_remove(DatumGetUUIDP(run_id), DatumGetUUIDP(task_id));
 	}
 }

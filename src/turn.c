@@ -39,7 +39,8 @@ refuse_run_key(const char *key, const char *expected)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-			 errmsg("\"%s\" in \"run\" must be %s", key, expected)));
+			 errmsg("\"%s\" in \"run\" must be %s", key, expected),
+			 errhint("The keys of \"run\" are the parameters of airun_create_run(), with their types.")));
 }
 
 static Field

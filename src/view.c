@@ -272,7 +272,7 @@ write_task(Row *row, Oid function)
 	store_open(true);
 	run_lock(DatumGetUUIDP(run_id.value), &state);
 	if (!inserts)
-		stream_lock(DatumGetUUIDP(task_id.value));
+		stream_lock(DatumGetUUIDP(run_id.value), DatumGetUUIDP(task_id.value));
 	arg_field(&args, &run_id);
 	if (inserts && task_id.isnull)
 	{
@@ -326,7 +326,7 @@ delete_task(Row *row)
 
 	store_open(true);
 	run_lock(run_id, &state);
-	stream_lock(DatumGetUUIDP(row_old(row, "task_id").value));
+	stream_lock(run_id, DatumGetUUIDP(row_old(row, "task_id").value));
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, DatumGetUUIDP(row_old(row, "task_id").value));
 	statement_write(&delete, &args);

@@ -53,6 +53,9 @@ SQL
 SELECT seq FROM airun_append_message(('0000000$try-0000-7000-8000-' || lpad(to_hex(:i::int), 12, '0'))::uuid,
 	'{"role": "user", "content": "How do I get from Hamburg to Vienna by night train?"}');
 SQL
+	# a client reports what it has done when it goes, which may be after pgbench
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'")
+	  or die 'clients do not go';
 	my @after = split /\|/, sql($count);
 	($updates, $hot) = ($after[0] - $before[0], $after[1] - $before[1]);
 	# a run's first append in a new hour moves it in the index
