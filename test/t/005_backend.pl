@@ -220,9 +220,13 @@ $standby->start;
 
 {
 	my $run = numbered_id(1, 1);
+	my $stream = numbered_id(2, 99);
 	$node->safe_psql('postgres', "SET airun.user_id = '$users[0]';
 		SELECT airun_append_message('$run', '{\"role\": \"user\", \"content\": \"streamed\"}');
-		SELECT airun_create_task('$run', '" . numbered_id(2, 1) . "')");
+		SELECT airun_create_task('$run', '" . numbered_id(2, 1) . "');
+		SELECT airun_create_task('$run', '$stream', model_id => 'm');
+		SELECT airun_update_task('$stream', 'as far as it has come');
+		SELECT airun_set_price('m', '{\"input\": 0.5}', effective_from => '-infinity')");
 	$node->wait_for_catchup($standby);
 
 	my $as_user = "SET ROLE app_a; SET airun.user_id = '$users[0]';";
@@ -237,6 +241,11 @@ $standby->start;
 		"SELECT * FROM ai_run_summaries ORDER BY id",
 		"SELECT * FROM ai_messages WHERE run_id = '$run'",
 		"SELECT * FROM ai_tasks WHERE run_id = '$run'",
+		"SELECT * FROM airun_stream_read('$stream', 3)",
+		"SELECT * FROM airun_stream_read('$stream', 21, '50 ms', 0, '$run')",
+		"SELECT * FROM airun_stream_read('$stream', 3, generation => 7)",
+		"SELECT airun_cost('m', '{\"input\": 3}'), airun_cost_details('m', '{\"input\": 3}')",
+		"SELECT count(*) FROM ai_unpriced_models",
 		"SELECT airun_user_id(), airun_json('\"\\u0000\"')",
 		"SELECT count(*) FROM airun_check()")
 	{
@@ -255,6 +264,9 @@ $standby->start;
 		"SELECT airun_finish_turn('$task', response_text => 'x')",
 		"SELECT airun_create_task('$run')",
 		"SELECT airun_update_task('$task', 'x')",
+		"SELECT airun_update_task('$stream', 'another')",
+		"SELECT airun_stream_delta('$stream', 'more')",
+		"SELECT airun_heartbeat_task('$stream')",
 		"SELECT airun_complete_task('$task')",
 		"SELECT airun_fail_task('$task')",
 		"SELECT airun_cancel_task('$task')",
