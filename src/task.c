@@ -276,10 +276,13 @@ task_elapsed(TimestampTz from, TimestampTz to)
 bool
 task_find_run(const pg_uuid_t *task_id, pg_uuid_t *run_id)
 {
+	/*
+	 * A subquery for each row that is found, not a join: before the tables are
+	 * analyzed for the first time that would begin with all the runs.
+	 */
 	static Statement find = {
-		"SELECT t.run_id FROM airun.tasks AS t WHERE t.task_id" EQ "$1 AND EXISTS ("
-		"SELECT FROM airun.runs AS r WHERE r.id" EQ "t.run_id AND r.deleted_at IS NULL) "
-		"LIMIT 2",
+		"SELECT t.run_id FROM airun.tasks AS t WHERE t.task_id" EQ "$1 AND "
+		"(SELECT r.deleted_at IS NULL FROM airun.runs AS r WHERE r.id" EQ "t.run_id) LIMIT 2",
 		1, {UUIDOID}
 	};
 	Args		args = {0};
