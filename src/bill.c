@@ -3,8 +3,8 @@
  *		What a task has used and what it costs, worked out by the server.
  *
  * Where a task has the provider's usage object, its tokens are what that says,
- * whatever the client has counted; where it has none, they are what the client
- * states.  Its cost is by the prices that were in force when the task was
+ * whatever the client has counted; what it leaves open, or all where there is
+ * none, is what the client states.  Its cost is by the prices that were in force when the task was
  * created:
  *
  *	priced		there is a price for the model, and for all that it used

@@ -122,7 +122,9 @@ read_progress(Progress *progress)
 	" FROM airun.runs AS r, airun.tasks AS t" JOIN_LAST_CHUNK \
 	"WHERE " LIVE_RUN " AND " THIS_TASK
 	static Statement look = {READ_PROGRESS, 2, {UUIDOID, UUIDOID}};
-	static Statement hold = {READ_PROGRESS " FOR KEY SHARE OF r FOR NO KEY UPDATE OF t", 2, {UUIDOID, UUIDOID}};
+	static Statement hold = {
+		READ_PROGRESS " FOR KEY SHARE OF r FOR NO KEY UPDATE OF t", 2, {UUIDOID, UUIDOID}
+	};
 	Args		args = {0};
 	bool		isnull;
 
