@@ -19,7 +19,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(airun_node stage_node conversation_files check_ok ask counts
-  run_clients run_pgbench numbered_id);
+  run_clients run_pgbench numbered_id quick_or_long proven);
 
 # Makes a node find the staged extension; a backup of it does so already.
 sub stage_node
@@ -80,6 +80,25 @@ sub ask
 	my $error = $session->{stderr};
 	$session->{stderr} = '';
 	return $error =~ /(?:ERROR|FATAL):\s+(\w+)/ ? "ERROR: $1" : $output;
+}
+
+# How much of something to do: the first in a quick run, the second in the long
+# one, which has AIRUN_LONG set.
+sub quick_or_long
+{
+	my ($quick, $long) = @_;
+
+	return $ENV{AIRUN_LONG} ? $long : $quick;
+}
+
+# Reports a figure for the table with which test/run ends: what was done, and how
+# much of it.  Figures with the same name are added up.
+sub proven
+{
+	my ($what, $figure) = @_;
+
+	note("proven: $what: $figure");
+	append_to_file($ENV{AIRUN_PROVEN}, "$what\t$figure\n") if $ENV{AIRUN_PROVEN};
 }
 
 # A UUID that carries two small numbers: what kind of thing, and which.
