@@ -291,7 +291,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	arg_field(&args, &end->usage_buckets);
 	if (statement_write_task(&finish, &args, run_id, task_id) != 1)
 		task_not_found(task_id);
-	task_settle_difference(run_id, task_id, &total, &bill.cost);
+	task_settle_difference(run_id, task_id, &state->run, &total, &bill.cost);
 	task_notify(run_id, task_id, end->status, length, generation);
 }
 
@@ -316,7 +316,7 @@ end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
 	}
 	else
 		task_end(&run_id, task_id, &state, end, NULL);
-	result = result_tuple(fcinfo, 0, 1);
+	result = result_tuple(fcinfo);
 	store_close();
 	return result;
 }

@@ -32,6 +32,7 @@
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(airun_append_message);
 PG_FUNCTION_INFO_V1(airun_append_messages);
@@ -566,7 +567,7 @@ messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
  */
 void
 messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
-			   const RunState *state)
+			   RunState *state)
 {
 	static Statement insert = {
 		"INSERT INTO airun.messages (run_id, seq, created_at, task_id, message_id, message) "
@@ -606,7 +607,10 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 			name = message_run_name(message->message);
 	}
 	if (name != NULL)
+	{
 		run_set_name(run_id, name);
+		state->summary = NULL;
+	}
 }
 
 /*

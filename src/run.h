@@ -28,9 +28,10 @@ typedef struct RunState
 	bool		has_name;
 	int64		message_count;
 	TimestampTz last_message_at;
+	SPITupleTable *summary;		/* as run_change() left it; NULL where it is stale */
 } RunState;
 
-/* Its columns, of a table aliased r; they come first in a result */
+/* The other columns, of a table aliased r; they come first in a result */
 #define RUN_STATE \
 	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ "'completed'"
 #define RUN_STATE_COLUMNS	4

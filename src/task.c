@@ -343,10 +343,10 @@ void
 task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 {
 	static Statement lock = {
-		"SELECT " STREAM ", t.status, t.created_at, t.text_in_answer, t.tokens_total, t.cost, "
+		"SELECT t.generation, t.status, t.created_at, t.text_in_answer, t.tokens_total, t.cost, "
 		"t.response_text, t.usage, t.tokens_input, t.tokens_output, "
 		"t.client_cost, t.provider, t.model_id, t.time_to_first_token, t.answer_seq "
-		"FROM airun.tasks AS t" JOIN_LAST_CHUNK "WHERE " THIS_TASK " FOR NO KEY UPDATE OF t",
+		"FROM airun.tasks AS t WHERE " THIS_TASK " FOR NO KEY UPDATE OF t",
 		2, {UUIDOID, UUIDOID}
 	};
 	Field	   *const fields[] = {
@@ -354,7 +354,8 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 		&state->tokens_input, &state->tokens_output, &state->client_cost,
 		&state->provider, &state->model_id, &state->time_to_first_token
 	};
-	int			column = STREAM_COLUMNS;
+	int			column = 0;
+	int32		generation;
 	Args		args = {0};
 	bool		isnull;
 
@@ -367,7 +368,7 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	if (statement_read_latest(&lock, &args, run_id) != 1)
 		task_not_found(task_id);
 
-	stream_from_result(&state->stream, 1);
+	generation = DatumGetInt32(result_value(0, ++column, &isnull));
 	state->status = task_status_word(DatumGetTextPP(result_value(0, ++column, &isnull)));
 	state->created_at = DatumGetTimestampTz(result_value(0, ++column, &isnull));
 	state->text_in_answer = DatumGetBool(result_value(0, ++column, &isnull));
@@ -376,6 +377,8 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	state->answer_seq = DatumGetInt64(result_value(0, ++column, &isnull));
 	if (isnull)
 		state->answer_seq = 0;
+	if (state->status != TASK_STREAMING || !stream_find(run_id, task_id, &state->stream))
+		stream_begin(&state->stream, generation);
 }
 
 /* The summary of a task that is there, as the current SPI result */
@@ -401,12 +404,11 @@ task_read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
  * summary as the current result again.
  */
 void
-task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id, RunState *run,
 					   const Field *assumed_total, const Field *assumed_cost)
 {
 	Numeric		zero = int64_to_numeric(0);
 	RunChange	change = {0};
-	RunState	run;
 	Datum		cost;
 	Datum		value;
 	bool		isnull;
@@ -421,7 +423,7 @@ task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 		DatumGetBool(DirectFunctionCall2(numeric_eq, cost, NumericGetDatum(zero))))
 		return;
 	change.cost = DatumGetNumeric(cost);
-	run_change(run_id, &change, &run);
+	run_change(run_id, &change, run);
 	task_read_summary(run_id, task_id);
 }
 
@@ -450,7 +452,7 @@ task_notify(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskStatus status
  */
 void
 task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *fields,
-			const RunState *run, int64 inputs_from, int64 inputs_to)
+			RunState *run, int64 inputs_from, int64 inputs_to)
 {
 	static Statement insert = {
 		"INSERT INTO airun.tasks AS t (run_id, task_id, user_id, created_at, updated_at, "
@@ -489,7 +491,7 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger on airun.tasks has suppressed a task")));
-	task_settle_difference(run_id, task_id, &unknown, &unknown);
+	task_settle_difference(run_id, task_id, run, &unknown, &unknown);
 }
 
 /*
@@ -531,7 +533,7 @@ airun_create_task(PG_FUNCTION_ARGS)
 		run_change(run_id, &(RunChange) {.tasks = 1, .status = "active"}, &run);
 		task_insert(run_id, &task_id, &fields, &run, 0, 0);
 	}
-	result = result_tuple(fcinfo, 0, 1);
+	result = result_tuple(fcinfo);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
