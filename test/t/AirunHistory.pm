@@ -538,7 +538,8 @@ sub see_order
 		for my $message (@{ $self->{state}{messages}{$run} })
 		{
 			my $n = $message->{n};
-			$self->bad("run $run", "seq $message->{seq} follows $count") if $message->{seq} != ++$count;
+			$count++;
+			$self->bad("run $run", "place $count has seq $message->{seq}") if $message->{seq} != $count;
 			$self->bad("run $run", "message $n is there twice") if $self->{place}{$n};
 			$self->{place}{$n} = { %$message, run => $run };
 			$md5->add($count == 1 ? $n : ",$n");
