@@ -3,7 +3,7 @@
 #	my $history = AirunHistory->new(clients => 16, steps => 100);
 #	$history->prepare($node);
 #	$history->load($node);
-#	is(join("\n", $history->violations($history->state($node))), '', '...');
+#	is($history->verdict($history->state($node)), '', '...');
 #
 # Each client has a plan, made beforehand from the seed alone: what it calls, in
 # which order, with ids and numbers that occur once.  What psql writes while it
@@ -177,9 +177,10 @@ sub plan
 		}
 		elsif ($deed eq 'timed')
 		{
-			# a call that may or may not be cancelled in the middle
+			# a call that may or may not be cancelled in the middle; where it is the
+			# COMMIT, the transaction still has to be ended
 			$add->({ kind => $deed, run => $run, messages => [ { run => $run, n => $n, id => "m$n" } ] },
-				'BEGIN', "SET LOCAL statement_timeout = '" . pick(1, 2, 5) . "ms'", $append->($run, $n), 'COMMIT');
+				'BEGIN', "SET LOCAL statement_timeout = '" . pick(1, 2, 5) . "ms'", $append->($run, $n), 'COMMIT', 'ROLLBACK');
 		}
 		elsif ($deed eq 'start' && @open < 3)
 		{
@@ -329,15 +330,13 @@ SET airun.user_id = '10000000-0000-4000-8000-000000000001';
 SQL
 }
 
-# The psql script of a client, from where it is in its plan for so many items.
+# The psql script of a client, from where it is in its plan to the end.
 # Lines of its output that are not rows: "> item" before an item is sent,
 # "< SQLSTATE" after each of its statements, "." when all is answered.
 sub script
 {
-	my ($self, $client, $items) = @_;
+	my ($self, $client) = @_;
 	my $plan = $self->{plans}[ $client - 1 ];
-	my $from = $self->{next}[ $client - 1 ];
-	my $to = $items ? $from + $items - 1 : $#$plan;
 	my $level = repeatable($client) ? 'repeatable read' : 'read committed';
 	my $script = <<"END";
 \\set VERBOSITY sqlstate
@@ -345,7 +344,7 @@ SET default_transaction_isolation = '$level';
 SELECT pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1) \\g /dev/null
 END
 
-	for my $item ($from .. ($to > $#$plan ? $#$plan : $to))
+	for my $item ($self->{next}[ $client - 1 ] .. $#$plan)
 	{
 		my $try = "\\set failed false\n\\echo > $item\n";
 		for my $sql (@{ $plan->[$item]{sql} })
@@ -360,9 +359,9 @@ END
 	return $script . "\\echo end\n";
 }
 
-# Lets all clients go on with their plans at once, to the end or for so many
-# items, and adds what they got to their histories.  Options: items; disturb =>
-# what to do in the middle, as soon as they have written so many bytes; seconds.
+# Lets all clients go on with their plans at once, and adds what they got to
+# their histories.  Options: disturb => what to do in the middle, as soon as they
+# have written so many bytes => of answers; seconds => how long it may take.
 # Returns how many clients were cut off.
 sub load
 {
@@ -376,7 +375,7 @@ sub load
 	ask($gate, 'SELECT pg_advisory_lock(1)');
 	for my $client (@clients)
 	{
-		append_to_file("$dir/$client.sql", $self->script($client, $option{items}));
+		append_to_file("$dir/$client.sql", $self->script($client));
 		push @psql,
 		  IPC::Run::start(
 			[ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres') . ' user=client application_name=history', '-f', "$dir/$client.sql" ],
@@ -401,6 +400,7 @@ sub load
 	for my $client (@clients)
 	{
 		$cut++ if !$self->hear($client, slurp_file("$dir/$client.out"));
+		unlink map { "$dir/$client.$_" } qw(sql out err);
 	}
 	return $cut // 0;
 }
@@ -430,7 +430,7 @@ sub hear
 			$self->{next}[ $client - 1 ]++;
 		}
 		elsif ($line eq 'end') { $ended = 1; }
-		else { push @{ $attempt->{rows} }, [ split /\|/, $line, -1 ]; }
+		elsif ($line ne '') { push @{ $attempt->{rows} }, [ split /\|/, $line, -1 ]; }
 	}
 	# what had no answer is called again, if it can be
 	$self->{next}[ $client - 1 ]++
@@ -510,6 +510,16 @@ sub violations
 	$known->see_names;
 	$known->see_history($_) for 1 .. $self->{clients};
 	return @{ $known->{bad} };
+}
+
+# The same as one text, '' where there are none, shortened where there are many.
+sub verdict
+{
+	my @found = violations(@_);
+	my $more = @found - 20;
+
+	splice(@found, 20, $more, "and $more more") if $more > 0;
+	return join("\n", @found);
 }
 
 sub bad
