@@ -53,6 +53,7 @@ sub new
 
 	note("AIRUN_SEED=$self->{seed} replays the plans of these $self->{clients} clients");
 	$self->{plans} = [ map { $self->plan($_) } 1 .. $self->{clients} ];
+	$self->echo;
 	$self->{histories} = [ map { [] } 1 .. $self->{clients} ];
 
 	# Everything planned, by what it is known by
@@ -278,11 +279,41 @@ sub plan
 		elsif ($deed eq 'again')
 		{
 			# something done long ago is called once more
-			my @old = grep { !$_->{op}{once} && $_->{op}{kind} =~ /^(append|batch|pair|start|finish|fail|progress)$/ } @plan;
+			my @old = grep { repeated($_->{op}) } @plan;
 			push @plan, pick(@old) if @old;
 		}
 	}
 	return \@plan;
+}
+
+# Whoever has no answer may call again over another connection while the first
+# call is still under way: puts calls of others into each plan, at about the place
+# that they have in theirs.
+sub echo
+{
+	my ($self) = @_;
+	my @own = map { [@$_] } @{ $self->{plans} };
+
+	srand($self->{seed} * 1000);
+	for my $client (0 .. $#own)
+	{
+		my @plan;
+		for my $at (0 .. $#{ $own[$client] })
+		{
+			push @plan, $own[$client][$at];
+			next if rand() > 0.15;
+			my $item = $own[ int(rand(@own)) ][ max(0, $at + pick(-2 .. 2)) ];
+			push @plan, $item if $item && repeated($item->{op});
+		}
+		$self->{plans}[$client] = \@plan;
+	}
+}
+
+# Is an op one of those that are called again, later or by others?
+sub repeated
+{
+	my ($op) = @_;
+	return !$op->{once} && $op->{kind} =~ /^(append|batch|pair|start|finish|fail|cancel|progress)$/;
 }
 
 # A read of a run, one of several ways, each one statement, so of one moment:
@@ -787,10 +818,10 @@ sub see_history
 			elsif ($what eq 'P')
 			{
 				my $to = $op->{progress}{to};
-				my $text = \$told{ $op->{progress}{task} };
+				my $task = $op->{progress}{task};
 				next if $outcome ne 'acked' || $value[0] !~ /^(pending|streaming)$/;
 				$self->bad($op, "the text is $value[1] long, not $to") if $value[1] < $to;
-				$$text = max($$text // 0, $to);
+				$told{$task} = max($told{$task} // 0, $to);
 			}
 			elsif ($what eq 'S')
 			{
