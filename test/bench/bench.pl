@@ -18,6 +18,7 @@
 #				load, turn, bulk, memory; all by default
 #	BENCH_ROUNDS		rounds (5)
 #	BENCH_SECONDS		how long clients that count turns run (2)
+#	BENCH_CLIENTS		how many clients take turns (1,2,8,32)
 #	BENCH_RUNS		runs in the list (1000000)
 #	BENCH_JSON		where the figures go, for machines
 #
@@ -150,7 +151,7 @@ sub make_peers
 
 # Runs a peer's script in pgbench.  Options: kind, of the runs, and runs, how many;
 # clients; count (of calls of each client) or seconds; message, role, set (PGOPTIONS).
-# Returns the latency in µs and the calls a second.
+# Returns the latency in µs, the calls a second, and the server's CPU time a call.
 sub client
 {
 	my ($name, %option) = @_;
@@ -167,6 +168,7 @@ sub client
 	local $ENV{PGOPTIONS} = "-c airun.user_id=$user " . ($option{set} // '');
 	local $ENV{PGUSER} = $option{role} // $ENV{PGUSER};
 	my @much = $option{count} ? ('-t', $option{count}, '-l', "--log-prefix=$scratch/log") : ('-T', $option{seconds} // $seconds);
+	my $cpu = cpu_time();
 	open my $in, '-|', "$bindir/pgbench", '-n', '-M', 'prepared', '-c', $clients, '-j', ($clients > 1 ? 2 : 1),
 	  @much, @values, '-f', "$scratch/script", $db
 	  or die "pgbench: $!\n";
@@ -174,7 +176,28 @@ sub client
 	close $in or die "pgbench failed at $name: $report\n";
 	$report =~ /number of failed transactions: 0 / && $report =~ /^tps = ([\d.]+)/m or die "$name: $report\n";
 	my $tps = $1;
-	return ($option{count} ? latency() : 1e6 / $tps, $tps);
+	my ($calls) = $report =~ /transactions actually processed: (\d+)/;
+	wait_until_alone();
+	return ($option{count} ? latency() : 1e6 / $tps, $tps, (cpu_time() - $cpu) / $calls);
+}
+
+# The CPU time in µs of the server's processes that have ended.
+sub cpu_time
+{
+	open my $file, '<', "$ENV{BENCH_CLUSTER}/postmaster.pid" or die;
+	my $postmaster = int <$file>;
+	open my $in, '<', "/proc/$postmaster/stat" or die;
+	my @stat = split ' ', <$in> =~ s/^.*\) //r;
+	return ($stat[13] + $stat[14]) * 1e6 / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# Backends report what they have done when they go, which may be after pgbench.
+sub wait_until_alone
+{
+	select undef, undef, undef, 0.02
+	  while sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()") > 0;
+	# and the postmaster has seen them go
+	select undef, undef, undef, 0.1;
 }
 
 # The mean of the middle half of the last round's latencies, in µs.
@@ -348,10 +371,8 @@ sub wal
 	for my $peer (qw(airun bare rows blob original))
 	{
 		my $count = "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables WHERE schemaname = '$peer'";
-		wait_for_statistics();
 		my $before = sql($count);
 		client("$peer.turn", %turn_runs, count => 20);
-		wait_for_statistics();
 		$written{$peer} = (sql($count) - $before) / 20;
 	}
 	figure('rows written by a turn', '', [ map { $_ => $written{$_} } qw(airun bare rows blob original) ]);
@@ -378,13 +399,6 @@ sub wal
 	}
 	figure('WAL of a turn, at 100, wal_level = logical', 'B', [ map { $_ => wal_of("$_.turn", 100, %turn_runs) } qw(airun bare rows) ]);
 	restart_with('wal_level = replica');
-}
-
-# Clients report what they have done when they go, which may be after pgbench.
-sub wait_for_statistics
-{
-	select undef, undef, undef, 0.05
-	  while sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()") > 0;
 }
 
 # Runs a statement 15 times in one session.  Returns the plan of each of the last 8.
@@ -601,7 +615,15 @@ sub turn
 {
 	my %at = (kind => 90100, runs => 500);
 	my %one = (kind => 92100, runs => 1);
-	my $rate = sub { my ($script, @option) = @_; sub { (client($script, @option))[1] } };
+	my %cpu;
+	my $rate = sub {
+		my ($script, @option) = @_;
+		return sub {
+			my (undef, $rate, $cpu) = client($script, @option);
+			push @{ $cpu{$script} }, $cpu;
+			return $rate;
+		};
+	};
 
 	fresh();
 	fill([qw(airun bare rows blob)], 90100, 500, 100);
@@ -609,10 +631,11 @@ sub turn
 	for my $mode ('off', 'on')
 	{
 		set_fsync($mode);
-		for my $clients (1, 2, 8, 32)
+		for my $clients (split /\D+/, $ENV{BENCH_CLIENTS} || '1,2,8,32')
 		{
 			my $often = $clients == 8 ? $rounds : POSIX::ceil($rounds / 2);
 			my %with = (%at, clients => $clients);
+			%cpu = ();
 			settle();
 			say_what("turn, fsync $mode, $clients clients");
 			my @who = (airun => $rate->('airun.turn', %with), bare => $rate->('bare.turn', %with), rows => $rate->('rows.turn', %with));
@@ -624,6 +647,8 @@ sub turn
 			figure("full turn, $clients client" . ($clients > 1 ? 's' : '') . ", fsync $mode", 'turns/s',
 				[ map { $_ => $series{$_} } grep { $series{$_} } 'airun', 'bare', 'rows', 'rows, whole text', 'blob', 'airun, whole text' ],
 				$clients == 8 ? (bare => '>= 0.85', rows => '>= 1.6', blob => '>= 20') : ());
+			figure("CPU time of the server for a turn, $clients client" . ($clients > 1 ? 's' : '') . ", fsync $mode", 'us',
+				[ map { $_ => delete $cpu{"$_.turn"} } qw(airun bare rows blob) ]);
 			figure('full turn, 8 clients, fsync on, async_progress = on', 'turns/s',
 				[ airun => $series{'airun, async'}, 'airun without' => $series{airun}, bare => $series{bare} ], 'airun without' => '>= 1.5')
 			  if $async;
