@@ -21,7 +21,7 @@ CREATE TABLE bench.words (text text);
 ALTER TABLE bench.words ALTER text SET STORAGE EXTERNAL;
 INSERT INTO bench.words
 	SELECT left(repeat(text, 1 + 200000 / length(text)), 200000)
-	FROM (SELECT regexp_replace(string_agg(m ->> 'content', E'\n\n' ORDER BY c.n DESC), '[^\x01-\x7f]', '', 'g') AS text
+	FROM (SELECT regexp_replace(string_agg(m ->> 'content', E'\n\n' ORDER BY c.n), '[^\x01-\x7f]', '', 'g') AS text
 		  FROM bench.corpus AS c, LATERAL jsonb_array_elements(c.line::jsonb -> 'messages') AS m
 		  WHERE jsonb_typeof(m -> 'content') = 'string') AS t;
 
