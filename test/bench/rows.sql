@@ -4,8 +4,9 @@
  * The run's row is the lock and the counter, and its update is HOT; message and
  * task go in by one statement.  A retry with the same message_id gets the stored one,
  * with the same task_id the key's error; no subtransaction is spent on it.  Progress
- * is a row for each new piece (@turn), which writes a third of what an UPDATE of
- * the task's growing text does (@turn_text, measured beside it).
+ * is a row for each new piece (@turn), which writes two thirds of the WAL of a turn
+ * whose progress is an UPDATE of the task's growing text (@turn_text, which can be
+ * as quick and is measured beside it; airun must beat both).
  *
  * Storage is airun's: messages MAIN with lz4, fillfactor 60 for runs and 80 for
  * tasks.
