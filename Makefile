@@ -3,6 +3,7 @@
 #	make && sudo make install	into the server that pg_config names
 #	make installcheck			against a running server
 #	test/run check				all tests, with a throwaway server
+#	make bench					test/run bench: airun measured beside its peers
 
 # The rooms, each src/ROOM.c, src/ROOM.sql or both, in the order of their SQL.
 # This list is the only one.
@@ -54,6 +55,10 @@ include $(PGXS)
 
 # Where the TAP scripts find what they share.
 override PROVE_FLAGS += -I test/t
+
+.PHONY: bench
+bench:
+	test/run bench
 
 # A changed header rebuilds all; a changed version, what carries it.
 $(OBJS): $(wildcard src/*.h)
