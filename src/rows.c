@@ -110,23 +110,22 @@ append_value(StringInfo out, Datum value, Oid type)
 }
 
 /*
- * Append the first row of an SPI result as an object, without the columns in
- * front of first_column: what row_to_json() gives, without looking up for each
- * value how its type is written.
+ * Append the first row of an SPI result as an object: what row_to_json() gives,
+ * without looking up for each value how its type is written.
  */
 void
-json_append_row(StringInfo out, SPITupleTable *rows, int first_column)
+json_append_row(StringInfo out, SPITupleTable *rows)
 {
 	TupleDesc	desc = rows->tupdesc;
 	Datum	   *values = palloc_array(Datum, desc->natts);
 	bool	   *nulls = palloc_array(bool, desc->natts);
 
 	heap_deform_tuple(rows->vals[0], desc, values, nulls);
-	for (int i = first_column - 1; i < desc->natts; i++)
+	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(desc, i);
 
-		appendStringInfoChar(out, i == first_column - 1 ? '{' : ',');
+		appendStringInfoChar(out, i == 0 ? '{' : ',');
 		append_quoted(out, NameStr(column->attname));
 		appendStringInfoChar(out, ':');
 		if (nulls[i])

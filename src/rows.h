@@ -13,7 +13,7 @@
 
 extern void json_begin(StringInfo out);
 extern Datum json_end(StringInfo out);
-extern void json_append_row(StringInfo out, SPITupleTable *rows, int first_column);
+extern void json_append_row(StringInfo out, SPITupleTable *rows);
 extern DestReceiver *json_array_receiver(StringInfo out);
 
 #endif							/* AIRUN_ROWS_H */

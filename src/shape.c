@@ -34,11 +34,15 @@ static const char *const table_names[STORE_TABLES] = {
 	"runs", "messages", "tasks", "task_chunks"
 };
 
+/* How many policies airun_install() puts on each */
+static const int policy_counts[STORE_TABLES] = {1, 2, 3, 1};
+
 typedef struct Shape
 {
 	Oid			tables[STORE_TABLES];
 	bool		has_site_trigger[STORE_TABLES];
-	bool		policies_are_ours;	/* of runs and tasks */
+	bool		policies_are_ours[STORE_TABLES];
+	bool		is_plain[STORE_TABLES];
 	bool		seeing_is_changing;	/* a run and its tasks, as policies go */
 } Shape;
 
@@ -104,7 +108,7 @@ is_declared(const RowSecurityPolicy *policy, const char *name, char command)
 		((Oid *) ARR_DATA_PTR(policy->roles))[0] == ACL_ID_PUBLIC;
 }
 
-/* Is the policy, on airun.runs or airun.tasks, as airun_install() made it? */
+/* Is the policy as airun_install() made it? */
 static bool
 policy_is_ours(const RowSecurityPolicy *policy, Relation relation)
 {
@@ -118,7 +122,8 @@ policy_is_ours(const RowSecurityPolicy *policy, Relation relation)
 		return is_run_check(qual, relation, "airun_sees_run");
 	if (is_declared(policy, "airun_change", ACL_UPDATE_CHR))
 		return check == NULL && is_run_check(qual, relation, "airun_writes_run");
-	if (is_declared(policy, "airun_create", ACL_INSERT_CHR))
+	if (is_declared(policy, "airun_create", ACL_INSERT_CHR) ||
+		is_declared(policy, "airun_append", ACL_INSERT_CHR))
 		return is_run_check(check, relation, "airun_writes_run");
 	return false;
 }
@@ -168,11 +173,17 @@ catalog_changed(Datum arg, int cache, uint32 hash)
 
 /* The policies on one table */
 static void
-look_at_policies(Relation relation)
+look_at_policies(Relation relation, StoreTable table)
 {
 	ListCell   *lc;
 
-	if (!relation->rd_rel->relrowsecurity || relation->rd_rsdesc == NULL)
+	shape.policies_are_ours[table] = true;
+	if (!relation->rd_rel->relrowsecurity)
+		return;
+	if (relation->rd_rsdesc == NULL ||
+		list_length(relation->rd_rsdesc->policies) != policy_counts[table])
+		shape.policies_are_ours[table] = false;
+	if (relation->rd_rsdesc == NULL)
 		return;
 	foreach(lc, relation->rd_rsdesc->policies)
 	{
@@ -180,9 +191,10 @@ look_at_policies(Relation relation)
 
 		if (policy_is_ours(policy, relation))
 			continue;
-		shape.policies_are_ours = false;
-		if (policy->polcmd != '*' ||
-			(policy->with_check_qual != NULL && !equal(policy->with_check_qual, policy->qual)))
+		shape.policies_are_ours[table] = false;
+		if ((table == TABLE_RUNS || table == TABLE_TASKS) &&
+			(policy->polcmd != '*' ||
+			 (policy->with_check_qual != NULL && !equal(policy->with_check_qual, policy->qual))))
 			shape.seeing_is_changing = false;
 	}
 }
@@ -195,10 +207,33 @@ finds_site_trigger(const TriggerDesc *triggers)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
 
-		if (!trigger->tgisinternal && !is_our_function(trigger->tgfoid, NULL))
+		/* a deferrable unique key of a site works by one that is internal */
+		if (trigger->tgisinternal ? trigger->tgfoid == F_UNIQUE_KEY_RECHECK :
+			!is_our_function(trigger->tgfoid, NULL))
 			return true;
 	}
 	return false;
+}
+
+/* Is there nothing on the table that only the executor would know to honour? */
+static bool
+looks_plain(Relation relation, StoreTable table)
+{
+	TupleConstr *constraints = RelationGetDescr(relation)->constr;
+	ListCell   *lc;
+
+	if (relation->rd_rel->relkind != RELKIND_RELATION || relation->rd_rel->relispartition ||
+		relation->rd_rules != NULL || shape.has_site_trigger[table] ||
+		!shape.policies_are_ours[table] ||
+		(constraints != NULL &&
+		 (constraints->num_check > 0 || constraints->has_generated_stored)))
+		return false;
+	foreach(lc, RelationGetFKeyList(relation))
+	{
+		if (((ForeignKeyCacheInfo *) lfirst(lc))->confrelid != shape.tables[TABLE_RUNS])
+			return false;
+	}
+	return true;
 }
 
 /* Know the shape of the store, which is there */
@@ -224,7 +259,6 @@ look(void)
 
 	/* A change that comes while we look is not to be lost */
 	shape_is_known = true;
-	shape.policies_are_ours = true;
 	shape.seeing_is_changing = true;
 	schema = get_namespace_oid("airun", false);
 	for (int i = 0; i < STORE_TABLES; i++)
@@ -233,9 +267,9 @@ look(void)
 	{
 		Relation	relation = table_open(shape.tables[i], AccessShareLock);
 
-		if (i == TABLE_RUNS || i == TABLE_TASKS)
-			look_at_policies(relation);
+		look_at_policies(relation, i);
 		shape.has_site_trigger[i] = finds_site_trigger(relation->trigdesc);
+		shape.is_plain[i] = looks_plain(relation, i);
 		table_close(relation, NoLock);
 	}
 }
@@ -248,12 +282,33 @@ shape_generation(void)
 	return generation;
 }
 
+/* The table itself */
+Oid
+shape_table(StoreTable table)
+{
+	look();
+	return shape.tables[table];
+}
+
+/*
+ * Would a statement that writes a row of ours do no more than write it?  So it
+ * is where a site has added no trigger, no rule, no CHECK, no foreign key and
+ * no policy: our own triggers and policies let our own rows pass, and the run
+ * that our foreign keys would look for is locked.
+ */
+bool
+shape_is_plain(StoreTable table)
+{
+	look();
+	return shape.is_plain[table];
+}
+
 /* Are the policies on runs and tasks ours, and nobody else's? */
 bool
 shape_policies_are_ours(void)
 {
 	look();
-	return shape.policies_are_ours;
+	return shape.policies_are_ours[TABLE_RUNS] && shape.policies_are_ours[TABLE_TASKS];
 }
 
 /*

@@ -21,6 +21,8 @@ typedef enum StoreTable
 #define STORE_TABLES	(TABLE_CHUNKS + 1)
 
 extern uint64 shape_generation(void);
+extern Oid	shape_table(StoreTable table);
+extern bool shape_is_plain(StoreTable table);
 extern bool shape_seeing_is_changing(void);
 extern bool shape_policies_are_ours(void);
 extern bool shape_has_site_trigger(StoreTable table);

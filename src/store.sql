@@ -19,7 +19,6 @@ DECLARE
 	owner oid;
 	old_version integer;
 	states text[] := '{}';		-- how triggers were enabled
-	granted bigint;				-- to a role, of functions
 	command text;
 	item record;
 BEGIN
@@ -621,7 +620,7 @@ BEGIN
 		CREATE VIEW @extschema@.ai_runs WITH (security_invoker = true) AS
 			SELECT r.id, r.user_id, r.source_type, r.source_id, r.name, r.description,
 				r.settings, r.variable_values,
-				COALESCE((SELECT @extschema@.airun_array_agg(m.message, m.seq)
+				COALESCE((SELECT @extschema@.airun_array_in_order(m.message, m.seq)
 						  FROM airun.messages AS m WHERE m.run_id = r.id),
 						 '[]'::jsonb) AS messages,
 				r.tags, r.metadata, r.message_count, r.task_count, r.total_tokens,
@@ -668,7 +667,7 @@ BEGIN
 				t.endpoint, t.model_id,
 				CASE WHEN t.request_reference IS NULL THEN t.request_data
 					ELSE @extschema@.airun_request(t.request_data, t.request_reference, (
-						SELECT @extschema@.airun_array_agg(m.message, m.seq)
+						SELECT @extschema@.airun_array_in_order(m.message, m.seq)
 						FROM airun.messages AS m
 						WHERE m.run_id = t.run_id
 							AND m.seq >= (t.request_reference ->> 'from')::bigint
@@ -834,17 +833,23 @@ BEGIN
 	-- What is new, of the store or among the functions, is granted to the roles
 	-- that had been granted the store.
 	FOR item IN
-		SELECT DISTINCT a.grantee, pg_get_userbyid(a.grantee) AS role
+		SELECT DISTINCT pg_get_userbyid(a.grantee) AS role, a.grantee
 		FROM pg_class AS c, aclexplode(c.relacl) AS a
 		WHERE c.oid = 'airun.runs'::regclass AND a.privilege_type = 'INSERT'
 			AND a.grantee NOT IN (0, c.relowner)
+		ORDER BY role
 	LOOP
-		granted := (SELECT count(*) FROM pg_proc AS p, aclexplode(p.proacl) AS a
-					WHERE p.pronamespace = api AND a.grantee = item.grantee);
-		PERFORM @extschema@.airun_grant(item.role);
-		IF done <> '{}' OR granted <> (
-				SELECT count(*) FROM pg_proc AS p, aclexplode(p.proacl) AS a
-				WHERE p.pronamespace = api AND a.grantee = item.grantee) THEN
+		-- what airun_grant() gives
+		IF done <> '{}' OR EXISTS (
+				SELECT FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid
+				WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
+					AND d.refclassid = 'pg_extension'::regclass
+					AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'airun')
+					AND p.prorettype <> 'trigger'::regtype
+					AND p.proname NOT IN ('airun_install', 'airun_grant', 'airun_purge_runs',
+						'airun_reprice', 'airun_import_prices', 'airun_set_price')
+					AND NOT has_function_privilege(item.grantee, p.oid, 'EXECUTE')) THEN
+			PERFORM @extschema@.airun_grant(item.role);
 			done := done || format('grants to %I', item.role);
 		END IF;
 	END LOOP;

@@ -28,6 +28,7 @@
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "write.h"
 
 PG_FUNCTION_INFO_V1(airun_create_task);
 
@@ -343,7 +344,7 @@ void
 task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 {
 	static Statement lock = {
-		"SELECT t.generation, t.status, t.created_at, t.text_in_answer, t.tokens_total, t.cost, "
+		"SELECT t.ctid, t.generation, t.status, t.created_at, t.text_in_answer, t.tokens_total, t.cost, "
 		"t.response_text, t.usage, t.tokens_input, t.tokens_output, "
 		"t.client_cost, t.provider, t.model_id, t.time_to_first_token, t.answer_seq "
 		"FROM airun.tasks AS t WHERE " THIS_TASK " FOR NO KEY UPDATE OF t",
@@ -368,6 +369,7 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	if (statement_read_latest(&lock, &args, run_id) != 1)
 		task_not_found(task_id);
 
+	state->place = *(ItemPointer) DatumGetPointer(result_value(0, ++column, &isnull));
 	generation = DatumGetInt32(result_value(0, ++column, &isnull));
 	state->status = task_status_word(DatumGetTextPP(result_value(0, ++column, &isnull)));
 	state->created_at = DatumGetTimestampTz(result_value(0, ++column, &isnull));
@@ -454,18 +456,25 @@ void
 task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *fields,
 			RunState *run, int64 inputs_from, int64 inputs_to)
 {
-	static Statement insert = {
-		"INSERT INTO airun.tasks AS t (run_id, task_id, user_id, created_at, updated_at, "
-		"inputs_from, inputs_to, status, service, task_name, provider, endpoint, model_id, "
-		"metadata, timeout, request_data, request_reference) "
-		"VALUES ($1, $2, $3, $4, $4, $5, $6, 'pending', "
-		"$7, $8, $9, $10, $11, COALESCE($12, '{}'), $13, $14, $15) "
-		"RETURNING " TASK_SUMMARY_STORED,
-		15, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID, INT8OID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID, JSONBOID, JSONBOID}
+	static Write insert = {
+		.table = TABLE_TASKS,
+		.column_count = 20,
+		.columns = {
+			{"run_id", UUIDOID}, {"task_id", UUIDOID}, {"user_id", UUIDOID},
+			{"created_at", TIMESTAMPTZOID}, {"updated_at", TIMESTAMPTZOID},
+			{"inputs_from", INT8OID}, {"inputs_to", INT8OID}, {"status", TEXTOID},
+			{"response_length", INT8OID}, {"generation", INT4OID},
+			{"text_in_answer", BOOLOID}, {"service", TEXTOID}, {"task_name", TEXTOID},
+			{"provider", TEXTOID}, {"endpoint", TEXTOID}, {"model_id", TEXTOID},
+			{"metadata", JSONBOID}, {"timeout", INTERVALOID}, {"request_data", JSONBOID},
+			{"request_reference", JSONBOID}
+		},
+		.returning = TASK_SUMMARY_STORED
 	};
 	const Field unknown = {(Datum) 0, true};
+	TimestampTz now = GetCurrentTimestamp();
 	Field		reference = unknown;
+	Field		metadata = fields->metadata;
 	Args		args = {0};
 	pg_uuid_t	caller;
 
@@ -475,19 +484,27 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	arg_uuid(&args, caller_id(&caller) ? &caller : NULL);
-	arg_time(&args, GetCurrentTimestamp());
+	arg_time(&args, now);
+	arg_time(&args, now);
 	arg_add(&args, Int64GetDatum(inputs_from), inputs_from == 0);
 	arg_add(&args, Int64GetDatum(inputs_to), inputs_to == 0);
+	arg_pointer(&args, cstring_to_text(task_status_name(TASK_PENDING)));
+	arg_int64(&args, 0);
+	arg_add(&args, Int32GetDatum(0), false);
+	arg_add(&args, BoolGetDatum(false), false);
 	arg_field(&args, &fields->service);
 	arg_field(&args, &fields->task_name);
 	arg_field(&args, &fields->provider);
 	arg_field(&args, &fields->endpoint);
 	arg_field(&args, &fields->model_id);
-	arg_field(&args, &fields->metadata);
+	if (metadata.isnull)
+		metadata = (Field) {DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")), false};
+	arg_field(&args, &metadata);
 	arg_field(&args, &fields->timeout);
 	arg_field(&args, &fields->request_data);
 	arg_field(&args, &reference);
-	if (statement_write_task(&insert, &args, run_id, task_id) != 1)
+	if (!write_insert(&insert, &args, false) &&
+		statement_write_task(write_statement(&insert), &args, run_id, task_id) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger on airun.tasks has suppressed a task")));

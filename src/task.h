@@ -60,7 +60,7 @@
 #define REQUEST_DATA \
 	"CASE WHEN t.request_reference IS NULL THEN t.request_data " \
 	"ELSE " EXTSCHEMA ".airun_request(t.request_data, t.request_reference, " \
-	"(SELECT " EXTSCHEMA ".airun_array_agg(b.message, b.seq) " \
+	"(SELECT " EXTSCHEMA ".airun_array_in_order(b.message, b.seq) " \
 	"FROM airun.messages AS b WHERE b.run_id" EQ "t.run_id " \
 	"AND b.seq" GE "(t.request_reference OPERATOR(pg_catalog.->>) 'from')::pg_catalog.int8 " \
 	"AND b.seq" LT "((t.request_reference OPERATOR(pg_catalog.->>) 'from')::pg_catalog.int8" \
@@ -111,6 +111,7 @@ typedef struct TaskEnd
 typedef struct TaskState
 {
 	RunState	run;
+	ItemPointerData place;		/* of its row */
 	TaskStatus	status;
 	TimestampTz created_at;
 	Stream		stream;

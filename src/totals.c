@@ -316,7 +316,7 @@ keep_messages_of_tasks(TriggerData *trigger, Statement *find)
 	"pg_catalog.jsonb_set(t.request_reference, '{count}', " \
 	"pg_catalog.to_jsonb(q.low" MINUS "q.from_seq)) END " \
 	"FROM (SELECT m.run_id, pg_catalog.min(m.seq) AS first, " \
-	EXTSCHEMA ".airun_array_agg(m.message, m.seq) AS messages FROM " messages " AS m " \
+	EXTSCHEMA ".airun_array_in_order(m.message, m.seq) AS messages FROM " messages " AS m " \
 	"WHERE EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "m.run_id " \
 	"AND (t.text_in_answer OR t.request_reference IS NOT NULL)) GROUP BY m.run_id) AS d " \
 	"JOIN airun.tasks AS t ON t.run_id" EQ "d.run_id CROSS JOIN LATERAL (SELECT " \

@@ -220,11 +220,11 @@ turn_result(StringInfo out, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 
 	appendStringInfoString(out, "{\"run\":");
 	if (run->summary != NULL && !read_back)
-		json_append_row(out, run->summary, RUN_STATE_COLUMNS + 1);
+		json_append_row(out, run->summary);
 	else
 	{
 		read_run_summary(run_id);
-		json_append_row(out, SPI_tuptable, 1);
+		json_append_row(out, SPI_tuptable);
 	}
 
 	appendStringInfoString(out, ",\"messages\":[");
@@ -251,7 +251,7 @@ turn_result(StringInfo out, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 		task_read_summary(run_id, task_id);
 		task = SPI_tuptable;
 	}
-	json_append_row(out, task, 1);
+	json_append_row(out, task);
 	appendStringInfoChar(out, '}');
 	return json_end(out);
 }
