@@ -2,8 +2,11 @@
 #
 #	make && sudo make install	into the server that pg_config names
 #	make installcheck			against a running server
-#	test/run check				all tests, with a throwaway server
-#	make bench					test/run bench: airun measured beside its peers
+#	make check					all tests, with a throwaway server; as test/run check
+#	make check-long				the same with all that takes longer
+#	make check-versions			the tests on PostgreSQL 15, 17 and 18 (root)
+#	make check-hard				servers with assertions, sanitizers, linters, coverage
+#	make bench					airun measured beside what people use instead
 
 # The rooms, each src/ROOM.c, src/ROOM.sql or both, in the order of their SQL.
 # This list is the only one.
@@ -49,16 +52,22 @@ endif
 # Bitcode for the JIT would need clang, and would inline nothing worth it.
 override with_llvm = no
 
+# The scripts of test/ bring a server and all else themselves; PGXS knows nothing of
+# them, and has another idea of "make check".
+SCRIPTED = check check-long bench check-versions check-hard
+ifneq ($(filter $(SCRIPTED),$(MAKECMDGOALS)),)
+.PHONY: $(SCRIPTED)
+check check-long bench: ; test/run $@
+check-versions: ; test/versions
+check-hard: ; test/hard
+else
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # Where the TAP scripts find what they share.
 override PROVE_FLAGS += -I test/t
-
-.PHONY: bench
-bench:
-	test/run bench
 
 # Counting characters is a loop for the vector unit, as checksums are in the server.
 src/chunk.o: CFLAGS += $(CFLAGS_VECTORIZE)
@@ -71,3 +80,5 @@ $(INSTALL_SQL): $(ROOM_SQL)
 	printf '%s\n' '\echo Use "CREATE EXTENSION airun" to load this file. \quit' > $@.tmp
 	cat $(ROOM_SQL) >> $@.tmp
 	mv $@.tmp $@
+
+endif
