@@ -139,6 +139,16 @@ FROM (VALUES
 	('airun.prices', 'model == ''p''', 'rates = ''{}''', '(model, rates) VALUES (''q'', ''{}'')'),
 	('airun.price_book', 'is_only', 'version = public.airun_uuid()', '(is_only, version) VALUES (false, public.airun_uuid())')) v (relation, condition, change, new),
 	unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) action;
+-- and what streams, by the other doors
+INSERT INTO privileges_test.calls (object, action, statement)
+SELECT 'airun.tasks', action, statement FROM (VALUES
+	('UPDATE', 'UPDATE public.ai_tasks SET status = ''completed'' WHERE task_id == ''<a>'' RETURNING *'),
+	('UPDATE', 'UPDATE public.ai_tasks SET response_text = ''x'' WHERE task_id == ''<a>'' RETURNING *'),
+	('UPDATE', 'UPDATE airun.tasks SET status = ''cancelled'' WHERE task_id == ''<a>'' RETURNING *'),
+	('UPDATE', 'UPDATE airun.tasks SET response_text = ''x'' WHERE task_id == ''<a>'' RETURNING *'),
+	('DELETE', 'DELETE FROM airun.tasks WHERE task_id == ''<a>'' RETURNING *'),
+	('INSERT', 'INSERT INTO public.ai_tasks (run_id, status, response_text, usage, model_id) VALUES (''<run>'', ''completed'', ''x'', ''{"prompt_tokens": 3}'', ''p'') RETURNING *'),
+	('INSERT', 'INSERT INTO airun.tasks (run_id, status, response_text) VALUES (''<run>'', ''streaming'', ''x'') RETURNING *')) v (action, statement);
 
 -- nothing is forgotten: what the extension and the store have and the calls have not, or the other way round
 (SELECT p.proname::text, 'call' FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid JOIN pg_extension e ON e.oid = d.refobjid
@@ -330,15 +340,18 @@ SELECT 'evil', c.number, a, x.cell, x.answer FROM privileges_test.calls c,
 SELECT p.actor, c.statement, p.cell, e.cell, e.answer FROM privileges_test.cells p JOIN privileges_test.cells e USING (number, actor)
 JOIN privileges_test.calls c USING (number)
 WHERE p.variant = 'plain' AND e.variant = 'evil' AND p.cell IS DISTINCT FROM e.cell ORDER BY c.number, p.actor;
--- in a new session, where every plan is made under that path from the first
+-- in a new session, where every plan is made under that path from the first,
+-- and where a snapshot lasts
 \c -
 \set VERBOSITY terse
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = error;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
 INSERT INTO privileges_test.cells
-SELECT 'evil anew', c.number, a, x.cell, x.answer FROM privileges_test.calls c, unnest(ARRAY['ann', 'bob']) a,
+SELECT 'evil anew', c.number, a, x.cell, x.answer FROM privileges_test.calls c, unnest(ARRAY['owner', 'ann', 'bob']) a,
 	LATERAL privileges_test.cell(a, c.statement, 'evil, pg_catalog, public') x ORDER BY c.number;
+COMMIT;
 SELECT p.actor, c.statement, p.cell, e.cell, e.answer FROM privileges_test.cells p JOIN privileges_test.cells e USING (number, actor)
 JOIN privileges_test.calls c USING (number)
 WHERE p.variant = 'plain' AND e.variant = 'evil anew' AND p.cell IS DISTINCT FROM e.cell ORDER BY c.number, p.actor;
