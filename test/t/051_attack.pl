@@ -139,10 +139,20 @@ is(ask($b, 'SET airun.nothing = 1'), 'ERROR: 42602', 'nor invent one');
 ask($b, "SET airun.task_timeout = '1s'");
 is(ask($b, 'SELECT airun_expire_tasks()'), '0', 'his idea of a timeout expires nothing of hers');
 
+# nor are they his before the library is loaded, which knows whose they are
+{
+	my $early = session($bob);
+	ask($early, "SET airun.max_wait = '1 h'; SET airun.max_message_size = '256MB'; SET airun.trust_client_cost = on");
+	ask($early, 'SELECT airun_uuid()');
+	is(ask($early, "SELECT string_agg(setting, ' ' ORDER BY name) FROM pg_settings WHERE name IN ('airun.max_wait', 'airun.max_message_size', 'airun.trust_client_cost')"),
+		'16384 20000 off', 'what he sets before the first call does not count');
+	$early->quit;
+}
+
 # Waiting has an end that he does not choose
-$node->safe_psql('postgres', "ALTER SYSTEM SET airun.max_wait = '50ms'");
-$node->safe_psql('postgres', 'SELECT pg_reload_conf()');
-$node->poll_query_until('postgres', "SELECT current_setting('airun.max_wait') = '50ms' FROM airun_uuid()") or die;
+$node->append_conf('postgresql.conf', 'airun.max_wait = 50ms');
+$node->reload;
+$node->poll_query_until('postgres', "SELECT setting = '50' FROM pg_settings, airun_uuid() WHERE name = 'airun.max_wait'") or die 'the setting does not come';
 my $c = session($bob);
 is(ask($c, "SELECT position FROM airun_stream_read($other, max_wait => '1000 years')"), '0', 'a thousand years end');
 is(ask($c, "SELECT position FROM airun_stream_read($other, max_wait => '178000000 years 11 mons 24 h')"), '0', 'as does the longest interval');
