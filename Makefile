@@ -10,9 +10,9 @@
 
 # The rooms, each src/ROOM.c, src/ROOM.sql or both, in the order of their SQL.
 # This list is the only one.
-ROOMS = airun statement value store shape write types identity json rows run list message chunkrow chunk fold \
+ROOMS = airun statement value store shape find write types identity json rows run list message chunkrow chunk fold \
 	build naming usage price rule book cost sheet litellm genai history import bill \
-	task end seen stream lease turn load reprice access trigger guard totals view check grant acl
+	task end stream lease turn load reprice access trigger guard totals view check grant acl
 
 # The regression tests, in order; one database carries them all.
 REGRESS = json install run list message fold task turn totals stream lease refusals access \
