@@ -2,9 +2,10 @@
 # to the newest at once: every row, every definition, the site's own things, and
 # everything works afterwards.
 #
-# AIRUN_OLD_BINDIRS names the programs of the older servers, in which airun is
-# installed (/usr/lib/postgresql/15/bin:/usr/lib/postgresql/17/bin); test/versions
-# sets it.
+# AIRUN_OLD_BINDIRS names the programs of the older servers (such as
+# /usr/lib/postgresql/15/bin:/usr/lib/postgresql/17/bin); test/versions sets it.
+# airun has to be installed in them, and in the server that is tested: pg_upgrade
+# looks for the library there, and in no stage.
 
 use strict;
 use warnings;
@@ -61,14 +62,26 @@ sub rows
 	return { map { $_ => $node->safe_psql('postgres', "COPY (SELECT t::text FROM $_ AS t ORDER BY t::text COLLATE \"C\") TO STDOUT") } @tables };
 }
 
-# The definition of everything, as the newest pg_dump sees it
+# The definition of everything, as the newest pg_dump sees it, without the words of
+# the views, which each server puts in its own way
 sub definition
 {
 	my ($node) = @_;
 	my ($out, $err) = run_command([ "$bindir/pg_dump", '--schema-only', $node->connstr('postgres') ]);
 
 	die "no definition: $err" if $out !~ /CREATE TABLE airun.runs/;
+	$out =~ s/^(CREATE VIEW \S+).*?;\n/$1\n/msg;
 	return $out =~ s/^(?:\\(?:un)?restrict .*|-- Dumped .*)\n//mgr;
+}
+
+# The lines that one text has and the other has not
+sub difference
+{
+	my %count;
+
+	$count{$_}++ for split /\n/, $_[0];
+	$count{$_}-- for split /\n/, $_[1];
+	return join "\n", map { ($count{$_} > 0 ? 'NEW ' : 'LOST ') . $_ } grep { $count{$_} } sort keys %count;
 }
 
 # Takes what the old node, which is stopped, has to a new one, and starts that
@@ -88,6 +101,7 @@ sub upgrade
 		'<', \undef, '>', \$out, '2>', \$err, init => sub { chdir $here }, IPC::Run::timeout(300));
 	ok($ok, 'pg_upgrade from ' . major($from) . ' to ' . major($server) . " @options") or diag $out, $err;
 	diag join "\n", map { slurp_file($_) } glob $new->data_dir . '/pg_upgrade_output.d/*/*.txt' if !$ok;
+	die 'nothing to go on with' if !$ok;
 	$new->start;
 	return $new;
 }
@@ -105,7 +119,7 @@ sub holds
 		my $lines = () = $rows->{$table} =~ /^/mg;
 		ok($found->{$table} eq $rows->{$table}, "$version: $table is identical, $lines rows");
 	}
-	is(definition($node), $definition, "$version: everything is defined as it was");
+	is(difference(definition($node), $definition), '', "$version: everything is defined as it was");
 	check_ok($node, "on $version");
 	$node->safe_psql('postgres', 'SET client_min_messages = error; ALTER EXTENSION airun UPDATE; SELECT airun_install()');
 	like($node->safe_psql('postgres', 'SELECT airun_install()'), qr/nothing was changed/, "$version: airun_install() finds nothing to do");
