@@ -129,7 +129,7 @@ my @tables = split /\n/, $node->safe_psql('postgres', q{SELECT oid::regclass FRO
 cmp_ok(scalar @tables, '>=', 6, 'tables: ' . join(' ', @tables));
 
 # How many rows each table has, and the sum of their texts
-my $sums = join(' UNION ALL ', map { "SELECT '$_', count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")) FROM $_ AS t" } @tables);
+my $sums = join(' UNION ALL ', map { "SELECT '$_', count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")) FROM $_ AS t" } @tables) . ' ORDER BY 1';
 
 # The primary's rows against the standby's.  Who writes waits meanwhile, in the
 # middle of what it does, so that both can be read at one position of the WAL.
@@ -204,7 +204,8 @@ my %calls = (
 	airun_append_message => [ "'$run', $message", "'$nobody', $message" ],
 	airun_append_messages => [ "'$run', jsonb_build_array($message\::jsonb)", "'$run', '[]'" ],
 	airun_archive_run => [ "'$run'", "'$run', false" ],
-	airun_array_agg => ["to_jsonb(n)) FROM (SELECT generate_series(1, 5) AS n"],
+	airun_array_agg => ['to_jsonb(n)) FROM (SELECT generate_series(1, 5) AS n'],
+	airun_array_in_order => ['to_jsonb(n), 9 - n) FROM (SELECT generate_series(1, 5) AS n'],
 	airun_cancel_task => [ "'$pending'", "'$streaming'", "'$ended'" ],
 	airun_check => [ '', "'$run'" ],
 	airun_complete_task => [ "'$pending', 'done'", "'$streaming'", "'$ended', 'the answer'", "='$nobody'" ],
@@ -251,7 +252,7 @@ my %calls = (
 my %volatile_reader = map { $_ => 1 } qw(airun_stream_read airun_uuid airun_install);
 
 my @functions = map { [ split /\|/ ] } split /\n/, $node->safe_psql('postgres', <<'SQL');
-SELECT p.proname, p.provolatile, has_function_privilege('app', p.oid, 'EXECUTE')
+SELECT p.proname, p.prokind, p.provolatile, has_function_privilege('app', p.oid, 'EXECUTE')
 FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.prorettype <> 'trigger'::regtype
@@ -272,15 +273,15 @@ my $before = $node->safe_psql('postgres', $sums);
 my ($reads, $writes) = (0, 0);
 for my $function (@functions)
 {
-	my ($name, $volatile, $granted) = @$function;
+	my ($name, $kind, $volatile, $granted) = @$function;
 	my $as = ($granted eq 't' ? 'SET ROLE app; ' : '') . "SET airun.user_id = '$user'; ";
 
 	ok($calls{$name}, "$name() is known here, with arguments") or next;
 	for my $arguments (@{ $calls{$name} })
 	{
 		my ($writes_nothing, $given) = $arguments =~ /^(=?)(.*)/s;
-		my $call = "SELECT * FROM $name($given)";
-		$call = "SELECT $name($arguments) AS x" if $name eq 'airun_array_agg';
+		my $call = ($kind eq 'a' ? 'SELECT ' : 'SELECT * FROM ') . "$name($given)";
+		$call .= ' AS x' if $kind eq 'a';
 		my $found = answer($standby, $as . $call);
 
 		if ($name eq 'airun_uuid')

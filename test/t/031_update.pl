@@ -211,11 +211,11 @@ my $used = "3\npending\n3\n5\nstreaming\n5|5|1\n6\n6\nt";
 
 # All rows of the store, with what every version has of them; for a task whose text
 # is moved by the migration, that is a change
-my $rows = join ' UNION ALL ', map { "SELECT '$_->[0]', count(*), md5(string_agg(concat_ws('|', $_->[1]), E'\\n' ORDER BY concat_ws('|', $_->[1])))
+my $rows = join(' UNION ALL ', map { "SELECT '$_->[0]', count(*), md5(string_agg(concat_ws('|', $_->[1]), E'\\n' ORDER BY concat_ws('|', $_->[1])))
 	FROM airun.$_->[0]" } (
 	[ 'runs', 'id, user_id, created_at, message_count, last_message_at, active_hour, task_count, total_tokens, total_cost, status, source_type, name, team_id' ],
 	[ 'messages', 'run_id, seq, message_id, task_id, created_at, message, words' ],
-	[ 'tasks', 'run_id, task_id, user_id, created_at, CASE WHEN completed_at IS NOT NULL THEN updated_at END, completed_at, status, tokens_input, tokens_output, tokens_total, cost, provider, model_id, error, ticket' ]);
+	[ 'tasks', 'run_id, task_id, user_id, created_at, CASE WHEN completed_at IS NOT NULL THEN updated_at END, completed_at, status, tokens_input, tokens_output, tokens_total, cost, provider, model_id, error, ticket' ])) . ' ORDER BY 1';
 
 sub sqlstate
 {
