@@ -76,6 +76,10 @@ src/chunk.o: CFLAGS += $(CFLAGS_VECTORIZE)
 $(OBJS): $(wildcard src/*.h)
 src/airun.o $(INSTALL_SQL): airun.control
 
+# The suite on other versions, in roots of other Debian releases; needs root.
+.PHONY: check-versions
+check-versions: ; test/versions
+
 $(INSTALL_SQL): $(ROOM_SQL)
 	printf '%s\n' '\echo Use "CREATE EXTENSION airun" to load this file. \quit' > $@.tmp
 	cat $(ROOM_SQL) >> $@.tmp
