@@ -114,7 +114,7 @@ SELECT f.proname FROM f WHERE has_function_privilege('public', f.oid, 'EXECUTE')
 SELECT r.oid::regclass, a.privilege_type FROM r, aclexplode(r.relacl) a WHERE a.grantee = 0;
 SELECT n.nspname, a.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'airun' AND a.grantee = 0;
 -- nobody but their owner has a right on a column, and none a right to come
-SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN (SELECT oid FROM r) AND attacl IS NOT NULL;
+SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN (SELECT oid FROM r) AND attacl IS NOT NULL AND NOT attisdropped;
 SELECT defaclobjtype, defaclacl FROM pg_default_acl;
 -- everything stands in the extension's schema
 SELECT signature FROM f WHERE pronamespace <> (SELECT oid FROM api);
