@@ -89,6 +89,16 @@ index_updated_tuple(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
 #endif
 }
 
+/* 16 has one function for the privileges of all kinds of objects */
+#include "catalog/pg_namespace.h"
+#include "utils/acl.h"
+#if PG_VERSION_NUM >= 160000
+#define namespace_aclcheck(oid, role, mode) \
+	object_aclcheck(NamespaceRelationId, oid, role, mode)
+#else
+#define namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
+#endif
+
 /* 18 asks whether a deferrable primary key will do */
 #if PG_VERSION_NUM >= 180000
 #define relation_primary_key(relation) RelationGetPrimaryKeyIndex(relation, false)

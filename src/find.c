@@ -23,7 +23,6 @@
 #include "identity.h"
 #include "miscadmin.h"
 #include "store.h"
-#include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -112,14 +111,6 @@ find_value(const Find *find, const char *column, bool *isnull)
 						RelationGetDescr(find->relation), isnull);
 }
 
-/* May the caller read and change the table, as far as privileges go? */
-bool
-find_is_granted(StoreTable table)
-{
-	return pg_class_aclcheck(shape_table(table), GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-		pg_class_aclcheck(shape_table(table), GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
-}
-
 /* Does row security, which is our own policy alone, let the caller have the row? */
 static bool
 is_of_caller(const Find *find)
@@ -145,7 +136,7 @@ find_run_of_caller(Find *find, const pg_uuid_t *run_id, Snapshot snapshot)
 {
 	bool		isnull;
 
-	if (!find_is_granted(TABLE_RUNS) ||
+	if (!shape_is_granted(TABLE_RUNS, ACL_SELECT | ACL_UPDATE) ||
 		!find_begin(find, TABLE_RUNS, run_id, NULL, snapshot))
 		return false;
 	if (find->row != NULL && is_of_caller(find))

@@ -39,7 +39,6 @@ extern bool columns_find(ColumnList *list, StoreTable table);
 extern bool find_begin(Find *find, StoreTable table, const pg_uuid_t *key,
 					   const pg_uuid_t *second_key, Snapshot snapshot);
 extern void find_end(Find *find);
-extern bool find_is_granted(StoreTable table);
 extern Datum find_value(const Find *find, const char *column, bool *isnull);
 extern bool find_run_of_caller(Find *find, const pg_uuid_t *run_id, Snapshot snapshot);
 

@@ -45,6 +45,7 @@ static const int policy_counts[STORE_TABLES] = {1, 2, 3, 1};
 
 typedef struct Shape
 {
+	Oid			schema;
 	Oid			tables[STORE_TABLES];
 	bool		has_site_trigger[STORE_TABLES];
 	bool		policies_are_ours[STORE_TABLES];
@@ -280,8 +281,6 @@ static void
 look(void)
 {
 	static bool callbacks_registered = false;
-	Oid			schema;
-
 	/* What has changed meanwhile comes with the lock on a table, at the latest */
 	AcceptInvalidationMessages();
 	if (shape_is_known)
@@ -299,9 +298,9 @@ look(void)
 	/* A change that comes while we look is not to be lost */
 	shape_is_known = true;
 	shape.seeing_is_changing = true;
-	schema = get_namespace_oid("airun", false);
+	shape.schema = get_namespace_oid("airun", false);
 	for (int i = 0; i < STORE_TABLES; i++)
-		shape.tables[i] = get_relname_relid(table_names[i], schema);
+		shape.tables[i] = get_relname_relid(table_names[i], shape.schema);
 	for (int i = 0; i < STORE_TABLES; i++)
 	{
 		Relation	relation = table_open(shape.tables[i], AccessShareLock);
@@ -343,6 +342,15 @@ shape_is_plain(StoreTable table)
 	return shape.is_plain[table];
 }
 
+/* Has the caller all of these privileges on a table, and may he reach it? */
+bool
+shape_is_granted(StoreTable table, AclMode mode)
+{
+	look();
+	return namespace_aclcheck(shape.schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK &&
+		pg_class_aclmask(shape.tables[table], GetUserId(), mode, ACLMASK_ALL) == mode;
+}
+
 /* The index of a table's primary key; invalid where a site has another one */
 Oid
 shape_primary_key(StoreTable table)
@@ -360,9 +368,8 @@ bool
 shape_seeing_is_changing(void)
 {
 	look();
-	return shape.seeing_is_changing &&
-		pg_class_aclcheck(shape.tables[TABLE_RUNS], GetUserId(), ACL_UPDATE) == ACLCHECK_OK &&
-		pg_class_aclcheck(shape.tables[TABLE_TASKS], GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+	return shape.seeing_is_changing && shape_is_granted(TABLE_RUNS, ACL_UPDATE) &&
+		shape_is_granted(TABLE_TASKS, ACL_UPDATE);
 }
 
 /* Has a site a trigger of its own on a table of the store? */

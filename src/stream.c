@@ -156,7 +156,7 @@ find_task(Progress *progress)
 	Find		find;
 	bool		found = false;
 
-	if (!find_is_granted(TABLE_TASKS))
+	if (!shape_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE))
 		return false;
 	CommandCounterIncrement();
 	snapshot = RegisterSnapshot(GetLatestSnapshot());

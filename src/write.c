@@ -25,7 +25,6 @@
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -169,19 +168,15 @@ find_columns(Write *write, Relation relation)
 static bool
 is_direct(Write *write, Relation relation, bool as_owner)
 {
-	AclMode		privilege = write->key_count == 0 ? ACL_INSERT : ACL_UPDATE;
+	AclMode		privileges = (write->key_count == 0 ? ACL_INSERT : ACL_UPDATE) |
+		(write->returning != NULL ? ACL_SELECT : 0);
 
 	if (write->generation != shape_generation())
 	{
 		write->generation = shape_generation();
 		write->is_direct = shape_is_plain(write->table) && find_columns(write, relation);
 	}
-	return write->is_direct &&
-		(as_owner ||
-		 (pg_class_aclcheck(RelationGetRelid(relation), GetUserId(), privilege) == ACLCHECK_OK &&
-		  (write->returning == NULL ||
-		   pg_class_aclcheck(RelationGetRelid(relation), GetUserId(),
-							 ACL_SELECT) == ACLCHECK_OK)));
+	return write->is_direct && (as_owner || shape_is_granted(write->table, privileges));
 }
 
 /* Leave the columns of the result as the current SPI result */
