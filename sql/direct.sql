@@ -8,6 +8,7 @@ DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA direct_test;
 SET search_path = direct_test, public;
 SET airun.user_id = 'direct test';
+SET airun.trust_client_cost = on;
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
@@ -63,7 +64,7 @@ INSERT INTO steps (command) VALUES
 	('SELECT seq FROM airun_append_message(run_id(1), said(''two''), ''id two'')'),
 	('SELECT seq FROM airun_append_message(run_id(1), said(''2''), ''id two'')'),
 	('SELECT seq FROM airun_append_message(run_id(1), said(''four'') || ''{"timestamp": "2020-02-02T02:02:02Z"}'')'),
-	('SELECT string_agg(seq::text, '','') FROM airun_append_messages(run_id(1), jsonb_build_array(said(''five''), said(''two'') || ''{"id": "id two"}'', said(''six'') || ''{"id": "id six"}''))'),
+	('SELECT string_agg(seq::text, '','') FROM airun_append_messages(run_id(1), jsonb_build_array(said(''five''), said(''three'') || ''{"id": "id three"}'', said(''six'') || ''{"id": "id six"}''))'),
 	('SELECT string_agg(seq::text, '','') FROM airun_append_messages(run_id(1), ''[]'')'),
 	('SELECT string_agg(seq::text, '','') FROM airun_append_messages(run_id(1), jsonb_build_array(said(''good''), ''{"role": "user"}''))'),
 	-- one that is out of line, and one whose text is out of line elsewhere
