@@ -142,7 +142,7 @@ CREATE FUNCTION neutral(item jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
 	FROM jsonb_each(item)
 $$;
 CREATE FUNCTION stored() RETURNS TABLE (item text) LANGUAGE sql STABLE AS $$
-	SELECT regexp_replace(replace(regexp_replace(neutral(x)::text, '"price_id": "[^"]+"', '"price_id": "one"'), left(run_id(0)::text, 13), 'ID'), '([0-9a-f]{32})[0-9a-f]{32,}', '\1... ' || md5(concat(x ->> 'message', x ->> 'response_text', x ->> 'response_data', x ->> 'chunk')), 'g')
+	SELECT regexp_replace(replace(regexp_replace(neutral(x)::text, '"price_id": "[^"]+"', '"price_id": "one"'), left(run_id(0)::text, 13), 'ID'), '([0-9a-f]{32})[0-9a-f]{32,}', '\1... ' || md5(concat(x #>> '{message,content}', x ->> 'response_text', x ->> 'response_data', x ->> 'chunk')), 'g')
 	FROM (
 		SELECT 1, to_jsonb(r), id, 0::text FROM airun.runs AS r WHERE left(id::text, 13) = left(run_id(0)::text, 13)
 		UNION ALL SELECT 2, to_jsonb(m), run_id, lpad(seq::text, 9, '0') FROM airun.messages AS m WHERE left(run_id::text, 13) = left(run_id(0)::text, 13)
