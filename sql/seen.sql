@@ -1,7 +1,8 @@
 --
--- Tasks that a backend remembers to have been shown: whatever changes them, who
--- asks, or what may be seen, is heeded by the next piece all the same, and what
--- the piece answers is what ai_tasks shows.
+-- Tasks that stream are found by their keys, without a query under row security,
+-- by a backend that knows the tables: whatever changes them, who asks, or what
+-- may be seen, is heeded by the next piece all the same, and what the piece
+-- answers is what ai_tasks shows.
 --
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
@@ -33,7 +34,7 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
 	RETURN ' WRONG: ' || SQLSTATE;
 END$$;
--- a piece: how the task stands then, and whether it was asked for
+-- a piece: how the task stands then, and whether a policy was asked
 CREATE FUNCTION piece(n int, run int DEFAULT 1, delta text DEFAULT 'piece ') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	before bigint := asked();
@@ -42,7 +43,7 @@ DECLARE
 BEGIN
 	s := airun_stream_delta(task_id(n), delta, run_id => run_id(run));
 	after := asked();
-	RETURN format('%s %s, %s%s', s.status, s.response_length, CASE after WHEN before THEN 'remembered' ELSE 'asked' END, compared(s));
+	RETURN format('%s %s, %s%s', s.status, s.response_length, CASE after WHEN before THEN 'found' ELSE 'by a query' END, compared(s));
 EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE;
 END$$;
@@ -54,7 +55,7 @@ DECLARE
 BEGIN
 	s := airun_update_task(task_id(n), whole, data, run_id => run_id(run));
 	after := asked();
-	RETURN format('%s %s, %s%s', s.status, s.response_length, CASE after WHEN before THEN 'remembered' ELSE 'asked' END, compared(s));
+	RETURN format('%s %s, %s%s', s.status, s.response_length, CASE after WHEN before THEN 'found' ELSE 'by a query' END, compared(s));
 EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE;
 END$$;
@@ -75,14 +76,14 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_airun_seen_member, re
 GRANT SELECT ON ai_tasks TO regress_airun_seen_member, regress_airun_seen_plain;
 GRANT USAGE ON SCHEMA seen_test TO PUBLIC;
 SET track_functions = 'all';
--- autovacuum changes what is known of a table, after which all are asked for once
+-- autovacuum changes what is known of a table, after which all is looked at anew
 DO $$BEGIN EXECUTE (SELECT string_agg(format('ALTER TABLE airun.%I SET (autovacuum_enabled = off)', name), ';') FROM unnest('{runs,messages,tasks,task_chunks}'::text[]) AS name); END$$;
 SELECT setting || '/psql' AS psql FROM pg_config WHERE name = 'BINDIR' \gset
 \setenv AIRUN_PSQL :psql
 \setenv AIRUN_DATABASE :DBNAME
 
 --
--- The first piece is asked for, those that follow are remembered
+-- The first piece moves the task, by a statement; those that follow find it
 --
 SELECT create_tasks(1, 1, 60) \g /dev/null
 SET ROLE regress_airun_seen;
@@ -92,7 +93,7 @@ SELECT whole(1, 'piece piece piece piece and more');
 SELECT whole(1, 'another');
 -- without the run, too
 SELECT status, response_length FROM airun_stream_delta(task_id(1), ' piece');
--- data, with text and alone, is a change of the row, which is remembered as it is then
+-- data, with text and alone, is a change of the row
 SELECT whole(1, 'another piece!', '{"a": 1}'), piece(1);
 SELECT whole(1, NULL, '{"b": 2}'), piece(1);
 SELECT response_data FROM ai_tasks WHERE task_id = task_id(1);
@@ -100,7 +101,7 @@ SELECT response_data FROM ai_tasks WHERE task_id = task_id(1);
 SELECT count(piece), min(substr(piece, strpos(piece, ', '))), max(substr(piece, strpos(piece, ', '))) FROM (SELECT piece(1, 1, i::text) FROM generate_series(1, 100) AS i OFFSET 0) AS p;
 SELECT count(airun_stream_delta(task_id(1), 'x', run_id => run_id(1))) FROM generate_series(1, 100) AS i;
 SELECT piece(1);
--- two by turns, and more than are remembered, in turn
+-- two by turns, and many in turn
 SELECT piece(2), piece(3);
 SELECT piece(2), piece(3), piece(2), piece(3);
 SELECT string_agg(split_part(piece, ', ', 2), ' ' ORDER BY i, n) FROM (SELECT i, n, piece(n) FROM generate_series(1, 3) AS i, generate_series(11, 26) AS n OFFSET 0) AS p;
@@ -286,7 +287,7 @@ RESET ROLE;
 GRANT UPDATE ON airun.runs TO regress_airun_seen;
 SET ROLE regress_airun_seen;
 SELECT piece(32), piece(32);
--- a policy of a site, by another session and taken away by it: nothing is remembered while it is there
+-- a policy of a site, by another session and taken away by it: by queries alone while it is there
 \! "$AIRUN_PSQL" -X -q -o /dev/null -v ON_ERROR_STOP=1 -d "$AIRUN_DATABASE" -c "CREATE POLICY site ON airun.runs AS RESTRICTIVE USING (name <> 'run')"
 SELECT piece(32);
 \! "$AIRUN_PSQL" -X -q -o /dev/null -v ON_ERROR_STOP=1 -d "$AIRUN_DATABASE" -c "ALTER POLICY site ON airun.runs USING (name = 'run')"
