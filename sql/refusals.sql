@@ -234,6 +234,8 @@ INSERT INTO bad (state, command) VALUES
 	('42501', 'SET session_replication_role = replica'),
 	('42501', 'ALTER TABLE airun.tasks DISABLE TRIGGER ALL'),
 	-- lists and ranges
+	('PT422', 'SELECT * FROM airun_list_runs(search => repeat(''x'', 1001))'),
+	('PT422', 'SELECT * FROM airun_list_runs(tag => repeat(''x'', 1001))'),
 	('PT422', 'SELECT * FROM airun_list_runs(page_size => 0)'),
 	('PT422', 'SELECT * FROM airun_list_runs(page_size => -5)'),
 	('PT422', 'SELECT * FROM airun_list_runs(page_size => 1001)'),

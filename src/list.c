@@ -32,6 +32,7 @@ PG_FUNCTION_INFO_V1(airun_list_runs);
 
 #define DEFAULT_PAGE_SIZE	20
 #define MAX_PAGE_SIZE		1000
+#define MAX_SEARCH			1000	/* characters */
 #define SUMMARY_COLUMNS		19
 
 /* Where the columns of the cursor stand in RUN_SUMMARY */
@@ -209,6 +210,8 @@ airun_list_runs(PG_FUNCTION_ARGS)
 				 errmsg("\"page_size\" must be between 1 and %d, not %d",
 						MAX_PAGE_SIZE, page_size),
 				 errhint("Get more rows page by page, with the cursor of the last one.")));
+	check_length("search", &search, MAX_SEARCH);
+	check_length("tag", &tag, MAX_SEARCH);
 	if (!status.isnull)
 		status.value = CStringGetTextDatum(run_status_word(DatumGetTextPP(status.value)));
 	if (!search.isnull && VARSIZE_ANY_EXHDR(DatumGetTextPP(search.value)) == 0)

@@ -20,6 +20,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "commands/extension.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "rewrite/rowsecurity.h"
@@ -216,8 +217,11 @@ look_at_policies(Relation relation, StoreTable table)
 
 /* The triggers on one table */
 static bool
-finds_site_trigger(const TriggerDesc *triggers)
+finds_site_trigger(Relation relation)
 {
+	/* a copy: while we ask the catalog, the server may make its own anew */
+	TriggerDesc *triggers = CopyTriggerDesc(relation->trigdesc);
+
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
@@ -243,7 +247,7 @@ looks_plain(Relation relation, StoreTable table)
 		(constraints != NULL &&
 		 (constraints->num_check > 0 || constraints->has_generated_stored)))
 		return false;
-	foreach(lc, RelationGetFKeyList(relation))
+	foreach(lc, copyObject(RelationGetFKeyList(relation)))
 	{
 		const ForeignKeyCacheInfo *key = lfirst(lc);
 
@@ -306,7 +310,7 @@ look(void)
 		Relation	relation = table_open(shape.tables[i], AccessShareLock);
 
 		look_at_policies(relation, i);
-		shape.has_site_trigger[i] = finds_site_trigger(relation->trigdesc);
+		shape.has_site_trigger[i] = finds_site_trigger(relation);
 		shape.is_plain[i] = looks_plain(relation, i);
 		shape.primary_keys[i] = look_at_key(relation, i);
 		table_close(relation, NoLock);
