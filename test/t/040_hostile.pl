@@ -275,7 +275,7 @@ my %json_of = (
 	usage => \&usage,
 	error => sub { return object(code => '"rate_limit"', message => string(plain_text())); },
 	request_data => sub { return object(model => '"gpt-4o"', one_of('messages', 'input', 'contents') => [ map { message() } 0 .. draw(3) ], temperature => '0.5'); },
-	reference => sub { return object(key => '"messages"', from => draw(4), at => draw(4), count => draw(4)); },
+	reference => sub { return object(key => one_of('"messages"', '"input"'), at => draw(2), count => draw(4), keys => [ '"role"', '"content"' ]); },
 	run => sub { return object(source_type => '"chat"', name => string(plain_text()), tags => ['"a"'], settings => object(x => 1)); },
 	document => \&price_list,
 	rates => \&rates,
@@ -379,7 +379,7 @@ my (@functions, @relations);
 # How often a function is called, others being called once: rarely what goes over
 # the whole store, and often what the others need.
 my %weight = (
-	airun_install => 0.02, airun_purge_runs => 0.1, airun_reprice => 0.1, airun_check => 0.1, airun_import_prices => 0.3, airun_grant => 0.05,
+	airun_install => 0.02, airun_purge_runs => 0.1, airun_reprice => 0.1, airun_check => 0.1, airun_import_prices => 0.3, airun_grant => 0.2,
 	airun_create_run => 5, airun_start_turn => 4, airun_create_task => 3, airun_append_message => 3, airun_finish_turn => 2, airun_stream_delta => 2,
 	airun_restore_run => 2, airun_uuid => 0.1, airun_user_id => 0.3);
 sub function_call
@@ -446,6 +446,19 @@ sub statement
 	return ($function->[0], function_call($function, $odds));
 }
 
+# Calls that make what the following ones are about, where it is not there yet
+sub groundwork
+{
+	choose_subject();
+	my ($run, $task) = map { literal($_) } run_id(), task_id();
+
+	return (
+		[ 'airun_create_run', "SELECT t FROM airun_create_run(id => $run) AS t" ],
+		[ 'airun_restore_run', "SELECT t FROM airun_restore_run($run) AS t" ],
+		[ 'airun_set_run_status', "SELECT t FROM airun_set_run_status($run, 'active') AS t" ],
+		[ 'airun_start_turn', "SELECT t FROM airun_start_turn($run, " . json_literal(encode(message()), 'jsonb') . ", $task) AS t" ]);
+}
+
 # Who calls, under which settings.  Nobody here is a superuser.
 my @claims = (
 	undef,
@@ -492,6 +505,9 @@ sub write_script
 		push @called, $calls // '';
 	};
 	$line->($_) for '\set VERBOSITY verbose', '\set ON_ERROR_STOP off', 'SELECT pg_backend_pid() AS pid \gset', '\setenv PID :pid';
+	# The stack takes what it will ever need: where memory runs out while it grows,
+	# there is nothing but a crash, in any program.
+	$line->($_) for "SET max_stack_depth = '6MB'", "SELECT repeat('[', 1000000)::json IS NULL", 'RESET max_stack_depth';
 	$time = 0;
 	while ($done < $number)
 	{
@@ -502,6 +518,16 @@ sub write_script
 			$next_part += $part;
 		}
 		$line->($_) for scene();
+		if (chance(0.6))
+		{
+			$line->('\o /dev/null');
+			for my $call (groundwork())
+			{
+				$line->($call->[1], "plain $call->[0]");
+				$done++;
+			}
+			$line->('\o');
+		}
 		my $mode = one_of('batch', 'batch', 'plain', 'plain', 'transaction');
 		my $length = 20 + draw(60);
 		$length = $number - $done if $length > $number - $done;
@@ -511,7 +537,8 @@ sub write_script
 			{
 				$line->($_) for $before->();
 				my @calls = map { [ statement() ] } 1 .. ($left < 20 ? $left : 20);
-				$line->("SELECT * FROM hostile.batch(@{[scalar @called]}, ARRAY[" . join(', ', map { "\$q\$$_->[1]\$q\$" } @calls) . '])',
+				$line->("SELECT * FROM hostile.batch(@{[scalar @called]}, '{" . join(',', map { $_->[0] } @calls) . "}', ARRAY["
+					  . join(', ', map { '$q$' . $_->[1] =~ s/^SELECT t /SELECT format('%s', t) /r . '$q$' } @calls) . '])',
 					'batch ' . join(' ', map { $_->[0] } @calls));
 			}
 		}
@@ -694,6 +721,9 @@ jit = off
 log_min_messages = log
 log_min_error_statement = panic
 log_checkpoints = off
+log_statement = none
+log_connections = off
+log_disconnections = off
 airun.max_wait = '10ms'
 END
 $node->safe_psql('postgres', 'CREATE ROLE api; CREATE ROLE naked; CREATE ROLE keeper');
@@ -714,19 +744,17 @@ for my $database (@databases, 'starved', 'large')
 		GRANT USAGE ON SCHEMA hostile TO public;
 	" . <<'END');
 -- Calls one after another, each in a subtransaction, and says what came of it
-CREATE FUNCTION hostile.batch(line int, calls text[],
+CREATE FUNCTION hostile.batch(line int, names text[], calls text[],
 	OUT line_number int, OUT name text, OUT state text, OUT message text) RETURNS SETOF record
 LANGUAGE plpgsql AS $$
-DECLARE
-	call text;
 BEGIN
 	line_number := line;
-	FOREACH call IN ARRAY calls LOOP
-		name := coalesce(substring(call from '\m(airun_[a-z_]+)\('), 'rows');
+	FOR i IN 1 .. cardinality(calls) LOOP
+		name := names[i];
 		state := '00000';
 		message := '';
 		BEGIN
-			EXECUTE CASE WHEN call ~ '^SELECT t ' THEN replace(call, 'SELECT t ', 'SELECT format(''%s'', t) ') ELSE call END;
+			EXECUTE calls[i];
 		EXCEPTION WHEN OTHERS THEN
 			state := SQLSTATE;
 			message := translate(left(SQLERRM, 200), E'\n\t', '  ');
@@ -801,12 +829,11 @@ for my $database (@databases)
 #--- with the memory running out, and with large values --------------------------
 
 {
-	# The session may have some more than it has at the moment; the stack has been
-	# as large as it can become before, since growing it cannot fail but by a crash.
+	# The session may have some more than it has at the moment
 	my $limit = sub {
-		return if !chance(0.12);
+		return if !chance(0.25);
 		return ('\! prlimit --pid $PID --as=unlimited:') if chance(0.1);
-		my $more = one_of(0, 200, 1000, 4000, 16000, 64000);
+		my $more = one_of(0, 100, 500, 2000, 8000, 30000);
 		return "\\! prlimit --pid \$PID --as=\$(( (\$(sed -n 's/^VmSize:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/\$PID/status) + $more) * 1024 )):";
 	};
 	$state = ($seed + 104729) % 4294967296;
@@ -826,7 +853,7 @@ cmp_ok($states{'57014'} // 0, '>', 0, 'and statements have been cancelled');
 note('SQLSTATEs: ', counts(\%states));
 note('calls: ', counts(\%tried));
 check_ok($node, 'after all that', $_) for @databases, 'starved', 'large';
-unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal|server process .* exited/, 'no backend has ended');
+is(join('', grep { /PANIC|terminated by signal|server process .* exited/ } split /^/, slurp_file($node->logfile)), '', 'no backend has ended');
 my $made = 0;
 $made += $_ for values %tried;
 proven('hostile calls', $made);
