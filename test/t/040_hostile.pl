@@ -508,7 +508,22 @@ sub write_script
 	# The stack takes what it will ever need: where memory runs out while it grows,
 	# there is nothing but a crash, in any program.
 	$line->($_) for "SET max_stack_depth = '6MB'", "SELECT repeat('[', 1000000)::json IS NULL", 'RESET max_stack_depth';
+
+	# Once, each function as it is meant to be called, by somebody who may
 	$time = 0;
+	$kind = 1;
+	$line->($_) for 'SET SESSION AUTHORIZATION keeper', "SET request.jwt.claims = '{\"sub\": \"joe\"}'", '\o /dev/null';
+	for my $function (@functions)
+	{
+		for my $call (groundwork(), [ $function->[0], function_call($function, 0) ])
+		{
+			$line->($call->[1], "plain $call->[0]");
+			$time++;
+			$done++;
+		}
+	}
+	$line->('\o');
+
 	while ($done < $number)
 	{
 		if ($done >= $next_part)
@@ -764,7 +779,7 @@ BEGIN
 END $$;
 -- How large the backend is: what it has of memory in kB, and of that in contexts
 CREATE FUNCTION hostile.memory(OUT text, OUT int, OUT bigint) LANGUAGE sql AS $$
-	SELECT 'memory', substring(pg_read_file('/proc/self/status') from 'RssAnon:\s+(\d+)')::int,
+	SELECT 'memory', split_part(split_part(pg_read_file('/proc/self/status'), 'RssAnon:', 2), 'kB', 1)::int,
 		(SELECT sum(total_bytes) / 1024 FROM pg_backend_memory_contexts)::bigint
 $$;
 END
