@@ -63,3 +63,10 @@ $(INSTALL_SQL): $(ROOM_SQL)
 	printf '%s\n' '\echo Use "CREATE EXTENSION airun" to load this file. \quit' > $@.tmp
 	cat $(ROOM_SQL) >> $@.tmp
 	mv $@.tmp $@
+
+# Builds and tools that find what an ordinary run hides; test/hard says which.
+.PHONY: check-hard check-cassert check-discard check-valgrind check-sanitize check-lint check-coverage
+check-hard:
+	test/hard
+check-cassert check-discard check-valgrind check-sanitize check-lint check-coverage: check-%:
+	test/hard $*
