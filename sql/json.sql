@@ -261,3 +261,13 @@ DROP SCHEMA json_test CASCADE;
 RESET search_path;
 RESET client_encoding;
 RESET client_min_messages;
+
+-- in the order of places, whatever the order of the rows; NULL comes first
+SELECT airun_array_in_order(to_jsonb(i), i) = (SELECT jsonb_agg(i ORDER BY i) FROM generate_series(1, 3000) i) AS in_order
+FROM (SELECT i FROM generate_series(1, 3000) i ORDER BY md5(i::text)) x;
+SELECT airun_array_in_order(e, p) FROM (VALUES ('"b"'::jsonb, 2::bigint), ('{"n": 1.50}', NULL), (NULL, 1), ('[3]', 3)) v (e, p);
+SELECT airun_array_in_order(a, -n) = jsonb_agg(a ORDER BY -n) AS padded
+FROM (SELECT n, CASE n % 3 WHEN 0 THEN to_jsonb(repeat('x', n % 7)) WHEN 1 THEN jsonb_build_object('n', n) ELSE to_jsonb(n) END
+	FROM generate_series(1, 500) n) x (n, a);
+SELECT n, airun_array_in_order(to_jsonb(n), -n) OVER (ORDER BY n) FROM generate_series(1, 3) n;
+SELECT airun_array_in_order('1', 1) FILTER (WHERE false) IS NULL AS none;

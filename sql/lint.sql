@@ -34,7 +34,7 @@ WITH readers (name) AS (VALUES
 	('airun_get_run'), ('airun_list_runs'), ('airun_messages'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_is_overdue'),
 	('airun_cost'), ('airun_cost_details')),
 pure (name) AS (VALUES
-	('airun_array_add'), ('airun_array_agg'), ('airun_array_result'), ('airun_json'), ('airun_user_uuid'), ('airun_message_text'), ('airun_request'),
+	('airun_array_add'), ('airun_array_add_at'), ('airun_array_agg'), ('airun_array_in_order'), ('airun_array_result'), ('airun_json'), ('airun_user_uuid'), ('airun_message_text'), ('airun_request'),
 	('airun_normalize_usage')),
 expected AS (
 	SELECT f.signature, f.provolatile, f.proparallel,

@@ -21,6 +21,7 @@ BEGIN
 				'airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_json',
 				'airun_message_text', 'airun_request', 'airun_is_overdue',
 				'airun_array_agg', 'airun_array_add', 'airun_array_result',
+				'airun_array_in_order', 'airun_array_add_at',
 				'airun_normalize_usage',
 				'airun_sees_run', 'airun_writes_run']::pg_catalog.name[])
 	LOOP

@@ -46,7 +46,7 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "naming.h"
-#include "rewrite/rowsecurity.h"
+#include "shape.h"
 #include "statement.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -164,26 +164,10 @@ static bool
 is_same_for_all(Oid relation_oid)
 {
 	Relation	relation = relation_open(relation_oid, AccessShareLock);
-	bool		is_ours = false;
-	bool		is_sites = false;
-	ListCell   *lc;
+	bool		same = shape_is_open_to_all(relation);
 
-	if (!relation->rd_rel->relrowsecurity)
-		is_ours = true;
-	else if (relation->rd_rsdesc != NULL)
-	{
-		foreach(lc, relation->rd_rsdesc->policies)
-		{
-			RowSecurityPolicy *policy = (RowSecurityPolicy *) lfirst(lc);
-
-			if (strcmp(policy->policy_name, "airun_read") == 0)
-				is_ours = true;
-			else
-				is_sites = true;
-		}
-	}
 	relation_close(relation, AccessShareLock);
-	return is_ours && !is_sites;
+	return same;
 }
 
 static void

@@ -13,21 +13,21 @@
 void
 build_object(Build *build)
 {
-	build->root = pushJsonbValue(&build->state, WJB_BEGIN_OBJECT, NULL);
+	push_jsonb(build, WJB_BEGIN_OBJECT, NULL);
 }
 
 /* Begin an array, likewise */
 void
 build_array(Build *build)
 {
-	build->root = pushJsonbValue(&build->state, WJB_BEGIN_ARRAY, NULL);
+	push_jsonb(build, WJB_BEGIN_ARRAY, NULL);
 }
 
 /* End what was begun last */
 void
 build_close(Build *build, bool is_array)
 {
-	build->root = pushJsonbValue(&build->state, is_array ? WJB_END_ARRAY : WJB_END_OBJECT, NULL);
+	push_jsonb(build, is_array ? WJB_END_ARRAY : WJB_END_OBJECT, NULL);
 }
 
 /* The next value's key */
@@ -38,13 +38,13 @@ build_key(Build *build, const char *key)
 
 	value.val.string.val = unconstify(char *, key);
 	value.val.string.len = strlen(key);
-	pushJsonbValue(&build->state, WJB_KEY, &value);
+	push_jsonb(build, WJB_KEY, &value);
 }
 
 static void
 build_value(Build *build, JsonbValue *value, bool is_element)
 {
-	pushJsonbValue(&build->state, is_element ? WJB_ELEM : WJB_VALUE, value);
+	push_jsonb(build, is_element ? WJB_ELEM : WJB_VALUE, value);
 }
 
 /* A string, or null where there is none */
@@ -91,7 +91,7 @@ build_json(Build *build, Jsonb *document, bool is_element)
 Jsonb *
 build_end(Build *build)
 {
-	return JsonbValueToJsonb(build->root);
+	return JsonbValueToJsonb(build->result);
 }
 
 /* Has the object a value under the key that is not null? */

@@ -13,11 +13,7 @@
  * A document under construction.  What is put in must last until build_end()
  * has returned the document: nothing is copied before.
  */
-typedef struct Build
-{
-	JsonbParseState *state;
-	JsonbValue *root;
-} Build;
+typedef JsonbInState Build;
 
 extern void build_object(Build *build);
 extern void build_array(Build *build);

@@ -74,6 +74,26 @@ BEGIN
 		AND COALESCE(t.tokens_total, 0)
 			< COALESCE(t.tokens_input, 0) + COALESCE(t.tokens_output, 0);
 
+	RETURN QUERY
+	SELECT t.run_id, t.task_id, NULL::bigint, p.problem, p.expected, p.found
+	FROM airun.tasks AS t
+	CROSS JOIN LATERAL (VALUES
+		('figures of a task', 'between 0 and infinity',
+		 concat_ws(', ', t.tokens_input, t.tokens_output, t.tokens_total, t.cost,
+				   t.time_to_first_token, t.total_time),
+		 COALESCE(LEAST(t.tokens_input, t.tokens_output, t.tokens_total) >= 0, true)
+			AND COALESCE(LEAST(t.cost, t.time_to_first_token, t.total_time) >= 0, true)
+			AND COALESCE(GREATEST(t.cost, t.time_to_first_token, t.total_time) < 'Infinity',
+						 true)),
+		('status of a task',
+		 CASE WHEN t.completed_at IS NULL THEN 'pending or streaming'
+			ELSE 'completed, error or cancelled' END,
+		 t.status,
+		 CASE WHEN t.completed_at IS NULL THEN t.status IN ('pending', 'streaming')
+			ELSE t.status IN ('completed', 'error', 'cancelled') END)
+	) AS p (problem, expected, found, fine)
+	WHERE (airun_check.run_id IS NULL OR t.run_id = airun_check.run_id) AND NOT p.fine;
+
 	-- Texts: in chunks until the task has ended, and then in one place
 	RETURN QUERY
 	SELECT t.run_id, t.task_id, NULL::bigint, p.problem, p.expected, p.found

@@ -16,19 +16,8 @@ typedef struct Stream
 	int32		chars;			/* 0 while there is no chunk */
 	int32		bytes;
 	uint64		hash;			/* of all its bytes */
-	TimestampTz saved_at;		/* of a chunk that has just been added */
+	TimestampTz saved_at;		/* when its last chunk was added */
 } Stream;
-
-/* The columns of a Stream, of the last chunk c and its task t */
-#define STREAM_COLUMNS	4
-#define STREAM \
-	"COALESCE(c.generation, t.generation), COALESCE(c.chars, 0), COALESCE(c.bytes, 0), c.hash"
-
-/* The last chunk of the task t, as c */
-#define JOIN_LAST_CHUNK \
-	" LEFT JOIN LATERAL (SELECT k.generation, k.chars, k.bytes, k.hash, k.created_at " \
-	"FROM airun.task_chunks AS k WHERE k.run_id" EQ "t.run_id AND k.task_id" EQ "t.task_id " \
-	"ORDER BY k.chars DESC LIMIT 1) AS c ON true "
 
 /* The text so far of the task t */
 #define TEXT_OF_CHUNKS \
@@ -40,8 +29,8 @@ typedef struct Stream
 
 extern void stream_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern bool stream_try_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
-extern void stream_from_result(Stream *stream, int first_column);
-extern void stream_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream);
+extern void stream_begin(Stream *stream, int32 generation);
+extern bool stream_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream);
 extern bool stream_put(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
 					   text *whole);
 extern bool stream_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,

@@ -1,6 +1,6 @@
 /*
  * compat.h
- *		Differences between PostgreSQL 15 and 18, and nowhere else.
+ *		Differences between PostgreSQL 15 and 19, and nowhere else.
  *
  * Old servers get the new spelling.
  */
@@ -42,6 +42,49 @@
 /* 18 lets a module tell its name and version */
 #ifndef PG_MODULE_MAGIC_EXT
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
+#endif
+
+/* 18 asks whether a deferrable primary key will do */
+#if PG_VERSION_NUM >= 180000
+#define relation_primary_key(relation) RelationGetPrimaryKeyIndex(relation, false)
+#else
+#define relation_primary_key(relation) RelationGetPrimaryKeyIndex(relation)
+#endif
+
+/* 19 has a document under construction in one struct */
+#include "utils/jsonb.h"
+#if PG_VERSION_NUM >= 190000
+#define push_jsonb(state, token, value) pushJsonbValue(state, token, value)
+#else
+typedef struct JsonbInState
+{
+	JsonbValue *result;
+	JsonbParseState *parseState;
+} JsonbInState;
+
+static inline void
+push_jsonb(JsonbInState *state, JsonbIteratorToken token, JsonbValue *value)
+{
+	state->result = pushJsonbValue(&state->parseState, token, value);
+}
+#endif
+
+/* 19 reports failures of conversions as input functions do */
+#include "utils/numeric.h"
+#if PG_VERSION_NUM >= 190000
+#include "nodes/miscnodes.h"
+
+static inline int32
+numeric_to_int4(Numeric number, bool *failed)
+{
+	ErrorSaveContext context = {T_ErrorSaveContext};
+	int32		result = numeric_int4_safe(number, (Node *) &context);
+
+	*failed = context.error_occurred;
+	return result;
+}
+#else
+#define numeric_to_int4(number, failed) numeric_int4_opt_error(number, failed)
 #endif
 
 #endif							/* AIRUN_COMPAT_H */

@@ -24,6 +24,7 @@
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "write.h"
 
 PG_FUNCTION_INFO_V1(airun_complete_task);
 PG_FUNCTION_INFO_V1(airun_fail_task);
@@ -206,27 +207,36 @@ void
 task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 		 const TaskEnd *end, NewMessage *answer)
 {
-	static Statement finish = {
-		"UPDATE airun.tasks AS t SET status = $3, "
-		"response_text = COALESCE($4, t.response_text), "
-		"response_length = $17, generation = $18, text_in_answer = $19, "
-		"response_data = COALESCE($5, t.response_data), "
-		"usage = COALESCE($6, t.usage), "
-		"tokens_input = COALESCE($7, t.tokens_input), "
-		"tokens_output = COALESCE($8, t.tokens_output), "
-		"tokens_total = $9, cost = $10, cost_details = $20, price_status = $21, "
-		"client_cost = COALESCE($22, t.client_cost), "
-		"usage_buckets = COALESCE($23, t.usage_buckets), "
-		"time_to_first_token = COALESCE($11, t.time_to_first_token), "
-		"total_time = $12, "
-		"finish_reason = COALESCE($13, t.finish_reason), "
-		"error = COALESCE($14, t.error), "
-		"answer_seq = COALESCE($15, t.answer_seq), "
-		"updated_at = $16, completed_at = $16 "
-		"WHERE " THIS_TASK " RETURNING " TASK_SUMMARY_STORED,
-		23, {UUIDOID, UUIDOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, INT8OID,
-		INT8OID, NUMERICOID, NUMERICOID, NUMERICOID, TEXTOID, JSONBOID, INT8OID,
-		TIMESTAMPTZOID, INT8OID, INT4OID, BOOLOID, JSONBOID, TEXTOID, NUMERICOID, JSONBOID}
+	static Write finish = {
+		.table = TABLE_TASKS,
+		.key_count = 2,
+		.keys = {{"run_id", UUIDOID}, {"task_id", UUIDOID}},
+		.column_count = 22,
+		.columns = {
+			{"status", TEXTOID},
+			{"response_text", TEXTOID, WRITE_IF_GIVEN},
+			{"response_length", INT8OID},
+			{"generation", INT4OID},
+			{"text_in_answer", BOOLOID},
+			{"response_data", JSONBOID, WRITE_IF_GIVEN},
+			{"usage", JSONBOID, WRITE_IF_GIVEN},
+			{"usage_buckets", JSONBOID, WRITE_IF_GIVEN},
+			{"tokens_input", INT8OID, WRITE_IF_GIVEN},
+			{"tokens_output", INT8OID, WRITE_IF_GIVEN},
+			{"tokens_total", INT8OID},
+			{"client_cost", NUMERICOID, WRITE_IF_GIVEN},
+			{"cost", NUMERICOID},
+			{"cost_details", JSONBOID},
+			{"price_status", TEXTOID},
+			{"time_to_first_token", NUMERICOID, WRITE_IF_GIVEN},
+			{"total_time", NUMERICOID},
+			{"finish_reason", TEXTOID, WRITE_IF_GIVEN},
+			{"error", JSONBOID, WRITE_IF_GIVEN},
+			{"answer_seq", INT8OID, WRITE_IF_GIVEN},
+			{"updated_at", TIMESTAMPTZOID},
+			{"completed_at", TIMESTAMPTZOID}
+		},
+		.returning = TASK_SUMMARY_STORED
 	};
 	TimestampTz now = GetCurrentTimestamp();
 	Numeric		elapsed = task_elapsed(state->created_at, now);
@@ -270,28 +280,30 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	arg_uuid(&args, task_id);
 	arg_pointer(&args, cstring_to_text(task_status_name(end->status)));
 	arg_pointer(&args, in_answer ? NULL : spoken);
+	arg_int64(&args, length);
+	arg_add(&args, Int32GetDatum(generation), false);
+	arg_add(&args, BoolGetDatum(in_answer), false);
 	arg_field(&args, &end->response_data);
 	arg_field(&args, &end->usage);
+	arg_field(&args, &end->usage_buckets);
 	arg_field(&args, &end->tokens_input);
 	arg_field(&args, &end->tokens_output);
 	arg_field(&args, &total);
+	arg_field(&args, &end->cost);
 	arg_field(&args, &bill.cost);
+	arg_field(&args, &bill.cost_details);
+	arg_field(&args, &bill.price_status);
 	arg_field(&args, &first_token);
 	arg_field(&args, end->total_time.isnull ? &elapsed_field : &end->total_time);
 	arg_field(&args, &end->finish_reason);
 	arg_field(&args, &end->error);
 	arg_add(&args, Int64GetDatum(answer_seq), answer_seq == 0);
 	arg_time(&args, now);
-	arg_int64(&args, length);
-	arg_add(&args, Int32GetDatum(generation), false);
-	arg_add(&args, BoolGetDatum(in_answer), false);
-	arg_field(&args, &bill.cost_details);
-	arg_field(&args, &bill.price_status);
-	arg_field(&args, &end->cost);
-	arg_field(&args, &end->usage_buckets);
-	if (statement_write_task(&finish, &args, run_id, task_id) != 1)
+	arg_time(&args, now);
+	if (!write_update(&finish, &args, &state->place) &&
+		statement_write_task(write_statement(&finish), &args, run_id, task_id) != 1)
 		task_not_found(task_id);
-	task_settle_difference(run_id, task_id, &total, &bill.cost);
+	task_settle_difference(run_id, task_id, &state->run, &total, &bill.cost);
 	task_notify(run_id, task_id, end->status, length, generation);
 }
 
@@ -316,7 +328,7 @@ end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
 	}
 	else
 		task_end(&run_id, task_id, &state, end, NULL);
-	result = result_tuple(fcinfo, 0, 1);
+	result = result_tuple(fcinfo);
 	store_close();
 	return result;
 }

@@ -203,9 +203,9 @@ array_elements(JsonbContainer *array, int *count)
 
 /* Push a message, with those of the reference's keys that it has */
 static void
-push_message(JsonbParseState **state, JsonbContainer *message, const Reference *reference)
+push_message(JsonbInState *state, JsonbContainer *message, const Reference *reference)
 {
-	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	push_jsonb(state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < reference->name_count; i++)
 	{
 		JsonbValue *name = &reference->names[i];
@@ -215,11 +215,11 @@ push_message(JsonbParseState **state, JsonbContainer *message, const Reference *
 
 		if (value != NULL)
 		{
-			pushJsonbValue(state, WJB_KEY, name);
-			pushJsonbValue(state, WJB_VALUE, value);
+			push_jsonb(state, WJB_KEY, name);
+			push_jsonb(state, WJB_VALUE, value);
 		}
 	}
-	pushJsonbValue(state, WJB_END_OBJECT, NULL);
+	push_jsonb(state, WJB_END_OBJECT, NULL);
 }
 
 /*
@@ -231,7 +231,7 @@ static Jsonb *
 request_copy(Jsonb *request, const Reference *reference, int leave_out,
 			 JsonbContainer **messages, int message_count)
 {
-	JsonbParseState *state = NULL;
+	JsonbInState state = {0};
 	JsonbIterator *it = JsonbIteratorInit(&request->root);
 	JsonbContainer *array = NULL;
 	JsonbValue	key;
@@ -239,16 +239,16 @@ request_copy(Jsonb *request, const Reference *reference, int leave_out,
 
 	if (!JB_ROOT_IS_OBJECT(request))
 		report_corrupted("The request is not an object.");
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_jsonb(&state, WJB_BEGIN_OBJECT, NULL);
 	while (next_pair(&it, &key, &value))
 	{
 		JsonbValue *elements;
 		int			count;
 
-		pushJsonbValue(&state, WJB_KEY, &key);
+		push_jsonb(&state, WJB_KEY, &key);
 		if (!same_value(&key, &reference->key))
 		{
-			pushJsonbValue(&state, WJB_VALUE, &value);
+			push_jsonb(&state, WJB_VALUE, &value);
 			continue;
 		}
 
@@ -256,21 +256,22 @@ request_copy(Jsonb *request, const Reference *reference, int leave_out,
 		if (array == NULL || JsonContainerSize(array) < reference->at)
 			report_corrupted("The request has no such place.");
 		elements = array_elements(array, &count);
-		pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+		push_jsonb(&state, WJB_BEGIN_ARRAY, NULL);
 		for (int i = 0; i < reference->at; i++)
-			pushJsonbValue(&state, WJB_ELEM, &elements[i]);
+			push_jsonb(&state, WJB_ELEM, &elements[i]);
 		for (int i = 0; i < message_count; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
 			push_message(&state, messages[i], reference);
 		}
 		for (int i = reference->at + leave_out; i < count; i++)
-			pushJsonbValue(&state, WJB_ELEM, &elements[i]);
-		pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+			push_jsonb(&state, WJB_ELEM, &elements[i]);
+		push_jsonb(&state, WJB_END_ARRAY, NULL);
 	}
 	if (array == NULL)
 		report_corrupted("The request has no such array.");
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	push_jsonb(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 /* Take a reference apart, or XX001 */
@@ -288,11 +289,11 @@ reference_read(Jsonb *jsonb, Reference *reference)
 		reference->key.type == jbvString &&
 		get_key(&jsonb->root, "at", &at) != NULL && at.type == jbvNumeric)
 	{
-		reference->at = numeric_int4_opt_error(at.val.numeric, &failed);
+		reference->at = numeric_to_int4(at.val.numeric, &failed);
 		reference->count = -1;
 		if (!failed && get_key(&jsonb->root, "count", &count) != NULL &&
 			count.type == jbvNumeric)
-			reference->count = numeric_int4_opt_error(count.val.numeric, &failed);
+			reference->count = numeric_to_int4(count.val.numeric, &failed);
 		names = container_of(get_key(&jsonb->root, "keys", &keys), JB_FARRAY);
 	}
 	if (failed || reference->at < 0 || names == NULL)

@@ -358,16 +358,15 @@ split_rule(JsonbContainer *match, const char *model, ArrayType **aliases, Jsonb 
 		!json_field(match, "or", &list) || list.type != jbvBinary ||
 		!JsonContainerIsArray(list.val.binary.data))
 	{
-		JsonbParseState *state = NULL;
+		JsonbInState state = {0};
 		JsonbIterator *it = JsonbIteratorInit(match);
 		JsonbIteratorToken token;
 		JsonbValue	value;
-		JsonbValue *root = NULL;
 
 		while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
-			root = pushJsonbValue(&state, token, token == WJB_KEY || token == WJB_VALUE ||
-								  token == WJB_ELEM ? &value : NULL);
-		*rule = JsonbValueToJsonb(root);
+			push_jsonb(&state, token, token == WJB_KEY || token == WJB_VALUE ||
+					   token == WJB_ELEM ? &value : NULL);
+		*rule = JsonbValueToJsonb(state.result);
 		return;
 	}
 

@@ -563,11 +563,10 @@ unit_of(int64 per)
 static Jsonb *
 scale_rates(Jsonb *document, Numeric unit)
 {
-	JsonbParseState *state = NULL;
+	JsonbInState state = {0};
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	value;
-	JsonbValue *root = NULL;
 	Bucket		bucket = BUCKET_REQUESTS;
 
 	if (document == NULL)
@@ -584,11 +583,11 @@ scale_rates(Jsonb *document, Numeric unit)
 													DirectFunctionCall2(numeric_mul,
 																		NumericGetDatum(value.val.numeric),
 																		NumericGetDatum(unit))));
-		root = pushJsonbValue(&state, token,
-							  token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM ?
-							  &value : NULL);
+		push_jsonb(&state, token,
+				   token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM ?
+				   &value : NULL);
 	}
-	return JsonbValueToJsonb(root);
+	return JsonbValueToJsonb(state.result);
 }
 
 /* A part of a price that has to be an object, or an array; or NULL */

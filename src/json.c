@@ -29,9 +29,12 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* Sizes an aggregate starts with: small, since there may be many groups */
-#define INITIAL_ENTRIES		16
+/* What an aggregate starts with: small, since there may be many groups */
+#define INITIAL_ELEMENTS	16
 #define INITIAL_DATA		1024
+
+/* The largest block that elements are copied into, several to one */
+#define LARGEST_BLOCK		65536
 
 /*
  * A container in the making.  An object's children are its keys, then its
@@ -45,14 +48,6 @@ typedef struct ChildWriter
 	uint32		len;			/* bytes of data so far */
 } ChildWriter;
 
-/* Transition state of airun_array_agg; all of it lives in the aggregate's context */
-typedef struct ArrayState
-{
-	ChildWriter writer;
-	uint32		max_entries;	/* room in writer.entries, in entries */
-	uint32		max_data;		/* room in writer.data, in bytes */
-} ArrayState;
-
 /* A child of a container, as it is written in it */
 typedef struct Child
 {
@@ -60,6 +55,29 @@ typedef struct Child
 	const char *data;			/* without the padding that aligns it */
 	uint32		len;
 } Child;
+
+typedef struct Element
+{
+	int64		place;			/* by which elements are ordered */
+	Child		child;
+} Element;
+
+/*
+ * Transition state of airun_array_agg; all of it lives in the aggregate's
+ * context.  Data are copied once when they come and once into the result, and
+ * never moved in between: for a long array touching memory is what takes time.
+ */
+typedef struct ArrayState
+{
+	Element    *elements;
+	uint32		count;
+	uint32		max_elements;	/* room in elements */
+	uint64		len;			/* of all data, padding included */
+	bool		is_ordered;		/* elements came in the order of their places */
+	char	   *free;			/* room for data, and how much of it */
+	uint32		free_len;
+	uint32		block_len;		/* of the last block */
+} ArrayState;
 
 /* A position in a container */
 typedef struct ChildReader
@@ -222,55 +240,79 @@ child_of_datum(Child *child, const struct varlena *datum)
 	child->len = JBE_OFFLENFLD(entry);	/* an only child ends where it is long */
 }
 
-/* Doubles a size until it is at least needed; both are within jsonb's limit */
-static inline uint32
-grown(uint32 size, uint32 needed)
+static void
+refuse_array(void)
 {
-	while (size < needed)
-		size *= 2;
-	return size;
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("array of messages is too large for jsonb"),
+			 errdetail("A jsonb array can have %d bytes.", JENTRY_OFFLENMASK),
+			 errhint("Read it in parts, with "
+					 "airun_messages(run_id, after_seq, max_messages).")));
+}
+
+/* Copies data to where they stay until the aggregate is done */
+static const char *
+keep_data(ArrayState *state, MemoryContext context, const char *data, uint32 len)
+{
+	char	   *kept;
+
+	if (len > LARGEST_BLOCK / 4)
+		kept = MemoryContextAlloc(context, len);
+	else
+	{
+		if (len > state->free_len)
+		{
+			state->block_len = Min(Max(state->block_len * 2, len), LARGEST_BLOCK);
+			state->free_len = state->block_len;
+			state->free = MemoryContextAlloc(context, state->free_len);
+		}
+		kept = state->free;
+		state->free += len;
+		state->free_len -= len;
+	}
+	memcpy(kept, data, len);
+	return kept;
 }
 
 /*
- * Adds an element to the array, and the room for it.
+ * Adds an element to the array.
  *
  * The limit is core's: header and entries count too, for the array may become
  * a child itself.  It also keeps all that follows far from MaxAllocSize, and
  * the number of elements from the 28 bits it has.
  */
 static void
-add_element(ArrayState *state, const Child *child)
+add_element(ArrayState *state, MemoryContext context, const Child *child, int64 place)
 {
-	ChildWriter *writer = &state->writer;
-	uint64		end = (uint64) child_start(child->type, writer->len) + child->len;
+	Element    *element;
+	uint64		end = (uint64) child_start(child->type, state->len) + child->len;
 
-	if (container_size((uint64) writer->count + 1, end) > JENTRY_OFFLENMASK)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("array of messages is too large for jsonb"),
-				 errdetail("A jsonb array can have %d bytes.", JENTRY_OFFLENMASK),
-				 errhint("Read it in parts, with "
-						 "airun_messages(run_id, after_seq, max_messages).")));
+	if (container_size((uint64) state->count + 1, end) > JENTRY_OFFLENMASK)
+		refuse_array();
 
-	if (writer->count >= state->max_entries)
+	if (state->count >= state->max_elements)
 	{
-		state->max_entries = grown(state->max_entries, writer->count + 1);
-		writer->entries = repalloc(writer->entries, state->max_entries * sizeof(JEntry));
+		state->max_elements *= 2;
+		state->elements = repalloc_huge(state->elements,
+										state->max_elements * sizeof(Element));
 	}
-	if (end > state->max_data)
-	{
-		state->max_data = grown(state->max_data, (uint32) end);
-		writer->data = repalloc(writer->data, state->max_data);
-	}
-
-	put_child(writer, child);
+	if (state->count > 0 && place < state->elements[state->count - 1].place)
+		state->is_ordered = false;
+	element = &state->elements[state->count++];
+	element->place = place;
+	element->child = *child;
+	if (child->len > 0)
+		element->child.data = keep_data(state, context, child->data, child->len);
+	state->len = end;
 }
 
 /*
- * airun_array_add(state internal, element jsonb) returns internal
+ * airun_array_add(state internal, element jsonb, place bigint) returns internal
  *
  * Transition function of airun_array_agg: state with the element added, a SQL
- * NULL as a JSON null, as jsonb_agg has it.  The first state is NULL.  Raises
+ * NULL as a JSON null, as jsonb_agg has it.  The first state is NULL.  place
+ * may be left out, then elements stay as they come; NULL comes first.  Raises
  * 0A000 when it is called by hand, 54000 when the array outgrows jsonb.
  */
 Datum
@@ -278,7 +320,7 @@ airun_array_add(PG_FUNCTION_ARGS)
 {
 	MemoryContext context;
 	ArrayState *state;
-	Child		child;
+	int64		place = 0;
 
 	if (!AggCheckCallContext(fcinfo, &context))
 		ereport(ERROR,
@@ -288,48 +330,55 @@ airun_array_add(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 	{
-		state = MemoryContextAlloc(context, sizeof(ArrayState));
-		state->max_entries = INITIAL_ENTRIES;
-		state->max_data = INITIAL_DATA;
-		state->writer.entries = MemoryContextAlloc(context, INITIAL_ENTRIES * sizeof(JEntry));
-		state->writer.data = MemoryContextAlloc(context, INITIAL_DATA);
-		state->writer.count = 0;
-		state->writer.len = 0;
+		state = MemoryContextAllocZero(context, sizeof(ArrayState));
+		state->max_elements = INITIAL_ELEMENTS;
+		state->elements = MemoryContextAlloc(context, INITIAL_ELEMENTS * sizeof(Element));
+		state->is_ordered = true;
+		state->block_len = INITIAL_DATA / 2;
 	}
 	else
 		state = (ArrayState *) PG_GETARG_POINTER(0);
 
+	if (PG_NARGS() > 2)
+		place = PG_ARGISNULL(2) ? PG_INT64_MIN : PG_GETARG_INT64(2);
 	if (PG_ARGISNULL(1))
-	{
-		child.type = JENTRY_ISNULL;
-		child.data = NULL;
-		child.len = 0;
-		add_element(state, &child);
-	}
+		add_element(state, context, &(Child) {.type = JENTRY_ISNULL}, place);
 	else
 	{
 		/* packed: a short value of a table is copied once, not twice */
 		struct varlena *element = PG_DETOAST_DATUM_PACKED(PG_GETARG_DATUM(1));
+		Child		child;
 
 		child_of_datum(&child, element);
-		add_element(state, &child);
+		add_element(state, context, &child, place);
 		PG_FREE_IF_COPY(element, 1);
 	}
 
 	PG_RETURN_POINTER(state);
 }
 
+static int
+compare_places(const void *a, const void *b)
+{
+	int64		left = ((const Element *) a)->place;
+	int64		right = ((const Element *) b)->place;
+
+	return left < right ? -1 : left > right;
+}
+
 /*
  * airun_array_result(state internal) returns jsonb
  *
  * Final function of airun_array_agg: the array of the elements so far, NULL if
- * there was no row.  The state stays as it is: as a window function the
+ * there was no row.  The state keeps all that it has: as a window function the
  * aggregate goes on from here.
  */
 Datum
 airun_array_result(PG_FUNCTION_ARGS)
 {
-	ChildWriter *writer;
+	ArrayState *state;
+	Element    *elements;
+	ChildWriter writer = {0};
 	Jsonb	   *result;
 	Size		size;
 
@@ -341,13 +390,29 @@ airun_array_result(PG_FUNCTION_ARGS)
 				 errmsg("airun_array_result called in non-aggregate context"),
 				 errhint("Use the aggregate airun_array_agg(jsonb).")));
 
-	writer = &((ArrayState *) PG_GETARG_POINTER(0))->writer;
-	size = VARHDRSZ + container_size(writer->count, writer->len);
-	result = palloc(size);
+	state = (ArrayState *) PG_GETARG_POINTER(0);
+	elements = state->elements;
+	if (!state->is_ordered)
+	{
+		elements = MemoryContextAllocHuge(CurrentMemoryContext,
+										  state->count * sizeof(Element));
+		memcpy(elements, state->elements, state->count * sizeof(Element));
+		qsort(elements, state->count, sizeof(Element), compare_places);
+	}
+
+	/* in another order the padding may take three bytes more an element */
+	size = VARHDRSZ + container_size(state->count, state->len) +
+		(state->is_ordered ? 0 : 3 * (Size) state->count);
+	result = palloc_extended(size, MCXT_ALLOC_HUGE);
+	writer.entries = result->root.children;
+	writer.data = (char *) &result->root.children[state->count];
+	for (uint32 i = 0; i < state->count; i++)
+		put_child(&writer, &elements[i].child);
+	size = VARHDRSZ + container_size(writer.count, writer.len);
+	if (size - VARHDRSZ > JENTRY_OFFLENMASK)
+		refuse_array();
 	SET_VARSIZE(result, size);
-	result->root.header = JB_FARRAY | writer->count;
-	memcpy(result->root.children, writer->entries, writer->count * sizeof(JEntry));
-	memcpy(&result->root.children[writer->count], writer->data, writer->len);
+	result->root.header = JB_FARRAY | writer.count;
 
 	PG_RETURN_JSONB_P(result);
 }

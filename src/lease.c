@@ -98,7 +98,7 @@ airun_heartbeat_task(PG_FUNCTION_ARGS)
 	status = task_status_word(DatumGetTextPP(result_value(0, SUMMARY_STATUS, &isnull)));
 	if (!changed && !task_is_final(status))
 		task_not_found(task_id);
-	result = result_tuple(fcinfo, 0, 1);
+	result = result_tuple(fcinfo);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
@@ -139,6 +139,40 @@ expire(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz at)
 	end.error = expired_error();
 	task_lock(run_id, task_id, &state);
 	task_end(run_id, task_id, &state, &end, NULL);
+	return true;
+}
+
+/*
+ * What a turn that starts has to know of tasks, in one look: whether its own,
+ * if it has an id, is in the run, which is locked by now, and whether another
+ * one of the run may be overdue: what its chunks say is left out.  PT409 where
+ * the caller can see the task's id in another run.
+ */
+bool
+lease_look(const pg_uuid_t *run_id, const pg_uuid_t *task_id, bool *may_be_overdue)
+{
+	static Statement look = {
+		"SELECT (SELECT t.run_id" EQ "$1 FROM airun.tasks AS t WHERE t.task_id" EQ "$2 "
+		"ORDER BY 1 DESC LIMIT 1), "
+		"EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 "
+		"AND t.completed_at IS NULL AND (t.updated_at" PLUS "COALESCE(t.timeout, $4))" LT "$3)",
+		4, {UUIDOID, UUIDOID, TIMESTAMPTZOID, INTERVALOID}
+	};
+	Args		args = {0};
+	bool		is_there;
+	bool		isnull;
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	arg_time(&args, GetCurrentTimestamp());
+	arg_add(&args, default_timeout(), false);
+	(void) statement_write_own(&look, &args, run_id);
+	*may_be_overdue = DatumGetBool(result_value(0, 2, &isnull));
+	is_there = DatumGetBool(result_value(0, 1, &isnull));
+	if (isnull)
+		return false;
+	if (!is_there)
+		task_refuse_taken(task_id);
 	return true;
 }
 

@@ -9,6 +9,8 @@
 
 #include "task.h"
 
+extern bool lease_look(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+					   bool *may_be_overdue);
 extern int	lease_expire_run(const pg_uuid_t *run_id);
 
 #endif							/* AIRUN_LEASE_H */

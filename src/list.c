@@ -26,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(airun_list_runs);
 
@@ -39,15 +40,16 @@ PG_FUNCTION_INFO_V1(airun_list_runs);
 #define COLUMN_ACTIVE_HOUR		19
 
 /*
- * What the planner should know makes a statement of its own; the other
- * filters are alike for every plan.
+ * What the planner should know makes a statement of its own.
  */
 #define LIST_BY_SOURCE_TYPE	1
 #define LIST_BY_SOURCE_ID	2
 #define LIST_AFTER_CURSOR	4
-#define LIST_LARGE_PAGE		8	/* more than SMALL_PAGE rows */
-#define LIST_KINDS			16
-#define SMALL_PAGE			100
+#define LIST_LONGER_PAGE	8	/* than the default */
+#define LIST_LARGE_PAGE		16	/* more than LONGER_PAGE rows */
+#define LIST_FILTERED		32	/* by something that no index knows */
+#define LIST_KINDS			64
+#define LONGER_PAGE			100
 
 /* A place in the list */
 typedef struct Cursor
@@ -105,7 +107,7 @@ cursor_from_text(text *string, Cursor *cursor)
 		int			low = hex_value(digits[2 * i + 1]);
 
 		valid = high >= 0 && low >= 0;
-		bytes[i] = (uint8) (high << 4 | low);
+		bytes[i] = (uint8) ((uint8) high << 4 | (uint8) low);
 	}
 	if (valid && bytes[0] == CURSOR_VERSION)
 	{
@@ -143,15 +145,17 @@ list_statement(int kind)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql,
 						   "SELECT " RUN_SUMMARY " FROM airun.runs AS r "
-						   "WHERE r.deleted_at IS NULL AND r.is_archived" EQ "$5 "
-						   "AND ($3 IS NULL OR r.status" EQ "$3) "
-						   "AND ($4 IS NULL OR r.is_starred" EQ "$4) "
-						   "AND ($6 IS NULL "
-						   "OR pg_catalog.strpos(pg_catalog.lower(r.name), $6)" GT "0 "
-						   "OR pg_catalog.strpos(pg_catalog.lower(r.description), $6)" GT "0 "
-						   "OR EXISTS (SELECT FROM pg_catalog.unnest(r.tags) AS tag "
-						   "WHERE pg_catalog.strpos(pg_catalog.lower(tag), $6)" GT "0)) "
-						   "AND ($7 IS NULL OR $7" EQ "ANY (r.tags)) ");
+						   "WHERE r.deleted_at IS NULL AND r.is_archived" EQ "$5 ");
+	if (kind & LIST_FILTERED)
+		appendStringInfoString(&sql,
+							   "AND ($3 IS NULL OR r.status" EQ "$3) "
+							   "AND ($4 IS NULL OR r.is_starred" EQ "$4) "
+							   "AND ($6 IS NULL "
+							   "OR pg_catalog.strpos(pg_catalog.lower(r.name), $6)" GT "0 "
+							   "OR pg_catalog.strpos(pg_catalog.lower(r.description), $6)" GT "0 "
+							   "OR EXISTS (SELECT FROM pg_catalog.unnest(r.tags) AS tag "
+							   "WHERE pg_catalog.strpos(pg_catalog.lower(tag), $6)" GT "0)) "
+							   "AND ($7 IS NULL OR $7" EQ "ANY (r.tags)) ");
 	if (kind & LIST_BY_SOURCE_TYPE)
 		appendStringInfoString(&sql, "AND r.source_type" EQ "$1 ");
 	if (kind & LIST_BY_SOURCE_ID)
@@ -164,13 +168,16 @@ list_statement(int kind)
 
 	/*
 	 * A page is cut by the caller of the plan; this is for the planner, who
-	 * cannot see a limit that is an argument.
+	 * cannot see a limit that is an argument, and for the sort, which reads as
+	 * many rows before it gives the first one.
 	 */
 	appendStringInfo(&sql,
 					 "ORDER BY r.active_hour DESC, r.last_message_at DESC, r.id DESC LIMIT %d",
-					 kind & LIST_LARGE_PAGE ? MAX_PAGE_SIZE : SMALL_PAGE);
+					 kind & LIST_LARGE_PAGE ? MAX_PAGE_SIZE :
+					 kind & LIST_LONGER_PAGE ? LONGER_PAGE : DEFAULT_PAGE_SIZE);
 
-	statement->has_range = true;
+	/* Which plan is best for filters depends on what they filter */
+	statement->has_range = (kind & LIST_FILTERED) != 0;
 	statement->nargs = lengthof(argtypes);
 	memcpy(statement->argtypes, argtypes, sizeof(argtypes));
 	statement->sql = MemoryContextStrdup(TopMemoryContext, sql.data);
@@ -218,8 +225,12 @@ airun_list_runs(PG_FUNCTION_ARGS)
 		kind |= LIST_AFTER_CURSOR;
 		cursor_from_text(PG_GETARG_TEXT_PP(7), &cursor);
 	}
-	if (page_size > SMALL_PAGE)
+	if (!status.isnull || !starred.isnull || !search.isnull || !tag.isnull)
+		kind |= LIST_FILTERED;
+	if (page_size > LONGER_PAGE)
 		kind |= LIST_LARGE_PAGE;
+	else if (page_size > DEFAULT_PAGE_SIZE)
+		kind |= LIST_LONGER_PAGE;
 
 	InitMaterializedSRF(fcinfo, 0);
 	store_open(false);

@@ -32,6 +32,8 @@
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/tuplestore.h"
+#include "write.h"
 
 PG_FUNCTION_INFO_V1(airun_append_message);
 PG_FUNCTION_INFO_V1(airun_append_messages);
@@ -566,12 +568,15 @@ messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
  */
 void
 messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
-			   const RunState *state)
+			   RunState *state)
 {
-	static Statement insert = {
-		"INSERT INTO airun.messages (run_id, seq, created_at, task_id, message_id, message) "
-		"VALUES ($1, $2, $3, $4, $5, $6)",
-		6, {UUIDOID, INT8OID, TIMESTAMPTZOID, UUIDOID, TEXTOID, JSONBOID}
+	static Write insert = {
+		.table = TABLE_MESSAGES,
+		.column_count = 6,
+		.columns = {
+			{"run_id", UUIDOID}, {"seq", INT8OID}, {"created_at", TIMESTAMPTZOID},
+			{"task_id", UUIDOID}, {"message_id", TEXTOID}, {"message", JSONBOID}
+		}
 	};
 	int64		seq = state->message_count;
 	text	   *name = NULL;
@@ -598,7 +603,9 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 		arg_uuid(&args, message->task_id);
 		arg_pointer(&args, message->message_id);
 		arg_pointer(&args, message->message);
-		if (statement_write_message(&insert, &args, run_id, message->seq) != 1)
+		if (!write_insert(&insert, &args, false) &&
+			statement_write_message(write_statement(&insert), &args, run_id,
+									message->seq) != 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 					 errmsg("a trigger on airun.messages has suppressed a message")));
@@ -606,7 +613,10 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 			name = message_run_name(message->message);
 	}
 	if (name != NULL)
+	{
 		run_set_name(run_id, name);
+		state->summary = NULL;
+	}
 }
 
 /*

@@ -47,7 +47,7 @@ extern void message_answers_task(const pg_uuid_t *run_id, const NewMessage *mess
 extern NewMessage *messages_parse(Jsonb *messages, int *count);
 extern int	messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count);
 extern void messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
-						   const RunState *state);
+						   RunState *state);
 extern void messages_append(const pg_uuid_t *run_id, NewMessage *messages, int count);
 
 extern int64 message_limit(FunctionCallInfo fcinfo, int argument);

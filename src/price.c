@@ -98,11 +98,10 @@ parse_rates(JsonbContainer *object, Rates *rates)
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbValue	key;
 	JsonbValue	value;
-	JsonbIteratorToken token;
 
 	memset(rates, 0, sizeof(Rates));
 	(void) JsonbIteratorNext(&it, &key, true);
-	while ((token = JsonbIteratorNext(&it, &key, true)) == WJB_KEY)
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
 	{
 		Bucket		bucket;
 		const char *problem;

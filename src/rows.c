@@ -8,10 +8,15 @@
  */
 #include "rows.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
+#include "identity.h"
 #include "json.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
@@ -41,6 +46,94 @@ json_end(StringInfo out)
 {
 	SET_VARSIZE(out->data, out->len);
 	return PointerGetDatum(out->data);
+}
+
+/* Append a string that needs no escapes */
+static void
+append_quoted(StringInfo out, const char *string)
+{
+	appendStringInfoChar(out, '"');
+	appendStringInfoString(out, string);
+	appendStringInfoChar(out, '"');
+}
+
+/* Append a value of one of the types that the summaries have */
+static void
+append_value(StringInfo out, Datum value, Oid type)
+{
+	switch (type)
+	{
+		case BOOLOID:
+			appendStringInfoString(out, DatumGetBool(value) ? "true" : "false");
+			break;
+		case INT8OID:
+			{
+				char		digits[MAXINT8LEN + 1];
+
+				appendBinaryStringInfo(out, digits, pg_lltoa(DatumGetInt64(value), digits));
+				break;
+			}
+		case NUMERICOID:
+			appendStringInfoString(out,
+								   DatumGetCString(DirectFunctionCall1(numeric_out, value)));
+			break;
+		case TEXTOID:
+			{
+				text	   *string = DatumGetTextPP(value);
+
+				json_append_string(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+				break;
+			}
+		case UUIDOID:
+			append_quoted(out, uuid_string(DatumGetUUIDP(value)));
+			break;
+		case TIMESTAMPTZOID:
+			{
+				char		buffer[MAXDATELEN + 1];
+
+				append_quoted(out, JsonEncodeDateTime(buffer, value, TIMESTAMPTZOID, NULL));
+				break;
+			}
+		case JSONBOID:
+			json_append_container(out, &DatumGetJsonbP(value)->root);
+			break;
+		case TEXTARRAYOID:
+			{
+				text	   *json = DatumGetTextPP(DirectFunctionCall1(array_to_json, value));
+
+				appendBinaryStringInfo(out, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+				break;
+			}
+		default:
+			elog(ERROR, "no JSON for type %u", type);
+	}
+}
+
+/*
+ * Append the first row of an SPI result as an object: what row_to_json() gives,
+ * without looking up for each value how its type is written.
+ */
+void
+json_append_row(StringInfo out, SPITupleTable *rows)
+{
+	TupleDesc	desc = rows->tupdesc;
+	Datum	   *values = palloc_array(Datum, desc->natts);
+	bool	   *nulls = palloc_array(bool, desc->natts);
+
+	heap_deform_tuple(rows->vals[0], desc, values, nulls);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		appendStringInfoChar(out, i == 0 ? '{' : ',');
+		append_quoted(out, NameStr(column->attname));
+		appendStringInfoChar(out, ':');
+		if (nulls[i])
+			appendStringInfoString(out, "null");
+		else
+			append_value(out, values[i], column->atttypid);
+	}
+	appendStringInfoChar(out, '}');
 }
 
 static void

@@ -7,11 +7,13 @@
 
 #include "airun.h"
 
+#include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "tcop/dest.h"
 
 extern void json_begin(StringInfo out);
 extern Datum json_end(StringInfo out);
+extern void json_append_row(StringInfo out, SPITupleTable *rows);
 extern DestReceiver *json_array_receiver(StringInfo out);
 
 #endif							/* AIRUN_ROWS_H */

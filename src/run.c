@@ -17,10 +17,12 @@
 #include "run.h"
 
 #include "catalog/pg_type.h"
+#include "chunk.h"
 #include "identity.h"
 #include "store.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "write.h"
 
 PG_FUNCTION_INFO_V1(airun_create_run);
 PG_FUNCTION_INFO_V1(airun_update_run);
@@ -199,6 +201,8 @@ run_state_from_result(RunState *state)
 	state->last_message_at = DatumGetTimestampTz(result_value(0, 2, &isnull));
 	state->has_name = DatumGetBool(result_value(0, 3, &isnull));
 	state->is_completed = DatumGetBool(result_value(0, 4, &isnull));
+	state->place = *(ItemPointer) DatumGetPointer(result_value(0, 5, &isnull));
+	state->summary = NULL;
 }
 
 /*
@@ -330,26 +334,48 @@ run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 	run_change(run_id, &(RunChange) {.messages = messages, .status = "active"}, state);
 }
 
+/* From the current SPI result, which is the summary of the run as it was written */
+static void
+run_state_from_summary(RunState *state)
+{
+	text	   *status;
+	bool		isnull;
+
+	(void) result_value(0, SUMMARY_NAME, &isnull);
+	state->has_name = !isnull;
+	state->message_count = DatumGetInt64(result_value(0, SUMMARY_MESSAGE_COUNT, &isnull));
+	state->last_message_at =
+		DatumGetTimestampTz(result_value(0, SUMMARY_LAST_MESSAGE_AT, &isnull));
+	status = DatumGetTextPP(result_value(0, SUMMARY_RUN_STATUS, &isnull));
+	state->is_completed = VARSIZE_ANY_EXHDR(status) == strlen("completed") &&
+		memcmp(VARDATA_ANY(status), "completed", strlen("completed")) == 0;
+	ItemPointerSetInvalid(&state->place);
+	state->summary = SPI_tuptable;
+}
+
 /*
  * Move a run's counters and totals, and perhaps its status.  The caller has
- * checked that the status allows it.
+ * locked it, and checked that the status allows it.
  */
 void
 run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state)
 {
-	static Statement change_run = {
-		"UPDATE airun.runs AS r SET "
-		"message_count = r.message_count" PLUS "$2, "
-		"last_message_at = GREATEST(r.last_message_at, $3), "
-		"updated_at = GREATEST(r.updated_at, $4), "
-		"active_hour = GREATEST(r.active_hour, $5), "
-		"task_count = r.task_count" PLUS "$6, "
-		"total_tokens = r.total_tokens" PLUS "$7, "
-		"total_cost = r.total_cost" PLUS "COALESCE($8, 0), "
-		"status = COALESCE($9, r.status) "
-		"WHERE " LIVE_RUN " RETURNING " RUN_STATE,
-		9, {UUIDOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-		INT8OID, INT8OID, NUMERICOID, TEXTOID}
+	static Write change_run = {
+		.table = TABLE_RUNS,
+		.key_count = 1,
+		.keys = {{"id", UUIDOID}},
+		.column_count = 8,
+		.columns = {
+			{"message_count", INT8OID, WRITE_ADD},
+			{"last_message_at", TIMESTAMPTZOID, WRITE_LATEST},
+			{"updated_at", TIMESTAMPTZOID, WRITE_LATEST},
+			{"active_hour", TIMESTAMPTZOID, WRITE_LATEST},
+			{"task_count", INT8OID, WRITE_ADD},
+			{"total_tokens", INT8OID, WRITE_ADD},
+			{"total_cost", NUMERICOID, WRITE_ADD},
+			{"status", TEXTOID, WRITE_IF_GIVEN}
+		},
+		.returning = RUN_SUMMARY
 	};
 	TimestampTz now = GetCurrentTimestamp();
 	bool		appends = change->messages > 0;
@@ -364,9 +390,11 @@ run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state)
 	arg_int64(&args, change->tokens);
 	arg_pointer(&args, change->cost);
 	arg_pointer(&args, change->status ? cstring_to_text(change->status) : NULL);
-	if (statement_write_own(&change_run, &args, run_id) != 1)
+	if (!(ItemPointerIsValid(&state->place) &&
+		  write_update(&change_run, &args, &state->place)) &&
+		statement_write_own(write_statement(&change_run), &args, run_id) != 1)
 		run_not_found(run_id);
-	run_state_from_result(state);
+	run_state_from_summary(state);
 	place_messages(run_id, change->messages, state);
 }
 
@@ -485,7 +513,7 @@ airun_create_run(PG_FUNCTION_ARGS)
 		if (statement_write(&existing, &args) != 1)
 			run_refuse_taken(&run_id);
 	}
-	result = result_tuple(fcinfo, 0, 1);
+	result = result_tuple(fcinfo);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
@@ -505,7 +533,7 @@ update_one_run(FunctionCallInfo fcinfo, Statement *update, Args *args)
 	store_open(true);
 	if (statement_write_own(update, args, run_id) != 1)
 		run_not_found(run_id);
-	result = result_tuple(fcinfo, 0, 1);
+	result = result_tuple(fcinfo);
 	store_close();
 	return result;
 }
@@ -635,7 +663,7 @@ airun_set_run_status(PG_FUNCTION_ARGS)
 	arg_pointer(&args, cstring_to_text(status));
 	if (statement_write_own(&update, &args, run_id) != 1)
 		run_not_found(run_id);
-	result = result_tuple(fcinfo, 0, 1);
+	result = result_tuple(fcinfo);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
@@ -709,17 +737,43 @@ airun_restore_run(PG_FUNCTION_ARGS)
 Datum
 airun_purge_runs(PG_FUNCTION_ARGS)
 {
-	static Statement purge = {
-		"DELETE FROM airun.runs AS r WHERE r.deleted_at" LT "$1", 1, {TIMESTAMPTZOID}
+	static Statement lock = {
+		"SELECT r.id FROM airun.runs AS r WHERE r.deleted_at" LT "$1 "
+		"ORDER BY r.id FOR NO KEY UPDATE OF r",
+		1, {TIMESTAMPTZOID}
 	};
+	static Statement find_texts = {
+		"SELECT t.run_id, t.task_id FROM airun.tasks AS t WHERE t.run_id" EQ "ANY ($1) "
+		"AND t.completed_at IS NULL ORDER BY t.run_id, t.task_id",
+		1, {UUIDARRAYOID}
+	};
+	static Statement purge = {
+		"DELETE FROM airun.runs AS r WHERE r.id" EQ "ANY ($1)", 1, {UUIDARRAYOID}
+	};
+	SPITupleTable *found;
 	Args		args = {0};
-	uint64		purged;
+	Args		these = {0};
+	Datum	   *ids;
+	uint64		count;
+	bool		isnull;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("deleted_before");
 	store_open(true);
 	arg_add(&args, PG_GETARG_DATUM(0), false);
-	purged = statement_write(&purge, &args);
+	count = statement_write(&lock, &args);
+	ids = palloc_array(Datum, count);
+	for (uint64 i = 0; i < count; i++)
+		ids[i] = result_value(i, 1, &isnull);
+	arg_pointer(&these, construct_array(ids, count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+
+	/* Texts before tasks, as everybody else does: progress may wait for one of these */
+	count = statement_write(&find_texts, &these);
+	found = SPI_tuptable;
+	for (uint64 i = 0; i < count; i++)
+		stream_lock(DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)),
+					DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull)));
+	count = statement_write(&purge, &these);
 	store_close();
-	PG_RETURN_INT64((int64) purged);
+	PG_RETURN_INT64((int64) count);
 }

@@ -28,12 +28,19 @@ typedef struct RunState
 	bool		has_name;
 	int64		message_count;
 	TimestampTz last_message_at;
+	ItemPointerData place;		/* of its row, once it has been locked; else invalid */
+	SPITupleTable *summary;		/* as run_change() left it; NULL where it is stale */
 } RunState;
 
 /* Its columns, of a table aliased r; they come first in a result */
 #define RUN_STATE \
-	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ "'completed'"
-#define RUN_STATE_COLUMNS	4
+	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ "'completed', r.ctid"
+
+/* Numbers of columns in RUN_SUMMARY */
+#define SUMMARY_NAME				5
+#define SUMMARY_MESSAGE_COUNT		9
+#define SUMMARY_RUN_STATUS			13
+#define SUMMARY_LAST_MESSAGE_AT		18
 
 /* What happens to a run in one step */
 typedef struct RunChange

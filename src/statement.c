@@ -183,6 +183,20 @@ statement_in_extension(Statement *statement, Oid function)
 	statement->schema = schema;
 }
 
+/* The same as statement_write, with what a snapshot shows in its sight */
+static uint64
+statement_write_at(Statement *statement, Args *args, Snapshot snapshot)
+{
+	int			rc;
+
+	statement_begin(statement, args);
+	rc = SPI_execute_snapshot(statement->plan, args->values, args->nulls, snapshot,
+							  InvalidSnapshot, false, true, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
 /*
  * The same as statement_write, but it sees what is committed by now whatever
  * the isolation level: for rows that a lock has been taken for before, of
@@ -192,19 +206,15 @@ static uint64
 statement_write_latest(Statement *statement, Args *args)
 {
 	Snapshot	snapshot;
-	int			rc;
+	uint64		processed;
 
 	if (!IsolationUsesXactSnapshot())
 		return statement_write(statement, args);
 
-	statement_begin(statement, args);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	rc = SPI_execute_snapshot(statement->plan, args->values, args->nulls, snapshot,
-							  InvalidSnapshot, false, true, 0);
+	processed = statement_write_at(statement, args, snapshot);
 	UnregisterSnapshot(snapshot);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(rc));
-	return SPI_processed;
+	return processed;
 }
 
 /* Become the owner of a table; an error takes that back by itself */
@@ -230,6 +240,20 @@ statement_write_as_owner(Statement *statement, Args *args, Oid owner)
 
 	become(owner, &user, &context);
 	processed = statement_write_latest(statement, args);
+	SetUserIdAndSecContext(user, context);
+	return processed;
+}
+
+/* The same with what a snapshot shows in its sight */
+uint64
+statement_as_owner_at(Statement *statement, Args *args, Oid owner, Snapshot snapshot)
+{
+	Oid			user;
+	int			context;
+	uint64		processed;
+
+	become(owner, &user, &context);
+	processed = statement_write_at(statement, args, snapshot);
 	SetUserIdAndSecContext(user, context);
 	return processed;
 }
@@ -408,42 +432,31 @@ result_value(uint64 row, int column, bool *isnull)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
 }
 
-/* Put another value into the first row of the last result */
-void
-result_set(int column, Datum value)
-{
-	bool		isnull = false;
-
-	SPI_tuptable->vals[0] = heap_modify_tuple_by_cols(SPI_tuptable->vals[0],
-													  SPI_tuptable->tupdesc,
-													  1, &column, &value, &isnull);
-}
-
 /*
- * The SQL function's composite result from a row of the last result, whose
- * columns from first_column on are those of the type, in order.  Made in
- * memory that outlives SPI_finish().
+ * The SQL function's composite result, of as many columns as its type has.
+ * Made in memory that outlives SPI_finish().
  */
 Datum
-result_tuple(FunctionCallInfo fcinfo, uint64 row, int first_column)
+composite_result(FunctionCallInfo fcinfo, Datum *values, bool *nulls, int count)
 {
 	TupleDesc	desc;
-	Datum	   *values;
-	bool	   *nulls;
-	HeapTuple	tuple;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	if (desc->natts != count)
+		elog(ERROR, "there are %d columns where %d are expected", count, desc->natts);
 	desc = BlessTupleDesc(desc);
-	if (SPI_tuptable->tupdesc->natts != desc->natts + first_column - 1)
-		elog(ERROR, "query returns %d columns where %d are expected",
-			 SPI_tuptable->tupdesc->natts, desc->natts + first_column - 1);
+	return HeapTupleHeaderGetDatum(SPI_returntuple(heap_form_tuple(desc, values, nulls), desc));
+}
 
-	values = palloc_array(Datum, desc->natts);
-	nulls = palloc_array(bool, desc->natts);
-	for (int i = 0; i < desc->natts; i++)
-		values[i] = result_value(row, first_column + i, &nulls[i]);
-	tuple = heap_form_tuple(desc, values, nulls);
+/* The same from the first row of the last result, whose columns are the type's */
+Datum
+result_tuple(FunctionCallInfo fcinfo)
+{
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+	Datum	   *values = palloc_array(Datum, desc->natts);
+	bool	   *nulls = palloc_array(bool, desc->natts);
 
-	return HeapTupleHeaderGetDatum(SPI_returntuple(tuple, desc));
+	heap_deform_tuple(SPI_tuptable->vals[0], desc, values, nulls);
+	return composite_result(fcinfo, values, nulls, desc->natts);
 }

@@ -132,14 +132,16 @@ extern uint64 statement_stream_own(Statement *statement, Args *args, const pg_uu
 extern uint64 statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id);
 extern uint64 statement_read_latest(Statement *statement, Args *args, const pg_uuid_t *run_id);
 extern uint64 statement_write_as_owner(Statement *statement, Args *args, Oid owner);
+extern uint64 statement_as_owner_at(Statement *statement, Args *args, Oid owner,
+									Snapshot snapshot);
 extern uint64 statement_write_task_as_owner(Statement *statement, Args *args,
 											const pg_uuid_t *run_id,
 											const pg_uuid_t *task_id, Oid owner);
 extern void statement_in_extension(Statement *statement, Oid function);
 
 extern Datum result_value(uint64 row, int column, bool *isnull);
-extern void result_set(int column, Datum value);
-extern Datum result_tuple(FunctionCallInfo fcinfo, uint64 row, int first_column);
+extern Datum result_tuple(FunctionCallInfo fcinfo);
+extern Datum composite_result(FunctionCallInfo fcinfo, Datum *values, bool *nulls, int count);
 
 extern int	trigger_depth(void);
 extern bool own_write_row(const pg_uuid_t *run_id, OwnRow row);

@@ -9,7 +9,6 @@
 #include "store.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
@@ -18,11 +17,8 @@
 #include "executor/spi.h"
 #include "identity.h"
 #include "miscadmin.h"
-#include "rewrite/rowsecurity.h"
 #include "utils/acl.h"
-#include "utils/reltrigger.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
@@ -77,19 +73,32 @@ store_runs_oid(void)
 	return runs_oid;
 }
 
+/* Another table of the store, which is there where runs is, unless it is damaged */
+static Oid
+store_table_oid(const char *name)
+{
+	Oid			table = get_relname_relid(name, get_namespace_oid("airun", false));
+
+	if (!OidIsValid(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table airun.%s of airun's store is missing", name),
+				 errhint("Run SELECT airun_install().")));
+	return table;
+}
+
+/* The table of the tasks */
+Oid
+store_tasks_oid(void)
+{
+	return store_table_oid("tasks");
+}
+
 /* The table of the chunks of texts that are arriving */
 Oid
 store_chunks_oid(void)
 {
-	Oid			chunks_oid = get_relname_relid("task_chunks",
-											   get_namespace_oid("airun", false));
-
-	if (!OidIsValid(chunks_oid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table airun.task_chunks of airun's store is missing"),
-				 errhint("Run SELECT airun_install().")));
-	return chunks_oid;
+	return store_table_oid("task_chunks");
 }
 
 /* Who owns it, as which chunks are written and removed */
@@ -104,66 +113,6 @@ store_chunks_owner(void)
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;
-}
-
-/*
- * Do the policies on a table let whoever sees a row change it, and has the
- * caller the privilege?  So it is where no policy is for one command alone,
- * those aside that begin with our name.
- */
-static bool
-seeing_is_changing(Oid relation_oid, const char *ours)
-{
-	Relation	relation = table_open(relation_oid, AccessShareLock);
-	bool		same = true;
-	ListCell   *lc;
-
-	if (relation->rd_rel->relrowsecurity && relation->rd_rsdesc != NULL)
-	{
-		foreach(lc, relation->rd_rsdesc->policies)
-		{
-			RowSecurityPolicy *policy = lfirst(lc);
-
-			if (policy->polcmd != '*' &&
-				strncmp(policy->policy_name, ours, strlen(ours)) != 0)
-				same = false;
-		}
-	}
-	table_close(relation, NoLock);
-	return same && pg_class_aclcheck(relation_oid, GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
-}
-
-/*
- * May everybody who sees a run and its tasks change them?  Our policies on
- * tasks ask for the run.  If so, a look tells what a lock on the rows would.
- */
-bool
-store_seeing_is_changing(void)
-{
-	Oid			tasks_oid = get_relname_relid("tasks", get_namespace_oid("airun", false));
-
-	return seeing_is_changing(store_runs_oid(), "airun_owner") &&
-		seeing_is_changing(tasks_oid, "airun_");
-}
-
-/* Has a site a trigger of its own on a table of the store? */
-bool
-store_has_site_trigger(const char *table)
-{
-	Relation	relation = table_open(get_relname_relid(table, get_namespace_oid("airun", false)),
-									  AccessShareLock);
-	TriggerDesc *triggers = relation->trigdesc;
-	bool		found = false;
-
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		Trigger    *trigger = &triggers->triggers[i];
-
-		if (!trigger->tgisinternal && strncmp(trigger->tgname, "airun_", 6) != 0)
-			found = true;
-	}
-	table_close(relation, NoLock);
-	return found;
 }
 
 /* Does row security bind the role that is calling? */
@@ -201,9 +150,13 @@ store_require_caller(void)
 void
 store_open(bool for_writing)
 {
+	pg_uuid_t	user_id;
+
 	(void) store_runs_oid();
 	if (for_writing)
 		store_require_caller();
+	else
+		(void) caller_id(&user_id); /* what cannot be read is refused, whatever it asks for */
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }

@@ -16,8 +16,7 @@
 extern Oid	store_runs_oid(void);
 extern Oid	store_chunks_oid(void);
 extern Oid	store_chunks_owner(void);
-extern bool store_seeing_is_changing(void);
-extern bool store_has_site_trigger(const char *table);
+extern Oid store_tasks_oid(void);
 extern void store_open(bool for_writing);
 extern void store_close(void);
 extern bool store_binds_caller(void);

@@ -24,6 +24,7 @@
  */
 #include "airun.h"
 
+#include "access/htup_details.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -34,12 +35,15 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "run.h"
+#include "seen.h"
+#include "shape.h"
 #include "storage/latch.h"
 #include "store.h"
 #include "task.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/wait_event.h"
 
 PG_FUNCTION_INFO_V1(airun_update_task);
@@ -91,7 +95,7 @@ only_progress(void)
 		RegisterXactCallback(commit_progress, NULL);
 		callback_registered = true;
 	}
-	if (store_has_site_trigger("tasks") || store_has_site_trigger("task_chunks"))
+	if (shape_has_site_trigger(TABLE_TASKS) || shape_has_site_trigger(TABLE_CHUNKS))
 		return false;
 	return progress_end != 0 ? progress_end == XactLastRecEnd :
 		!TransactionIdIsValid(GetTopTransactionIdIfAny());
@@ -99,7 +103,21 @@ only_progress(void)
 
 /* ---------- progress ---------- */
 
-/* A task that progress is for, its text locked; the SPI result is its summary */
+/* The columns that are read of a task: these, and behind them its summary */
+#define PROGRESS_COLUMNS(run_place, run_author) \
+	"t.generation, t.ctid, t.xmin, " run_place ", " run_author ", " TASK_SUMMARY_STORED
+enum
+{
+	COLUMN_GENERATION,
+	COLUMN_TASK_PLACE,
+	COLUMN_TASK_AUTHOR,
+	COLUMN_RUN_PLACE,
+	COLUMN_RUN_AUTHOR,
+	SUMMARY,
+	COLUMNS = SUMMARY + SUMMARY_COLUMNS
+};
+
+/* A task that progress is for, its text locked */
 typedef struct Progress
 {
 	pg_uuid_t	run_id;
@@ -107,48 +125,106 @@ typedef struct Progress
 	TaskStatus	status;
 	Stream		stream;
 	bool		only_progress;
-	SPITupleTable *summary;		/* has the columns of ai_task_summary */
-	int			first_column;	/* the first one of them */
+	RowVersion	run;
+	Datum		values[COLUMNS];
+	bool		nulls[COLUMNS];
 } Progress;
 
-/* Read how the task stands, under the caller's right to change its run */
+/* Their row type, which is the same whatever statement they come from */
+static TupleDesc progress_desc = NULL;
+
+/* From a row with these columns */
 static void
-read_progress(Progress *progress)
+take_row(Progress *progress, HeapTuple row)
 {
-#define READ_PROGRESS \
-	"SELECT " STREAM ", t.status, " \
-	TASK_SUMMARY_OF("GREATEST(t.updated_at, c.created_at)", \
-					"COALESCE(c.chars, t.response_length)") \
-	" FROM airun.runs AS r, airun.tasks AS t" JOIN_LAST_CHUNK \
+	heap_deform_tuple(row, progress_desc, progress->values, progress->nulls);
+	progress->status = task_status_word(
+		DatumGetTextPP(progress->values[SUMMARY + SUMMARY_STATUS - 1]));
+}
+
+/*
+ * From the current SPI result, which has just been read or written: it is
+ * remembered for the next piece.
+ */
+static void
+take_result(Progress *progress, bool names_run)
+{
+	RowVersion	task;
+
+	if (progress_desc == NULL)
+	{
+		MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+
+		progress_desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
+		MemoryContextSwitchTo(old_context);
+	}
+	take_row(progress, SPI_tuptable->vals[0]);
+	if (names_run)
+		progress->run = (RowVersion) {
+			*(ItemPointer) DatumGetPointer(progress->values[COLUMN_RUN_PLACE]),
+			DatumGetTransactionId(progress->values[COLUMN_RUN_AUTHOR])
+		};
+	task = (RowVersion) {
+		*(ItemPointer) DatumGetPointer(progress->values[COLUMN_TASK_PLACE]),
+		DatumGetTransactionId(progress->values[COLUMN_TASK_AUTHOR])
+	};
+	if (progress->status == TASK_STREAMING && shape_seeing_is_changing())
+		seen_remember(&progress->run_id, progress->task_id, &progress->run, &task,
+					  SPI_tuptable->vals[0]);
+}
+
+/* Read how the task stands, under the caller's right to see its run, or to change it */
+static void
+read_task(Progress *progress, bool to_change)
+{
+#define READ_TASK \
+	"SELECT " PROGRESS_COLUMNS("r.ctid", "r.xmin") " FROM airun.runs AS r, airun.tasks AS t " \
 	"WHERE " LIVE_RUN " AND " THIS_TASK
-	static Statement look = {READ_PROGRESS, 2, {UUIDOID, UUIDOID}};
+	static Statement look = {READ_TASK, 2, {UUIDOID, UUIDOID}};
 	static Statement hold = {
-		READ_PROGRESS " FOR KEY SHARE OF r FOR NO KEY UPDATE OF t", 2, {UUIDOID, UUIDOID}
+		READ_TASK " FOR KEY SHARE OF r FOR NO KEY UPDATE OF t", 2, {UUIDOID, UUIDOID}
 	};
 	Args		args = {0};
-	bool		isnull;
 
 	arg_uuid(&args, &progress->run_id);
 	arg_uuid(&args, progress->task_id);
-	if (statement_read_latest(store_seeing_is_changing() ? &look : &hold, &args,
+	if (statement_read_latest(!to_change || shape_seeing_is_changing() ? &look : &hold, &args,
 							  &progress->run_id) != 1)
 		task_not_found(progress->task_id);
-	progress->summary = SPI_tuptable;
-	progress->first_column = STREAM_COLUMNS + 2;
-	stream_from_result(&progress->stream, 1);
-	progress->status =
-		task_status_word(DatumGetTextPP(result_value(0, STREAM_COLUMNS + 1, &isnull)));
+	take_result(progress, true);
+}
+
+/* How far has the text come? */
+static void
+find_text(Progress *progress)
+{
+	if (progress->status != TASK_STREAMING ||
+		!stream_find(&progress->run_id, progress->task_id, &progress->stream))
+		stream_begin(&progress->stream, DatumGetInt32(progress->values[COLUMN_GENERATION]));
 }
 
 static void
 begin_progress(FunctionCallInfo fcinfo, int run_argument, Progress *progress)
 {
+	HeapTuple	seen;
+
 	progress->task_id = task_id_argument(fcinfo, 0);
 	store_open(true);
 	progress->run_id = task_run_argument(fcinfo, run_argument, progress->task_id);
 	progress->only_progress = only_progress();
-	stream_lock(&progress->run_id, progress->task_id);
-	read_progress(progress);
+	if (!stream_try_lock(&progress->run_id, progress->task_id))
+	{
+		/* Who may not see the task is not to learn from waiting that it is there */
+		read_task(progress, false);
+		stream_lock(&progress->run_id, progress->task_id);
+	}
+	seen = shape_seeing_is_changing() ?
+		seen_again(&progress->run_id, progress->task_id, &progress->run) : NULL;
+	if (seen != NULL)
+		take_row(progress, seen);
+	else
+		read_task(progress, true);
+	find_text(progress);
 }
 
 /*
@@ -166,8 +242,8 @@ touch_task(Progress *progress, const Field *response_data)
 		" OPERATOR(pg_catalog.*) 1000, 3))), "
 		"updated_at = GREATEST(t.updated_at, $4) "
 		"WHERE " THIS_TASK " AND (t.status" EQ "'pending' OR t.status" EQ "'streaming') "
-		"RETURNING " TASK_SUMMARY_OF("t.updated_at", "$5::pg_catalog.int8"),
-		5, {UUIDOID, UUIDOID, JSONBOID, TIMESTAMPTZOID, INT4OID}
+		"RETURNING " PROGRESS_COLUMNS("NULL::pg_catalog.tid", "NULL::pg_catalog.xid"),
+		4, {UUIDOID, UUIDOID, JSONBOID, TIMESTAMPTZOID}
 	};
 	Args		args = {0};
 
@@ -175,17 +251,13 @@ touch_task(Progress *progress, const Field *response_data)
 	arg_uuid(&args, progress->task_id);
 	arg_field(&args, response_data);
 	arg_time(&args, GetCurrentTimestamp());
-	arg_add(&args, Int32GetDatum(progress->stream.chars), false);
 	if (statement_write_task(&touch, &args, &progress->run_id, progress->task_id) == 1)
-	{
-		progress->summary = SPI_tuptable;
-		progress->first_column = 1;
-		progress->status = TASK_STREAMING;
-	}
+		take_result(progress, false);
 	else
 	{
 		/* Past the functions it has been ended meanwhile: then this is late */
-		read_progress(progress);
+		read_task(progress, true);
+		find_text(progress);
 	}
 }
 
@@ -193,21 +265,25 @@ touch_task(Progress *progress, const Field *response_data)
 static Datum
 end_progress(FunctionCallInfo fcinfo, Progress *progress, bool grown)
 {
+	const Stream *stream = &progress->stream;
+	Datum	   *summary = progress->values + SUMMARY;
 	Datum		result;
 
-	SPI_tuptable = progress->summary;
-	if (grown)
+	if (stream->chars > 0)
 	{
-		result_set(progress->first_column - 1 + SUMMARY_UPDATED_AT,
-				   TimestampTzGetDatum(progress->stream.saved_at));
-		result_set(progress->first_column - 1 + SUMMARY_RESPONSE_LENGTH,
-				   Int64GetDatum(progress->stream.chars));
-		task_notify(&progress->run_id, progress->task_id, TASK_STREAMING,
-					progress->stream.chars, progress->stream.generation);
+		/* The last chunk tells when it was last changed, and how long its text is */
+		TimestampTz updated_at = DatumGetTimestampTz(summary[SUMMARY_UPDATED_AT - 1]);
+
+		summary[SUMMARY_UPDATED_AT - 1] =
+			TimestampTzGetDatum(Max(updated_at, stream->saved_at));
+		summary[SUMMARY_RESPONSE_LENGTH - 1] = Int64GetDatum(stream->chars);
 	}
+	if (grown)
+		task_notify(&progress->run_id, progress->task_id, TASK_STREAMING,
+					stream->chars, stream->generation);
 	if (progress->only_progress)
 		progress_end = XactLastRecEnd;
-	result = result_tuple(fcinfo, 0, progress->first_column);
+	result = composite_result(fcinfo, summary, progress->nulls + SUMMARY, SUMMARY_COLUMNS);
 	store_close();
 	return result;
 }
@@ -306,19 +382,22 @@ look_at(const pg_uuid_t *run_id, const pg_uuid_t *task_id, int64 from, const Fie
 {
 	/* The chunks from the one on that the position is in */
 	static Statement look = {
-		"SELECT " STREAM ", t.status, COALESCE(c.chars, t.response_length), "
+		"SELECT COALESCE(c.generation, t.generation), t.status, "
+		"COALESCE(c.chars, t.response_length), "
 		"COALESCE(t.response_text, (SELECT pg_catalog.string_agg(k.chunk, '' ORDER BY k.chars) "
 		"FROM airun.task_chunks AS k WHERE k.run_id" EQ "t.run_id AND k.task_id" EQ "t.task_id "
 		"AND k.chars" GT "CASE WHEN c.generation" NE "$4 THEN 0 ELSE $3 END)), "
 		"(SELECT a.message FROM airun.messages AS a WHERE t.text_in_answer "
 		"AND a.run_id" EQ "t.run_id AND a.seq" EQ "t.answer_seq) "
-		"FROM airun.runs AS r, airun.tasks AS t" JOIN_LAST_CHUNK
+		"FROM airun.runs AS r, airun.tasks AS t LEFT JOIN LATERAL "
+		"(SELECT k.generation, k.chars FROM airun.task_chunks AS k "
+		"WHERE k.run_id" EQ "t.run_id AND k.task_id" EQ "t.task_id "
+		"ORDER BY k.chars DESC LIMIT 1) AS c ON true "
 		"WHERE " LIVE_RUN " AND " THIS_TASK,
 		4, {UUIDOID, UUIDOID, INT8OID, INT4OID}
 	};
-	int			column = STREAM_COLUMNS;
+	int			column = 0;
 	Args		args = {0};
-	Stream		stream;
 	text	   *have = NULL;
 	Datum		value;
 	bool		isnull;
@@ -329,8 +408,7 @@ look_at(const pg_uuid_t *run_id, const pg_uuid_t *task_id, int64 from, const Fie
 	arg_field(&args, known);
 	if (statement_write_own(&look, &args, run_id) != 1)
 		task_not_found(task_id);
-	stream_from_result(&stream, 1);
-	part->generation = stream.generation;
+	part->generation = DatumGetInt32(result_value(0, ++column, &isnull));
 	part->text = cstring_to_text("");
 	part->status = task_status_word(DatumGetTextPP(result_value(0, ++column, &isnull)));
 	part->position = DatumGetInt64(result_value(0, ++column, &isnull));

@@ -28,6 +28,7 @@
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "write.h"
 
 PG_FUNCTION_INFO_V1(airun_create_task);
 
@@ -343,10 +344,10 @@ void
 task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 {
 	static Statement lock = {
-		"SELECT " STREAM ", t.status, t.created_at, t.text_in_answer, t.tokens_total, t.cost, "
+		"SELECT t.ctid, t.generation, t.status, t.created_at, t.text_in_answer, t.tokens_total, t.cost, "
 		"t.response_text, t.usage, t.tokens_input, t.tokens_output, "
 		"t.client_cost, t.provider, t.model_id, t.time_to_first_token, t.answer_seq "
-		"FROM airun.tasks AS t" JOIN_LAST_CHUNK "WHERE " THIS_TASK " FOR NO KEY UPDATE OF t",
+		"FROM airun.tasks AS t WHERE " THIS_TASK " FOR NO KEY UPDATE OF t",
 		2, {UUIDOID, UUIDOID}
 	};
 	Field	   *const fields[] = {
@@ -354,7 +355,8 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 		&state->tokens_input, &state->tokens_output, &state->client_cost,
 		&state->provider, &state->model_id, &state->time_to_first_token
 	};
-	int			column = STREAM_COLUMNS;
+	int			column = 0;
+	int32		generation;
 	Args		args = {0};
 	bool		isnull;
 
@@ -367,7 +369,8 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	if (statement_read_latest(&lock, &args, run_id) != 1)
 		task_not_found(task_id);
 
-	stream_from_result(&state->stream, 1);
+	state->place = *(ItemPointer) DatumGetPointer(result_value(0, ++column, &isnull));
+	generation = DatumGetInt32(result_value(0, ++column, &isnull));
 	state->status = task_status_word(DatumGetTextPP(result_value(0, ++column, &isnull)));
 	state->created_at = DatumGetTimestampTz(result_value(0, ++column, &isnull));
 	state->text_in_answer = DatumGetBool(result_value(0, ++column, &isnull));
@@ -376,6 +379,8 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	state->answer_seq = DatumGetInt64(result_value(0, ++column, &isnull));
 	if (isnull)
 		state->answer_seq = 0;
+	if (state->status != TASK_STREAMING || !stream_find(run_id, task_id, &state->stream))
+		stream_begin(&state->stream, generation);
 }
 
 /* The summary of a task that is there, as the current SPI result */
@@ -401,12 +406,11 @@ task_read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
  * summary as the current result again.
  */
 void
-task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id, RunState *run,
 					   const Field *assumed_total, const Field *assumed_cost)
 {
 	Numeric		zero = int64_to_numeric(0);
 	RunChange	change = {0};
-	RunState	run;
 	Datum		cost;
 	Datum		value;
 	bool		isnull;
@@ -421,7 +425,7 @@ task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 		DatumGetBool(DirectFunctionCall2(numeric_eq, cost, NumericGetDatum(zero))))
 		return;
 	change.cost = DatumGetNumeric(cost);
-	run_change(run_id, &change, &run);
+	run_change(run_id, &change, run);
 	task_read_summary(run_id, task_id);
 }
 
@@ -450,20 +454,27 @@ task_notify(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskStatus status
  */
 void
 task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *fields,
-			const RunState *run, int64 inputs_from, int64 inputs_to)
+			RunState *run, int64 inputs_from, int64 inputs_to)
 {
-	static Statement insert = {
-		"INSERT INTO airun.tasks AS t (run_id, task_id, user_id, created_at, updated_at, "
-		"inputs_from, inputs_to, status, service, task_name, provider, endpoint, model_id, "
-		"metadata, timeout, request_data, request_reference) "
-		"VALUES ($1, $2, $3, $4, $4, $5, $6, 'pending', "
-		"$7, $8, $9, $10, $11, COALESCE($12, '{}'), $13, $14, $15) "
-		"RETURNING " TASK_SUMMARY_STORED,
-		15, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID, INT8OID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID, JSONBOID, JSONBOID}
+	static Write insert = {
+		.table = TABLE_TASKS,
+		.column_count = 20,
+		.columns = {
+			{"run_id", UUIDOID}, {"task_id", UUIDOID}, {"user_id", UUIDOID},
+			{"created_at", TIMESTAMPTZOID}, {"updated_at", TIMESTAMPTZOID},
+			{"inputs_from", INT8OID}, {"inputs_to", INT8OID}, {"status", TEXTOID},
+			{"response_length", INT8OID}, {"generation", INT4OID},
+			{"text_in_answer", BOOLOID}, {"service", TEXTOID}, {"task_name", TEXTOID},
+			{"provider", TEXTOID}, {"endpoint", TEXTOID}, {"model_id", TEXTOID},
+			{"metadata", JSONBOID}, {"timeout", INTERVALOID}, {"request_data", JSONBOID},
+			{"request_reference", JSONBOID}
+		},
+		.returning = TASK_SUMMARY_STORED
 	};
 	const Field unknown = {(Datum) 0, true};
+	TimestampTz now = GetCurrentTimestamp();
 	Field		reference = unknown;
+	Field		metadata = fields->metadata;
 	Args		args = {0};
 	pg_uuid_t	caller;
 
@@ -473,23 +484,31 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	arg_uuid(&args, caller_id(&caller) ? &caller : NULL);
-	arg_time(&args, GetCurrentTimestamp());
+	arg_time(&args, now);
+	arg_time(&args, now);
 	arg_add(&args, Int64GetDatum(inputs_from), inputs_from == 0);
 	arg_add(&args, Int64GetDatum(inputs_to), inputs_to == 0);
+	arg_pointer(&args, cstring_to_text(task_status_name(TASK_PENDING)));
+	arg_int64(&args, 0);
+	arg_add(&args, Int32GetDatum(0), false);
+	arg_add(&args, BoolGetDatum(false), false);
 	arg_field(&args, &fields->service);
 	arg_field(&args, &fields->task_name);
 	arg_field(&args, &fields->provider);
 	arg_field(&args, &fields->endpoint);
 	arg_field(&args, &fields->model_id);
-	arg_field(&args, &fields->metadata);
+	if (metadata.isnull)
+		metadata = (Field) {DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")), false};
+	arg_field(&args, &metadata);
 	arg_field(&args, &fields->timeout);
 	arg_field(&args, &fields->request_data);
 	arg_field(&args, &reference);
-	if (statement_write_task(&insert, &args, run_id, task_id) != 1)
+	if (!write_insert(&insert, &args, false) &&
+		statement_write_task(write_statement(&insert), &args, run_id, task_id) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger on airun.tasks has suppressed a task")));
-	task_settle_difference(run_id, task_id, &unknown, &unknown);
+	task_settle_difference(run_id, task_id, run, &unknown, &unknown);
 }
 
 /*
@@ -531,7 +550,7 @@ airun_create_task(PG_FUNCTION_ARGS)
 		run_change(run_id, &(RunChange) {.tasks = 1, .status = "active"}, &run);
 		task_insert(run_id, &task_id, &fields, &run, 0, 0);
 	}
-	result = result_tuple(fcinfo, 0, 1);
+	result = result_tuple(fcinfo);
 	store_close();
 	PG_RETURN_DATUM(result);
 }

@@ -44,6 +44,7 @@
 #define SUMMARY_COST			17
 #define SUMMARY_UPDATED_AT		23
 #define SUMMARY_RESPONSE_LENGTH	25
+#define SUMMARY_COLUMNS			25
 
 /*
  * The answer's text of the task t, in a statement of the extension's schema:
@@ -59,12 +60,11 @@
 #define REQUEST_DATA \
 	"CASE WHEN t.request_reference IS NULL THEN t.request_data " \
 	"ELSE " EXTSCHEMA ".airun_request(t.request_data, t.request_reference, " \
-	"(SELECT " EXTSCHEMA ".airun_array_agg(a.message) FROM (SELECT b.message " \
+	"(SELECT " EXTSCHEMA ".airun_array_in_order(b.message, b.seq) " \
 	"FROM airun.messages AS b WHERE b.run_id" EQ "t.run_id " \
 	"AND b.seq" GE "(t.request_reference OPERATOR(pg_catalog.->>) 'from')::pg_catalog.int8 " \
 	"AND b.seq" LT "((t.request_reference OPERATOR(pg_catalog.->>) 'from')::pg_catalog.int8" \
-	PLUS "(t.request_reference OPERATOR(pg_catalog.->>) 'count')::pg_catalog.int8) " \
-	"ORDER BY b.seq) AS a)) END"
+	PLUS "(t.request_reference OPERATOR(pg_catalog.->>) 'count')::pg_catalog.int8))) END"
 
 typedef enum TaskStatus
 {
@@ -111,6 +111,7 @@ typedef struct TaskEnd
 typedef struct TaskState
 {
 	RunState	run;
+	ItemPointerData place;		/* of its row */
 	TaskStatus	status;
 	TimestampTz created_at;
 	Stream		stream;
@@ -153,10 +154,10 @@ pg_noreturn extern void task_refuse_taken(const pg_uuid_t *task_id);
 extern void task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state);
 extern bool task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern void task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-						TaskFields *fields, const RunState *run,
+						TaskFields *fields, RunState *run,
 						int64 inputs_from, int64 inputs_to);
 extern void task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-								   const Field *assumed_total, const Field *assumed_cost);
+								   RunState *run, const Field *assumed_total, const Field *assumed_cost);
 extern text *task_text(const pg_uuid_t *run_id, const TaskState *state);
 extern bool task_text_is_in(text *spoken, const NewMessage *answer);
 extern void task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,

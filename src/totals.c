@@ -28,6 +28,7 @@
 #include "identity.h"
 #include "message.h"
 #include "run.h"
+#include "shape.h"
 #include "storage/lmgr.h"
 #include "store.h"
 #include "task.h"
@@ -315,7 +316,7 @@ keep_messages_of_tasks(TriggerData *trigger, Statement *find)
 	"pg_catalog.jsonb_set(t.request_reference, '{count}', " \
 	"pg_catalog.to_jsonb(q.low" MINUS "q.from_seq)) END " \
 	"FROM (SELECT m.run_id, pg_catalog.min(m.seq) AS first, " \
-	EXTSCHEMA ".airun_array_agg(m.message ORDER BY m.seq) AS messages FROM " messages " AS m " \
+	EXTSCHEMA ".airun_array_in_order(m.message, m.seq) AS messages FROM " messages " AS m " \
 	"WHERE EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "m.run_id " \
 	"AND (t.text_in_answer OR t.request_reference IS NOT NULL)) GROUP BY m.run_id) AS d " \
 	"JOIN airun.tasks AS t ON t.run_id" EQ "d.run_id CROSS JOIN LATERAL (SELECT " \
@@ -605,6 +606,40 @@ roll_up_truncated_tasks(void)
 }
 
 /*
+ * What the guard has let pass, a site's own trigger may have changed after it:
+ * figures that would spoil the totals of a run, or a status that is none.
+ */
+static void
+check_rows_of_triggers(TriggerData *trigger)
+{
+	static Statement find = {
+		"SELECT n.task_id FROM new_rows AS n WHERE "
+		"LEAST(n.tokens_input, n.tokens_output, n.tokens_total)" LT "0 "
+		"OR LEAST(n.cost, n.time_to_first_token, n.total_time)" LT "0 "
+		"OR GREATEST(n.cost, n.time_to_first_token, n.total_time)" GE "'Infinity' "
+		"OR n.status" NE "ALL (CASE WHEN n.completed_at IS NULL "
+		"THEN '{pending,streaming}'::pg_catalog.text[] "
+		"ELSE '{completed,error,cancelled}' END) LIMIT 1",
+		0, {0}
+	};
+	Args		args = {0};
+	bool		isnull;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_register_trigger_data(trigger) < 0)
+		elog(ERROR, "SPI_register_trigger_data failed");
+	if (statement_write(&find, &args) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("a trigger on airun.tasks has made a task that cannot be"),
+				 errdetail("Task \"%s\" has a status that is none or does not go with \"completed_at\", or a figure that is negative or not finite.",
+						   uuid_string(DatumGetUUIDP(result_value(0, 1, &isnull)))),
+				 errhint("Mend the trigger.")));
+	store_close();
+}
+
+/*
  * airun_roll_up_tasks() returns trigger
  *
  * AFTER INSERT with new_rows, AFTER UPDATE with both, AFTER DELETE with
@@ -615,7 +650,10 @@ airun_roll_up_tasks(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = begin_roll_up(fcinfo, "tasks",
 										 ON_INSERT | ON_UPDATE | ON_DELETE | ON_TRUNCATE, 0);
+	TriggerData *called = (TriggerData *) fcinfo->context;
 
+	if (called->tg_newtable != NULL && shape_has_site_trigger(TABLE_TASKS))
+		check_rows_of_triggers(called);
 	if (trigger == NULL)
 		return PointerGetDatum(NULL);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))

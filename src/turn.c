@@ -23,6 +23,7 @@
 #include "rows.h"
 #include "message.h"
 #include "run.h"
+#include "shape.h"
 #include "store.h"
 #include "task.h"
 #include "utils/array.h"
@@ -175,18 +176,6 @@ parse_run(Jsonb *object, RunFields *fields, Field *id)
 /* ---------- what is returned ---------- */
 
 static void
-append_row_json(StringInfo out, Statement *statement, Args *args, const pg_uuid_t *run_id)
-{
-	text	   *json;
-	bool		isnull;
-
-	if (statement_write_own(statement, args, run_id) != 1)
-		elog(ERROR, "a row of this turn is gone");
-	json = DatumGetTextPP(result_value(0, 1, &isnull));
-	appendBinaryStringInfo(out, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
-}
-
-static void
 append_quoted(StringInfo out, const char *key, const char *value)
 {
 	appendStringInfo(out, ",\"%s\":", key);
@@ -196,30 +185,47 @@ append_quoted(StringInfo out, const char *key, const char *value)
 		json_append_string(out, value, strlen(value));
 }
 
-/*
- * {"run": summary, "messages": [{"seq", "message_id", "task_id", "role",
- * "created_at"}], "task": summary}: the messages without their bodies, which
- * the caller has.
- */
-static Datum
-turn_result(StringInfo out, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-			NewMessage *messages, int count)
+/* The summary of a run that is locked, as the current SPI result */
+static void
+read_run_summary(const pg_uuid_t *run_id)
 {
-	static Statement read_run = {
-		"SELECT pg_catalog.row_to_json(j) FROM (SELECT " RUN_SUMMARY
-		" FROM airun.runs AS r WHERE r.id" EQ "$1) AS j",
-		1, {UUIDOID}
-	};
-	static Statement read_task = {
-		"SELECT pg_catalog.row_to_json(j) FROM (SELECT " TASK_SUMMARY
-		" FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2) AS j",
-		2, {UUIDOID, UUIDOID}
+	static Statement read = {
+		"SELECT " RUN_SUMMARY " FROM airun.runs AS r WHERE r.id" EQ "$1", 1, {UUIDOID}
 	};
 	Args		args = {0};
 
 	arg_uuid(&args, run_id);
+	if (statement_write_own(&read, &args, run_id) != 1)
+		run_not_found(run_id);
+}
+
+/* May what our writes have returned be other than what is stored by now? */
+static bool
+has_site_triggers(void)
+{
+	return shape_has_site_trigger(TABLE_RUNS) || shape_has_site_trigger(TABLE_MESSAGES) ||
+		shape_has_site_trigger(TABLE_TASKS);
+}
+
+/*
+ * {"run": summary, "messages": [{"seq", "message_id", "task_id", "role",
+ * "created_at"}], "task": summary}: the messages without their bodies, which
+ * the caller has.  task: its summary as it has been written, or NULL.
+ */
+static Datum
+turn_result(StringInfo out, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+			const RunState *run, SPITupleTable *task, NewMessage *messages, int count)
+{
+	bool		read_back = has_site_triggers();
+
 	appendStringInfoString(out, "{\"run\":");
-	append_row_json(out, &read_run, &args, run_id);
+	if (run->summary != NULL && !read_back)
+		json_append_row(out, run->summary);
+	else
+	{
+		read_run_summary(run_id);
+		json_append_row(out, SPI_tuptable);
+	}
 
 	appendStringInfoString(out, ",\"messages\":[");
 	for (int i = 0; i < count; i++)
@@ -239,9 +245,13 @@ turn_result(StringInfo out, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 		appendStringInfoChar(out, '}');
 	}
 
-	arg_uuid(&args, task_id);
 	appendStringInfoString(out, "],\"task\":");
-	append_row_json(out, &read_task, &args, run_id);
+	if (task == NULL || read_back)
+	{
+		task_read_summary(run_id, task_id);
+		task = SPI_tuptable;
+	}
+	json_append_row(out, task);
 	appendStringInfoChar(out, '}');
 	return json_end(out);
 }
@@ -412,7 +422,9 @@ airun_start_turn(PG_FUNCTION_ARGS)
 	pg_uuid_t	task_id;
 	bool		task_id_given = !PG_ARGISNULL(2);
 	bool		created_or_named;
+	bool		may_be_overdue;
 	RunState	run;
+	SPITupleTable *task = NULL;
 	StringInfoData out;
 	Datum		result;
 
@@ -434,7 +446,7 @@ airun_start_turn(PG_FUNCTION_ARGS)
 		run_refuse_taken(&run_id);
 	}
 
-	if (task_id_given && task_is_in_run(&run_id, &task_id))
+	if (lease_look(&run_id, task_id_given ? &task_id : NULL, &may_be_overdue))
 	{
 		int			stored_count;
 		NewMessage *stored = turn_messages(&run_id, &task_id, false, &stored_count);
@@ -453,7 +465,8 @@ airun_start_turn(PG_FUNCTION_ARGS)
 
 		if (run.is_completed)
 			run_refuse_completed(&run_id);
-		(void) lease_expire_run(&run_id);
+		if (may_be_overdue)
+			(void) lease_expire_run(&run_id);
 		for (int i = 0; i < count; i++)
 			messages[i].task_id = &task_id;
 		change.messages = messages_find_stored(&run_id, messages, count);
@@ -462,9 +475,10 @@ airun_start_turn(PG_FUNCTION_ARGS)
 		task_insert(&run_id, &task_id, &fields, &run,
 					change.messages > 0 ? run.message_count - change.messages + 1 : 0,
 					change.messages > 0 ? run.message_count : 0);
+		task = SPI_tuptable;
 	}
 
-	result = turn_result(&out, &run_id, &task_id, messages, count);
+	result = turn_result(&out, &run_id, &task_id, &run, task, messages, count);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
@@ -567,6 +581,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	pg_uuid_t	run_id;
 	TaskState	state;
 	NewMessage *answer;
+	SPITupleTable *task = NULL;
 	int			count = 1;
 	StringInfoData out;
 	Datum		result;
@@ -589,7 +604,8 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		if (message != NULL)
 			answer = match_answer(&run_id, task_id, message, &end, answer, count);
 		task_check_repeated_end(&run_id, task_id, &state, &end);
-		result = turn_result(&out, &run_id, task_id, answer, message != NULL ? 1 : count);
+		result = turn_result(&out, &run_id, task_id, &state.run, NULL, answer,
+							 message != NULL ? 1 : count);
 		store_close();
 		PG_RETURN_DATUM(result);
 	}
@@ -600,6 +616,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	{
 		(void) messages_find_stored(&run_id, answer, 1);
 		task_end(&run_id, task_id, &state, &end, answer);
+		task = SPI_tuptable;
 		messages_store(&run_id, answer, 1, &state.run);
 	}
 	else
@@ -622,7 +639,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		statement_write_task(&set_answer, &args, &run_id, task_id);
 	}
 
-	result = turn_result(&out, &run_id, task_id, answer, count);
+	result = turn_result(&out, &run_id, task_id, &state.run, task, answer, count);
 	store_close();
 	PG_RETURN_DATUM(result);
 }

@@ -313,7 +313,8 @@ write_task(Row *row, Oid function)
 			result_value(0, FIRST_COLUMN_ARG + lengthof(task_columns), &isnull), false);
 }
 
-static void
+/* Delete the task; returns false where somebody has meanwhile */
+static bool
 delete_task(Row *row)
 {
 	static Statement delete = {
@@ -329,7 +330,7 @@ delete_task(Row *row)
 	stream_lock(run_id, DatumGetUUIDP(row_old(row, "task_id").value));
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, DatumGetUUIDP(row_old(row, "task_id").value));
-	statement_write(&delete, &args);
+	return statement_write(&delete, &args) > 0;
 }
 
 /*
@@ -349,8 +350,11 @@ airun_view_task(PG_FUNCTION_ARGS)
 	row_from_trigger(&row, trigger);
 	if (row.new != NULL)
 		write_task(&row, fcinfo->flinfo->fn_oid);
-	else
-		delete_task(&row);
+	else if (!delete_task(&row))
+	{
+		store_close();
+		return PointerGetDatum(NULL);
+	}
 	result = view_result(&row, context);
 	store_close();
 	return result;

@@ -1,0 +1,18 @@
+/*
+ * chunkrow.h
+ *		Rows of airun.task_chunks, found and written without a plan.
+ */
+#ifndef AIRUN_CHUNKROW_H
+#define AIRUN_CHUNKROW_H
+
+#include "airun.h"
+
+#include "chunk.h"
+#include "utils/snapshot.h"
+
+extern bool chunk_row_last(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+						   Snapshot snapshot, Stream *stream);
+extern void chunk_row_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+							 const Stream *stream, text *chunk);
+
+#endif							/* AIRUN_CHUNKROW_H */

@@ -1,0 +1,334 @@
+/*
+ * shape.c
+ *		What a site has added to the tables of the store.
+ *
+ * A site may put policies and triggers of its own on the store's tables, and
+ * alter ours.  Where it has not, some things can be done in a cheaper way that
+ * comes to the same; this room tells whether it has.  Ours is what has the
+ * name, the form and the functions that airun_install() gave it: a name alone
+ * proves nothing.
+ *
+ * The answers are kept until the server says that a definition has changed, of
+ * which the generation gives notice to whoever keeps something that follows
+ * from them.  Nothing is locked beyond a look at the tables.
+ */
+#include "shape.h"
+
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "nodes/primnodes.h"
+#include "rewrite/rowsecurity.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/reltrigger.h"
+#include "utils/syscache.h"
+
+static const char *const table_names[STORE_TABLES] = {
+	"runs", "messages", "tasks", "task_chunks"
+};
+
+/* How many policies airun_install() puts on each */
+static const int policy_counts[STORE_TABLES] = {1, 2, 3, 1};
+
+typedef struct Shape
+{
+	Oid			tables[STORE_TABLES];
+	bool		has_site_trigger[STORE_TABLES];
+	bool		policies_are_ours[STORE_TABLES];
+	bool		is_plain[STORE_TABLES];
+	bool		seeing_is_changing;	/* a run and its tasks, as policies go */
+} Shape;
+
+static Shape shape;
+static bool shape_is_known = false;
+static uint64 generation = 1;	/* moves with every change of a definition */
+
+/* ---------- what is ours ---------- */
+
+/* Is this a function of the extension, by this name? */
+static bool
+is_our_function(Oid function, const char *name)
+{
+	char	   *found = get_func_name(function);
+
+	return found != NULL && (name == NULL || strcmp(found, name) == 0) &&
+		OidIsValid(get_extension_oid("airun", true)) &&
+		getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("airun", true);
+}
+
+static bool
+is_column(const Node *node, Relation relation, const char *name)
+{
+	const Var  *var = (const Var *) node;
+
+	return IsA(node, Var) && var->varlevelsup == 0 &&
+		var->varattno == get_attnum(RelationGetRelid(relation), name);
+}
+
+/* Is this user_id = airun_user_id()? */
+static bool
+is_owner_check(const Node *node, Relation relation)
+{
+	const OpExpr *comparison = (const OpExpr *) node;
+	const FuncExpr *call;
+
+	if (!IsA(node, OpExpr) || get_opcode(comparison->opno) != F_UUID_EQ ||
+		!is_column(linitial(comparison->args), relation, "user_id"))
+		return false;
+	call = lsecond(comparison->args);
+	return IsA(call, FuncExpr) && call->args == NIL &&
+		is_our_function(call->funcid, "airun_user_id");
+}
+
+/* Is this function(run_id), of ours? */
+static bool
+is_run_check(const Node *node, Relation relation, const char *function)
+{
+	const FuncExpr *call = (const FuncExpr *) node;
+
+	return IsA(node, FuncExpr) && list_length(call->args) == 1 &&
+		is_column(linitial(call->args), relation, "run_id") &&
+		is_our_function(call->funcid, function);
+}
+
+/* Has the policy this name and command, and is it for all roles? */
+static bool
+is_declared(const RowSecurityPolicy *policy, const char *name, char command)
+{
+	return strcmp(policy->policy_name, name) == 0 && policy->polcmd == command &&
+		policy->permissive && ARR_NDIM(policy->roles) == 1 &&
+		ARR_DIMS(policy->roles)[0] == 1 &&
+		((Oid *) ARR_DATA_PTR(policy->roles))[0] == ACL_ID_PUBLIC;
+}
+
+/* Is the policy as airun_install() made it? */
+static bool
+policy_is_ours(const RowSecurityPolicy *policy, Relation relation)
+{
+	const Node *qual = (const Node *) policy->qual;
+	const Node *check = (const Node *) policy->with_check_qual;
+
+	if (is_declared(policy, "airun_owner", '*'))
+		return qual != NULL && is_owner_check(qual, relation) &&
+			(check == NULL || is_owner_check(check, relation));
+	if (is_declared(policy, "airun_read", ACL_SELECT_CHR))
+		return is_run_check(qual, relation, "airun_sees_run");
+	if (is_declared(policy, "airun_change", ACL_UPDATE_CHR))
+		return check == NULL && is_run_check(qual, relation, "airun_writes_run");
+	if (is_declared(policy, "airun_create", ACL_INSERT_CHR) ||
+		is_declared(policy, "airun_append", ACL_INSERT_CHR))
+		return is_run_check(check, relation, "airun_writes_run");
+	return false;
+}
+
+/*
+ * Does a table show all of its rows to whoever may read it?  So it is without
+ * row security, or with nothing but a policy airun_read that is true.
+ */
+bool
+shape_is_open_to_all(Relation relation)
+{
+	const RowSecurityPolicy *policy;
+	const Const *qual;
+
+	if (!relation->rd_rel->relrowsecurity)
+		return true;
+	if (relation->rd_rsdesc == NULL || list_length(relation->rd_rsdesc->policies) != 1)
+		return false;
+	policy = linitial(relation->rd_rsdesc->policies);
+	qual = (const Const *) policy->qual;
+	return is_declared(policy, "airun_read", ACL_SELECT_CHR) && IsA(qual, Const) &&
+		!qual->constisnull && DatumGetBool(qual->constvalue);
+}
+
+/* ---------- looking ---------- */
+
+static void
+relation_changed(Datum arg, Oid relation)
+{
+	bool		is_of_store = !OidIsValid(relation) || !shape_is_known;
+
+	for (int i = 0; i < STORE_TABLES; i++)
+		is_of_store |= shape.tables[i] == relation;
+	if (is_of_store)
+	{
+		shape_is_known = false;
+		generation++;
+	}
+}
+
+static void
+catalog_changed(Datum arg, int cache, uint32 hash)
+{
+	shape_is_known = false;
+	generation++;
+}
+
+/* The policies on one table */
+static void
+look_at_policies(Relation relation, StoreTable table)
+{
+	ListCell   *lc;
+
+	shape.policies_are_ours[table] = true;
+	if (!relation->rd_rel->relrowsecurity)
+		return;
+	if (relation->rd_rsdesc == NULL ||
+		list_length(relation->rd_rsdesc->policies) != policy_counts[table])
+		shape.policies_are_ours[table] = false;
+	if (relation->rd_rsdesc == NULL)
+		return;
+	foreach(lc, relation->rd_rsdesc->policies)
+	{
+		RowSecurityPolicy *policy = lfirst(lc);
+
+		if (policy_is_ours(policy, relation))
+			continue;
+		shape.policies_are_ours[table] = false;
+		if ((table == TABLE_RUNS || table == TABLE_TASKS) &&
+			(policy->polcmd != '*' ||
+			 (policy->with_check_qual != NULL && !equal(policy->with_check_qual, policy->qual))))
+			shape.seeing_is_changing = false;
+	}
+}
+
+/* The triggers on one table */
+static bool
+finds_site_trigger(const TriggerDesc *triggers)
+{
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		/* a deferrable unique key of a site works by one that is internal */
+		if (trigger->tgisinternal ? trigger->tgfoid == F_UNIQUE_KEY_RECHECK :
+			!is_our_function(trigger->tgfoid, NULL))
+			return true;
+	}
+	return false;
+}
+
+/* Is there nothing on the table that only the executor would know to honour? */
+static bool
+looks_plain(Relation relation, StoreTable table)
+{
+	TupleConstr *constraints = RelationGetDescr(relation)->constr;
+	ListCell   *lc;
+
+	if (relation->rd_rel->relkind != RELKIND_RELATION || relation->rd_rel->relispartition ||
+		relation->rd_rules != NULL || shape.has_site_trigger[table] ||
+		!shape.policies_are_ours[table] ||
+		(constraints != NULL &&
+		 (constraints->num_check > 0 || constraints->has_generated_stored)))
+		return false;
+	foreach(lc, RelationGetFKeyList(relation))
+	{
+		if (((ForeignKeyCacheInfo *) lfirst(lc))->confrelid != shape.tables[TABLE_RUNS])
+			return false;
+	}
+	return true;
+}
+
+/* Know the shape of the store, which is there */
+static void
+look(void)
+{
+	static bool callbacks_registered = false;
+	Oid			schema;
+
+	/* What has changed meanwhile comes with the lock on a table, at the latest */
+	AcceptInvalidationMessages();
+	if (shape_is_known)
+		return;
+	if (!callbacks_registered)
+	{
+		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+		CacheRegisterSyscacheCallback(PROCOID, catalog_changed, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
+		CacheRegisterSyscacheCallback(AUTHOID, catalog_changed, (Datum) 0);
+		CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, catalog_changed, (Datum) 0);
+		callbacks_registered = true;
+	}
+
+	/* A change that comes while we look is not to be lost */
+	shape_is_known = true;
+	shape.seeing_is_changing = true;
+	schema = get_namespace_oid("airun", false);
+	for (int i = 0; i < STORE_TABLES; i++)
+		shape.tables[i] = get_relname_relid(table_names[i], schema);
+	for (int i = 0; i < STORE_TABLES; i++)
+	{
+		Relation	relation = table_open(shape.tables[i], AccessShareLock);
+
+		look_at_policies(relation, i);
+		shape.has_site_trigger[i] = finds_site_trigger(relation->trigdesc);
+		shape.is_plain[i] = looks_plain(relation, i);
+		table_close(relation, NoLock);
+	}
+}
+
+/* What is kept since the same generation still holds */
+uint64
+shape_generation(void)
+{
+	look();
+	return generation;
+}
+
+/* The table itself */
+Oid
+shape_table(StoreTable table)
+{
+	look();
+	return shape.tables[table];
+}
+
+/*
+ * Would a statement that writes a row of ours do no more than write it?  So it
+ * is where a site has added no trigger, no rule, no CHECK, no foreign key and
+ * no policy: our own triggers and policies let our own rows pass, and the run
+ * that our foreign keys would look for is locked.
+ */
+bool
+shape_is_plain(StoreTable table)
+{
+	look();
+	return shape.is_plain[table];
+}
+
+/* Are the policies on runs and tasks ours, and nobody else's? */
+bool
+shape_policies_are_ours(void)
+{
+	look();
+	return shape.policies_are_ours[TABLE_RUNS] && shape.policies_are_ours[TABLE_TASKS];
+}
+
+/*
+ * May everybody who sees a run and its tasks change them?  If so, a look tells
+ * what a lock on the rows would.  Our policies on tasks ask for the run; those
+ * of others have to be for all commands, with one condition for all.
+ */
+bool
+shape_seeing_is_changing(void)
+{
+	look();
+	return shape.seeing_is_changing &&
+		pg_class_aclcheck(shape.tables[TABLE_RUNS], GetUserId(), ACL_UPDATE) == ACLCHECK_OK &&
+		pg_class_aclcheck(shape.tables[TABLE_TASKS], GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+}
+
+/* Has a site a trigger of its own on a table of the store? */
+bool
+shape_has_site_trigger(StoreTable table)
+{
+	look();
+	return shape.has_site_trigger[table];
+}

@@ -1,0 +1,31 @@
+/*
+ * shape.h
+ *		What a site has added to the tables of the store.
+ */
+#ifndef AIRUN_SHAPE_H
+#define AIRUN_SHAPE_H
+
+#include "airun.h"
+
+#include "utils/rel.h"
+
+/* The tables that are asked about */
+typedef enum StoreTable
+{
+	TABLE_RUNS,
+	TABLE_MESSAGES,
+	TABLE_TASKS,
+	TABLE_CHUNKS
+} StoreTable;
+
+#define STORE_TABLES	(TABLE_CHUNKS + 1)
+
+extern uint64 shape_generation(void);
+extern Oid	shape_table(StoreTable table);
+extern bool shape_is_plain(StoreTable table);
+extern bool shape_seeing_is_changing(void);
+extern bool shape_policies_are_ours(void);
+extern bool shape_has_site_trigger(StoreTable table);
+extern bool shape_is_open_to_all(Relation relation);
+
+#endif							/* AIRUN_SHAPE_H */

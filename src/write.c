@@ -1,0 +1,359 @@
+/*
+ * write.c
+ *		Rows of the store, written with a plan or without one.
+ *
+ * Half of what a small write costs is not the row but starting the executor,
+ * and firing triggers and asking policies that let our own rows pass.  So a
+ * row goes straight to its table and indexes, as the server does it for
+ * replication, wherever a statement would do no more: where the table is plain
+ * (shape.c), the caller has the privilege, and for an update the row is locked
+ * and still where it was.  Else it is a statement, made from the same list of
+ * columns: there is one description of each write.
+ *
+ * The caller of these has locked the run's row, or the text for chunks, under
+ * its caller's rights, and answers for what triggers and policies would check.
+ *
+ * Locks: those of a statement that does the same.
+ */
+#include "write.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+static const char *const table_names[STORE_TABLES] = {
+	"airun.runs", "airun.messages", "airun.tasks", "airun.task_chunks"
+};
+
+/* As which they stand in the text: what is returned is named so, too */
+static const char *const aliases[STORE_TABLES] = {"r.", "m.", "t.", "c."};
+
+/* ---------- as a statement ---------- */
+
+static void
+append_assignment(StringInfo sql, const char *alias, const WriteColumn *column, int argument)
+{
+	appendStringInfo(sql, "%s = ", column->name);
+	switch (column->rule)
+	{
+		case WRITE_SET:
+			appendStringInfo(sql, "$%d", argument);
+			break;
+		case WRITE_IF_GIVEN:
+			appendStringInfo(sql, "COALESCE($%d, %s%s)", argument, alias, column->name);
+			break;
+		case WRITE_ADD:
+			appendStringInfo(sql, "%s%s" PLUS "COALESCE($%d, 0)", alias, column->name, argument);
+			break;
+		case WRITE_LATEST:
+			appendStringInfo(sql, "GREATEST(%s%s, $%d)", alias, column->name, argument);
+			break;
+	}
+}
+
+/* The statement for a write */
+Statement *
+write_statement(Write *write)
+{
+	Statement  *statement = &write->statement;
+	bool		inserts = write->key_count == 0;
+	const char *alias = aliases[write->table];
+	StringInfoData sql;
+
+	if (statement->sql != NULL)
+		return statement;
+
+	initStringInfo(&sql);
+	if (inserts)
+	{
+		appendStringInfo(&sql, "INSERT INTO %s AS %c (", table_names[write->table], *alias);
+		for (int i = 0; i < write->column_count; i++)
+			appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", write->columns[i].name);
+		appendStringInfoString(&sql, ") VALUES (");
+		for (int i = 0; i < write->column_count; i++)
+			appendStringInfo(&sql, "%s$%d", i > 0 ? ", " : "", i + 1);
+		appendStringInfoChar(&sql, ')');
+	}
+	else
+	{
+		appendStringInfo(&sql, "UPDATE %s AS %c SET ", table_names[write->table], *alias);
+		for (int i = 0; i < write->column_count; i++)
+		{
+			if (i > 0)
+				appendStringInfoString(&sql, ", ");
+			append_assignment(&sql, alias, &write->columns[i], write->key_count + i + 1);
+		}
+		for (int i = 0; i < write->key_count; i++)
+			appendStringInfo(&sql, "%s %s%s" EQ "$%d", i > 0 ? " AND" : " WHERE",
+							 alias, write->keys[i].name, i + 1);
+	}
+	if (write->returning != NULL)
+		appendStringInfo(&sql, " RETURNING %s", write->returning);
+
+	for (int i = 0; i < write->key_count; i++)
+		statement->argtypes[statement->nargs++] = write->keys[i].type;
+	for (int i = 0; i < write->column_count; i++)
+		statement->argtypes[statement->nargs++] = write->columns[i].type;
+	statement->sql = MemoryContextStrdup(TopMemoryContext, sql.data);
+	return statement;
+}
+
+/* ---------- without one ---------- */
+
+/* Find out where the columns of the result stand in the table */
+static bool
+find_result(Write *write, Relation relation)
+{
+	const char *alias = aliases[write->table];
+	const char *name = write->returning;
+	MemoryContext old_context;
+	int			count = 0;
+
+	for (; name != NULL; name = strstr(name, alias))
+	{
+		char		column[NAMEDATALEN] = {0};
+
+		name += strlen(alias);
+		memcpy(column, name, Min(strcspn(name, ", "), NAMEDATALEN - 1));
+		Assert(count < WRITE_MAX_RESULT);
+		write->result_numbers[count] = get_attnum(RelationGetRelid(relation), column);
+		if (write->result_numbers[count++] == InvalidAttrNumber)
+			return false;
+	}
+	if (count > 0 && write->result_desc == NULL)
+	{
+		old_context = MemoryContextSwitchTo(TopMemoryContext);
+		write->result_desc = CreateTemplateTupleDesc(count);
+		for (int i = 0; i < count; i++)
+			TupleDescCopyEntry(write->result_desc, i + 1, RelationGetDescr(relation),
+							   write->result_numbers[i]);
+		MemoryContextSwitchTo(old_context);
+	}
+	return true;
+}
+
+/* Find out where the columns stand, and whether an insert names all that matter */
+static bool
+find_columns(Write *write, Relation relation)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	Bitmapset  *named = NULL;
+
+	for (int i = 0; i < write->column_count; i++)
+	{
+		AttrNumber	number = get_attnum(RelationGetRelid(relation), write->columns[i].name);
+
+		if (number == InvalidAttrNumber ||
+			TupleDescAttr(desc, number - 1)->atttypid != write->columns[i].type)
+			return false;
+		write->numbers[i] = number;
+		named = bms_add_member(named, number);
+	}
+	for (int i = 0; write->key_count == 0 && i < desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		if (!column->attisdropped && !bms_is_member(i + 1, named) &&
+			(column->atthasdef || column->attnotnull || column->attidentity))
+			return false;
+	}
+	return find_result(write, relation);
+}
+
+/* May the row go straight to the table? */
+static bool
+is_direct(Write *write, Relation relation, bool as_owner)
+{
+	AclMode		privilege = write->key_count == 0 ? ACL_INSERT : ACL_UPDATE;
+
+	if (write->generation != shape_generation())
+	{
+		write->generation = shape_generation();
+		write->is_direct = shape_is_plain(write->table) && find_columns(write, relation);
+	}
+	return write->is_direct &&
+		(as_owner || pg_class_aclcheck(RelationGetRelid(relation), GetUserId(),
+									   privilege) == ACLCHECK_OK);
+}
+
+/* Leave the columns of the result as the current SPI result */
+static void
+leave_result(Write *write, const Datum *values, const bool *nulls)
+{
+	SPITupleTable *result;
+	Datum		result_values[WRITE_MAX_RESULT];
+	bool		result_nulls[WRITE_MAX_RESULT];
+
+	if (write->returning == NULL)
+		return;
+	for (int i = 0; i < write->result_desc->natts; i++)
+	{
+		result_values[i] = values[write->result_numbers[i] - 1];
+		result_nulls[i] = nulls[write->result_numbers[i] - 1];
+	}
+	result = palloc0_object(SPITupleTable);
+	result->tupdesc = write->result_desc;
+	result->vals = palloc_object(HeapTuple);
+	result->vals[0] = heap_form_tuple(write->result_desc, result_values, result_nulls);
+	result->numvals = 1;
+	SPI_tuptable = result;
+}
+
+typedef struct Target
+{
+	EState	   *estate;
+	ResultRelInfo *relation;
+	TupleTableSlot *slot;		/* the new row */
+} Target;
+
+static void
+open_target(Target *target, Relation relation)
+{
+	target->estate = CreateExecutorState();
+	target->relation = makeNode(ResultRelInfo);
+	InitResultRelInfo(target->relation, relation, 0, NULL, 0);
+	/* those that are ours have nothing to say, and others there are none */
+	target->relation->ri_TrigDesc = NULL;
+	ExecOpenIndices(target->relation, false);
+	target->slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
+}
+
+static void
+close_target(Target *target)
+{
+	ExecDropSingleTupleTableSlot(target->slot);
+	ExecCloseIndices(target->relation);
+	FreeExecutorState(target->estate);
+	CommandCounterIncrement();
+}
+
+/*
+ * Insert a row, if that can be done without a plan; else returns false, and
+ * the caller executes the statement.  as_owner: the right to do so is the
+ * owner's.  The result, if it has one, is the current SPI result.
+ */
+bool
+write_insert(Write *write, Args *args, bool as_owner)
+{
+	Relation	relation = table_open(shape_table(write->table), RowExclusiveLock);
+	Target		target;
+
+	if (!is_direct(write, relation, as_owner))
+	{
+		table_close(relation, NoLock);
+		return false;
+	}
+	PreventCommandIfReadOnly("INSERT");
+	open_target(&target, relation);
+	memset(target.slot->tts_isnull, true, RelationGetNumberOfAttributes(relation));
+	memset(target.slot->tts_values, 0, RelationGetNumberOfAttributes(relation) * sizeof(Datum));
+	for (int i = 0; i < write->column_count; i++)
+	{
+		target.slot->tts_values[write->numbers[i] - 1] = args->values[i];
+		target.slot->tts_isnull[write->numbers[i] - 1] = args->nulls[i] == 'n';
+	}
+	ExecStoreVirtualTuple(target.slot);
+	leave_result(write, target.slot->tts_values, target.slot->tts_isnull);
+	ExecSimpleRelationInsert(target.relation, target.estate, target.slot);
+	close_target(&target);
+	table_close(relation, NoLock);
+	return true;
+}
+
+/* Put an argument into a column of a row */
+static void
+apply(const WriteColumn *column, Datum argument, bool is_given, Datum *value, bool *isnull)
+{
+	if (column->rule == WRITE_SET)
+	{
+		*value = argument;
+		*isnull = !is_given;
+		return;
+	}
+	if (!is_given)
+		return;
+	switch (column->rule)
+	{
+		case WRITE_ADD:
+			if (column->type == INT8OID)
+				argument = DirectFunctionCall2(int8pl, *value, argument);
+			else
+				argument = DirectFunctionCall2(numeric_add, *value, argument);
+			break;
+		case WRITE_LATEST:
+			if (DatumGetTimestampTz(*value) > DatumGetTimestampTz(argument))
+				argument = *value;
+			break;
+		default:
+			break;
+	}
+	*value = argument;
+	*isnull = false;
+}
+
+/*
+ * Update the row that is locked at this place, if that can be done without a
+ * plan; else returns false, and the caller executes the statement.  The
+ * result, if it has one, is the current SPI result.
+ */
+bool
+write_update(Write *write, Args *args, ItemPointer place)
+{
+	Relation	relation = table_open(shape_table(write->table), RowExclusiveLock);
+	TupleTableSlot *old;
+	Snapshot	snapshot;
+	bool		found = false;
+
+	if (!is_direct(write, relation, false))
+	{
+		table_close(relation, NoLock);
+		return false;
+	}
+	PreventCommandIfReadOnly("UPDATE");
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	old = table_slot_create(relation, NULL);
+	if (table_tuple_fetch_row_version(relation, place, snapshot, old))
+	{
+		Target		target;
+		EPQState	no_recheck = {0};
+		int			count = RelationGetNumberOfAttributes(relation);
+
+		found = true;
+		slot_getallattrs(old);
+		open_target(&target, relation);
+		memcpy(target.slot->tts_values, old->tts_values, count * sizeof(Datum));
+		memcpy(target.slot->tts_isnull, old->tts_isnull, count * sizeof(bool));
+		for (int i = 0; i < write->column_count; i++)
+		{
+			int			argument = write->key_count + i;
+			int			column = write->numbers[i] - 1;
+
+			apply(&write->columns[i], args->values[argument], args->nulls[argument] != 'n',
+				  &target.slot->tts_values[column], &target.slot->tts_isnull[column]);
+		}
+		ExecStoreVirtualTuple(target.slot);
+		leave_result(write, target.slot->tts_values, target.slot->tts_isnull);
+		target.estate->es_snapshot = snapshot;
+		ExecSimpleRelationUpdate(target.relation, target.estate, &no_recheck, old,
+								 target.slot);
+		close_target(&target);
+	}
+	ExecDropSingleTupleTableSlot(old);
+	UnregisterSnapshot(snapshot);
+	table_close(relation, NoLock);
+	return found;
+}
