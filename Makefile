@@ -13,7 +13,7 @@ ROOMS = airun statement value store shape write types identity json rows run lis
 
 # The regression tests, in order; one database carries them all.
 REGRESS = json install run list message fold task turn totals stream lease refusals access \
-	postgrest usage price cost money lint site tour
+	postgrest usage price cost money cover lint site tour
 
 # The isolation specs of test/specs.
 ISOLATION = pairs same_id storage stream
