@@ -134,6 +134,6 @@ FROM pg_depend AS d
 JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.prokind = 'f'
-	-- a trigger on rows and what an aggregate is made of are not counted by the server
-	AND p.proname NOT IN ('airun_array_add', 'airun_array_result')
+	-- what an aggregate is made of is not counted by the server
+	AND 'internal'::regtype <> ALL (p.proargtypes)
 	AND NOT EXISTS (SELECT FROM pg_stat_user_functions AS s WHERE s.funcid = p.oid);

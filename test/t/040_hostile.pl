@@ -390,7 +390,10 @@ sub function_call
 
 	if ($kind_of_it eq 'aggregate')
 	{
-		return "SELECT $name(x) AS t FROM (VALUES " . join(', ', map { '(' . argument($parameters[0][0], $parameters[0][1], $odds) . ')' } 0 .. draw(4)) . ') AS v (x)';
+		my @names = map { "x$_" } 0 .. $#parameters;
+		return "SELECT $name(" . join(', ', @names) . ') AS t FROM (VALUES '
+		  . join(', ', map { '(' . join(', ', map { argument($_->[0], $_->[1], $odds) } @parameters) . ')' } 0 .. draw(4))
+		  . ') AS v (' . join(', ', @names) . ')';
 	}
 	for my $parameter (@parameters)
 	{
@@ -631,7 +634,8 @@ sub write_large
 				}
 				print $script "SELECT airun_start_turn(task_id => '@{[task_id()]}', run_id => '@{[run_id()]}', messages => '{\"role\": \"user\", \"content\": \"x\"}', run => '{}');\n"
 				  if $name !~ /^airun_(?:start_turn|create_run|create_task)$/;
-				print $script $kind_of_it eq 'aggregate' ? "SELECT $name($arguments[0]) AS t FROM generate_series(1, 2);\n" =~ s/element => //r
+				s/^\w* => // for $kind_of_it eq 'aggregate' ? @arguments : ();
+				print $script $kind_of_it eq 'aggregate' ? "SELECT $name(" . join(', ', @arguments) . ") AS t FROM generate_series(1, 2);\n"
 				  : "SELECT t FROM $name(" . join(', ', @arguments) . ") AS t;\n";
 				push @called, '' if $name !~ /^airun_(?:start_turn|create_run|create_task)$/;
 				push @called, "plain $name";
@@ -785,19 +789,19 @@ $$;
 END
 }
 
-# What SQL can call: of the others there are the two of the aggregate
+# What SQL can call: aggregates, but not what they are made of
 @functions = map {
 	my ($name, $kind_of_it, @rest) = split /\|/;
 	[ $name, $kind_of_it, map { [ split /:/ ] } @rest ]
 } split /\n/, $node->safe_psql('one', <<'END');
 SELECT p.proname || '|' || CASE WHEN p.prokind = 'a' THEN 'aggregate'
 		WHEN p.prorettype = 'trigger'::regtype THEN 'trigger' ELSE '' END || coalesce('|' || (
-		SELECT string_agg(p.proargnames[n] || ':' || format_type(p.proargtypes[n - 1], NULL) || ':' || (n > p.pronargs - p.pronargdefaults)::int, '|' ORDER BY n)
+		SELECT string_agg(coalesce(p.proargnames[n], '') || ':' || format_type(p.proargtypes[n - 1], NULL) || ':' || (n > p.pronargs - p.pronargdefaults)::int, '|' ORDER BY n)
 		FROM generate_series(1, p.pronargs) AS n), '')
 FROM pg_depend AS d
 JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
-WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.proname NOT IN ('airun_array_add', 'airun_array_result')
+WHERE e.extname = 'airun' AND d.deptype = 'e' AND 'internal'::regtype <> ALL (p.proargtypes)
 ORDER BY p.proname COLLATE "C"
 END
 @relations = map {
