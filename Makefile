@@ -2,18 +2,21 @@
 #
 #	make && sudo make install	into the server that pg_config names
 #	make installcheck			against a running server
-#	test/run check				all tests, with a throwaway server
-#	make bench					test/run bench: airun measured beside its peers
+#	make check					all tests, with a throwaway server; as test/run check
+#	make check-long				the same with all that takes longer
+#	make check-versions			the tests on PostgreSQL 15, 17 and 18 (root)
+#	make check-hard				servers with assertions, sanitizers, linters, coverage
+#	make bench					airun measured beside what people use instead
 
 # The rooms, each src/ROOM.c, src/ROOM.sql or both, in the order of their SQL.
 # This list is the only one.
-ROOMS = airun statement value store shape write types identity json rows run list message chunkrow chunk fold \
+ROOMS = airun statement value store shape find write types identity json rows run list message chunkrow chunk fold \
 	build naming usage price rule book cost sheet litellm genai history import bill \
-	task end seen stream lease turn load reprice access trigger guard totals view check grant acl
+	task end stream lease turn load reprice access trigger guard totals view check grant acl
 
 # The regression tests, in order; one database carries them all.
 REGRESS = json install run list message fold task turn totals stream lease refusals access \
-	postgrest usage price cost money cover lint site tour
+	postgrest usage price cost money privileges cover lint site tour
 
 # The isolation specs of test/specs.
 ISOLATION = pairs same_id storage stream
@@ -49,16 +52,22 @@ endif
 # Bitcode for the JIT would need clang, and would inline nothing worth it.
 override with_llvm = no
 
+# The scripts of test/ bring a server and all else themselves; PGXS knows nothing of
+# them, and has another idea of "make check".
+SCRIPTED = check check-long bench check-versions check-hard
+ifneq ($(filter $(SCRIPTED),$(MAKECMDGOALS)),)
+.PHONY: $(SCRIPTED)
+check check-long bench: ; test/run $@
+check-versions: ; test/versions
+check-hard: ; test/hard
+else
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # Where the TAP scripts find what they share.
 override PROVE_FLAGS += -I test/t
-
-.PHONY: bench
-bench:
-	test/run bench
 
 # Counting characters is a loop for the vector unit, as checksums are in the server.
 src/chunk.o: CFLAGS += $(CFLAGS_VECTORIZE)
@@ -67,14 +76,13 @@ src/chunk.o: CFLAGS += $(CFLAGS_VECTORIZE)
 $(OBJS): $(wildcard src/*.h)
 src/airun.o $(INSTALL_SQL): airun.control
 
+# The suite on other versions, in roots of other Debian releases; needs root.
+.PHONY: check-versions
+check-versions: ; test/versions
+
 $(INSTALL_SQL): $(ROOM_SQL)
 	printf '%s\n' '\echo Use "CREATE EXTENSION airun" to load this file. \quit' > $@.tmp
 	cat $(ROOM_SQL) >> $@.tmp
 	mv $@.tmp $@
 
-# Builds and tools that find what an ordinary run hides; test/hard says which.
-.PHONY: check-hard check-cassert check-discard check-valgrind check-sanitize check-lint check-coverage
-check-hard:
-	test/hard
-check-cassert check-discard check-valgrind check-sanitize check-lint check-coverage: check-%:
-	test/hard $*
+endif

@@ -5,7 +5,8 @@
 \set VERBOSITY terse
 \pset format unaligned
 SET client_min_messages = error;
-DO $$BEGIN PERFORM airun_install(); END$$;
+-- a call of C loads the library, and with it the settings
+DO $$BEGIN PERFORM airun_install(), airun_uuid(); END$$;
 
 -- What is ours: members of the extension, and the store
 CREATE TEMP VIEW f AS
@@ -59,6 +60,8 @@ SELECT oid::regclass FROM r WHERE relname !~ '^[a-z][a-z_]*$' OR relnamespace <>
 SELECT polname FROM pg_policy WHERE polrelid IN (SELECT oid FROM r) AND polname !~ '^airun_';
 SELECT tgname FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM r) AND NOT tgisinternal AND tgname !~ '^airun_';
 SELECT name FROM pg_settings WHERE name ~ '^airun' AND name !~ '^airun\.[a-z][a-z_]*$';
+-- who may set what
+SELECT name, context, vartype, boot_val, unit FROM pg_settings WHERE name LIKE 'airun.%' ORDER BY name COLLATE "C";
 -- no function shares its name with another one, of ours or of PostgreSQL's
 SELECT f.signature FROM f JOIN pg_proc p USING (proname) WHERE p.oid <> f.oid;
 -- parameters and columns: plain words, none of them reserved, and no parameter without a name
@@ -100,11 +103,19 @@ SELECT f.signature FROM f JOIN pg_language l ON l.oid = f.prolang
 WHERE l.lanname <> 'internal' AND l.lanname <> 'c' AND prokind <> 'a'
 	AND NOT coalesce(f.proconfig, '{}') && '{"search_path=pg_catalog, pg_temp"}';
 SELECT f.signature, l.lanname FROM f JOIN pg_language l ON l.oid = f.prolang WHERE l.lanname NOT IN ('c', 'plpgsql', 'internal');
+-- C comes from our library, wherever the server finds it; none says that it leaks nothing, so that row security goes before it
+SELECT f.signature, f.probin FROM f WHERE probin <> '$libdir/airun';
+SELECT signature FROM f WHERE proleakproof;
+-- the planner asks no function of ours
+SELECT signature FROM f WHERE prosupport <> 0;
 -- PUBLIC may call what touches no row, or is asked by policies and defaults, and nothing else
 SELECT f.proname FROM f WHERE has_function_privilege('public', f.oid, 'EXECUTE') ORDER BY proname COLLATE "C";
 -- and has nothing on the store
 SELECT r.oid::regclass, a.privilege_type FROM r, aclexplode(r.relacl) a WHERE a.grantee = 0;
 SELECT n.nspname, a.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'airun' AND a.grantee = 0;
+-- nobody but their owner has a right on a column, and none a right to come
+SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN (SELECT oid FROM r) AND attacl IS NOT NULL AND NOT attisdropped;
+SELECT defaclobjtype, defaclacl FROM pg_default_acl;
 -- everything stands in the extension's schema
 SELECT signature FROM f WHERE pronamespace <> (SELECT oid FROM api);
 SELECT typname FROM y WHERE typnamespace <> (SELECT oid FROM api);
@@ -119,6 +130,11 @@ SELECT oid::regclass FROM r WHERE relkind IN ('r', 'p') AND NOT EXISTS (SELECT F
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r)
 	AND coalesce(pg_get_expr(polqual, polrelid), '') || coalesce(pg_get_expr(polwithcheck, polrelid), '') !~ 'airun_(user_id|sees_run|writes_run)\('
 	AND NOT (polrelid IN ('airun.prices'::regclass, 'airun.price_book'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
+-- for everybody, and none takes away what another one gives
+SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r) AND (polroles <> '{0}' OR NOT polpermissive);
+-- whom row security binds must be able to call what it asks
+SELECT signature FROM f WHERE NOT has_function_privilege('public', oid, 'EXECUTE')
+	AND EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_policy'::regclass AND refclassid = 'pg_proc'::regclass AND refobjid = f.oid);
 -- a policy with a subquery could not be distributed
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r)
 	AND coalesce(pg_get_expr(polqual, polrelid), '') || coalesce(pg_get_expr(polwithcheck, polrelid), '') ~* 'select';

@@ -2,61 +2,20 @@
  * chunkrow.c
  *		Rows of airun.task_chunks, found and written.
  *
- * Every save of a text that arrives looks for the last chunk of its task and
- * adds one.  Starting the executor is nearly all of what looking costs; so it
- * goes straight to the index, as the server does for its large objects, where
- * the table is plain (shape.c), and else by a statement.
+ * Both without a plan where the table is as it was made (find.c, write.c), and
+ * else by a statement, as the owner of the table.
  *
  * The caller of these answers for the right to do so, and holds the lock on
  * the text (chunk.c).  Locks: the table and its index, as a statement would.
  */
 #include "chunkrow.h"
 
-#include "access/genam.h"
-#include "access/stratnum.h"
-#include "access/table.h"
 #include "catalog/pg_type.h"
+#include "find.h"
 #include "statement.h"
 #include "store.h"
-#include "utils/fmgroids.h"
-#include "utils/rel.h"
 #include "write.h"
 
-/* The columns of the table as it was made, up to those that are read here */
-enum
-{
-	COLUMN_RUN_ID = 1,
-	COLUMN_TASK_ID,
-	COLUMN_CREATED_AT,
-	COLUMN_HASH,
-	COLUMN_CHARS,
-	COLUMN_BYTES,
-	COLUMN_GENERATION
-};
-
-/* The index of (run_id, task_id, chars), or NULL where there is none such */
-static Relation
-open_key(Relation chunks)
-{
-	const AttrNumber key[] = {COLUMN_RUN_ID, COLUMN_TASK_ID, COLUMN_CHARS};
-	Oid			index_oid = relation_primary_key(chunks);
-	Relation	index;
-
-	if (!OidIsValid(index_oid))
-		return NULL;
-	index = index_open(index_oid, AccessShareLock);
-	if (index->rd_index->indnkeyatts == lengthof(key))
-	{
-		int			i = 0;
-
-		while (i < lengthof(key) && index->rd_index->indkey.values[i] == key[i])
-			i++;
-		if (i == lengthof(key))
-			return index;
-	}
-	index_close(index, AccessShareLock);
-	return NULL;
-}
 
 /* ---------- the last one ---------- */
 
@@ -95,43 +54,23 @@ bool
 chunk_row_last(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot snapshot,
 			   Stream *stream)
 {
-	Relation	chunks = table_open(store_chunks_oid(), AccessShareLock);
-	Relation	index = shape_is_plain(TABLE_CHUNKS) ? open_key(chunks) : NULL;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	Find		find;
+	bool		found;
+	bool		isnull;
 
-	if (index == NULL)
-	{
-		table_close(chunks, NoLock);
+	if (!find_begin(&find, TABLE_CHUNKS, run_id, task_id, snapshot))
 		return last_by_statement(run_id, task_id, snapshot, stream);
-	}
-
-	ScanKeyInit(&keys[0], COLUMN_RUN_ID, BTEqualStrategyNumber, F_UUID_EQ,
-				UUIDPGetDatum(run_id));
-	ScanKeyInit(&keys[1], COLUMN_TASK_ID, BTEqualStrategyNumber, F_UUID_EQ,
-				UUIDPGetDatum(task_id));
-	scan = systable_beginscan_ordered(chunks, index, snapshot, lengthof(keys), keys);
-	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
-	if (tuple != NULL)
-	{
-		TupleDesc	desc = RelationGetDescr(chunks);
-		Datum	   *values = palloc_array(Datum, desc->natts);
-		bool	   *nulls = palloc_array(bool, desc->natts);
-
-		heap_deform_tuple(tuple, desc, values, nulls);
+	found = find.row != NULL;
+	if (found)
 		*stream = (Stream) {
-			.saved_at = DatumGetTimestampTz(values[COLUMN_CREATED_AT - 1]),
-			.hash = (uint64) DatumGetInt64(values[COLUMN_HASH - 1]),
-			.chars = DatumGetInt32(values[COLUMN_CHARS - 1]),
-			.bytes = DatumGetInt32(values[COLUMN_BYTES - 1]),
-			.generation = DatumGetInt32(values[COLUMN_GENERATION - 1]),
+			.saved_at = DatumGetTimestampTz(find_value(&find, "created_at", &isnull)),
+			.hash = (uint64) DatumGetInt64(find_value(&find, "hash", &isnull)),
+			.chars = DatumGetInt32(find_value(&find, "chars", &isnull)),
+			.bytes = DatumGetInt32(find_value(&find, "bytes", &isnull)),
+			.generation = DatumGetInt32(find_value(&find, "generation", &isnull)),
 		};
-	}
-	systable_endscan_ordered(scan);
-	index_close(index, NoLock);
-	table_close(chunks, NoLock);
-	return tuple != NULL;
+	find_end(&find);
+	return found;
 }
 
 /* ---------- a new one ---------- */

@@ -44,6 +44,51 @@
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
 #endif
 
+/*
+ * 16 tells which indexes a new version of a row needs to be in, and 19 has put
+ * flags in place of booleans.
+ */
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes UpdateIndexes;
+#define NO_INDEXES	TU_None
+#else
+typedef bool UpdateIndexes;
+#define NO_INDEXES	false
+#endif
+
+static inline TM_Result
+update_tuple(Relation relation, ItemPointer place, TupleTableSlot *slot, Snapshot snapshot,
+			 UpdateIndexes *indexes)
+{
+	TM_FailureData failure;
+	LockTupleMode lock_mode;
+
+	return table_tuple_update(relation, place, slot, GetCurrentCommandId(true),
+#if PG_VERSION_NUM >= 190000
+							  0,
+#endif
+							  snapshot, InvalidSnapshot, true, &failure, &lock_mode, indexes);
+}
+
+static inline void
+index_updated_tuple(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
+					UpdateIndexes indexes)
+{
+#if PG_VERSION_NUM >= 190000
+	(void) ExecInsertIndexTuples(target, estate, EIIT_IS_UPDATE |
+								 (indexes == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0),
+								 slot, NIL, NULL);
+#elif PG_VERSION_NUM >= 160000
+	(void) ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL,
+								 indexes == TU_Summarizing);
+#else
+	(void) ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL);
+#endif
+}
+
 /* 18 asks whether a deferrable primary key will do */
 #if PG_VERSION_NUM >= 180000
 #define relation_primary_key(relation) RelationGetPrimaryKeyIndex(relation, false)

@@ -25,13 +25,13 @@ PG_FUNCTION_INFO_V1(airun_cost);
 PG_FUNCTION_INFO_V1(airun_cost_details);
 
 /* What one bucket costs */
-typedef struct Item
+typedef struct CostItem
 {
 	Bucket		bucket;
 	FoundRate	found;
 	Numeric		count;
 	Numeric		amount;
-} Item;
+} CostItem;
 
 /* A cost and what it is made of; no cost has a reason */
 typedef struct Quote
@@ -40,7 +40,7 @@ typedef struct Quote
 	const TimeWindow *window;
 	char	   *service_tier;	/* that was asked for, or NULL */
 	int			item_count;
-	Item		items[BUCKET_COUNT];
+	CostItem		items[BUCKET_COUNT];
 	Numeric		cost;			/* NULL where it is not known */
 	const char *reason;
 } Quote;
@@ -103,7 +103,7 @@ quote_usage(const char *model, const char *provider, const Usage *usage, Timesta
 	quote->window = price_window(&quote->match.price->terms, at);
 	for (int i = 0; i < BUCKET_COUNT; i++)
 	{
-		Item	   *item = &quote->items[quote->item_count];
+		CostItem	   *item = &quote->items[quote->item_count];
 
 		if (usage->count[i] == 0)
 			continue;
@@ -145,7 +145,7 @@ put_number(Build *build, const char *key, Numeric value)
  * simply the bucket's own
  */
 static void
-put_item(Build *build, const Item *item)
+put_item(Build *build, const CostItem *item)
 {
 	build_key(build, bucket_name(item->bucket));
 	build_object(build);

@@ -16,12 +16,15 @@
  */
 #include "run.h"
 
+#include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "chunk.h"
 #include "identity.h"
 #include "store.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 #include "write.h"
 
 PG_FUNCTION_INFO_V1(airun_create_run);
@@ -294,6 +297,81 @@ place_messages(const pg_uuid_t *run_id, int64 messages, RunState *state)
 			messages;
 }
 
+/* From the current SPI result, which is the summary of the run as it was written */
+static void
+run_state_from_summary(RunState *state)
+{
+	text	   *status;
+	bool		isnull;
+
+	(void) result_value(0, SUMMARY_NAME, &isnull);
+	state->has_name = !isnull;
+	state->message_count = DatumGetInt64(result_value(0, SUMMARY_MESSAGE_COUNT, &isnull));
+	state->last_message_at =
+		DatumGetTimestampTz(result_value(0, SUMMARY_LAST_MESSAGE_AT, &isnull));
+	status = DatumGetTextPP(result_value(0, SUMMARY_RUN_STATUS, &isnull));
+	state->is_completed = VARSIZE_ANY_EXHDR(status) == strlen("completed") &&
+		memcmp(VARDATA_ANY(status), "completed", strlen("completed")) == 0;
+	ItemPointerSetInvalid(&state->place);
+	state->summary = SPI_tuptable;
+}
+
+/*
+ * The usual case of run_grow(): the caller's own active run, which nobody else
+ * changes at the moment.  Returns false for any other.
+ */
+static bool
+grow_at_once(const pg_uuid_t *run_id, int64 messages, TimestampTz now, RunState *state)
+{
+	static Write grow = {
+		.table = TABLE_RUNS,
+		.key_count = 1,
+		.keys = {{"id", UUIDOID}},
+		.column_count = 4,
+		.columns = {
+			{"message_count", INT8OID, WRITE_ADD},
+			{"last_message_at", TIMESTAMPTZOID, WRITE_LATEST},
+			{"updated_at", TIMESTAMPTZOID, WRITE_LATEST},
+			{"active_hour", TIMESTAMPTZOID, WRITE_LATEST}
+		},
+		.returning = RUN_SUMMARY
+	};
+	Snapshot	snapshot;
+	Find		find;
+	ItemPointerData place;
+	bool		is_active = false;
+	bool		isnull;
+	Args		args = {0};
+
+	/* Where a snapshot lasts, the statement tells whether the run has changed since */
+	if (IsolationUsesXactSnapshot())
+		return false;
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	if (find_run_of_caller(&find, run_id, snapshot))
+	{
+		text	   *status = DatumGetTextPP(find_value(&find, "status", &isnull));
+
+		is_active = VARSIZE_ANY_EXHDR(status) == strlen("active") &&
+			memcmp(VARDATA_ANY(status), "active", strlen("active")) == 0;
+		place = find.row->t_self;
+		find_end(&find);
+	}
+	UnregisterSnapshot(snapshot);
+	if (!is_active)
+		return false;
+
+	arg_uuid(&args, run_id);
+	arg_int64(&args, messages);
+	arg_time(&args, now);
+	arg_time(&args, now);
+	arg_time(&args, hour_of(now));
+	if (!write_update(&grow, &args, &place))
+		return false;
+	run_state_from_summary(state);
+	return true;
+}
+
 /*
  * Make room for new messages, and set a failed run back to active.  Locks the
  * run.  The new messages take the last seqs up to state->message_count, and
@@ -315,15 +393,21 @@ run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 		4, {UUIDOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 	};
 	TimestampTz now = GetCurrentTimestamp();
+	bool		grown = grow_at_once(run_id, messages, now, state);
 	Args		args = {0};
 
-	arg_uuid(&args, run_id);
-	arg_int64(&args, messages);
-	arg_time(&args, now);
-	arg_time(&args, hour_of(now));
-	if (statement_write_own(&append, &args, run_id) == 1)
+	if (!grown)
 	{
-		run_state_from_result(state);
+		arg_uuid(&args, run_id);
+		arg_int64(&args, messages);
+		arg_time(&args, now);
+		arg_time(&args, hour_of(now));
+		grown = statement_write_own(&append, &args, run_id) == 1;
+		if (grown)
+			run_state_from_result(state);
+	}
+	if (grown)
+	{
 		place_messages(run_id, messages, state);
 		return;
 	}
@@ -332,25 +416,6 @@ run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 	if (state->is_completed)
 		run_refuse_completed(run_id);
 	run_change(run_id, &(RunChange) {.messages = messages, .status = "active"}, state);
-}
-
-/* From the current SPI result, which is the summary of the run as it was written */
-static void
-run_state_from_summary(RunState *state)
-{
-	text	   *status;
-	bool		isnull;
-
-	(void) result_value(0, SUMMARY_NAME, &isnull);
-	state->has_name = !isnull;
-	state->message_count = DatumGetInt64(result_value(0, SUMMARY_MESSAGE_COUNT, &isnull));
-	state->last_message_at =
-		DatumGetTimestampTz(result_value(0, SUMMARY_LAST_MESSAGE_AT, &isnull));
-	status = DatumGetTextPP(result_value(0, SUMMARY_RUN_STATUS, &isnull));
-	state->is_completed = VARSIZE_ANY_EXHDR(status) == strlen("completed") &&
-		memcmp(VARDATA_ANY(status), "completed", strlen("completed")) == 0;
-	ItemPointerSetInvalid(&state->place);
-	state->summary = SPI_tuptable;
 }
 
 /*

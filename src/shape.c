@@ -14,6 +14,7 @@
  */
 #include "shape.h"
 
+#include "access/genam.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
@@ -34,6 +35,11 @@ static const char *const table_names[STORE_TABLES] = {
 	"runs", "messages", "tasks", "task_chunks"
 };
 
+/* The columns of their primary keys */
+static const char *const key_columns[STORE_TABLES][3] = {
+	{"id"}, {"run_id", "seq"}, {"run_id", "task_id"}, {"run_id", "task_id", "chars"}
+};
+
 /* How many policies airun_install() puts on each */
 static const int policy_counts[STORE_TABLES] = {1, 2, 3, 1};
 
@@ -43,6 +49,7 @@ typedef struct Shape
 	bool		has_site_trigger[STORE_TABLES];
 	bool		policies_are_ours[STORE_TABLES];
 	bool		is_plain[STORE_TABLES];
+	Oid			primary_keys[STORE_TABLES]; /* as they were made; else invalid */
 	bool		seeing_is_changing;	/* a run and its tasks, as policies go */
 } Shape;
 
@@ -175,26 +182,33 @@ catalog_changed(Datum arg, int cache, uint32 hash)
 static void
 look_at_policies(Relation relation, StoreTable table)
 {
+	bool		is_run_or_task = table == TABLE_RUNS || table == TABLE_TASKS;
+	int			ours = 0;
 	ListCell   *lc;
 
 	shape.policies_are_ours[table] = true;
 	if (!relation->rd_rel->relrowsecurity)
 		return;
-	if (relation->rd_rsdesc == NULL ||
-		list_length(relation->rd_rsdesc->policies) != policy_counts[table])
-		shape.policies_are_ours[table] = false;
-	if (relation->rd_rsdesc == NULL)
-		return;
-	foreach(lc, relation->rd_rsdesc->policies)
+	foreach(lc, relation->rd_rsdesc != NULL ? relation->rd_rsdesc->policies : NIL)
 	{
 		RowSecurityPolicy *policy = lfirst(lc);
 
 		if (policy_is_ours(policy, relation))
+		{
+			ours++;
 			continue;
+		}
 		shape.policies_are_ours[table] = false;
-		if ((table == TABLE_RUNS || table == TABLE_TASKS) &&
+		if (is_run_or_task &&
 			(policy->polcmd != '*' ||
 			 (policy->with_check_qual != NULL && !equal(policy->with_check_qual, policy->qual))))
+			shape.seeing_is_changing = false;
+	}
+	if (ours != policy_counts[table])
+	{
+		/* what one of ours would let pass nobody lets pass */
+		shape.policies_are_ours[table] = false;
+		if (is_run_or_task)
 			shape.seeing_is_changing = false;
 	}
 }
@@ -230,10 +244,35 @@ looks_plain(Relation relation, StoreTable table)
 		return false;
 	foreach(lc, RelationGetFKeyList(relation))
 	{
-		if (((ForeignKeyCacheInfo *) lfirst(lc))->confrelid != shape.tables[TABLE_RUNS])
+		const ForeignKeyCacheInfo *key = lfirst(lc);
+
+		if (key->confrelid != shape.tables[TABLE_RUNS] || key->nkeys != 1 ||
+			key->conkey[0] != get_attnum(RelationGetRelid(relation), "run_id") ||
+			key->confkey[0] != get_attnum(key->confrelid, "id"))
 			return false;
 	}
 	return true;
+}
+
+/* The index of the primary key, if that is as it was made */
+static Oid
+look_at_key(Relation relation, StoreTable table)
+{
+	Oid			index_oid = relation_primary_key(relation);
+	Relation	index;
+	int			i = 0;
+
+	if (!OidIsValid(index_oid))
+		return InvalidOid;
+	index = index_open(index_oid, AccessShareLock);
+	while (i < 3 && key_columns[table][i] != NULL && i < index->rd_index->indnkeyatts &&
+		   index->rd_index->indkey.values[i] ==
+		   get_attnum(RelationGetRelid(relation), key_columns[table][i]))
+		i++;
+	if (i != index->rd_index->indnkeyatts || (i < 3 && key_columns[table][i] != NULL))
+		index_oid = InvalidOid;
+	index_close(index, NoLock);
+	return index_oid;
 }
 
 /* Know the shape of the store, which is there */
@@ -270,6 +309,7 @@ look(void)
 		look_at_policies(relation, i);
 		shape.has_site_trigger[i] = finds_site_trigger(relation->trigdesc);
 		shape.is_plain[i] = looks_plain(relation, i);
+		shape.primary_keys[i] = look_at_key(relation, i);
 		table_close(relation, NoLock);
 	}
 }
@@ -303,12 +343,12 @@ shape_is_plain(StoreTable table)
 	return shape.is_plain[table];
 }
 
-/* Are the policies on runs and tasks ours, and nobody else's? */
-bool
-shape_policies_are_ours(void)
+/* The index of a table's primary key; invalid where a site has another one */
+Oid
+shape_primary_key(StoreTable table)
 {
 	look();
-	return shape.policies_are_ours[TABLE_RUNS] && shape.policies_are_ours[TABLE_TASKS];
+	return shape.primary_keys[table];
 }
 
 /*

@@ -23,8 +23,8 @@ typedef enum StoreTable
 extern uint64 shape_generation(void);
 extern Oid	shape_table(StoreTable table);
 extern bool shape_is_plain(StoreTable table);
+extern Oid	shape_primary_key(StoreTable table);
 extern bool shape_seeing_is_changing(void);
-extern bool shape_policies_are_ours(void);
 extern bool shape_has_site_trigger(StoreTable table);
 extern bool shape_is_open_to_all(Relation relation);
 

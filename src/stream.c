@@ -30,12 +30,12 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "chunk.h"
+#include "find.h"
 #include "funcapi.h"
 #include "identity.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "run.h"
-#include "seen.h"
 #include "shape.h"
 #include "storage/latch.h"
 #include "store.h"
@@ -44,6 +44,7 @@
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
 PG_FUNCTION_INFO_V1(airun_update_task);
@@ -103,16 +104,11 @@ only_progress(void)
 
 /* ---------- progress ---------- */
 
-/* The columns that are read of a task: these, and behind them its summary */
-#define PROGRESS_COLUMNS(run_place, run_author) \
-	"t.generation, t.ctid, t.xmin, " run_place ", " run_author ", " TASK_SUMMARY_STORED
+/* The columns that are read of a task */
+#define PROGRESS_COLUMNS	"t.generation, " TASK_SUMMARY_STORED
 enum
 {
 	COLUMN_GENERATION,
-	COLUMN_TASK_PLACE,
-	COLUMN_TASK_AUTHOR,
-	COLUMN_RUN_PLACE,
-	COLUMN_RUN_AUTHOR,
 	SUMMARY,
 	COLUMNS = SUMMARY + SUMMARY_COLUMNS
 };
@@ -125,52 +121,67 @@ typedef struct Progress
 	TaskStatus	status;
 	Stream		stream;
 	bool		only_progress;
-	RowVersion	run;
+	ItemPointerData place;		/* of its row; invalid where that is not known */
 	Datum		values[COLUMNS];
 	bool		nulls[COLUMNS];
 } Progress;
 
-/* Their row type, which is the same whatever statement they come from */
-static TupleDesc progress_desc = NULL;
-
-/* From a row with these columns */
+/* The values are there */
 static void
-take_row(Progress *progress, HeapTuple row)
+know_status(Progress *progress)
 {
-	heap_deform_tuple(row, progress_desc, progress->values, progress->nulls);
 	progress->status = task_status_word(
 		DatumGetTextPP(progress->values[SUMMARY + SUMMARY_STATUS - 1]));
 }
 
-/*
- * From the current SPI result, which has just been read or written: it is
- * remembered for the next piece.
- */
+/* From the current SPI result */
 static void
-take_result(Progress *progress, bool names_run)
+take_result(Progress *progress)
 {
-	RowVersion	task;
+	ItemPointerSetInvalid(&progress->place);
+	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+					  progress->values, progress->nulls);
+	know_status(progress);
+}
 
-	if (progress_desc == NULL)
+/*
+ * The usual case of read_task(): seeing is changing, and both rows can be found
+ * without a plan.  Returns false for any other.
+ */
+static bool
+find_task(Progress *progress)
+{
+	static ColumnList columns = {.text = PROGRESS_COLUMNS};
+	Snapshot	snapshot;
+	Find		find;
+	bool		found = false;
+
+	if (!find_is_granted(TABLE_TASKS))
+		return false;
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	if (find_run_of_caller(&find, &progress->run_id, snapshot))
 	{
-		MemoryContext old_context = MemoryContextSwitchTo(TopMemoryContext);
+		find_end(&find);
+		if (find_begin(&find, TABLE_TASKS, &progress->run_id, progress->task_id, snapshot))
+		{
+			if (find.row != NULL && columns_find(&columns, TABLE_TASKS))
+			{
+				HeapTuple	row = heap_copytuple(find.row);
 
-		progress_desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
-		MemoryContextSwitchTo(old_context);
+				for (int i = 0; i < COLUMNS; i++)
+					progress->values[i] = heap_getattr(row, columns.numbers[i],
+													   RelationGetDescr(find.relation),
+													   &progress->nulls[i]);
+				progress->place = row->t_self;
+				know_status(progress);
+				found = true;
+			}
+			find_end(&find);
+		}
 	}
-	take_row(progress, SPI_tuptable->vals[0]);
-	if (names_run)
-		progress->run = (RowVersion) {
-			*(ItemPointer) DatumGetPointer(progress->values[COLUMN_RUN_PLACE]),
-			DatumGetTransactionId(progress->values[COLUMN_RUN_AUTHOR])
-		};
-	task = (RowVersion) {
-		*(ItemPointer) DatumGetPointer(progress->values[COLUMN_TASK_PLACE]),
-		DatumGetTransactionId(progress->values[COLUMN_TASK_AUTHOR])
-	};
-	if (progress->status == TASK_STREAMING && shape_seeing_is_changing())
-		seen_remember(&progress->run_id, progress->task_id, &progress->run, &task,
-					  SPI_tuptable->vals[0]);
+	UnregisterSnapshot(snapshot);
+	return found;
 }
 
 /* Read how the task stands, under the caller's right to see its run, or to change it */
@@ -178,7 +189,7 @@ static void
 read_task(Progress *progress, bool to_change)
 {
 #define READ_TASK \
-	"SELECT " PROGRESS_COLUMNS("r.ctid", "r.xmin") " FROM airun.runs AS r, airun.tasks AS t " \
+	"SELECT " PROGRESS_COLUMNS " FROM airun.runs AS r, airun.tasks AS t " \
 	"WHERE " LIVE_RUN " AND " THIS_TASK
 	static Statement look = {READ_TASK, 2, {UUIDOID, UUIDOID}};
 	static Statement hold = {
@@ -186,12 +197,14 @@ read_task(Progress *progress, bool to_change)
 	};
 	Args		args = {0};
 
+	if (find_task(progress))
+		return;
 	arg_uuid(&args, &progress->run_id);
 	arg_uuid(&args, progress->task_id);
 	if (statement_read_latest(!to_change || shape_seeing_is_changing() ? &look : &hold, &args,
 							  &progress->run_id) != 1)
 		task_not_found(progress->task_id);
-	take_result(progress, true);
+	take_result(progress);
 }
 
 /* How far has the text come? */
@@ -206,8 +219,6 @@ find_text(Progress *progress)
 static void
 begin_progress(FunctionCallInfo fcinfo, int run_argument, Progress *progress)
 {
-	HeapTuple	seen;
-
 	progress->task_id = task_id_argument(fcinfo, 0);
 	store_open(true);
 	progress->run_id = task_run_argument(fcinfo, run_argument, progress->task_id);
@@ -218,12 +229,7 @@ begin_progress(FunctionCallInfo fcinfo, int run_argument, Progress *progress)
 		read_task(progress, false);
 		stream_lock(&progress->run_id, progress->task_id);
 	}
-	seen = shape_seeing_is_changing() ?
-		seen_again(&progress->run_id, progress->task_id, &progress->run) : NULL;
-	if (seen != NULL)
-		take_row(progress, seen);
-	else
-		read_task(progress, true);
+	read_task(progress, true);
 	find_text(progress);
 }
 
@@ -242,7 +248,7 @@ touch_task(Progress *progress, const Field *response_data)
 		" OPERATOR(pg_catalog.*) 1000, 3))), "
 		"updated_at = GREATEST(t.updated_at, $4) "
 		"WHERE " THIS_TASK " AND (t.status" EQ "'pending' OR t.status" EQ "'streaming') "
-		"RETURNING " PROGRESS_COLUMNS("NULL::pg_catalog.tid", "NULL::pg_catalog.xid"),
+		"RETURNING " PROGRESS_COLUMNS,
 		4, {UUIDOID, UUIDOID, JSONBOID, TIMESTAMPTZOID}
 	};
 	Args		args = {0};
@@ -252,7 +258,7 @@ touch_task(Progress *progress, const Field *response_data)
 	arg_field(&args, response_data);
 	arg_time(&args, GetCurrentTimestamp());
 	if (statement_write_task(&touch, &args, &progress->run_id, progress->task_id) == 1)
-		take_result(progress, false);
+		take_result(progress);
 	else
 	{
 		/* Past the functions it has been ended meanwhile: then this is late */

@@ -6,8 +6,8 @@
  * and firing triggers and asking policies that let our own rows pass.  So a
  * row goes straight to its table and indexes, as the server does it for
  * replication, wherever a statement would do no more: where the table is plain
- * (shape.c), the caller has the privilege, and for an update the row is locked
- * and still where it was.  Else it is a statement, made from the same list of
+ * (shape.c), the caller has the privilege, and for an update the row is still
+ * where it was.  Else it is a statement, made from the same list of
  * columns: there is one description of each write.
  *
  * The caller of these has locked the run's row, or the text for chunks, under
@@ -116,29 +116,20 @@ write_statement(Write *write)
 static bool
 find_result(Write *write, Relation relation)
 {
-	const char *alias = aliases[write->table];
-	const char *name = write->returning;
 	MemoryContext old_context;
-	int			count = 0;
 
-	for (; name != NULL; name = strstr(name, alias))
-	{
-		char		column[NAMEDATALEN] = {0};
-
-		name += strlen(alias);
-		memcpy(column, name, Min(strcspn(name, ", "), NAMEDATALEN - 1));
-		Assert(count < WRITE_MAX_RESULT);
-		write->result_numbers[count] = get_attnum(RelationGetRelid(relation), column);
-		if (write->result_numbers[count++] == InvalidAttrNumber)
-			return false;
-	}
-	if (count > 0 && write->result_desc == NULL)
+	if (write->returning == NULL)
+		return true;
+	write->result.text = write->returning;
+	if (!columns_find(&write->result, write->table))
+		return false;
+	if (write->result_desc == NULL)
 	{
 		old_context = MemoryContextSwitchTo(TopMemoryContext);
-		write->result_desc = CreateTemplateTupleDesc(count);
-		for (int i = 0; i < count; i++)
+		write->result_desc = CreateTemplateTupleDesc(write->result.count);
+		for (int i = 0; i < write->result.count; i++)
 			TupleDescCopyEntry(write->result_desc, i + 1, RelationGetDescr(relation),
-							   write->result_numbers[i]);
+							   write->result.numbers[i]);
 		MemoryContextSwitchTo(old_context);
 	}
 	return true;
@@ -156,7 +147,8 @@ find_columns(Write *write, Relation relation)
 		AttrNumber	number = get_attnum(RelationGetRelid(relation), write->columns[i].name);
 
 		if (number == InvalidAttrNumber ||
-			TupleDescAttr(desc, number - 1)->atttypid != write->columns[i].type)
+			TupleDescAttr(desc, number - 1)->atttypid != write->columns[i].type ||
+			TupleDescAttr(desc, number - 1)->atttypmod != -1)
 			return false;
 		write->numbers[i] = number;
 		named = bms_add_member(named, number);
@@ -166,7 +158,8 @@ find_columns(Write *write, Relation relation)
 		Form_pg_attribute column = TupleDescAttr(desc, i);
 
 		if (!column->attisdropped && !bms_is_member(i + 1, named) &&
-			(column->atthasdef || column->attnotnull || column->attidentity))
+			(column->atthasdef || column->attnotnull || column->attidentity ||
+			 get_typtype(column->atttypid) == TYPTYPE_DOMAIN))
 			return false;
 	}
 	return find_result(write, relation);
@@ -184,8 +177,11 @@ is_direct(Write *write, Relation relation, bool as_owner)
 		write->is_direct = shape_is_plain(write->table) && find_columns(write, relation);
 	}
 	return write->is_direct &&
-		(as_owner || pg_class_aclcheck(RelationGetRelid(relation), GetUserId(),
-									   privilege) == ACLCHECK_OK);
+		(as_owner ||
+		 (pg_class_aclcheck(RelationGetRelid(relation), GetUserId(), privilege) == ACLCHECK_OK &&
+		  (write->returning == NULL ||
+		   pg_class_aclcheck(RelationGetRelid(relation), GetUserId(),
+							 ACL_SELECT) == ACLCHECK_OK)));
 }
 
 /* Leave the columns of the result as the current SPI result */
@@ -193,15 +189,15 @@ static void
 leave_result(Write *write, const Datum *values, const bool *nulls)
 {
 	SPITupleTable *result;
-	Datum		result_values[WRITE_MAX_RESULT];
-	bool		result_nulls[WRITE_MAX_RESULT];
+	Datum		result_values[COLUMN_LIST_MAX];
+	bool		result_nulls[COLUMN_LIST_MAX];
 
 	if (write->returning == NULL)
 		return;
 	for (int i = 0; i < write->result_desc->natts; i++)
 	{
-		result_values[i] = values[write->result_numbers[i] - 1];
-		result_nulls[i] = nulls[write->result_numbers[i] - 1];
+		result_values[i] = values[write->result.numbers[i] - 1];
+		result_nulls[i] = nulls[write->result.numbers[i] - 1];
 	}
 	result = palloc0_object(SPITupleTable);
 	result->tupdesc = write->result_desc;
@@ -226,7 +222,6 @@ open_target(Target *target, Relation relation)
 	InitResultRelInfo(target->relation, relation, 0, NULL, 0);
 	/* those that are ours have nothing to say, and others there are none */
 	target->relation->ri_TrigDesc = NULL;
-	ExecOpenIndices(target->relation, false);
 	target->slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 }
 
@@ -234,7 +229,8 @@ static void
 close_target(Target *target)
 {
 	ExecDropSingleTupleTableSlot(target->slot);
-	ExecCloseIndices(target->relation);
+	if (target->relation->ri_IndexRelationDescs != NULL)
+		ExecCloseIndices(target->relation);
 	FreeExecutorState(target->estate);
 	CommandCounterIncrement();
 }
@@ -257,6 +253,7 @@ write_insert(Write *write, Args *args, bool as_owner)
 	}
 	PreventCommandIfReadOnly("INSERT");
 	open_target(&target, relation);
+	ExecOpenIndices(target.relation, false);
 	memset(target.slot->tts_isnull, true, RelationGetNumberOfAttributes(relation));
 	memset(target.slot->tts_values, 0, RelationGetNumberOfAttributes(relation) * sizeof(Datum));
 	for (int i = 0; i < write->column_count; i++)
@@ -304,9 +301,9 @@ apply(const WriteColumn *column, Datum argument, bool is_given, Datum *value, bo
 }
 
 /*
- * Update the row that is locked at this place, if that can be done without a
- * plan; else returns false, and the caller executes the statement.  The
- * result, if it has one, is the current SPI result.
+ * Update the row at this place, if that can be done without a plan and nobody
+ * has changed it since; else returns false, and the caller executes the
+ * statement.  The result, if it has one, is the current SPI result.
  */
 bool
 write_update(Write *write, Args *args, ItemPointer place)
@@ -314,7 +311,7 @@ write_update(Write *write, Args *args, ItemPointer place)
 	Relation	relation = table_open(shape_table(write->table), RowExclusiveLock);
 	TupleTableSlot *old;
 	Snapshot	snapshot;
-	bool		found = false;
+	bool		done = false;
 
 	if (!is_direct(write, relation, false))
 	{
@@ -328,11 +325,10 @@ write_update(Write *write, Args *args, ItemPointer place)
 	old = table_slot_create(relation, NULL);
 	if (table_tuple_fetch_row_version(relation, place, snapshot, old))
 	{
+		UpdateIndexes indexes = NO_INDEXES;
 		Target		target;
-		EPQState	no_recheck = {0};
 		int			count = RelationGetNumberOfAttributes(relation);
 
-		found = true;
 		slot_getallattrs(old);
 		open_target(&target, relation);
 		memcpy(target.slot->tts_values, old->tts_values, count * sizeof(Datum));
@@ -346,14 +342,22 @@ write_update(Write *write, Args *args, ItemPointer place)
 				  &target.slot->tts_values[column], &target.slot->tts_isnull[column]);
 		}
 		ExecStoreVirtualTuple(target.slot);
-		leave_result(write, target.slot->tts_values, target.slot->tts_isnull);
-		target.estate->es_snapshot = snapshot;
-		ExecSimpleRelationUpdate(target.relation, target.estate, &no_recheck, old,
-								 target.slot);
+		if (RelationGetDescr(relation)->constr != NULL)
+			ExecConstraints(target.relation, target.slot, target.estate);
+		if (update_tuple(relation, place, target.slot, snapshot, &indexes) == TM_Ok)
+		{
+			if (indexes != NO_INDEXES)
+			{
+				ExecOpenIndices(target.relation, false);
+				index_updated_tuple(target.relation, target.slot, target.estate, indexes);
+			}
+			leave_result(write, target.slot->tts_values, target.slot->tts_isnull);
+			done = true;
+		}
 		close_target(&target);
 	}
 	ExecDropSingleTupleTableSlot(old);
 	UnregisterSnapshot(snapshot);
 	table_close(relation, NoLock);
-	return found;
+	return done;
 }

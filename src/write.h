@@ -7,6 +7,7 @@
 
 #include "airun.h"
 
+#include "find.h"
 #include "shape.h"
 #include "statement.h"
 
@@ -27,7 +28,6 @@ typedef struct WriteColumn
 } WriteColumn;
 
 #define WRITE_MAX_COLUMNS	24
-#define WRITE_MAX_RESULT	32
 
 /*
  * One way to write a row.  The arguments are the keys, for an update, and
@@ -47,8 +47,8 @@ typedef struct Write
 	uint64		generation;
 	bool		is_direct;
 	int			numbers[WRITE_MAX_COLUMNS];
+	ColumnList	result;
 	TupleDesc	result_desc;
-	int			result_numbers[WRITE_MAX_RESULT];
 } Write;
 
 extern Statement *write_statement(Write *write);

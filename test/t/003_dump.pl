@@ -1,5 +1,7 @@
 # pg_dump and restore bring everything back: rows, totals, timestamps, and what a
-# site has put on our tables.  DROP EXTENSION is refused while the store stands;
+# site has put on our tables, from a plain file, an archive, a directory in parallel,
+# and data alone.  A role that row security binds dumps its own rows, or is refused,
+# never a part without having asked for it.  DROP EXTENSION is refused while the store stands;
 # with CASCADE it takes no row, and the extension comes back to its store.
 
 use strict;
@@ -185,11 +187,13 @@ note "runs, messages, tasks: " . join(', ', map { scalar(() = $before{"airun.$_"
 
 dump_db('plain.sql');
 dump_db('custom.dump', '-Fc');
-$node->safe_psql('postgres', "CREATE DATABASE $_") for qw(plain custom store data);
+dump_db('directory', '-Fd', '-j2');
+$node->safe_psql('postgres', "CREATE DATABASE $_") for qw(plain custom directory store data own);
 command_ok_quietly('psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', "$dir/plain.sql", $node->connstr('plain'));
 command_ok_quietly('pg_restore', '-j2', '-e', '-d', $node->connstr('custom'), "$dir/custom.dump");
+command_ok_quietly('pg_restore', '-j2', '-e', '-d', $node->connstr('directory'), "$dir/directory");
 my $definition = definition('postgres');
-for my $db (qw(plain custom))
+for my $db (qw(plain custom directory))
 {
 	rows_are_equal($db, $_, \%before) for qw(airun site);
 	is($node->safe_psql($db, 'SELECT sum(message_count), sum(task_count), sum(total_tokens), sum(total_cost) FROM airun.runs'),
@@ -223,6 +227,57 @@ command_ok_quietly('psql', '-XAtq1', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null',
 rows_are_equal('data', $_, \%before) for qw(airun site);
 works('data');
 
+#--- a user's own rows -----------------------------------------------------------------
+
+# What a role under row security dumps is what its user sees, whoever restores it
+my @mine = ('--role=app', '-n', 'airun', '--inserts');
+my %own = map {
+	my ($table, $order) = @$_;
+	my $column = $table eq 'airun.runs' ? 'id' : 'run_id';
+	$table =~ /^airun/
+	  ? ($table => $node->safe_psql('postgres', "COPY (SELECT * FROM $table WHERE $column IN (SELECT id FROM airun.runs WHERE user_id = '$users[0]') ORDER BY $order) TO STDOUT"))
+	  : ()
+} @tables;
+ok((!grep { $own{$_} eq '' || $own{$_} eq $before{$_} } keys %own), 'a user has a part of every table');
+{
+	local $ENV{PGOPTIONS} = "-c airun.user_id=$users[0]";
+	(undef, $err) = run_command([ $node->installed_command('pg_dump'), '-f', "$dir/refused.sql", @mine, $node->connstr('postgres') ]);
+	like($err, qr/query would be affected by row-level security policy/, 'a role under row security is told that it would dump a part');
+	dump_db('own.sql', @mine, '--enable-row-security');
+	dump_db('own_data.sql', @mine, '--enable-row-security', '--data-only');
+	dump_db('own_data_off.sql', @mine, '--enable-row-security', '--data-only', '--disable-triggers');
+}
+$node->safe_psql('own', "CREATE EXTENSION airun; $site");
+command_ok_quietly('psql', '-XAtq1', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', "$dir/own.sql", $node->connstr('own'));
+like($node->safe_psql('own', 'SELECT airun_install()'), qr/view ai_runs/, 'own: airun_install() makes the views');
+rows_are_equal('own', 'airun', \%own);
+owner_works();
+
+# Data alone: not past the triggers, and by whoever may rest them
+$node->safe_psql('own', 'TRUNCATE airun.runs, airun.messages, airun.tasks, airun.task_chunks, airun.prices, airun.price_book CASCADE');
+(undef, $err) = run_command([ $node->installed_command('psql'), '-XAtq1', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/own_data.sql", $node->connstr('own') ]);
+like($err, qr/ERROR:.*HINT:.*--disable-triggers/s, 'own: data alone without --disable-triggers is refused, and the hint says what to do');
+is($node->safe_psql('own', 'SELECT count(*) FROM airun.runs'), '0', 'own: and nothing is there');
+command_ok_quietly('psql', '-XAtq1', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', "$dir/own_data_off.sql", $node->connstr('own'));
+rows_are_equal('own', 'airun', \%own);
+owner_works();
+
+# The user goes on where the rows end, and nobody else has any
+sub owner_works
+{
+	check_ok($node, 'in own', 'own');
+	is($node->safe_psql('own', <<"SQL"), "6\n7\n0", 'own: the user goes on, and is alone');
+BEGIN;
+SET LOCAL ROLE app;
+SET LOCAL airun.user_id = '$users[0]';
+SELECT (airun_append_message('$run', '{"role": "user", "content": "still there?"}')).seq;
+SELECT airun_start_turn('$run', '{"role": "user", "content": "and now?"}') #>> '{messages,0,seq}';
+SET LOCAL airun.user_id = '$users[1]';
+SELECT count(*) FROM ai_runs;
+ROLLBACK;
+SQL
+}
+
 #--- without the extension -----------------------------------------------------------
 
 ($out, $err) = ('', '');
@@ -243,5 +298,7 @@ like($node->safe_psql('postgres', 'SELECT airun_install()'), qr/trigger airun_gu
 rows_are_equal('postgres', $_, \%before) for qw(airun site);
 ok(definition('postgres') eq $definition, 'everything is defined as it was');
 works('postgres');
+
+proven('dumps restored and compared row by row', 7);
 
 done_testing();

@@ -1,0 +1,46 @@
+/*
+ * find.h
+ *		Rows of the store found by their keys, without a plan.
+ */
+#ifndef AIRUN_FIND_H
+#define AIRUN_FIND_H
+
+#include "airun.h"
+
+#include "access/genam.h"
+#include "shape.h"
+#include "utils/snapshot.h"
+#include "utils/uuid.h"
+
+/* A look-up that is under way */
+typedef struct Find
+{
+	Relation	relation;
+	Relation	index;
+	SysScanDesc scan;
+	HeapTuple	row;			/* NULL where there is none; good until find_end() */
+} Find;
+
+/*
+ * Columns of a table, as a text that a statement can have: each with the
+ * table's alias (r, m, t or c), one behind the other.
+ */
+#define COLUMN_LIST_MAX	32
+
+typedef struct ColumnList
+{
+	const char *text;
+	uint64		generation;		/* of the shape that the numbers are good for */
+	int			count;
+	AttrNumber	numbers[COLUMN_LIST_MAX];
+} ColumnList;
+
+extern bool columns_find(ColumnList *list, StoreTable table);
+extern bool find_begin(Find *find, StoreTable table, const pg_uuid_t *key,
+					   const pg_uuid_t *second_key, Snapshot snapshot);
+extern void find_end(Find *find);
+extern bool find_is_granted(StoreTable table);
+extern Datum find_value(const Find *find, const char *column, bool *isnull);
+extern bool find_run_of_caller(Find *find, const pg_uuid_t *run_id, Snapshot snapshot);
+
+#endif							/* AIRUN_FIND_H */
