@@ -16,7 +16,7 @@ ROOMS = airun statement value store shape find write types identity json rows ru
 
 # The regression tests, in order; one database carries them all.
 REGRESS = json install run list message fold task turn totals stream lease refusals access \
-	postgrest usage price cost money privileges direct seen lint site tour
+	postgrest usage price cost money privileges cover direct seen lint site tour
 
 # The isolation specs of test/specs.
 ISOLATION = pairs same_id storage stream
