@@ -37,7 +37,10 @@
  */
 #include "book.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "build.h"
 #include "catalog/namespace.h"
@@ -413,6 +416,24 @@ read_version(pg_uuid_t *version)
 	Args		args = {0};
 	bool		isnull;
 
+	/* every task that ends asks for this one row: where all may see it, without a plan */
+	if (is_shared && pg_class_aclcheck(version_oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		namespace_aclcheck(get_rel_namespace(version_oid), GetUserId(),
+						   ACL_USAGE) == ACLCHECK_OK)
+	{
+		Relation	relation = table_open(version_oid, AccessShareLock);
+		SysScanDesc scan = systable_beginscan(relation, InvalidOid, false,
+											  GetActiveSnapshot(), 0, NULL);
+		HeapTuple	row = systable_getnext(scan);
+		bool		found = row != NULL;
+
+		if (found)
+			*version = *DatumGetUUIDP(heap_getattr(row, get_attnum(version_oid, "version"),
+												   RelationGetDescr(relation), &isnull));
+		systable_endscan(scan);
+		table_close(relation, NoLock);
+		return found;
+	}
 	if (statement_read(&read, &args, 1) == 0)
 		return false;
 	*version = *DatumGetUUIDP(result_value(0, 1, &isnull));

@@ -20,8 +20,10 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "identity.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "store.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -60,6 +62,67 @@ columns_find(ColumnList *list, StoreTable table)
 }
 
 /*
+ * Where rows of runs and tasks have been found: one is mostly asked for many
+ * times in a row, and mostly where it was.  Only a hint: a row that is found
+ * that way has the key, and the snapshot shows it.
+ */
+typedef struct Hint
+{
+	uint64		generation;		/* no other row comes there without a new one */
+	pg_uuid_t	key;
+	pg_uuid_t	second_key;
+	ItemPointerData place;
+} Hint;
+
+#define HINTS	4
+static Hint hints[STORE_TABLES][HINTS];
+
+/* The hint for a key, or its place */
+static Hint *
+find_hint(StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key)
+{
+	return &hints[table][(key->data[UUID_LEN - 1] ^
+						  (second_key != NULL ? second_key->data[UUID_LEN - 1] : 0)) % HINTS];
+}
+
+/* Is the column of the row this id? */
+static bool
+has_key(const Find *find, HeapTuple row, int i, const pg_uuid_t *key)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(row, find->index->rd_index->indkey.values[i],
+									 RelationGetDescr(find->relation), &isnull);
+
+	return !isnull && uuid_equal(DatumGetUUIDP(value), key);
+}
+
+/* Look where the hint says; returns whether the row is there */
+static bool
+follow_hint(Find *find, StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key,
+			Snapshot snapshot)
+{
+	Hint	   *hint = find_hint(table, key, second_key);
+	TupleTableSlot *slot;
+
+	/* a vacuum may have cut off where it was; while we have the table open it will not */
+	if (hint->generation != shape_generation() || !uuid_equal(&hint->key, key) ||
+		(second_key != NULL && !uuid_equal(&hint->second_key, second_key)) ||
+		ItemPointerGetBlockNumber(&hint->place) >= RelationGetNumberOfBlocks(find->relation))
+		return false;
+	slot = table_slot_create(find->relation, NULL);
+	if (table_tuple_fetch_row_version(find->relation, &hint->place, snapshot, slot))
+	{
+		HeapTuple	row = ExecCopySlotHeapTuple(slot);
+
+		if (has_key(find, row, 0, key) &&
+			(second_key == NULL || has_key(find, row, 1, second_key)))
+			find->row = row;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return find->row != NULL;
+}
+
+/*
  * Look for the row with a key, or with two; of several, the last one by the
  * rest of the primary key.  Returns false where that is a statement's to do;
  * else find_end() follows.
@@ -80,6 +143,11 @@ find_begin(Find *find, StoreTable table, const pg_uuid_t *key, const pg_uuid_t *
 		return false;
 	}
 	find->index = index_open(index_oid, AccessShareLock);
+	find->scan = NULL;
+	find->row = NULL;
+	if ((table == TABLE_RUNS || table == TABLE_TASKS) &&
+		follow_hint(find, table, key, second_key, snapshot))
+		return true;
 	ScanKeyInit(&keys[count], find->index->rd_index->indkey.values[count],
 				BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(key));
 	count++;
@@ -91,6 +159,11 @@ find_begin(Find *find, StoreTable table, const pg_uuid_t *key, const pg_uuid_t *
 	}
 	find->scan = systable_beginscan_ordered(find->relation, find->index, snapshot, count, keys);
 	find->row = systable_getnext_ordered(find->scan, BackwardScanDirection);
+	if (find->row != NULL)
+		*find_hint(table, key, second_key) = (Hint) {
+			shape_generation(), *key, second_key != NULL ? *second_key : *key,
+			find->row->t_self
+		};
 	return true;
 }
 
@@ -98,7 +171,8 @@ find_begin(Find *find, StoreTable table, const pg_uuid_t *key, const pg_uuid_t *
 void
 find_end(Find *find)
 {
-	systable_endscan_ordered(find->scan);
+	if (find->scan != NULL)
+		systable_endscan_ordered(find->scan);
 	index_close(find->index, NoLock);
 	table_close(find->relation, NoLock);
 }

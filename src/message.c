@@ -764,6 +764,10 @@ message_limit(FunctionCallInfo fcinfo, int argument)
 	return limit;
 }
 
+/* How much room is made for the text of messages beforehand, in bytes */
+#define ROOM_A_MESSAGE	2048
+#define MAX_ROOM		(16 * 1024 * 1024)
+
 /*
  * Append a run's messages, or a part of them, as a JSON array.  Returns the
  * seq of the first one, 0 for none.  PT404 for no such run.  Messages stand
@@ -801,6 +805,8 @@ messages_as_json(StringInfo out, const pg_uuid_t *run_id, const MessageRange *ra
 	appendStringInfoChar(out, '[');
 	if (before - 1 > after)
 	{
+		/* room that is not used is not touched, but a buffer that grows is copied */
+		enlargeStringInfo(out, Min((before - 1 - after) * ROOM_A_MESSAGE, MAX_ROOM));
 		arg_int64(&args, after);
 		arg_int64(&args, before);
 		statement_stream_own(&read_messages, &args, run_id, json_array_receiver(out));

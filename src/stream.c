@@ -46,6 +46,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
+#include "write.h"
 
 PG_FUNCTION_INFO_V1(airun_update_task);
 PG_FUNCTION_INFO_V1(airun_stream_delta);
@@ -251,12 +252,43 @@ touch_task(Progress *progress, const Field *response_data)
 		"RETURNING " PROGRESS_COLUMNS,
 		4, {UUIDOID, UUIDOID, JSONBOID, TIMESTAMPTZOID}
 	};
+	static Write touch_at_once = {
+		.table = TABLE_TASKS,
+		.key_count = 2,
+		.keys = {{"run_id", UUIDOID}, {"task_id", UUIDOID}},
+		.column_count = 4,
+		.columns = {
+			{"status", TEXTOID},
+			{"response_data", JSONBOID, WRITE_IF_GIVEN},
+			{"time_to_first_token", NUMERICOID, WRITE_IF_GIVEN},
+			{"updated_at", TIMESTAMPTZOID, WRITE_LATEST}
+		},
+		.returning = PROGRESS_COLUMNS
+	};
+	TimestampTz now = GetCurrentTimestamp();
 	Args		args = {0};
 
 	arg_uuid(&args, &progress->run_id);
 	arg_uuid(&args, progress->task_id);
+	if (ItemPointerIsValid(&progress->place))
+	{
+		const Datum *summary = progress->values + SUMMARY;
+		Args		values = args;
+
+		arg_pointer(&values, cstring_to_text(task_status_name(TASK_STREAMING)));
+		arg_field(&values, response_data);
+		arg_add(&values, NumericGetDatum(task_elapsed(
+			DatumGetTimestampTz(summary[SUMMARY_CREATED_AT - 1]), now)),
+			!progress->nulls[SUMMARY + SUMMARY_FIRST_TOKEN - 1]);
+		arg_time(&values, now);
+		if (write_update(&touch_at_once, &values, &progress->place))
+		{
+			take_result(progress);
+			return;
+		}
+	}
 	arg_field(&args, response_data);
-	arg_time(&args, GetCurrentTimestamp());
+	arg_time(&args, now);
 	if (statement_write_task(&touch, &args, &progress->run_id, progress->task_id) == 1)
 		take_result(progress);
 	else
