@@ -765,7 +765,7 @@ message_limit(FunctionCallInfo fcinfo, int argument)
 }
 
 /* How much room is made for the text of messages beforehand, in bytes */
-#define ROOM_A_MESSAGE	2048
+#define ROOM_A_MESSAGE	8192
 #define MAX_ROOM		(16 * 1024 * 1024)
 
 /*
