@@ -16,7 +16,6 @@
 #include "store.h"
 #include "write.h"
 
-
 /* ---------- the last one ---------- */
 
 static bool
