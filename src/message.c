@@ -766,7 +766,7 @@ message_limit(FunctionCallInfo fcinfo, int argument)
 
 /* How much room is made for the text of messages beforehand, in bytes */
 #define ROOM_A_MESSAGE	8192
-#define MAX_ROOM		(4 * 1024 * 1024)
+#define MAX_ROOM		(8 * 1024 * 1024)
 
 /*
  * Append a run's messages, or a part of them, as a JSON array.  Returns the

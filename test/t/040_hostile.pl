@@ -836,7 +836,8 @@ my $no_more = sub { return (); };
 # A session that has seen everything once does not grow any more.  The first
 # half is warm-up: caches fill, and the allocator takes its share.  Of some
 # measurements the least counts, since a large value may be cached for a while,
-# where a leak stays.
+# where a leak stays.  What is behind the contexts the C library keeps as it sees
+# fit: up to 64 MB at the end of the heap, once it has seen values of half of that.
 for my $database (@databases)
 {
 	my @points = @{ $memory{$database} };
@@ -847,7 +848,7 @@ for my $database (@databases)
 	} 0, 1;
 
 	note("database $database, kB in all and in contexts: ", join(', ', map { "$_->[0] $_->[1]" } @points));
-	cmp_ok($growth[0], '<', 24 * 1024, "database $database: the session's memory is flat (kB)");
+	cmp_ok($growth[0], '<', 80 * 1024, "database $database: the session's memory is flat (kB)");
 	cmp_ok($growth[1], '<', 4 * 1024, "database $database: and so are its memory contexts (kB)");
 }
 
