@@ -425,11 +425,17 @@ read_version(pg_uuid_t *version)
 		SysScanDesc scan = systable_beginscan(relation, InvalidOid, false,
 											  GetActiveSnapshot(), 0, NULL);
 		HeapTuple	row = systable_getnext(scan);
-		bool		found = row != NULL;
+		bool		found = false;
 
-		if (found)
-			*version = *DatumGetUUIDP(heap_getattr(row, get_attnum(version_oid, "version"),
-												   RelationGetDescr(relation), &isnull));
+		if (row != NULL)
+		{
+			Datum		value = heap_getattr(row, get_attnum(version_oid, "version"),
+											 RelationGetDescr(relation), &isnull);
+
+			found = !isnull;
+			if (found)
+				*version = *DatumGetUUIDP(value);
+		}
 		systable_endscan(scan);
 		table_close(relation, NoLock);
 		return found;
