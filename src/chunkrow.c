@@ -1,8 +1,8 @@
 /*
  * chunkrow.c
- *		Rows of airun.task_chunks, found and written.
+ *		Rows of airun.task_chunks, found, written and removed.
  *
- * Both without a plan where the table is as it was made (find.c, write.c), and
+ * All without a plan where the table is as it was made (find.c, write.c), and
  * else by a statement, as the owner of the table.
  *
  * The caller of these answers for the right to do so, and holds the lock on
@@ -14,6 +14,7 @@
 #include "find.h"
 #include "statement.h"
 #include "store.h"
+#include "utils/snapmgr.h"
 #include "write.h"
 
 /* ---------- the last one ---------- */
@@ -47,26 +48,31 @@ last_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot sn
 }
 
 /*
- * The last chunk of a task that a snapshot shows.  Returns false for none.
+ * The last chunk of a task that a snapshot shows.  Returns false for none.  The
+ * table is locked as for the chunk that follows.
  */
 bool
 chunk_row_last(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot snapshot,
 			   Stream *stream)
 {
+	static ColumnList columns = {
+		.text = "c.created_at, c.hash, c.chars, c.bytes, c.generation"
+	};
 	Find		find;
+	Datum		values[5];
+	bool		nulls[5];
 	bool		found;
-	bool		isnull;
 
-	if (!find_begin(&find, TABLE_CHUNKS, run_id, task_id, snapshot))
+	if (!find_begin(&find, TABLE_CHUNKS, RowExclusiveLock, run_id, task_id, snapshot))
 		return last_by_statement(run_id, task_id, snapshot, stream);
-	found = find.row != NULL;
+	found = find.row != NULL && find_values(&find, &columns, values, nulls);
 	if (found)
 		*stream = (Stream) {
-			.saved_at = DatumGetTimestampTz(find_value(&find, "created_at", &isnull)),
-			.hash = (uint64) DatumGetInt64(find_value(&find, "hash", &isnull)),
-			.chars = DatumGetInt32(find_value(&find, "chars", &isnull)),
-			.bytes = DatumGetInt32(find_value(&find, "bytes", &isnull)),
-			.generation = DatumGetInt32(find_value(&find, "generation", &isnull)),
+			.saved_at = DatumGetTimestampTz(values[0]),
+			.hash = (uint64) DatumGetInt64(values[1]),
+			.chars = DatumGetInt32(values[2]),
+			.bytes = DatumGetInt32(values[3]),
+			.generation = DatumGetInt32(values[4]),
 		};
 	find_end(&find);
 	return found;
@@ -103,4 +109,45 @@ chunk_row_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger on airun.task_chunks has suppressed a chunk")));
+}
+
+/* ---------- the end ---------- */
+
+/* Remove them without a plan.  Returns false where that is a statement's to do. */
+static bool
+remove_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	Snapshot	snapshot;
+	Find		find;
+	bool		done;
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	done = find_begin(&find, TABLE_CHUNKS, RowExclusiveLock, run_id, task_id, snapshot);
+	if (done)
+	{
+		for (; done && find.row != NULL; find_next(&find))
+			done = delete_tuple(find.relation, &find.row->t_self, snapshot) == TM_Ok;
+		find_end(&find);
+		CommandCounterIncrement();
+	}
+	UnregisterSnapshot(snapshot);
+	return done;
+}
+
+/* Remove all the chunks of a task; what follows in the transaction sees none */
+void
+chunk_rows_remove(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement remove = {
+		"DELETE FROM airun.task_chunks AS c WHERE c.run_id" EQ "$1 AND c.task_id" EQ "$2",
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+
+	if (remove_at_once(run_id, task_id))
+		return;
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	statement_write_as_owner(&remove, &args, store_chunks_owner());
 }

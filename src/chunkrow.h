@@ -1,6 +1,6 @@
 /*
  * chunkrow.h
- *		Rows of airun.task_chunks, found and written without a plan.
+ *		Rows of airun.task_chunks, found, written and removed.
  */
 #ifndef AIRUN_CHUNKROW_H
 #define AIRUN_CHUNKROW_H
@@ -14,5 +14,6 @@ extern bool chunk_row_last(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 						   Snapshot snapshot, Stream *stream);
 extern void chunk_row_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 							 const Stream *stream, text *chunk);
+extern void chunk_rows_remove(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 
 #endif							/* AIRUN_CHUNKROW_H */

@@ -73,6 +73,22 @@ update_tuple(Relation relation, ItemPointer place, TupleTableSlot *slot, Snapsho
 							  snapshot, InvalidSnapshot, true, &failure, &lock_mode, indexes);
 }
 
+static inline TM_Result
+delete_tuple(Relation relation, ItemPointer place, Snapshot snapshot)
+{
+	TM_FailureData failure;
+
+	return table_tuple_delete(relation, place, GetCurrentCommandId(true),
+#if PG_VERSION_NUM >= 190000
+							  0,
+#endif
+							  snapshot, InvalidSnapshot, true, &failure
+#if PG_VERSION_NUM < 190000
+							  , false
+#endif
+		);
+}
+
 static inline void
 index_updated_tuple(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
 					UpdateIndexes indexes)

@@ -13,7 +13,8 @@
  * A run's policy is asked for as what it is: shape.c has made sure that it is
  * ours alone, which compares the row's user with the caller.
  *
- * Locks: the table and its index, as a statement that reads would.
+ * Locks: the table and its index, as the caller says; find_lock() the row, for
+ * which it waits.
  */
 #include "find.h"
 
@@ -21,6 +22,7 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "identity.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -90,7 +92,7 @@ static bool
 has_key(const Find *find, HeapTuple row, int i, const pg_uuid_t *key)
 {
 	bool		isnull;
-	Datum		value = heap_getattr(row, find->index->rd_index->indkey.values[i],
+	Datum		value = heap_getattr(row, shape_key_column(find->table, i),
 									 RelationGetDescr(find->relation), &isnull);
 
 	return !isnull && uuid_equal(DatumGetUUIDP(value), key);
@@ -98,10 +100,9 @@ has_key(const Find *find, HeapTuple row, int i, const pg_uuid_t *key)
 
 /* Look where the hint says; returns whether the row is there */
 static bool
-follow_hint(Find *find, StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key,
-			Snapshot snapshot)
+follow_hint(Find *find, const pg_uuid_t *key, const pg_uuid_t *second_key, Snapshot snapshot)
 {
-	Hint	   *hint = find_hint(table, key, second_key);
+	Hint	   *hint = find_hint(find->table, key, second_key);
 	TupleTableSlot *slot;
 
 	/* a vacuum may have cut off where it was; while we have the table open it will not */
@@ -124,46 +125,97 @@ follow_hint(Find *find, StoreTable table, const pg_uuid_t *key, const pg_uuid_t 
 
 /*
  * Look for the row with a key, or with two; of several, the last one by the
- * rest of the primary key.  Returns false where that is a statement's to do;
- * else find_end() follows.
+ * rest of the primary key.  mode: how the table is locked, and the index.
+ * Returns false where that is a statement's to do; else find_end() follows.
  */
 bool
-find_begin(Find *find, StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key,
-		   Snapshot snapshot)
+find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,
+		   const pg_uuid_t *second_key, Snapshot snapshot)
 {
 	ScanKeyData keys[2];
 	int			count = 0;
 	Oid			index_oid;
 
-	find->relation = table_open(shape_table(table), AccessShareLock);
+	/* the statement says that nothing can be written here */
+	if (mode != AccessShareLock && XactReadOnly)
+		return false;
+	find->table = table;
+	find->relation = table_open(shape_table(table), mode);
 	index_oid = shape_is_plain(table) ? shape_primary_key(table) : InvalidOid;
 	if (!OidIsValid(index_oid))
 	{
 		table_close(find->relation, NoLock);
 		return false;
 	}
-	find->index = index_open(index_oid, AccessShareLock);
+	find->index = NULL;
 	find->scan = NULL;
 	find->row = NULL;
 	if ((table == TABLE_RUNS || table == TABLE_TASKS) &&
-		follow_hint(find, table, key, second_key, snapshot))
+		follow_hint(find, key, second_key, snapshot))
 		return true;
-	ScanKeyInit(&keys[count], find->index->rd_index->indkey.values[count],
+	find->index = index_open(index_oid, mode);
+	ScanKeyInit(&keys[count], shape_key_column(table, count),
 				BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(key));
 	count++;
 	if (second_key != NULL)
 	{
-		ScanKeyInit(&keys[count], find->index->rd_index->indkey.values[count],
+		ScanKeyInit(&keys[count], shape_key_column(table, count),
 					BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(second_key));
 		count++;
 	}
 	find->scan = systable_beginscan_ordered(find->relation, find->index, snapshot, count, keys);
-	find->row = systable_getnext_ordered(find->scan, BackwardScanDirection);
+	find_next(find);
 	if (find->row != NULL)
 		*find_hint(table, key, second_key) = (Hint) {
 			shape_generation(), *key, second_key != NULL ? *second_key : *key,
 			find->row->t_self
 		};
+	return true;
+}
+
+/* Go on to the row before, where several have the key */
+void
+find_next(Find *find)
+{
+	HeapTuple	row = systable_getnext_ordered(find->scan, BackwardScanDirection);
+
+	find->row = row != NULL ? heap_copytuple(row) : NULL;
+}
+
+/*
+ * Lock the row, as FOR NO KEY UPDATE does.  Returns false where it is not the
+ * latest version any more: a statement goes on from there.
+ */
+bool
+find_lock(Find *find, Snapshot snapshot)
+{
+	TupleTableSlot *slot = table_slot_create(find->relation, NULL);
+	TM_FailureData failure;
+	TM_Result	result;
+
+	result = table_tuple_lock(find->relation, &find->row->t_self, snapshot, slot,
+							  GetCurrentCommandId(false), LockTupleNoKeyExclusive,
+							  LockWaitBlock, TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS, &failure);
+	ExecDropSingleTupleTableSlot(slot);
+	return result == TM_Ok;
+}
+
+/* These columns of the row; returns false where one is missing */
+bool
+find_values(const Find *find, ColumnList *list, Datum *values, bool *nulls)
+{
+	TupleDesc	desc = RelationGetDescr(find->relation);
+	Datum	   *all_values = palloc_array(Datum, desc->natts);
+	bool	   *all_nulls = palloc_array(bool, desc->natts);
+
+	if (!columns_find(list, find->table))
+		return false;
+	heap_deform_tuple(find->row, desc, all_values, all_nulls);
+	for (int i = 0; i < list->count; i++)
+	{
+		values[i] = all_values[list->numbers[i] - 1];
+		nulls[i] = all_nulls[list->numbers[i] - 1];
+	}
 	return true;
 }
 
@@ -173,30 +225,20 @@ find_end(Find *find)
 {
 	if (find->scan != NULL)
 		systable_endscan_ordered(find->scan);
-	index_close(find->index, NoLock);
+	if (find->index != NULL)
+		index_close(find->index, NoLock);
 	table_close(find->relation, NoLock);
 }
 
-/* A column of the row that has been found */
-Datum
-find_value(const Find *find, const char *column, bool *isnull)
-{
-	return heap_getattr(find->row, get_attnum(RelationGetRelid(find->relation), column),
-						RelationGetDescr(find->relation), isnull);
-}
-
-/* Does row security, which is our own policy alone, let the caller have the row? */
+/* Does row security, which is our own policy alone, let the caller have this user's run? */
 static bool
-is_of_caller(const Find *find)
+is_of_caller(const Find *find, Datum user_id, bool is_nobodys)
 {
 	pg_uuid_t	caller;
-	Datum		user_id;
-	bool		isnull;
 
 	if (check_enable_rls(RelationGetRelid(find->relation), InvalidOid, true) != RLS_ENABLED)
 		return true;
-	user_id = find_value(find, "user_id", &isnull);
-	return row_security && !isnull && caller_id(&caller) &&
+	return row_security && !is_nobodys && caller_id(&caller) &&
 		uuid_equal(DatumGetUUIDP(user_id), &caller);
 }
 
@@ -206,19 +248,18 @@ is_of_caller(const Find *find)
  * find_end() follows.
  */
 bool
-find_run_of_caller(Find *find, const pg_uuid_t *run_id, Snapshot snapshot)
+find_run_of_caller(Find *find, LOCKMODE mode, const pg_uuid_t *run_id, Snapshot snapshot)
 {
-	bool		isnull;
+	static ColumnList columns = {.text = "r.user_id, r.deleted_at"};
+	Datum		values[2];
+	bool		nulls[2];
 
 	if (!shape_is_granted(TABLE_RUNS, ACL_SELECT | ACL_UPDATE) ||
-		!find_begin(find, TABLE_RUNS, run_id, NULL, snapshot))
+		!find_begin(find, TABLE_RUNS, mode, run_id, NULL, snapshot))
 		return false;
-	if (find->row != NULL && is_of_caller(find))
-	{
-		(void) find_value(find, "deleted_at", &isnull);
-		if (isnull)
-			return true;
-	}
+	if (find->row != NULL && find_values(find, &columns, values, nulls) && nulls[1] &&
+		is_of_caller(find, values[0], nulls[0]))
+		return true;
 	find_end(find);
 	return false;
 }

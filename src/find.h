@@ -15,10 +15,11 @@
 /* A look-up that is under way */
 typedef struct Find
 {
+	StoreTable	table;
 	Relation	relation;
-	Relation	index;
-	SysScanDesc scan;
-	HeapTuple	row;			/* NULL where there is none; good until find_end() */
+	Relation	index;			/* NULL where it was not asked */
+	SysScanDesc scan;			/* likewise */
+	HeapTuple	row;			/* a copy; NULL where there is none */
 } Find;
 
 /*
@@ -36,10 +37,13 @@ typedef struct ColumnList
 } ColumnList;
 
 extern bool columns_find(ColumnList *list, StoreTable table);
-extern bool find_begin(Find *find, StoreTable table, const pg_uuid_t *key,
+extern bool find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,
 					   const pg_uuid_t *second_key, Snapshot snapshot);
+extern bool find_run_of_caller(Find *find, LOCKMODE mode, const pg_uuid_t *run_id,
+							   Snapshot snapshot);
+extern void find_next(Find *find);
+extern bool find_lock(Find *find, Snapshot snapshot);
+extern bool find_values(const Find *find, ColumnList *list, Datum *values, bool *nulls);
 extern void find_end(Find *find);
-extern Datum find_value(const Find *find, const char *column, bool *isnull);
-extern bool find_run_of_caller(Find *find, const pg_uuid_t *run_id, Snapshot snapshot);
 
 #endif							/* AIRUN_FIND_H */

@@ -52,9 +52,9 @@ json_end(StringInfo out)
 static void
 append_quoted(StringInfo out, const char *string)
 {
-	appendStringInfoChar(out, '"');
+	appendStringInfoCharMacro(out, '"');
 	appendStringInfoString(out, string);
-	appendStringInfoChar(out, '"');
+	appendStringInfoCharMacro(out, '"');
 }
 
 /* Append a value of one of the types that the summaries have */
@@ -125,15 +125,15 @@ json_append_row(StringInfo out, SPITupleTable *rows)
 	{
 		Form_pg_attribute column = TupleDescAttr(desc, i);
 
-		appendStringInfoChar(out, i == 0 ? '{' : ',');
+		appendStringInfoCharMacro(out, i == 0 ? '{' : ',');
 		append_quoted(out, NameStr(column->attname));
-		appendStringInfoChar(out, ':');
+		appendStringInfoCharMacro(out, ':');
 		if (nulls[i])
 			appendStringInfoString(out, "null");
 		else
 			append_value(out, values[i], column->atttypid);
 	}
-	appendStringInfoChar(out, '}');
+	appendStringInfoCharMacro(out, '}');
 }
 
 static void

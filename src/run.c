@@ -194,6 +194,16 @@ run_check_fields(const RunFields *fields)
 
 /* ---------- the lock and the counter ---------- */
 
+/* Is a status this word? */
+static bool
+status_is(Datum status, const char *word)
+{
+	text	   *value = DatumGetTextPP(status);
+
+	return VARSIZE_ANY_EXHDR(value) == strlen(word) &&
+		memcmp(VARDATA_ANY(value), word, strlen(word)) == 0;
+}
+
 /* From the first columns of the current SPI result, which are RUN_STATE */
 void
 run_state_from_result(RunState *state)
@@ -209,6 +219,48 @@ run_state_from_result(RunState *state)
 }
 
 /*
+ * The usual case of a look at a run: it is the caller's, and can be found
+ * without a plan, and with lock be locked.  Returns false for any other.
+ */
+static bool
+find_at_once(const pg_uuid_t *run_id, bool lock, RunState *state, bool *is_active)
+{
+	static ColumnList columns = {
+		.text = "r.message_count, r.last_message_at, r.name, r.status"
+	};
+	Snapshot	snapshot;
+	Find		find;
+	Datum		values[4];
+	bool		nulls[4];
+	bool		found = false;
+
+	/* Where a snapshot lasts, the statement tells whether the run has changed since */
+	if (IsolationUsesXactSnapshot())
+		return false;
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	if (find_run_of_caller(&find, RowExclusiveLock, run_id, snapshot))
+	{
+		found = find_values(&find, &columns, values, nulls) &&
+			(!lock || find_lock(&find, snapshot));
+		if (found)
+		{
+			*state = (RunState) {
+				.message_count = DatumGetInt64(values[0]),
+				.last_message_at = DatumGetTimestampTz(values[1]),
+				.has_name = !nulls[2],
+				.is_completed = status_is(values[3], "completed"),
+				.place = find.row->t_self,
+			};
+			*is_active = status_is(values[3], "active");
+		}
+		find_end(&find);
+	}
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+/*
  * Lock a run under the caller's rights to change it.  Returns false where
  * there is none.
  */
@@ -220,7 +272,10 @@ run_try_lock(const pg_uuid_t *run_id, RunState *state)
 		1, {UUIDOID}
 	};
 	Args		args = {0};
+	bool		is_active;
 
+	if (find_at_once(run_id, true, state, &is_active))
+		return true;
 	arg_uuid(&args, run_id);
 	if (statement_write(&lock_run, &args) != 1)
 		return false;
@@ -301,7 +356,6 @@ place_messages(const pg_uuid_t *run_id, int64 messages, RunState *state)
 static void
 run_state_from_summary(RunState *state)
 {
-	text	   *status;
 	bool		isnull;
 
 	(void) result_value(0, SUMMARY_NAME, &isnull);
@@ -309,9 +363,7 @@ run_state_from_summary(RunState *state)
 	state->message_count = DatumGetInt64(result_value(0, SUMMARY_MESSAGE_COUNT, &isnull));
 	state->last_message_at =
 		DatumGetTimestampTz(result_value(0, SUMMARY_LAST_MESSAGE_AT, &isnull));
-	status = DatumGetTextPP(result_value(0, SUMMARY_RUN_STATUS, &isnull));
-	state->is_completed = VARSIZE_ANY_EXHDR(status) == strlen("completed") &&
-		memcmp(VARDATA_ANY(status), "completed", strlen("completed")) == 0;
+	state->is_completed = status_is(result_value(0, SUMMARY_RUN_STATUS, &isnull), "completed");
 	ItemPointerSetInvalid(&state->place);
 	state->summary = SPI_tuptable;
 }
@@ -336,29 +388,10 @@ grow_at_once(const pg_uuid_t *run_id, int64 messages, TimestampTz now, RunState 
 		},
 		.returning = RUN_SUMMARY
 	};
-	Snapshot	snapshot;
-	Find		find;
-	ItemPointerData place;
-	bool		is_active = false;
-	bool		isnull;
+	bool		is_active;
 	Args		args = {0};
 
-	/* Where a snapshot lasts, the statement tells whether the run has changed since */
-	if (IsolationUsesXactSnapshot())
-		return false;
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	if (find_run_of_caller(&find, run_id, snapshot))
-	{
-		text	   *status = DatumGetTextPP(find_value(&find, "status", &isnull));
-
-		is_active = VARSIZE_ANY_EXHDR(status) == strlen("active") &&
-			memcmp(VARDATA_ANY(status), "active", strlen("active")) == 0;
-		place = find.row->t_self;
-		find_end(&find);
-	}
-	UnregisterSnapshot(snapshot);
-	if (!is_active)
+	if (!find_at_once(run_id, false, state, &is_active) || !is_active)
 		return false;
 
 	arg_uuid(&args, run_id);
@@ -366,7 +399,7 @@ grow_at_once(const pg_uuid_t *run_id, int64 messages, TimestampTz now, RunState 
 	arg_time(&args, now);
 	arg_time(&args, now);
 	arg_time(&args, hour_of(now));
-	if (!write_update(&grow, &args, &place))
+	if (!write_update(&grow, &args, &state->place))
 		return false;
 	run_state_from_summary(state);
 	return true;

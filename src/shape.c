@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "rewrite/rowsecurity.h"
+#include "store.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/fmgroids.h"
@@ -52,6 +53,7 @@ typedef struct Shape
 	bool		policies_are_ours[STORE_TABLES];
 	bool		is_plain[STORE_TABLES];
 	Oid			primary_keys[STORE_TABLES]; /* as they were made; else invalid */
+	AttrNumber	key_numbers[STORE_TABLES][3];	/* their columns */
 	bool		seeing_is_changing;	/* a run and its tasks, as policies go */
 } Shape;
 
@@ -273,7 +275,10 @@ look_at_key(Relation relation, StoreTable table)
 	while (i < 3 && key_columns[table][i] != NULL && i < index->rd_index->indnkeyatts &&
 		   index->rd_index->indkey.values[i] ==
 		   get_attnum(RelationGetRelid(relation), key_columns[table][i]))
+	{
+		shape.key_numbers[table][i] = index->rd_index->indkey.values[i];
 		i++;
+	}
 	if (i != index->rd_index->indnkeyatts || (i < 3 && key_columns[table][i] != NULL))
 		index_oid = InvalidOid;
 	index_close(index, NoLock);
@@ -299,12 +304,13 @@ look(void)
 		callbacks_registered = true;
 	}
 
+	shape.schema = get_namespace_oid("airun", false);
+	for (int i = 0; i < STORE_TABLES; i++)
+		shape.tables[i] = store_table_oid(table_names[i]);
+
 	/* A change that comes while we look is not to be lost */
 	shape_is_known = true;
 	shape.seeing_is_changing = true;
-	shape.schema = get_namespace_oid("airun", false);
-	for (int i = 0; i < STORE_TABLES; i++)
-		shape.tables[i] = get_relname_relid(table_names[i], shape.schema);
 	for (int i = 0; i < STORE_TABLES; i++)
 	{
 		Relation	relation = table_open(shape.tables[i], AccessShareLock);
@@ -331,6 +337,14 @@ shape_table(StoreTable table)
 {
 	look();
 	return shape.tables[table];
+}
+
+/* The same without a look: invalid where something has changed since the last one */
+Oid
+shape_known_table(StoreTable table)
+{
+	AcceptInvalidationMessages();
+	return shape_is_known ? shape.tables[table] : InvalidOid;
 }
 
 /*
@@ -361,6 +375,14 @@ shape_primary_key(StoreTable table)
 {
 	look();
 	return shape.primary_keys[table];
+}
+
+/* The number of a column of it, by its place in the key */
+AttrNumber
+shape_key_column(StoreTable table, int place)
+{
+	look();
+	return shape.key_numbers[table][place];
 }
 
 /*

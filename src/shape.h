@@ -22,8 +22,10 @@ typedef enum StoreTable
 
 extern uint64 shape_generation(void);
 extern Oid	shape_table(StoreTable table);
+extern Oid	shape_known_table(StoreTable table);
 extern bool shape_is_plain(StoreTable table);
 extern Oid	shape_primary_key(StoreTable table);
+extern AttrNumber shape_key_column(StoreTable table, int place);
 extern bool shape_is_granted(StoreTable table, AclMode mode);
 extern bool shape_seeing_is_changing(void);
 extern bool shape_has_site_trigger(StoreTable table);

@@ -34,6 +34,7 @@
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
+#include "utils/typcache.h"
 
 /* A generic plan is made anew after so many executions */
 #define REPLAN_AFTER	1000
@@ -439,14 +440,14 @@ result_value(uint64 row, int column, bool *isnull)
 Datum
 composite_result(FunctionCallInfo fcinfo, Datum *values, bool *nulls, int count)
 {
-	TupleDesc	desc;
+	TupleDesc	desc = lookup_rowtype_tupdesc(get_func_rettype(fcinfo->flinfo->fn_oid), -1);
+	HeapTupleHeader result;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	if (desc->natts != count)
 		elog(ERROR, "there are %d columns where %d are expected", count, desc->natts);
-	desc = BlessTupleDesc(desc);
-	return HeapTupleHeaderGetDatum(SPI_returntuple(heap_form_tuple(desc, values, nulls), desc));
+	result = SPI_returntuple(heap_form_tuple(desc, values, nulls), desc);
+	ReleaseTupleDesc(desc);
+	return HeapTupleHeaderGetDatum(result);
 }
 
 /* The same from the first row of the last result, whose columns are the type's */

@@ -17,6 +17,7 @@
 #include "executor/spi.h"
 #include "identity.h"
 #include "miscadmin.h"
+#include "shape.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
@@ -53,9 +54,13 @@ store_check_version(Oid namespace_oid)
 Oid
 store_runs_oid(void)
 {
-	Oid			namespace_oid = get_namespace_oid("airun", true);
-	Oid			runs_oid = InvalidOid;
+	Oid			runs_oid = shape_known_table(TABLE_RUNS);
+	Oid			namespace_oid;
 
+	if (OidIsValid(runs_oid) && runs_oid == known_runs_oid)
+		return runs_oid;
+	runs_oid = InvalidOid;
+	namespace_oid = get_namespace_oid("airun", true);
 	if (OidIsValid(namespace_oid))
 		runs_oid = get_relname_relid("runs", namespace_oid);
 	if (!OidIsValid(runs_oid))
@@ -74,7 +79,7 @@ store_runs_oid(void)
 }
 
 /* Another table of the store, which is there where runs is, unless it is damaged */
-static Oid
+Oid
 store_table_oid(const char *name)
 {
 	Oid			table = get_relname_relid(name, get_namespace_oid("airun", false));
@@ -87,25 +92,12 @@ store_table_oid(const char *name)
 	return table;
 }
 
-/* The table of the tasks */
-Oid
-store_tasks_oid(void)
-{
-	return store_table_oid("tasks");
-}
-
-/* The table of the chunks of texts that are arriving */
-Oid
-store_chunks_oid(void)
-{
-	return store_table_oid("task_chunks");
-}
-
-/* Who owns it, as which chunks are written and removed */
+/* Who owns the chunks of texts that are arriving, as whom they are written and removed */
 Oid
 store_chunks_owner(void)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(store_chunks_oid()));
+	HeapTuple	tuple = SearchSysCache1(RELOID,
+										ObjectIdGetDatum(store_table_oid("task_chunks")));
 	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))

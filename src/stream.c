@@ -161,20 +161,16 @@ find_task(Progress *progress)
 		return false;
 	CommandCounterIncrement();
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	if (find_run_of_caller(&find, &progress->run_id, snapshot))
+	if (find_run_of_caller(&find, AccessShareLock, &progress->run_id, snapshot))
 	{
 		find_end(&find);
-		if (find_begin(&find, TABLE_TASKS, &progress->run_id, progress->task_id, snapshot))
+		if (find_begin(&find, TABLE_TASKS, AccessShareLock, &progress->run_id,
+					   progress->task_id, snapshot))
 		{
-			if (find.row != NULL && columns_find(&columns, TABLE_TASKS))
+			if (find.row != NULL &&
+				find_values(&find, &columns, progress->values, progress->nulls))
 			{
-				HeapTuple	row = heap_copytuple(find.row);
-
-				for (int i = 0; i < COLUMNS; i++)
-					progress->values[i] = heap_getattr(row, columns.numbers[i],
-													   RelationGetDescr(find.relation),
-													   &progress->nulls[i]);
-				progress->place = row->t_self;
+				progress->place = find.row->t_self;
 				know_status(progress);
 				found = true;
 			}

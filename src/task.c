@@ -23,11 +23,13 @@
 #include "bill.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
+#include "find.h"
 #include "fold.h"
 #include "identity.h"
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
 #include "write.h"
 
 PG_FUNCTION_INFO_V1(airun_create_task);
@@ -339,15 +341,49 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 	return true;
 }
 
+/* The columns that are read of a task that is locked */
+#define TASK_STATE \
+	"t.generation, t.status, t.created_at, t.text_in_answer, t.answer_seq, t.tokens_total, " \
+	"t.cost, t.response_text, t.usage, t.tokens_input, t.tokens_output, t.client_cost, " \
+	"t.provider, t.model_id, t.time_to_first_token"
+#define STATE_COLUMNS	15
+
+/*
+ * The usual case: the task can be found and locked without a plan.  Returns
+ * false for any other.
+ */
+static bool
+lock_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
+			 Datum *values, bool *nulls)
+{
+	static ColumnList columns = {.text = TASK_STATE};
+	Snapshot	snapshot;
+	Find		find;
+	bool		locked = false;
+
+	if (!shape_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE))
+		return false;
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	if (find_begin(&find, TABLE_TASKS, RowExclusiveLock, run_id, task_id, snapshot))
+	{
+		locked = find.row != NULL && find_values(&find, &columns, values, nulls) &&
+			find_lock(&find, snapshot);
+		if (locked)
+			state->place = find.row->t_self;
+		find_end(&find);
+	}
+	UnregisterSnapshot(snapshot);
+	return locked;
+}
+
 /* Lock the run, the task's text and the task, and tell how they stand; or PT404 */
 void
 task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 {
 	static Statement lock = {
-		"SELECT t.ctid, t.generation, t.status, t.created_at, t.text_in_answer, t.tokens_total, t.cost, "
-		"t.response_text, t.usage, t.tokens_input, t.tokens_output, "
-		"t.client_cost, t.provider, t.model_id, t.time_to_first_token, t.answer_seq "
-		"FROM airun.tasks AS t WHERE " THIS_TASK " FOR NO KEY UPDATE OF t",
+		"SELECT " TASK_STATE ", t.ctid FROM airun.tasks AS t WHERE " THIS_TASK
+		" FOR NO KEY UPDATE OF t",
 		2, {UUIDOID, UUIDOID}
 	};
 	Field	   *const fields[] = {
@@ -355,30 +391,35 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 		&state->tokens_input, &state->tokens_output, &state->client_cost,
 		&state->provider, &state->model_id, &state->time_to_first_token
 	};
+	Datum		values[STATE_COLUMNS + 1];
+	bool		nulls[STATE_COLUMNS + 1];
 	int			column = 0;
 	int32		generation;
-	Args		args = {0};
-	bool		isnull;
 
 	if (!run_try_lock(run_id, &state->run))
 		task_not_found(task_id);
 	stream_lock(run_id, task_id);
 
-	arg_uuid(&args, run_id);
-	arg_uuid(&args, task_id);
-	if (statement_read_latest(&lock, &args, run_id) != 1)
-		task_not_found(task_id);
+	if (!lock_at_once(run_id, task_id, state, values, nulls))
+	{
+		Args		args = {0};
 
-	state->place = *(ItemPointer) DatumGetPointer(result_value(0, ++column, &isnull));
-	generation = DatumGetInt32(result_value(0, ++column, &isnull));
-	state->status = task_status_word(DatumGetTextPP(result_value(0, ++column, &isnull)));
-	state->created_at = DatumGetTimestampTz(result_value(0, ++column, &isnull));
-	state->text_in_answer = DatumGetBool(result_value(0, ++column, &isnull));
-	for (int i = 0; i < lengthof(fields); i++)
-		fields[i]->value = result_value(0, ++column, &fields[i]->isnull);
-	state->answer_seq = DatumGetInt64(result_value(0, ++column, &isnull));
-	if (isnull)
-		state->answer_seq = 0;
+		arg_uuid(&args, run_id);
+		arg_uuid(&args, task_id);
+		if (statement_read_latest(&lock, &args, run_id) != 1)
+			task_not_found(task_id);
+		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+		state->place = *(ItemPointer) DatumGetPointer(values[STATE_COLUMNS]);
+	}
+
+	generation = DatumGetInt32(values[column++]);
+	state->status = task_status_word(DatumGetTextPP(values[column++]));
+	state->created_at = DatumGetTimestampTz(values[column++]);
+	state->text_in_answer = DatumGetBool(values[column++]);
+	state->answer_seq = nulls[column] ? 0 : DatumGetInt64(values[column]);
+	column++;
+	for (int i = 0; i < lengthof(fields); i++, column++)
+		*fields[i] = (Field) {values[column], nulls[column]};
 	if (state->status != TASK_STREAMING || !stream_find(run_id, task_id, &state->stream))
 		stream_begin(&state->stream, generation);
 }

@@ -48,7 +48,7 @@ SELECT id FROM airun_create_run('chat', name => 'A run');
 \set a random(100, 999)
 \set b random(100000000000, 999999999999)
 SELECT airun_start_turn((:kind::text || :r)::uuid, :question, task_id => ('00000000-0000-4000-8' || :a || '-' || :b)::uuid, provider => 'openai', model_id => 'gpt-4o');
-SELECT status FROM airun_stream_delta(('00000000-0000-4000-8' || :a || '-' || :b)::uuid, :piece#, :at#, run_id => (:kind::text || :r)::uuid);
+SELECT (airun_stream_delta(('00000000-0000-4000-8' || :a || '-' || :b)::uuid, :piece#, :at#, run_id => (:kind::text || :r)::uuid)).status;
 SELECT airun_finish_turn(('00000000-0000-4000-8' || :a || '-' || :b)::uuid, :answer, tokens_input => 10, tokens_output => 90, cost => 0.001, run_id => (:kind::text || :r)::uuid);
 
 -- @turn_text
@@ -56,7 +56,7 @@ SELECT airun_finish_turn(('00000000-0000-4000-8' || :a || '-' || :b)::uuid, :ans
 \set a random(100, 999)
 \set b random(100000000000, 999999999999)
 SELECT airun_start_turn((:kind::text || :r)::uuid, :question, task_id => ('00000000-0000-4000-8' || :a || '-' || :b)::uuid, provider => 'openai', model_id => 'gpt-4o');
-SELECT status FROM airun_update_task(('00000000-0000-4000-8' || :a || '-' || :b)::uuid, :grown#, run_id => (:kind::text || :r)::uuid);
+SELECT (airun_update_task(('00000000-0000-4000-8' || :a || '-' || :b)::uuid, :grown#, run_id => (:kind::text || :r)::uuid)).status;
 SELECT airun_finish_turn(('00000000-0000-4000-8' || :a || '-' || :b)::uuid, :answer, tokens_input => 10, tokens_output => 90, cost => 0.001, run_id => (:kind::text || :r)::uuid);
 
 -- @list
