@@ -3,7 +3,8 @@
 # airun_check() has no row.
 #
 # In the long run only, and only where sqlsmith is.  AIRUN_SQLSMITH_SECONDS says
-# for how long (3600); AIRUN_SEED=n gives the same queries.
+# for how long (3600; it counts by the thousand, so that some 60 are the least);
+# AIRUN_SEED=n gives the same queries.
 
 use strict;
 use warnings;
@@ -22,7 +23,7 @@ my $seed = $ENV{AIRUN_SEED} // (time ^ ($$ << 8)) & 0x7fffffff;
 diag("AIRUN_SEED=$seed, $seconds s");
 
 # Errors are logged with their place in the source and nothing else, no warnings and no
-# statement: sqlsmith's are long, and most of them fail.  A second of it is 30 kB so.
+# statement: sqlsmith's are long, and most of them fail.  An hour of it is some 100 MB so.
 my $node = airun_node('sqlsmith', conf => <<'END');
 fsync = off
 jit = off
