@@ -3,8 +3,8 @@
 #	make && sudo make install	into the server that pg_config names
 #	make installcheck			against a running server
 #	make check					all tests, with a throwaway server; as test/run check
-#	make check-long				the same with all that takes longer
-#	make check-versions			the tests on PostgreSQL 15, 17 and 18 (root)
+#	make check-long				their long forms, check-hard and check-versions: 90 minutes
+#	make check-versions			the tests on PostgreSQL 17 and 18; compiled for others (root)
 #	make check-hard				servers with assertions, sanitizers, linters, coverage
 #	make bench					airun measured beside what people use instead
 
