@@ -197,18 +197,17 @@ for my $spoil (@spoils)
 is(join("\n", spoil(sub { my ($h, $s) = @_; my ($attempt) = find_attempt($h, sub { answered(@_[ 0, 1 ], 'insert') }); $attempt->{answered} = 0; })),
 	'', 'and nothing in a call that was carried out, and whose answer was lost');
 
-# psql that goes on where the connection failed shows no SQLSTATE of the server's:
-# no call was answered, however much psql says.  Where it shows one, it was.
+# psql that goes on where the connection is gone has no SQLSTATE, and no answer,
+# whatever it writes then; an answer without a row is one, and false
 my ($item) = grep { $history->{plans}[0][$_]{op}{kind} eq 'append' && !$history->{plans}[0][$_]{op}{once} } 0 .. $#{ $history->{plans}[0] };
-for my $said ([ '', 'unknown' ], [ 'none', 'unknown' ], [ '00000', 'acked' ])
+for my $said ([ '', 'unknown', $item ], [ '00000', 'acked', $item + 1 ])
 {
-	my ($state, $outcome) = @$said;
+	my ($sqlstate, $outcome, $next) = @$said;
 	my $heard = bless { %$history, next => [ (0) x 16 ], histories => [ map { [] } 1 .. 16 ] }, ref $history;
-	my $more = $item + 1;
 
-	$heard->hear(1, "> $item\nM|1\n< 00000\n.\n> $item\n< $state\n.\n> $more\n");
-	is(AirunHistory::outcome($heard->{histories}[0][1]), $outcome, "'< $state' is heard as $outcome");
-	is($heard->{next}[0], $outcome eq 'unknown' ? $item : $more, 'after which the client goes on with the same call, or with the next');
+	$heard->hear(1, "> $item\n< $sqlstate\n.\n> @{[$item + 1]}\n");
+	is(AirunHistory::outcome($heard->{histories}[0][0]), $outcome, "with SQLSTATE '$sqlstate' the outcome of a call is $outcome");
+	is($heard->{next}[0], $next, $outcome eq 'acked' ? 'and the client goes on' : 'and the client calls again');
 }
 
 done_testing();

@@ -363,10 +363,10 @@ SQL
 
 # The psql script of a client, from where it is in its plan to the end.
 # Lines of its output that are not rows: "> item" before an item is sent,
-# "< SQLSTATE" after each of its statements, "." when all is answered.  psql does
-# not always end where the connection fails, and what it says then is not the
-# server's: an SQLSTATE that is empty, or that of the statement before, were it not
-# taken away.
+# "< SQLSTATE" after each of its statements, "." when all is answered.  An
+# SQLSTATE that is empty is libpq's: a server that crashes says so and hangs up; a
+# psql that was just between two statements cannot send the next one, reads what
+# was said, takes the connection to be still there, and goes on.
 sub script
 {
 	my ($self, $client) = @_;
@@ -383,7 +383,7 @@ END
 		my $try = "\\set failed false\n\\echo > $item\n";
 		for my $sql (@{ $plan->[$item]{sql} })
 		{
-			$try .= "\\set SQLSTATE none\n" . ($sql =~ /\\g/ ? $sql : "$sql;") . "\n\\echo < :SQLSTATE\n\\if :ERROR\n\\set failed true\n\\endif\n";
+			$try .= ($sql =~ /\\g/ ? $sql : "$sql;") . "\n\\echo < :SQLSTATE\n\\if :ERROR\n\\set failed true\n\\endif\n";
 		}
 		$try .= "\\echo .\n";
 		$script .= $try;
@@ -458,8 +458,8 @@ sub hear
 			$self->{next}[ $client - 1 ] = $1;
 		}
 		elsif ($line =~ /^< (\w{5})$/) { push @{ $attempt->{states} }, $1; }
-		# no SQLSTATE of the server's: the connection is gone, and no answer will come
-		elsif ($line =~ /^< /) { last; }
+		# not sent any more: no answer, and nothing after it
+		elsif ($line eq '< ') { last; }
 		elsif ($line eq '.')
 		{
 			$attempt->{answered} = 1;
