@@ -248,7 +248,9 @@ BEGIN
 	END;
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT;
-	cell := SQLSTATE;
+	-- who calls a function with an argument of type internal is refused with the one
+	-- or the other, as the minor version will have it
+	cell := CASE WHEN SQLSTATE = '0A000' AND call ~ 'airun_array_(add|add_at|result)\(' THEN '42883' ELSE SQLSTATE END;
 	-- the context has our own command
 	answer := concat_ws(' | ', SQLERRM, detail, hint, replace(replace(context, command, ''), call, ''));
 END $$;

@@ -110,6 +110,8 @@ sub find_task
 
 my @spoils = (
 	[ 'a lost message', qr/acknowledged, but lost/, sub { my ($h, $s) = @_; my (undef, $op) = find_answered($h, 'append'); take_away($s, $op->{messages}[0]); } ],
+	[ 'an answer that names no message', qr/got no seq/, sub { my ($h, $s) = @_; my ($attempt) = find_answered($h, 'append'); $attempt->{rows} = []; } ],
+	[ 'a read without a row', qr/read nothing/, sub { my ($h, $s) = @_; my ($attempt) = find_attempt($h, sub { answered(@_[ 0, 1 ], 'read') && $_[1]{run} < 5 }); $attempt->{rows} = []; } ],
 	[ 'a lost message, in the reads', qr/not the first of the final order/, sub { my ($h, $s) = @_; my (undef, $op) = find_answered($h, 'append'); take_away($s, $op->{messages}[0]); } ],
 	[ 'a message that is there twice', qr/is there twice/, sub { my ($h, $s) = @_; my (undef, $op) = find_answered($h, 'append'); add_message($s, $op->{messages}[0]); } ],
 	[ 'two messages in the other order', qr/was said to be seq/, sub { my ($h, $s) = @_; my $list = $s->{messages}{1}; @$list[ 4, 5 ] = @$list[ 5, 4 ]; renumber($list); } ],
@@ -194,5 +196,18 @@ for my $spoil (@spoils)
 # A call without an answer may be there as a whole
 is(join("\n", spoil(sub { my ($h, $s) = @_; my ($attempt) = find_attempt($h, sub { answered(@_[ 0, 1 ], 'insert') }); $attempt->{answered} = 0; })),
 	'', 'and nothing in a call that was carried out, and whose answer was lost');
+
+# psql that goes on where the connection is gone has no SQLSTATE, and no answer,
+# whatever it writes then; an answer without a row is one, and false
+my ($item) = grep { $history->{plans}[0][$_]{op}{kind} eq 'append' && !$history->{plans}[0][$_]{op}{once} } 0 .. $#{ $history->{plans}[0] };
+for my $said ([ '', 'unknown', $item ], [ '00000', 'acked', $item + 1 ])
+{
+	my ($sqlstate, $outcome, $next) = @$said;
+	my $heard = bless { %$history, next => [ (0) x 16 ], histories => [ map { [] } 1 .. 16 ] }, ref $history;
+
+	$heard->hear(1, "> $item\n< $sqlstate\n.\n");
+	is(AirunHistory::outcome($heard->{histories}[0][0]), $outcome, "with SQLSTATE '$sqlstate' the outcome of a call is $outcome");
+	is($heard->{next}[0], $next, $outcome eq 'acked' ? 'and the client goes on' : 'and the client calls again');
+}
 
 done_testing();

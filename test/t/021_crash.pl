@@ -80,7 +80,8 @@ my %crash = (
 			last if slurp_file($node->logfile, $offset) =~ /database system is ready to accept connections/;
 			usleep(50_000);
 		}
-		$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+		# without a query, which could not be written to a psql that is gone already
+		$node->poll_query_until('postgres', undef, '') or die 'the server does not come back';
 	},
 	# the administrator is in a hurry
 	immediate => sub {

@@ -363,7 +363,10 @@ SQL
 
 # The psql script of a client, from where it is in its plan to the end.
 # Lines of its output that are not rows: "> item" before an item is sent,
-# "< SQLSTATE" after each of its statements, "." when all is answered.
+# "< SQLSTATE" after each of its statements, "." when all is answered.  An
+# SQLSTATE that is empty is libpq's: a server that crashes says so and hangs up; a
+# psql that was just between two statements cannot send the next one, reads what
+# was said, takes the connection to be still there, and goes on.
 sub script
 {
 	my ($self, $client) = @_;
@@ -455,6 +458,8 @@ sub hear
 			$self->{next}[ $client - 1 ] = $1;
 		}
 		elsif ($line =~ /^< (\w{5})$/) { push @{ $attempt->{states} }, $1; }
+		# not sent any more: no answer, and nothing after it
+		elsif ($line eq '< ') { last; }
 		elsif ($line eq '.')
 		{
 			$attempt->{answered} = 1;
