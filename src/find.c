@@ -87,6 +87,20 @@ find_hint(StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key)
 						  (second_key != NULL ? second_key->data[UUID_LEN - 1] : 0)) % HINTS];
 }
 
+/*
+ * Remember where the row with a key is: where it has been found, or put.  One
+ * that is changed again and again in a transaction is found at once so; through
+ * the index each of its versions would be looked at.
+ */
+void
+find_remember(StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key,
+			  const ItemPointerData *place)
+{
+	*find_hint(table, key, second_key) = (Hint) {
+		shape_generation(), *key, second_key != NULL ? *second_key : *key, *place
+	};
+}
+
 /* Is the column of the row this id? */
 static bool
 has_key(const Find *find, HeapTuple row, int i, const pg_uuid_t *key)
@@ -166,10 +180,7 @@ find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,
 	find->scan = systable_beginscan_ordered(find->relation, find->index, snapshot, count, keys);
 	find_next(find);
 	if (find->row != NULL)
-		*find_hint(table, key, second_key) = (Hint) {
-			shape_generation(), *key, second_key != NULL ? *second_key : *key,
-			find->row->t_self
-		};
+		find_remember(table, key, second_key, &find->row->t_self);
 	return true;
 }
 
