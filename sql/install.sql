@@ -204,6 +204,29 @@ LEFT JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
 WHERE n.kind NOT IN ('pg_attrdef', 'pg_policy', 'pg_trigger', 'pg_rewrite') OR a.attgenerated <> '';
 
 --
+-- A session that knows the store notices when it goes, in its own transaction as well
+--
+SELECT (airun_create_run(id => '0a000000-0000-4000-8000-000000000009')).status;
+CREATE FUNCTION install_test.without(damage text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN NEXT damage;
+	BEGIN
+		EXECUTE damage;
+		FOR i IN 1 .. 2 LOOP
+			RETURN NEXT install_test.answer('SELECT seq FROM airun_append_message(''0a000000-0000-4000-8000-000000000009'', ''{"role": "user", "content": "x"}'')');
+		END LOOP;
+		RAISE EXCEPTION 'undo' USING ERRCODE = 'P0099';
+	EXCEPTION WHEN SQLSTATE 'P0099' THEN NULL;
+	END;
+	RETURN NEXT install_test.answer('SELECT seq FROM airun_append_message(''0a000000-0000-4000-8000-000000000009'', ''{"role": "user", "content": "x"}'')');
+END $$;
+SELECT install_test.without(damage) FROM unnest(ARRAY['DROP TABLE airun.task_chunks CASCADE', 'DROP TABLE airun.tasks CASCADE',
+	'ALTER TABLE airun.messages RENAME TO letters', 'ALTER SCHEMA airun RENAME TO arena', 'DROP SCHEMA airun CASCADE', 'ALTER TABLE airun.runs SET SCHEMA install_test']) AS damage;
+SELECT message_count FROM ai_runs WHERE id = '0a000000-0000-4000-8000-000000000009';
+SELECT airun_delete_run('0a000000-0000-4000-8000-000000000009');
+SELECT airun_purge_runs('infinity');
+
+--
 -- What is missing is put back, and said
 --
 SELECT airun_grant('regress_airun_api');
