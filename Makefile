@@ -19,7 +19,7 @@ REGRESS = json install run list message fold task turn totals stream lease refus
 	postgrest usage price cost money privileges cover direct seen lint site tour
 
 # The isolation specs of test/specs.
-ISOLATION = pairs same_id storage stream
+ISOLATION = definitions pairs same_id storage stream
 
 #--- From here on nothing needs to change when a room or a test is added. ---
 

@@ -622,6 +622,43 @@ ALTER TABLE airun.tasks DROP site;
 SELECT status FROM airun_cancel_task(task_id(90007));
 SELECT status FROM airun_create_task(run_id(2), task_id(90008));
 SELECT * FROM airun_check();
+-- a site's foreign key to what we remove
+SELECT status FROM airun_create_task(run_id(2), task_id(90009));
+SELECT response_length FROM airun_stream_delta(task_id(90009), 'Hello, world');
+CREATE TABLE direct_test.note (run_id uuid, task_id uuid, chars integer, FOREIGN KEY (run_id, task_id, chars) REFERENCES airun.task_chunks);
+INSERT INTO direct_test.note SELECT run_id, task_id, chars FROM airun.task_chunks WHERE task_id = task_id(90009);
+SELECT attempt('SELECT airun_update_task(task_id(90009), ''another text'')');
+SELECT attempt('SELECT airun_complete_task(task_id(90009), ''Done'')');
+SELECT response_length FROM airun_stream_delta(task_id(90009), ', and on');
+DROP TABLE direct_test.note;
+-- a table that is published, without anything to tell its rows by
+SET client_min_messages = error;
+CREATE PUBLICATION direct_test FOR TABLE airun.task_chunks, airun.runs;
+ALTER TABLE airun.task_chunks REPLICA IDENTITY NOTHING;
+SELECT attempt('SELECT airun_update_task(task_id(90009), ''another text'')');
+ALTER TABLE airun.task_chunks REPLICA IDENTITY DEFAULT;
+ALTER TABLE airun.runs REPLICA IDENTITY NOTHING;
+SELECT attempt('SELECT airun_append_message(run_id(2), said(''not told''))');
+ALTER TABLE airun.runs REPLICA IDENTITY DEFAULT;
+DROP PUBLICATION direct_test;
+SET client_min_messages = warning;
+-- another function in the place of the one that tells who is calling
+BEGIN;
+CREATE OR REPLACE FUNCTION public.airun_user_id() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS 'SELECT NULL::uuid';
+SET LOCAL ROLE regress_airun_direct;
+SELECT count(*) FROM ai_runs;
+SELECT attempt('SELECT airun_append_message(run_id(2), said(''whose?''))');
+SELECT attempt('SELECT airun_stream_delta(task_id(90009), ''whose?'')');
+ROLLBACK;
+-- a table with a child, whose rows a statement would see
+CREATE TABLE direct_test.more () INHERITS (airun.task_chunks);
+INSERT INTO direct_test.more SELECT * FROM airun.task_chunks WHERE task_id = task_id(90009);
+UPDATE direct_test.more SET chars = 30, bytes = 30;
+SELECT response_length FROM airun_stream_delta(task_id(90009), '!');
+SELECT status, response_length FROM airun_complete_task(task_id(90009), 'Done');
+SELECT count(*) FROM airun.task_chunks WHERE task_id = task_id(90009);
+DROP TABLE direct_test.more;
+SELECT * FROM airun_check();
 -- and emptied
 BEGIN;
 TRUNCATE airun.runs, airun.messages, airun.tasks, airun.task_chunks;

@@ -209,10 +209,8 @@ check_snapshot(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 bool
 stream_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	bool		found = chunk_row_last(run_id, task_id, snapshot, stream);
+	bool		found = chunk_row_last(run_id, task_id, NULL, stream);
 
-	UnregisterSnapshot(snapshot);
 	if (!found)
 		stream_begin(stream, 0);
 	return found;

@@ -12,9 +12,9 @@
 
 #include "catalog/pg_type.h"
 #include "find.h"
+#include "miscadmin.h"
 #include "statement.h"
 #include "store.h"
-#include "utils/snapmgr.h"
 #include "write.h"
 
 /* ---------- the last one ---------- */
@@ -34,7 +34,10 @@ last_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot sn
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
-	found = statement_as_owner_at(&find, &args, store_chunks_owner(), snapshot);
+	if (snapshot != NULL)
+		found = statement_as_owner_at(&find, &args, store_chunks_owner(), snapshot);
+	else
+		found = statement_write_as_owner(&find, &args, store_chunks_owner());
 	if (found == 0)
 		return false;
 	*stream = (Stream) {
@@ -48,8 +51,9 @@ last_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot sn
 }
 
 /*
- * The last chunk of a task that a snapshot shows.  Returns false for none.  The
- * table is locked as for the chunk that follows.
+ * The last chunk of a task that a snapshot shows; NULL for what is committed by
+ * now.  Returns false for none.  The table is locked as for the chunk that
+ * follows.
  */
 bool
 chunk_row_last(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot snapshot,
@@ -117,21 +121,19 @@ chunk_row_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream
 static bool
 remove_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
-	Snapshot	snapshot;
 	Find		find;
-	bool		done;
+	bool		done = true;
 
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	done = find_begin(&find, TABLE_CHUNKS, RowExclusiveLock, run_id, task_id, snapshot);
-	if (done)
+	if (!find_begin(&find, TABLE_CHUNKS, RowExclusiveLock, run_id, task_id, NULL))
+		return false;
+	CheckCmdReplicaIdentity(find.relation, CMD_DELETE);
+	for (; done && find.row != NULL; find_next(&find))
 	{
-		for (; done && find.row != NULL; find_next(&find))
-			done = delete_tuple(find.relation, &find.row->t_self, snapshot) == TM_Ok;
-		find_end(&find);
-		CommandCounterIncrement();
+		CHECK_FOR_INTERRUPTS();
+		done = delete_tuple(find.relation, &find.row->t_self, find.snapshot) == TM_Ok;
 	}
-	UnregisterSnapshot(snapshot);
+	find_end(&find);
+	CommandCounterIncrement();
 	return done;
 }
 

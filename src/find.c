@@ -32,6 +32,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
+#include "utils/snapmgr.h"
 
 /* As which the tables stand in statements */
 static const char *const aliases[STORE_TABLES] = {"r.", "m.", "t.", "c."};
@@ -70,7 +71,7 @@ columns_find(ColumnList *list, StoreTable table)
  */
 typedef struct Hint
 {
-	uint64		generation;		/* no other row comes there without a new one */
+	uint64		generation;		/* of the shape: the table is the same one, as it was written */
 	pg_uuid_t	key;
 	pg_uuid_t	second_key;
 	ItemPointerData place;
@@ -114,7 +115,7 @@ has_key(const Find *find, HeapTuple row, int i, const pg_uuid_t *key)
 
 /* Look where the hint says; returns whether the row is there */
 static bool
-follow_hint(Find *find, const pg_uuid_t *key, const pg_uuid_t *second_key, Snapshot snapshot)
+follow_hint(Find *find, const pg_uuid_t *key, const pg_uuid_t *second_key)
 {
 	Hint	   *hint = find_hint(find->table, key, second_key);
 	TupleTableSlot *slot;
@@ -125,7 +126,7 @@ follow_hint(Find *find, const pg_uuid_t *key, const pg_uuid_t *second_key, Snaps
 		ItemPointerGetBlockNumber(&hint->place) >= RelationGetNumberOfBlocks(find->relation))
 		return false;
 	slot = table_slot_create(find->relation, NULL);
-	if (table_tuple_fetch_row_version(find->relation, &hint->place, snapshot, slot))
+	if (table_tuple_fetch_row_version(find->relation, &hint->place, find->snapshot, slot))
 	{
 		HeapTuple	row = ExecCopySlotHeapTuple(slot);
 
@@ -140,7 +141,9 @@ follow_hint(Find *find, const pg_uuid_t *key, const pg_uuid_t *second_key, Snaps
 /*
  * Look for the row with a key, or with two; of several, the last one by the
  * rest of the primary key.  mode: how the table is locked, and the index.
- * Returns false where that is a statement's to do; else find_end() follows.
+ * snapshot: NULL for what is committed by the time that the lock is there; it
+ * is there, too, where this returns false, because that is a statement's to do.
+ * Else find_end() follows.
  */
 bool
 find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,
@@ -154,18 +157,25 @@ find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,
 	if (mode != AccessShareLock && XactReadOnly)
 		return false;
 	find->table = table;
-	find->relation = table_open(shape_table(table), mode);
+	find->relation = shape_open_table(table, mode);
 	index_oid = shape_is_plain(table) ? shape_primary_key(table) : InvalidOid;
 	if (!OidIsValid(index_oid))
 	{
 		table_close(find->relation, NoLock);
 		return false;
 	}
+	find->snapshot_is_ours = snapshot == NULL;
+	if (find->snapshot_is_ours)
+	{
+		CommandCounterIncrement();
+		snapshot = RegisterSnapshot(GetLatestSnapshot());
+	}
+	find->snapshot = snapshot;
 	find->index = NULL;
 	find->scan = NULL;
 	find->row = NULL;
 	if ((table == TABLE_RUNS || table == TABLE_TASKS) &&
-		follow_hint(find, key, second_key, snapshot))
+		follow_hint(find, key, second_key))
 		return true;
 	find->index = index_open(index_oid, mode);
 	ScanKeyInit(&keys[count], shape_key_column(table, count),
@@ -190,6 +200,8 @@ find_next(Find *find)
 {
 	HeapTuple	row = systable_getnext_ordered(find->scan, BackwardScanDirection);
 
+	if (find->row != NULL)
+		heap_freetuple(find->row);
 	find->row = row != NULL ? heap_copytuple(row) : NULL;
 }
 
@@ -198,13 +210,13 @@ find_next(Find *find)
  * latest version any more: a statement goes on from there.
  */
 bool
-find_lock(Find *find, Snapshot snapshot)
+find_lock(Find *find)
 {
 	TupleTableSlot *slot = table_slot_create(find->relation, NULL);
 	TM_FailureData failure;
 	TM_Result	result;
 
-	result = table_tuple_lock(find->relation, &find->row->t_self, snapshot, slot,
+	result = table_tuple_lock(find->relation, &find->row->t_self, find->snapshot, slot,
 							  GetCurrentCommandId(false), LockTupleNoKeyExclusive,
 							  LockWaitBlock, TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS, &failure);
 	ExecDropSingleTupleTableSlot(slot);
@@ -238,6 +250,8 @@ find_end(Find *find)
 		systable_endscan_ordered(find->scan);
 	if (find->index != NULL)
 		index_close(find->index, NoLock);
+	if (find->snapshot_is_ours)
+		UnregisterSnapshot(find->snapshot);
 	table_close(find->relation, NoLock);
 }
 
@@ -259,14 +273,14 @@ is_of_caller(const Find *find, Datum user_id, bool is_nobodys)
  * find_end() follows.
  */
 bool
-find_run_of_caller(Find *find, LOCKMODE mode, const pg_uuid_t *run_id, Snapshot snapshot)
+find_run_of_caller(Find *find, LOCKMODE mode, const pg_uuid_t *run_id)
 {
 	static ColumnList columns = {.text = "r.user_id, r.deleted_at"};
 	Datum		values[2];
 	bool		nulls[2];
 
 	if (!shape_is_granted(TABLE_RUNS, ACL_SELECT | ACL_UPDATE) ||
-		!find_begin(find, TABLE_RUNS, mode, run_id, NULL, snapshot))
+		!find_begin(find, TABLE_RUNS, mode, run_id, NULL, NULL))
 		return false;
 	if (find->row != NULL && find_values(find, &columns, values, nulls) && nulls[1] &&
 		is_of_caller(find, values[0], nulls[0]))

@@ -19,6 +19,8 @@ typedef struct Find
 	Relation	relation;
 	Relation	index;			/* NULL where it was not asked */
 	SysScanDesc scan;			/* likewise */
+	Snapshot	snapshot;
+	bool		snapshot_is_ours;
 	HeapTuple	row;			/* a copy; NULL where there is none */
 } Find;
 
@@ -39,10 +41,9 @@ typedef struct ColumnList
 extern bool columns_find(ColumnList *list, StoreTable table);
 extern bool find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,
 					   const pg_uuid_t *second_key, Snapshot snapshot);
-extern bool find_run_of_caller(Find *find, LOCKMODE mode, const pg_uuid_t *run_id,
-							   Snapshot snapshot);
+extern bool find_run_of_caller(Find *find, LOCKMODE mode, const pg_uuid_t *run_id);
 extern void find_next(Find *find);
-extern bool find_lock(Find *find, Snapshot snapshot);
+extern bool find_lock(Find *find);
 extern bool find_values(const Find *find, ColumnList *list, Datum *values, bool *nulls);
 extern void find_end(Find *find);
 extern void find_remember(StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key,

@@ -228,35 +228,28 @@ find_at_once(const pg_uuid_t *run_id, bool lock, RunState *state, bool *is_activ
 	static ColumnList columns = {
 		.text = "r.message_count, r.last_message_at, r.name, r.status"
 	};
-	Snapshot	snapshot;
 	Find		find;
 	Datum		values[4];
 	bool		nulls[4];
-	bool		found = false;
+	bool		found;
 
 	/* Where a snapshot lasts, the statement tells whether the run has changed since */
-	if (IsolationUsesXactSnapshot())
+	if (IsolationUsesXactSnapshot() ||
+		!find_run_of_caller(&find, RowExclusiveLock, run_id))
 		return false;
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	if (find_run_of_caller(&find, RowExclusiveLock, run_id, snapshot))
+	found = find_values(&find, &columns, values, nulls) && (!lock || find_lock(&find));
+	if (found)
 	{
-		found = find_values(&find, &columns, values, nulls) &&
-			(!lock || find_lock(&find, snapshot));
-		if (found)
-		{
-			*state = (RunState) {
-				.message_count = DatumGetInt64(values[0]),
-				.last_message_at = DatumGetTimestampTz(values[1]),
-				.has_name = !nulls[2],
-				.is_completed = status_is(values[3], "completed"),
-				.place = find.row->t_self,
-			};
-			*is_active = status_is(values[3], "active");
-		}
-		find_end(&find);
+		*state = (RunState) {
+			.message_count = DatumGetInt64(values[0]),
+			.last_message_at = DatumGetTimestampTz(values[1]),
+			.has_name = !nulls[2],
+			.is_completed = status_is(values[3], "completed"),
+			.place = find.row->t_self,
+		};
+		*is_active = status_is(values[3], "active");
 	}
-	UnregisterSnapshot(snapshot);
+	find_end(&find);
 	return found;
 }
 

@@ -18,6 +18,7 @@
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
@@ -63,14 +64,19 @@ static uint64 generation = 1;	/* moves with every change of a definition */
 
 /* ---------- what is ours ---------- */
 
-/* Is this a function of the extension, by this name? */
+/* Is this a function of the extension, by this name, and no site has put another in its place? */
 static bool
 is_our_function(Oid function, const char *name)
 {
-	char	   *found = get_func_name(function);
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		is_named;
 
-	return found != NULL && (name == NULL || strcmp(found, name) == 0) &&
-		OidIsValid(get_extension_oid("airun", true)) &&
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	is_named = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId &&
+		(name == NULL || strcmp(NameStr(((Form_pg_proc) GETSTRUCT(tuple))->proname), name) == 0);
+	ReleaseSysCache(tuple);
+	return is_named && OidIsValid(get_extension_oid("airun", true)) &&
 		getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("airun", true);
 }
 
@@ -236,6 +242,16 @@ finds_site_trigger(Relation relation)
 	return false;
 }
 
+/* Does a foreign key refer to the table?  Its triggers count as the server's own. */
+static bool
+is_referenced(Relation relation)
+{
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+		if (RI_FKey_trigger_type(relation->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_PK)
+			return true;
+	return false;
+}
+
 /* Is there nothing on the table that only the executor would know to honour? */
 static bool
 looks_plain(Relation relation, StoreTable table)
@@ -244,8 +260,10 @@ looks_plain(Relation relation, StoreTable table)
 	ListCell   *lc;
 
 	if (relation->rd_rel->relkind != RELKIND_RELATION || relation->rd_rel->relispartition ||
-		relation->rd_rules != NULL || shape.has_site_trigger[table] ||
+		relation->rd_rel->relhassubclass || relation->rd_rules != NULL || shape.has_site_trigger[table] ||
 		!shape.policies_are_ours[table] ||
+		/* keys of runs and tasks stay as they are, but chunks are removed */
+		(table == TABLE_CHUNKS && is_referenced(relation)) ||
 		(constraints != NULL &&
 		 (constraints->num_check > 0 || constraints->has_generated_stored)))
 		return false;
@@ -290,6 +308,8 @@ static void
 look(void)
 {
 	static bool callbacks_registered = false;
+	uint64		before;
+
 	/* What has changed meanwhile comes with the lock on a table, at the latest */
 	AcceptInvalidationMessages();
 	if (shape_is_known)
@@ -304,13 +324,12 @@ look(void)
 		callbacks_registered = true;
 	}
 
+	/* A change that comes while we look, or an error, is not to be lost */
+	before = generation;
+	shape.seeing_is_changing = true;
 	shape.schema = get_namespace_oid("airun", false);
 	for (int i = 0; i < STORE_TABLES; i++)
 		shape.tables[i] = store_table_oid(table_names[i]);
-
-	/* A change that comes while we look is not to be lost */
-	shape_is_known = true;
-	shape.seeing_is_changing = true;
 	for (int i = 0; i < STORE_TABLES; i++)
 	{
 		Relation	relation = table_open(shape.tables[i], AccessShareLock);
@@ -321,6 +340,7 @@ look(void)
 		shape.primary_keys[i] = look_at_key(relation, i);
 		table_close(relation, NoLock);
 	}
+	shape_is_known = generation == before;
 }
 
 /* What is kept since the same generation still holds */
@@ -331,7 +351,7 @@ shape_generation(void)
 	return generation;
 }
 
-/* The table itself */
+/* The OID of a table */
 Oid
 shape_table(StoreTable table)
 {
@@ -339,7 +359,26 @@ shape_table(StoreTable table)
 	return shape.tables[table];
 }
 
-/* The same without a look: invalid where something has changed since the last one */
+/*
+ * Open a table.  While we wait for the lock, another one may come in its place:
+ * what is asked about the table is then asked about that one.
+ */
+Relation
+shape_open_table(StoreTable table, LOCKMODE mode)
+{
+	for (;;)
+	{
+		Oid			oid = shape_table(table);
+		Relation	relation = try_table_open(oid, mode);
+
+		if (relation != NULL && shape_table(table) == oid)
+			return relation;
+		if (relation != NULL)
+			table_close(relation, mode);
+	}
+}
+
+/* The OID without a look: invalid where something has changed since the last one */
 Oid
 shape_known_table(StoreTable table)
 {

@@ -23,6 +23,7 @@ typedef enum StoreTable
 extern uint64 shape_generation(void);
 extern Oid	shape_table(StoreTable table);
 extern Oid	shape_known_table(StoreTable table);
+extern Relation shape_open_table(StoreTable table, LOCKMODE mode);
 extern bool shape_is_plain(StoreTable table);
 extern Oid	shape_primary_key(StoreTable table);
 extern AttrNumber shape_key_column(StoreTable table, int place);

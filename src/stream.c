@@ -153,31 +153,24 @@ static bool
 find_task(Progress *progress)
 {
 	static ColumnList columns = {.text = PROGRESS_COLUMNS};
-	Snapshot	snapshot;
 	Find		find;
-	bool		found = false;
+	bool		found;
 
-	if (!shape_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE))
+	if (!shape_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE) ||
+		!find_run_of_caller(&find, AccessShareLock, &progress->run_id))
 		return false;
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	if (find_run_of_caller(&find, AccessShareLock, &progress->run_id, snapshot))
+	find_end(&find);
+	if (!find_begin(&find, TABLE_TASKS, AccessShareLock, &progress->run_id,
+					progress->task_id, NULL))
+		return false;
+	found = find.row != NULL &&
+		find_values(&find, &columns, progress->values, progress->nulls);
+	if (found)
 	{
-		find_end(&find);
-		if (find_begin(&find, TABLE_TASKS, AccessShareLock, &progress->run_id,
-					   progress->task_id, snapshot))
-		{
-			if (find.row != NULL &&
-				find_values(&find, &columns, progress->values, progress->nulls))
-			{
-				progress->place = find.row->t_self;
-				know_status(progress);
-				found = true;
-			}
-			find_end(&find);
-		}
+		progress->place = find.row->t_self;
+		know_status(progress);
 	}
-	UnregisterSnapshot(snapshot);
+	find_end(&find);
 	return found;
 }
 

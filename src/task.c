@@ -29,7 +29,6 @@
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/snapmgr.h"
 #include "write.h"
 
 PG_FUNCTION_INFO_V1(airun_create_task);
@@ -357,23 +356,17 @@ lock_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state
 			 Datum *values, bool *nulls)
 {
 	static ColumnList columns = {.text = TASK_STATE};
-	Snapshot	snapshot;
 	Find		find;
-	bool		locked = false;
+	bool		locked;
 
-	if (!shape_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE))
+	if (!shape_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE) ||
+		!find_begin(&find, TABLE_TASKS, RowExclusiveLock, run_id, task_id, NULL))
 		return false;
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	if (find_begin(&find, TABLE_TASKS, RowExclusiveLock, run_id, task_id, snapshot))
-	{
-		locked = find.row != NULL && find_values(&find, &columns, values, nulls) &&
-			find_lock(&find, snapshot);
-		if (locked)
-			state->place = find.row->t_self;
-		find_end(&find);
-	}
-	UnregisterSnapshot(snapshot);
+	locked = find.row != NULL && find_values(&find, &columns, values, nulls) &&
+		find_lock(&find);
+	if (locked)
+		state->place = find.row->t_self;
+	find_end(&find);
 	return locked;
 }
 

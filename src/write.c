@@ -238,7 +238,7 @@ close_target(Target *target)
 bool
 write_insert(Write *write, Args *args, bool as_owner)
 {
-	Relation	relation = table_open(shape_table(write->table), RowExclusiveLock);
+	Relation	relation = shape_open_table(write->table, RowExclusiveLock);
 	Target		target;
 
 	if (!is_direct(write, relation, as_owner))
@@ -303,7 +303,7 @@ apply(const WriteColumn *column, Datum argument, bool is_given, Datum *value, bo
 bool
 write_update(Write *write, Args *args, ItemPointer place)
 {
-	Relation	relation = table_open(shape_table(write->table), RowExclusiveLock);
+	Relation	relation = shape_open_table(write->table, RowExclusiveLock);
 	TupleTableSlot *old;
 	Snapshot	snapshot;
 	bool		done = false;
@@ -314,6 +314,7 @@ write_update(Write *write, Args *args, ItemPointer place)
 		return false;
 	}
 	PreventCommandIfReadOnly("UPDATE");
+	CheckCmdReplicaIdentity(relation, CMD_UPDATE);
 
 	CommandCounterIncrement();
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
