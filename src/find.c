@@ -67,7 +67,9 @@ columns_find(ColumnList *list, StoreTable table)
 /*
  * Where rows of runs and tasks have been found: one is mostly asked for many
  * times in a row, and mostly where it was.  Only a hint: a row that is found
- * that way has the key, and the snapshot shows it.
+ * that way has the key, and the snapshot shows it.  Where we have put a row is
+ * not noted: what follows is to come through the index, which prunes the page,
+ * or its versions would fill it and the next one go elsewhere.
  */
 typedef struct Hint
 {
@@ -86,20 +88,6 @@ find_hint(StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key)
 {
 	return &hints[table][(key->data[UUID_LEN - 1] ^
 						  (second_key != NULL ? second_key->data[UUID_LEN - 1] : 0)) % HINTS];
-}
-
-/*
- * Remember where the row with a key is: where it has been found, or put.  One
- * that is changed again and again in a transaction is found at once so; through
- * the index each of its versions would be looked at.
- */
-void
-find_remember(StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key,
-			  const ItemPointerData *place)
-{
-	*find_hint(table, key, second_key) = (Hint) {
-		shape_generation(), *key, second_key != NULL ? *second_key : *key, *place
-	};
 }
 
 /* Is the column of the row this id? */
@@ -190,7 +178,10 @@ find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,
 	find->scan = systable_beginscan_ordered(find->relation, find->index, snapshot, count, keys);
 	find_next(find);
 	if (find->row != NULL)
-		find_remember(table, key, second_key, &find->row->t_self);
+		*find_hint(table, key, second_key) = (Hint) {
+			shape_generation(), *key, second_key != NULL ? *second_key : *key,
+			find->row->t_self
+		};
 	return true;
 }
 
@@ -276,8 +267,8 @@ bool
 find_run_of_caller(Find *find, LOCKMODE mode, const pg_uuid_t *run_id)
 {
 	static ColumnList columns = {.text = "r.user_id, r.deleted_at"};
-	Datum		values[2];
-	bool		nulls[2];
+	Datum		values[2] = {0};
+	bool		nulls[2] = {true, true};
 
 	if (!shape_is_granted(TABLE_RUNS, ACL_SELECT | ACL_UPDATE) ||
 		!find_begin(find, TABLE_RUNS, mode, run_id, NULL, NULL))

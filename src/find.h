@@ -46,7 +46,5 @@ extern void find_next(Find *find);
 extern bool find_lock(Find *find);
 extern bool find_values(const Find *find, ColumnList *list, Datum *values, bool *nulls);
 extern void find_end(Find *find);
-extern void find_remember(StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key,
-						  const ItemPointerData *place);
 
 #endif							/* AIRUN_FIND_H */

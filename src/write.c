@@ -348,9 +348,6 @@ write_update(Write *write, Args *args, ItemPointer place)
 				index_updated_tuple(target.relation, target.slot, target.estate, indexes);
 			}
 			leave_result(write, target.slot->tts_values, target.slot->tts_isnull);
-			find_remember(write->table, DatumGetUUIDP(args->values[0]),
-						  write->key_count > 1 ? DatumGetUUIDP(args->values[1]) : NULL,
-						  &target.slot->tts_tid);
 			done = true;
 		}
 		close_target(&target);
