@@ -58,6 +58,7 @@ my %allowed = (
 	'23505' => 'an id that is taken, by plain INSERT',
 	'23514' => 'a check of the tables',
 	'25006' => 'read-only transaction',
+	'25P01' => 'no transaction, after a timeout took its BEGIN',
 	'25P02' => 'transaction is aborted already',
 	'27000' => 'a row that the statement itself has changed',
 	'3B001' => 'no such savepoint, after a timeout took the one before',
