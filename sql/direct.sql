@@ -642,6 +642,11 @@ SELECT attempt('SELECT airun_append_message(run_id(2), said(''not told''))');
 ALTER TABLE airun.runs REPLICA IDENTITY DEFAULT;
 DROP PUBLICATION direct_test;
 SET client_min_messages = warning;
+-- a type of the extension's that has been altered
+BEGIN;
+ALTER TYPE public.ai_task_summary ADD ATTRIBUTE site text;
+SELECT attempt('SELECT airun_stream_delta(task_id(90009), ''a column more'')');
+ROLLBACK;
 -- another function in the place of the one that tells who is calling
 BEGIN;
 CREATE OR REPLACE FUNCTION public.airun_user_id() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS 'SELECT NULL::uuid';

@@ -120,7 +120,6 @@ hash_more(uint64 hash, const char *data, Size len)
 /* The hash of no text */
 #define HASH_OF_NOTHING		UINT64_MAX
 
-
 /* Where a text stands of which nothing has come */
 void
 stream_begin(Stream *stream, int32 generation)

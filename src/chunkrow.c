@@ -6,10 +6,11 @@
  * else by a statement, as the owner of the table.
  *
  * The caller of these answers for the right to do so, and holds the lock on
- * the text (chunk.c).  Locks: the table and its index, as a statement would.
+ * the text (chunk.c).  Locks: the table and its index, as for a write.
  */
 #include "chunkrow.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "find.h"
 #include "miscadmin.h"
@@ -19,18 +20,20 @@
 
 /* ---------- the last one ---------- */
 
+#define LAST_COLUMNS	"c.created_at, c.hash, c.chars, c.bytes, c.generation"
+#define LAST_COUNT		5
+
 static bool
 last_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot snapshot,
-				  Stream *stream)
+				  Datum *values, bool *nulls)
 {
 	static Statement find = {
-		"SELECT c.created_at, c.hash, c.chars, c.bytes, c.generation FROM airun.task_chunks AS c "
+		"SELECT " LAST_COLUMNS " FROM airun.task_chunks AS c "
 		"WHERE c.run_id" EQ "$1 AND c.task_id" EQ "$2 ORDER BY c.chars DESC LIMIT 1",
 		2, {UUIDOID, UUIDOID}
 	};
 	Args		args = {0};
 	uint64		found;
-	bool		isnull;
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
@@ -38,16 +41,9 @@ last_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot sn
 		found = statement_as_owner_at(&find, &args, store_chunks_owner(), snapshot);
 	else
 		found = statement_write_as_owner(&find, &args, store_chunks_owner());
-	if (found == 0)
-		return false;
-	*stream = (Stream) {
-		.saved_at = DatumGetTimestampTz(result_value(0, 1, &isnull)),
-		.hash = (uint64) DatumGetInt64(result_value(0, 2, &isnull)),
-		.chars = DatumGetInt32(result_value(0, 3, &isnull)),
-		.bytes = DatumGetInt32(result_value(0, 4, &isnull)),
-		.generation = DatumGetInt32(result_value(0, 5, &isnull)),
-	};
-	return true;
+	if (found > 0)
+		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+	return found > 0;
 }
 
 /*
@@ -59,17 +55,19 @@ bool
 chunk_row_last(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot snapshot,
 			   Stream *stream)
 {
-	static ColumnList columns = {
-		.text = "c.created_at, c.hash, c.chars, c.bytes, c.generation"
-	};
+	static ColumnList columns = {.text = LAST_COLUMNS};
 	Find		find;
-	Datum		values[5];
-	bool		nulls[5];
+	Datum		values[LAST_COUNT];
+	bool		nulls[LAST_COUNT];
 	bool		found;
 
-	if (!find_begin(&find, TABLE_CHUNKS, RowExclusiveLock, run_id, task_id, snapshot))
-		return last_by_statement(run_id, task_id, snapshot, stream);
-	found = find.row != NULL && find_values(&find, &columns, values, nulls);
+	if (find_begin(&find, TABLE_CHUNKS, RowExclusiveLock, run_id, task_id, snapshot))
+	{
+		found = find.row != NULL && find_values(&find, &columns, values, nulls);
+		find_end(&find);
+	}
+	else
+		found = last_by_statement(run_id, task_id, snapshot, values, nulls);
 	if (found)
 		*stream = (Stream) {
 			.saved_at = DatumGetTimestampTz(values[0]),
@@ -78,7 +76,6 @@ chunk_row_last(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot snaps
 			.bytes = DatumGetInt32(values[3]),
 			.generation = DatumGetInt32(values[4]),
 		};
-	find_end(&find);
 	return found;
 }
 

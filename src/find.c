@@ -35,13 +35,13 @@
 #include "utils/snapmgr.h"
 
 /* As which the tables stand in statements */
-static const char *const aliases[STORE_TABLES] = {"r.", "m.", "t.", "c."};
+const char *const table_aliases[STORE_TABLES] = {"r.", "m.", "t.", "c."};
 
 /* Find out where columns stand in their table; false where one is missing */
 bool
 columns_find(ColumnList *list, StoreTable table)
 {
-	const char *alias = aliases[table];
+	const char *alias = table_aliases[table];
 	uint64		generation = shape_generation();
 
 	if (list->generation == generation)

@@ -20,7 +20,7 @@ typedef struct Find
 	Relation	index;			/* NULL where it was not asked */
 	SysScanDesc scan;			/* likewise */
 	Snapshot	snapshot;
-	bool		snapshot_is_ours;
+	bool		snapshot_is_ours;	/* to be unregistered */
 	HeapTuple	row;			/* a copy; NULL where there is none */
 } Find;
 
@@ -37,6 +37,8 @@ typedef struct ColumnList
 	int			count;
 	AttrNumber	numbers[COLUMN_LIST_MAX];
 } ColumnList;
+
+extern const char *const table_aliases[STORE_TABLES];
 
 extern bool columns_find(ColumnList *list, StoreTable table);
 extern bool find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,

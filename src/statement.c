@@ -444,7 +444,11 @@ composite_result(FunctionCallInfo fcinfo, Datum *values, bool *nulls, int count)
 	HeapTupleHeader result;
 
 	if (desc->natts != count)
-		elog(ERROR, "there are %d columns where %d are expected", count, desc->natts);
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type %s has %d columns, but airun's has %d",
+						format_type_be(desc->tdtypeid), desc->natts, count),
+				 errhint("Take back what has been altered of the extension's type.")));
 	result = SPI_returntuple(heap_form_tuple(desc, values, nulls), desc);
 	ReleaseTupleDesc(desc);
 	return HeapTupleHeaderGetDatum(result);

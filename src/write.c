@@ -36,9 +36,6 @@ static const char *const table_names[STORE_TABLES] = {
 	"airun.runs", "airun.messages", "airun.tasks", "airun.task_chunks"
 };
 
-/* As which they stand in the text: what is returned is named so, too */
-static const char *const aliases[STORE_TABLES] = {"r.", "m.", "t.", "c."};
-
 /* ---------- as a statement ---------- */
 
 static void
@@ -68,7 +65,7 @@ write_statement(Write *write)
 {
 	Statement  *statement = &write->statement;
 	bool		inserts = write->key_count == 0;
-	const char *alias = aliases[write->table];
+	const char *alias = table_aliases[write->table];
 	StringInfoData sql;
 
 	if (statement->sql != NULL)
