@@ -61,7 +61,7 @@ chunk_row_last(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot snaps
 	bool		nulls[LAST_COUNT];
 	bool		found;
 
-	if (find_begin(&find, TABLE_CHUNKS, RowExclusiveLock, run_id, task_id, snapshot))
+	if (find_begin(&find, CHUNKS_KEY, RowExclusiveLock, run_id, task_id, snapshot))
 	{
 		found = find.row != NULL && find_values(&find, &columns, values, nulls);
 		find_end(&find);
@@ -121,7 +121,7 @@ remove_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 	Find		find;
 	bool		done = true;
 
-	if (!find_begin(&find, TABLE_CHUNKS, RowExclusiveLock, run_id, task_id, NULL))
+	if (!find_begin(&find, CHUNKS_KEY, RowExclusiveLock, run_id, task_id, NULL))
 		return false;
 	CheckCmdReplicaIdentity(find.relation, CMD_DELETE);
 	for (; done && find.row != NULL; find_next(&find))

@@ -65,11 +65,9 @@ columns_find(ColumnList *list, StoreTable table)
 }
 
 /*
- * Where rows of runs and tasks have been found: one is mostly asked for many
- * times in a row, and mostly where it was.  Only a hint: a row that is found
- * that way has the key, and the snapshot shows it.  Where we have put a row is
- * not noted: what follows is to come through the index, which prunes the page,
- * or its versions would fill it and the next one go elsewhere.
+ * Where rows of runs and tasks have been found or written: one is mostly asked
+ * for many times in a row, and mostly where it was.  Only a hint: a row that is
+ * found that way has the key, and the snapshot shows it.
  */
 typedef struct Hint
 {
@@ -79,31 +77,108 @@ typedef struct Hint
 	ItemPointerData place;
 } Hint;
 
-#define HINTS	4
+#define HINTS	256
 static Hint hints[STORE_TABLES][HINTS];
+
+/* Are there hints for the rows of an index? */
+static bool
+has_hints(StoreIndex by)
+{
+	return by == RUNS_KEY || by == TASKS_KEY;
+}
+
+/* Some of the bits of an id that differ from one to the next, whoever makes it */
+static uint32
+low_bits(const pg_uuid_t *key)
+{
+	return key->data[UUID_LEN - 1] + 101 * key->data[UUID_LEN - 2];
+}
 
 /* The hint for a key, or its place */
 static Hint *
 find_hint(StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key)
 {
-	return &hints[table][(key->data[UUID_LEN - 1] ^
-						  (second_key != NULL ? second_key->data[UUID_LEN - 1] : 0)) % HINTS];
+	return &hints[table][(low_bits(key) + (second_key != NULL ? low_bits(second_key) : 0)) % HINTS];
 }
 
-/* Is the column of the row this id? */
-static bool
-has_key(const Find *find, HeapTuple row, int i, const pg_uuid_t *key)
+static void
+note_place(StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key,
+		   const ItemPointerData *place)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(row, shape_key_column(find->table, i),
-									 RelationGetDescr(find->relation), &isnull);
-
-	return !isnull && uuid_equal(DatumGetUUIDP(value), key);
+	*find_hint(table, key, second_key) = (Hint) {
+		shape_generation(), *key, second_key != NULL ? *second_key : *key, *place
+	};
 }
 
-/* Look where the hint says; returns whether the row is there */
+/* Note where a row with these values has been put */
+void
+find_note(StoreTable table, const Datum *values, const ItemPointerData *place)
+{
+	StoreIndex	by = (StoreIndex) table;	/* its primary key */
+
+	if (has_hints(by) && OidIsValid(shape_index(by)))
+		note_place(table, DatumGetUUIDP(values[shape_index_column(by, 0) - 1]),
+				   by == RUNS_KEY ? NULL :
+				   DatumGetUUIDP(values[shape_index_column(by, 1) - 1]), place);
+}
+
+/* The row that has been found, or NULL */
+static void
+take_row(Find *find, HeapTuple row)
+{
+	if (find->row != NULL)
+	{
+		heap_freetuple(find->row);
+		if (find->values != NULL)
+		{
+			pfree(find->values);
+			pfree(find->nulls);
+		}
+	}
+	find->row = row;
+	find->values = NULL;
+	find->nulls = NULL;
+}
+
+/* Have its values at hand */
+static void
+deform_row(Find *find)
+{
+	TupleDesc	desc = RelationGetDescr(find->relation);
+
+	if (find->values != NULL)
+		return;
+	find->values = palloc_array(Datum, desc->natts);
+	find->nulls = palloc_array(bool, desc->natts);
+	heap_deform_tuple(find->row, desc, find->values, find->nulls);
+}
+
+/* Is the column of the index this id? */
 static bool
-follow_hint(Find *find, const pg_uuid_t *key, const pg_uuid_t *second_key)
+has_key(Find *find, int i, const pg_uuid_t *key)
+{
+	int			column = shape_index_column(find->by, i) - 1;
+
+	deform_row(find);
+	return !find->nulls[column] && uuid_equal(DatumGetUUIDP(find->values[column]), key);
+}
+
+/*
+ * Has the page of the row no room for a new version?  The server prunes a page
+ * when it is come to through an index: without that the new version would go
+ * elsewhere, with an entry in every index.
+ */
+static bool
+page_is_full(TupleTableSlot *slot, HeapTuple row)
+{
+	return TTS_IS_BUFFERTUPLE(slot) &&
+		PageGetHeapFreeSpace(BufferGetPage(((BufferHeapTupleTableSlot *) slot)->buffer)) <
+		2 * row->t_len;
+}
+
+/* Look where the hint says; returns whether the row is there, and can be written if it is to be */
+static bool
+follow_hint(Find *find, LOCKMODE mode, const pg_uuid_t *key, const pg_uuid_t *second_key)
 {
 	Hint	   *hint = find_hint(find->table, key, second_key);
 	TupleTableSlot *slot;
@@ -116,11 +191,10 @@ follow_hint(Find *find, const pg_uuid_t *key, const pg_uuid_t *second_key)
 	slot = table_slot_create(find->relation, NULL);
 	if (table_tuple_fetch_row_version(find->relation, &hint->place, find->snapshot, slot))
 	{
-		HeapTuple	row = ExecCopySlotHeapTuple(slot);
-
-		if (has_key(find, row, 0, key) &&
-			(second_key == NULL || has_key(find, row, 1, second_key)))
-			find->row = row;
+		take_row(find, ExecCopySlotHeapTuple(slot));
+		if (!has_key(find, 0, key) || (second_key != NULL && !has_key(find, 1, second_key)) ||
+			(mode != AccessShareLock && page_is_full(slot, find->row)))
+			take_row(find, NULL);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	return find->row != NULL;
@@ -128,15 +202,16 @@ follow_hint(Find *find, const pg_uuid_t *key, const pg_uuid_t *second_key)
 
 /*
  * Look for the row with a key, or with two; of several, the last one by the
- * rest of the primary key.  mode: how the table is locked, and the index.
+ * rest of the index.  mode: how the table is locked, and the index.
  * snapshot: NULL for what is committed by the time that the lock is there; it
  * is there, too, where this returns false, because that is a statement's to do.
  * Else find_end() follows.
  */
 bool
-find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,
+find_begin(Find *find, StoreIndex by, LOCKMODE mode, const pg_uuid_t *key,
 		   const pg_uuid_t *second_key, Snapshot snapshot)
 {
+	StoreTable	table = shape_index_table(by);
 	ScanKeyData keys[2];
 	int			count = 0;
 	Oid			index_oid;
@@ -144,9 +219,9 @@ find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,
 	/* the statement says that nothing can be written here */
 	if (mode != AccessShareLock && XactReadOnly)
 		return false;
-	find->table = table;
+	*find = (Find) {.by = by, .table = table};
 	find->relation = shape_open_table(table, mode);
-	index_oid = shape_is_plain(table) ? shape_primary_key(table) : InvalidOid;
+	index_oid = shape_is_plain(table) ? shape_index(by) : InvalidOid;
 	if (!OidIsValid(index_oid))
 	{
 		table_close(find->relation, NoLock);
@@ -159,29 +234,22 @@ find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,
 		snapshot = RegisterSnapshot(GetLatestSnapshot());
 	}
 	find->snapshot = snapshot;
-	find->index = NULL;
-	find->scan = NULL;
-	find->row = NULL;
-	if ((table == TABLE_RUNS || table == TABLE_TASKS) &&
-		follow_hint(find, key, second_key))
+	if (has_hints(by) && follow_hint(find, mode, key, second_key))
 		return true;
 	find->index = index_open(index_oid, mode);
-	ScanKeyInit(&keys[count], shape_key_column(table, count),
+	ScanKeyInit(&keys[count], shape_index_column(by, count),
 				BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(key));
 	count++;
 	if (second_key != NULL)
 	{
-		ScanKeyInit(&keys[count], shape_key_column(table, count),
+		ScanKeyInit(&keys[count], shape_index_column(by, count),
 					BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(second_key));
 		count++;
 	}
 	find->scan = systable_beginscan_ordered(find->relation, find->index, snapshot, count, keys);
 	find_next(find);
-	if (find->row != NULL)
-		*find_hint(table, key, second_key) = (Hint) {
-			shape_generation(), *key, second_key != NULL ? *second_key : *key,
-			find->row->t_self
-		};
+	if (find->row != NULL && has_hints(by))
+		note_place(table, key, second_key, &find->row->t_self);
 	return true;
 }
 
@@ -191,9 +259,7 @@ find_next(Find *find)
 {
 	HeapTuple	row = systable_getnext_ordered(find->scan, BackwardScanDirection);
 
-	if (find->row != NULL)
-		heap_freetuple(find->row);
-	find->row = row != NULL ? heap_copytuple(row) : NULL;
+	take_row(find, row != NULL ? heap_copytuple(row) : NULL);
 }
 
 /*
@@ -216,19 +282,15 @@ find_lock(Find *find)
 
 /* These columns of the row; returns false where one is missing */
 bool
-find_values(const Find *find, ColumnList *list, Datum *values, bool *nulls)
+find_values(Find *find, ColumnList *list, Datum *values, bool *nulls)
 {
-	TupleDesc	desc = RelationGetDescr(find->relation);
-	Datum	   *all_values = palloc_array(Datum, desc->natts);
-	bool	   *all_nulls = palloc_array(bool, desc->natts);
-
 	if (!columns_find(list, find->table))
 		return false;
-	heap_deform_tuple(find->row, desc, all_values, all_nulls);
+	deform_row(find);
 	for (int i = 0; i < list->count; i++)
 	{
-		values[i] = all_values[list->numbers[i] - 1];
-		nulls[i] = all_nulls[list->numbers[i] - 1];
+		values[i] = find->values[list->numbers[i] - 1];
+		nulls[i] = find->nulls[list->numbers[i] - 1];
 	}
 	return true;
 }
@@ -271,7 +333,7 @@ find_run_of_caller(Find *find, LOCKMODE mode, const pg_uuid_t *run_id)
 	bool		nulls[2] = {true, true};
 
 	if (!shape_is_granted(TABLE_RUNS, ACL_SELECT | ACL_UPDATE) ||
-		!find_begin(find, TABLE_RUNS, mode, run_id, NULL, NULL))
+		!find_begin(find, RUNS_KEY, mode, run_id, NULL, NULL))
 		return false;
 	if (find->row != NULL && find_values(find, &columns, values, nulls) && nulls[1] &&
 		is_of_caller(find, values[0], nulls[0]))

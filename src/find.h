@@ -15,6 +15,7 @@
 /* A look-up that is under way */
 typedef struct Find
 {
+	StoreIndex	by;
 	StoreTable	table;
 	Relation	relation;
 	Relation	index;			/* NULL where it was not asked */
@@ -22,6 +23,8 @@ typedef struct Find
 	Snapshot	snapshot;
 	bool		snapshot_is_ours;	/* to be unregistered */
 	HeapTuple	row;			/* a copy; NULL where there is none */
+	Datum	   *values;			/* of the row, once they are asked for */
+	bool	   *nulls;
 } Find;
 
 /*
@@ -40,13 +43,14 @@ typedef struct ColumnList
 
 extern const char *const table_aliases[STORE_TABLES];
 
+extern void find_note(StoreTable table, const Datum *values, const ItemPointerData *place);
 extern bool columns_find(ColumnList *list, StoreTable table);
-extern bool find_begin(Find *find, StoreTable table, LOCKMODE mode, const pg_uuid_t *key,
+extern bool find_begin(Find *find, StoreIndex by, LOCKMODE mode, const pg_uuid_t *key,
 					   const pg_uuid_t *second_key, Snapshot snapshot);
 extern bool find_run_of_caller(Find *find, LOCKMODE mode, const pg_uuid_t *run_id);
 extern void find_next(Find *find);
 extern bool find_lock(Find *find);
-extern bool find_values(const Find *find, ColumnList *list, Datum *values, bool *nulls);
+extern bool find_values(Find *find, ColumnList *list, Datum *values, bool *nulls);
 extern void find_end(Find *find);
 
 #endif							/* AIRUN_FIND_H */

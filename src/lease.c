@@ -16,9 +16,12 @@
  */
 #include "lease.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "chunk.h"
 #include "datatype/timestamp.h"
+#include "find.h"
+#include "identity.h"
 #include "miscadmin.h"
 #include "store.h"
 #include "utils/builtins.h"
@@ -142,16 +145,19 @@ expire(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz at)
 	return true;
 }
 
-/*
- * What a turn that starts has to know of tasks, in one look: whether its own,
- * if it has an id, is in the run, which is locked by now, and whether another
- * one of the run may be overdue: what its chunks say is left out.  PT409 where
- * the caller can see the task's id in another run.
- */
-bool
-lease_look(const pg_uuid_t *run_id, const pg_uuid_t *task_id, bool *may_be_overdue)
+/* What a turn that starts has to know of tasks */
+typedef struct Look
 {
-	static Statement look = {
+	bool		is_in_run;		/* its own task */
+	bool		is_elsewhere;	/* the id, in another run that the caller can see */
+	bool		may_be_overdue; /* another task of the run */
+} Look;
+
+/* By one statement */
+static void
+look_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz now, Look *look)
+{
+	static Statement ask = {
 		"SELECT (SELECT t.run_id" EQ "$1 FROM airun.tasks AS t WHERE t.task_id" EQ "$2 "
 		"ORDER BY 1 DESC LIMIT 1), "
 		"EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 "
@@ -159,21 +165,78 @@ lease_look(const pg_uuid_t *run_id, const pg_uuid_t *task_id, bool *may_be_overd
 		4, {UUIDOID, UUIDOID, TIMESTAMPTZOID, INTERVALOID}
 	};
 	Args		args = {0};
-	bool		is_there;
 	bool		isnull;
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
-	arg_time(&args, GetCurrentTimestamp());
+	arg_time(&args, now);
 	arg_add(&args, default_timeout(), false);
-	(void) statement_write_own(&look, &args, run_id);
-	*may_be_overdue = DatumGetBool(result_value(0, 2, &isnull));
-	is_there = DatumGetBool(result_value(0, 1, &isnull));
-	if (isnull)
+	(void) statement_write_own(&ask, &args, run_id);
+	look->may_be_overdue = DatumGetBool(result_value(0, 2, &isnull));
+	look->is_in_run = DatumGetBool(result_value(0, 1, &isnull)) && !isnull;
+	look->is_elsewhere = !isnull && !look->is_in_run;
+}
+
+/*
+ * Without one: there is no such task but in the run, whose tasks the caller
+ * sees, since he has locked it.  Returns false for all that a statement has to
+ * tell.
+ */
+static bool
+look_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz now, Look *look)
+{
+	static ColumnList columns = {.text = "t.run_id, t.updated_at, t.timeout"};
+	bool		is_known = true;
+	Find		find;
+	Datum		values[3];
+	bool		nulls[3];
+
+	if (IsolationUsesXactSnapshot() || !shape_is_granted(TABLE_TASKS, ACL_SELECT))
 		return false;
-	if (!is_there)
+	if (task_id != NULL)
+	{
+		if (!find_begin(&find, TASKS_BY_ID, RowExclusiveLock, task_id, NULL, NULL))
+			return false;
+		for (; is_known && find.row != NULL; find_next(&find))
+		{
+			is_known = find_values(&find, &columns, values, nulls) &&
+				uuid_equal(DatumGetUUIDP(values[0]), run_id);
+			look->is_in_run = true;
+		}
+		find_end(&find);
+	}
+	if (!is_known || !find_begin(&find, TASKS_UNFINISHED, RowExclusiveLock, run_id, NULL, NULL))
+		return false;
+	for (; is_known && find.row != NULL; find_next(&find))
+	{
+		is_known = find_values(&find, &columns, values, nulls);
+		if (is_known &&
+			DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, values[1],
+													nulls[2] ? default_timeout() : values[2])) < now)
+			look->may_be_overdue = true;
+	}
+	find_end(&find);
+	return is_known;
+}
+
+/*
+ * Look whether a turn's own task, if it has an id, is in the run, which is
+ * locked by now, and whether another one of the run may be overdue: what its
+ * chunks say is left out.  PT409 where the caller can see the task's id in
+ * another run.
+ */
+bool
+lease_look(const pg_uuid_t *run_id, const pg_uuid_t *task_id, bool *may_be_overdue)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Look		look = {0};
+
+	if (!look_at_once(run_id, task_id, now, &look))
+		look_by_statement(run_id, task_id, now, &look);
+	if (look.is_elsewhere)
 		task_refuse_taken(task_id);
-	return true;
+	*may_be_overdue = look.may_be_overdue;
+	return look.is_in_run;
 }
 
 /*

@@ -18,8 +18,10 @@
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -38,9 +40,19 @@ static const char *const table_names[STORE_TABLES] = {
 	"runs", "messages", "tasks", "task_chunks"
 };
 
-/* The columns of their primary keys */
-static const char *const key_columns[STORE_TABLES][3] = {
-	{"id"}, {"run_id", "seq"}, {"run_id", "task_id"}, {"run_id", "task_id", "chars"}
+/* The indexes, by their columns; with missing, of the rows alone where that column is NULL */
+static const struct
+{
+	StoreTable	table;
+	const char *columns[3];
+	const char *missing;
+}			index_forms[STORE_INDEXES] = {
+	[RUNS_KEY] = {TABLE_RUNS, {"id"}},
+	[MESSAGES_KEY] = {TABLE_MESSAGES, {"run_id", "seq"}},
+	[TASKS_KEY] = {TABLE_TASKS, {"run_id", "task_id"}},
+	[CHUNKS_KEY] = {TABLE_CHUNKS, {"run_id", "task_id", "chars"}},
+	[TASKS_BY_ID] = {TABLE_TASKS, {"task_id"}},
+	[TASKS_UNFINISHED] = {TABLE_TASKS, {"run_id"}, "completed_at"},
 };
 
 /* How many policies airun_install() puts on each */
@@ -53,8 +65,8 @@ typedef struct Shape
 	bool		has_site_trigger[STORE_TABLES];
 	bool		policies_are_ours[STORE_TABLES];
 	bool		is_plain[STORE_TABLES];
-	Oid			primary_keys[STORE_TABLES]; /* as they were made; else invalid */
-	AttrNumber	key_numbers[STORE_TABLES][3];	/* their columns */
+	Oid			indexes[STORE_INDEXES]; /* as they were made; else invalid */
+	AttrNumber	index_columns[STORE_INDEXES][3];
 	bool		seeing_is_changing;	/* a run and its tasks, as policies go */
 } Shape;
 
@@ -279,41 +291,87 @@ looks_plain(Relation relation, StoreTable table)
 	return true;
 }
 
-/* The index of the primary key, if that is as it was made */
-static Oid
-look_at_key(Relation relation, StoreTable table)
+/* Is this the condition of an index of the rows alone where the column is NULL? */
+static bool
+is_missing_check(const List *condition, Relation relation, const char *column)
 {
-	Oid			index_oid = relation_primary_key(relation);
-	Relation	index;
-	int			i = 0;
+	const NullTest *test;
 
-	if (!OidIsValid(index_oid))
-		return InvalidOid;
-	index = index_open(index_oid, AccessShareLock);
-	while (i < 3 && key_columns[table][i] != NULL && i < index->rd_index->indnkeyatts &&
-		   index->rd_index->indkey.values[i] ==
-		   get_attnum(RelationGetRelid(relation), key_columns[table][i]))
-	{
-		shape.key_numbers[table][i] = index->rd_index->indkey.values[i];
-		i++;
-	}
-	if (i != index->rd_index->indnkeyatts || (i < 3 && key_columns[table][i] != NULL))
-		index_oid = InvalidOid;
-	index_close(index, NoLock);
-	return index_oid;
+	if (list_length(condition) != 1)
+		return false;
+	test = linitial(condition);
+	return IsA(test, NullTest) && test->nulltesttype == IS_NULL &&
+		is_column((const Node *) test->arg, relation, column);
 }
 
-/* Know the shape of the store, which is there */
+/* Is the index as it was made? */
+static bool
+index_is_ours(Relation relation, Relation index, StoreIndex which)
+{
+	const Form_pg_index form = index->rd_index;
+	const char *missing = index_forms[which].missing;
+	int			count = 0;
+
+	/* what has been made while old rows were there may miss some of their versions */
+	if (!form->indisvalid || form->indcheckxmin || index->rd_rel->relam != BTREE_AM_OID ||
+		(missing == NULL ? RelationGetIndexPredicate(index) != NIL :
+		 !is_missing_check(RelationGetIndexPredicate(index), relation, missing)))
+		return false;
+	for (; count < 3 && index_forms[which].columns[count] != NULL; count++)
+	{
+		AttrNumber	column = get_attnum(RelationGetRelid(relation),
+										index_forms[which].columns[count]);
+
+		if (count == form->indnkeyatts || column == InvalidAttrNumber ||
+			form->indkey.values[count] != column ||
+			index->rd_opfamily[count] !=
+			get_opclass_family(GetDefaultOpClass(index->rd_opcintype[count], BTREE_AM_OID)))
+			return false;
+	}
+	return count == form->indnkeyatts;
+}
+
+/* The indexes of a table */
 static void
-look(void)
+look_at_indexes(Relation relation, StoreTable table)
+{
+	List	   *all = RelationGetIndexList(relation);
+	Oid			primary_key = relation_primary_key(relation);
+
+	for (StoreIndex which = 0; which < STORE_INDEXES; which++)
+	{
+		ListCell   *lc;
+
+		if (index_forms[which].table != table)
+			continue;
+		shape.indexes[which] = InvalidOid;
+		foreach(lc, all)
+		{
+			Relation	index;
+
+			/* the numbers of the primary keys are those of the tables */
+			if (which < STORE_TABLES && lfirst_oid(lc) != primary_key)
+				continue;
+			index = index_open(lfirst_oid(lc), AccessShareLock);
+			if (index_is_ours(relation, index, which))
+			{
+				shape.indexes[which] = lfirst_oid(lc);
+				for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+					shape.index_columns[which][i] = index->rd_index->indkey.values[i];
+			}
+			index_close(index, NoLock);
+		}
+	}
+}
+
+/* Look at the store, which is there */
+static void
+look_again(void)
 {
 	static bool callbacks_registered = false;
 	uint64		before;
 
-	/* What has changed meanwhile comes with the lock on a table, at the latest */
 	AcceptInvalidationMessages();
-	if (shape_is_known)
-		return;
 	if (!callbacks_registered)
 	{
 		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
@@ -337,10 +395,21 @@ look(void)
 		look_at_policies(relation, i);
 		shape.has_site_trigger[i] = finds_site_trigger(relation);
 		shape.is_plain[i] = looks_plain(relation, i);
-		shape.primary_keys[i] = look_at_key(relation, i);
+		look_at_indexes(relation, i);
 		table_close(relation, NoLock);
 	}
 	shape_is_known = generation == before;
+}
+
+/*
+ * Know the shape of the store.  What others have changed comes with the lock on
+ * a table, and with shape_known_table(), by which every call begins.
+ */
+static inline void
+look(void)
+{
+	if (!shape_is_known)
+		look_again();
 }
 
 /* What is kept since the same generation still holds */
@@ -408,20 +477,27 @@ shape_is_granted(StoreTable table, AclMode mode)
 		pg_class_aclmask(shape.tables[table], GetUserId(), mode, ACLMASK_ALL) == mode;
 }
 
-/* The index of a table's primary key; invalid where a site has another one */
-Oid
-shape_primary_key(StoreTable table)
+/* The table that an index is of */
+StoreTable
+shape_index_table(StoreIndex index)
 {
-	look();
-	return shape.primary_keys[table];
+	return index_forms[index].table;
 }
 
-/* The number of a column of it, by its place in the key */
-AttrNumber
-shape_key_column(StoreTable table, int place)
+/* An index; invalid where it is not as it was made */
+Oid
+shape_index(StoreIndex index)
 {
 	look();
-	return shape.key_numbers[table][place];
+	return shape.indexes[index];
+}
+
+/* The number of a column of it, by its place */
+AttrNumber
+shape_index_column(StoreIndex index, int place)
+{
+	look();
+	return shape.index_columns[index][place];
 }
 
 /*

@@ -20,13 +20,27 @@ typedef enum StoreTable
 
 #define STORE_TABLES	(TABLE_CHUNKS + 1)
 
+/* The indexes that rows are looked for with: the primary keys, and two of tasks */
+typedef enum StoreIndex
+{
+	RUNS_KEY,
+	MESSAGES_KEY,
+	TASKS_KEY,
+	CHUNKS_KEY,
+	TASKS_BY_ID,
+	TASKS_UNFINISHED
+} StoreIndex;
+
+#define STORE_INDEXES	(TASKS_UNFINISHED + 1)
+
 extern uint64 shape_generation(void);
 extern Oid	shape_table(StoreTable table);
 extern Oid	shape_known_table(StoreTable table);
 extern Relation shape_open_table(StoreTable table, LOCKMODE mode);
 extern bool shape_is_plain(StoreTable table);
-extern Oid	shape_primary_key(StoreTable table);
-extern AttrNumber shape_key_column(StoreTable table, int place);
+extern StoreTable shape_index_table(StoreIndex index);
+extern Oid	shape_index(StoreIndex index);
+extern AttrNumber shape_index_column(StoreIndex index, int place);
 extern bool shape_is_granted(StoreTable table, AclMode mode);
 extern bool shape_seeing_is_changing(void);
 extern bool shape_has_site_trigger(StoreTable table);

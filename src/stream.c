@@ -160,7 +160,7 @@ find_task(Progress *progress)
 		!find_run_of_caller(&find, AccessShareLock, &progress->run_id))
 		return false;
 	find_end(&find);
-	if (!find_begin(&find, TABLE_TASKS, AccessShareLock, &progress->run_id,
+	if (!find_begin(&find, TASKS_KEY, AccessShareLock, &progress->run_id,
 					progress->task_id, NULL))
 		return false;
 	found = find.row != NULL &&

@@ -360,7 +360,7 @@ lock_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state
 	bool		locked;
 
 	if (!shape_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE) ||
-		!find_begin(&find, TABLE_TASKS, RowExclusiveLock, run_id, task_id, NULL))
+		!find_begin(&find, TASKS_KEY, RowExclusiveLock, run_id, task_id, NULL))
 		return false;
 	locked = find.row != NULL && find_values(&find, &columns, values, nulls) &&
 		find_lock(&find);

@@ -256,6 +256,7 @@ write_insert(Write *write, Args *args, bool as_owner)
 	ExecStoreVirtualTuple(target.slot);
 	leave_result(write, target.slot->tts_values, target.slot->tts_isnull);
 	ExecSimpleRelationInsert(target.relation, target.estate, target.slot);
+	find_note(write->table, target.slot->tts_values, &target.slot->tts_tid);
 	close_target(&target);
 	table_close(relation, NoLock);
 	return true;
@@ -345,6 +346,7 @@ write_update(Write *write, Args *args, ItemPointer place)
 				index_updated_tuple(target.relation, target.slot, target.estate, indexes);
 			}
 			leave_result(write, target.slot->tts_values, target.slot->tts_isnull);
+			find_note(write->table, target.slot->tts_values, &target.slot->tts_tid);
 			done = true;
 		}
 		close_target(&target);
