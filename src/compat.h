@@ -89,22 +89,6 @@ delete_tuple(Relation relation, ItemPointer place, Snapshot snapshot)
 		);
 }
 
-static inline void
-index_updated_tuple(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
-					UpdateIndexes indexes)
-{
-#if PG_VERSION_NUM >= 190000
-	(void) ExecInsertIndexTuples(target, estate, EIIT_IS_UPDATE |
-								 (indexes == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0),
-								 slot, NIL, NULL);
-#elif PG_VERSION_NUM >= 160000
-	(void) ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL,
-								 indexes == TU_Summarizing);
-#else
-	(void) ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL);
-#endif
-}
-
 /* 16 has one function for the privileges of all kinds of objects */
 #include "catalog/pg_namespace.h"
 #include "utils/acl.h"

@@ -357,6 +357,15 @@ message_run_name(Jsonb *message)
 	return name.len > 0 ? cstring_to_text_with_len(name.data, name.len) : NULL;
 }
 
+/* Write a number with its leading zeros, and what follows it; returns where that ends */
+static char *
+write_number(char *at, int number, int width, char next)
+{
+	at = pg_ultostr_zeropad(at, number, width);
+	*at = next;
+	return at + 1;
+}
+
 /*
  * The message as it is stored: with a timestamp (ISO 8601, UTC, milliseconds)
  * where the client sent none.
@@ -366,17 +375,21 @@ message_complete(Jsonb *message, TimestampTz time)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
-	char		timestamp[32];
-	int			len;
+	char		timestamp[64];
+	char	   *end = timestamp;
 
 	if (has_value(message, "timestamp"))
 		return message;
 	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
 		elog(ERROR, "timestamp out of range");
-	len = snprintf(timestamp, sizeof(timestamp), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
-				   tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-				   (int) fsec / 1000);
-	return jsonb_set_string(message, "timestamp", timestamp, len);
+	end = write_number(end, tm.tm_year, 4, '-');
+	end = write_number(end, tm.tm_mon, 2, '-');
+	end = write_number(end, tm.tm_mday, 2, 'T');
+	end = write_number(end, tm.tm_hour, 2, ':');
+	end = write_number(end, tm.tm_min, 2, ':');
+	end = write_number(end, tm.tm_sec, 2, '.');
+	end = write_number(end, fsec / 1000, 3, 'Z');
+	return jsonb_set_string(message, "timestamp", timestamp, end - timestamp);
 }
 
 /* ---------- storing ---------- */

@@ -218,6 +218,21 @@ run_state_from_result(RunState *state)
 	state->summary = NULL;
 }
 
+/* The columns that say how a run stands */
+#define STATE_COLUMNS	"r.message_count, r.last_message_at, r.name, r.status"
+#define STATE_COUNT		4
+
+static RunState
+state_from_values(const Datum *values, const bool *nulls)
+{
+	return (RunState) {
+		.message_count = DatumGetInt64(values[0]),
+		.last_message_at = DatumGetTimestampTz(values[1]),
+		.has_name = !nulls[2],
+		.is_completed = status_is(values[3], "completed"),
+	};
+}
+
 /*
  * The usual case of a look at a run: it is the caller's, and can be found
  * without a plan, and with lock be locked.  Returns false for any other.
@@ -225,12 +240,10 @@ run_state_from_result(RunState *state)
 static bool
 find_at_once(const pg_uuid_t *run_id, bool lock, RunState *state, bool *is_active)
 {
-	static ColumnList columns = {
-		.text = "r.message_count, r.last_message_at, r.name, r.status"
-	};
+	static ColumnList columns = {.text = STATE_COLUMNS};
 	Find		find;
-	Datum		values[4];
-	bool		nulls[4];
+	Datum		values[STATE_COUNT];
+	bool		nulls[STATE_COUNT];
 	bool		found;
 
 	/* Where a snapshot lasts, the statement tells whether the run has changed since */
@@ -240,13 +253,8 @@ find_at_once(const pg_uuid_t *run_id, bool lock, RunState *state, bool *is_activ
 	found = find_values(&find, &columns, values, nulls) && (!lock || find_lock(&find));
 	if (found)
 	{
-		*state = (RunState) {
-			.message_count = DatumGetInt64(values[0]),
-			.last_message_at = DatumGetTimestampTz(values[1]),
-			.has_name = !nulls[2],
-			.is_completed = status_is(values[3], "completed"),
-			.place = find.row->t_self,
-		};
+		*state = state_from_values(values, nulls);
+		state->place = find.row->t_self;
 		*is_active = status_is(values[3], "active");
 	}
 	find_end(&find);
@@ -379,8 +387,10 @@ grow_at_once(const pg_uuid_t *run_id, int64 messages, TimestampTz now, RunState 
 			{"updated_at", TIMESTAMPTZOID, WRITE_LATEST},
 			{"active_hour", TIMESTAMPTZOID, WRITE_LATEST}
 		},
-		.returning = RUN_SUMMARY
+		.returning = STATE_COLUMNS
 	};
+	Datum		values[STATE_COUNT];
+	bool		nulls[STATE_COUNT];
 	bool		is_active;
 	Args		args = {0};
 
@@ -394,7 +404,8 @@ grow_at_once(const pg_uuid_t *run_id, int64 messages, TimestampTz now, RunState 
 	arg_time(&args, hour_of(now));
 	if (!write_update(&grow, &args, &state->place))
 		return false;
-	run_state_from_summary(state);
+	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+	*state = state_from_values(values, nulls);
 	return true;
 }
 

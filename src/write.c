@@ -17,10 +17,13 @@
  */
 #include "write.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
@@ -161,21 +164,6 @@ find_columns(Write *write, Relation relation)
 	return find_result(write, relation);
 }
 
-/* May the row go straight to the table? */
-static bool
-is_direct(Write *write, Relation relation, bool as_owner)
-{
-	AclMode		privileges = (write->key_count == 0 ? ACL_INSERT : ACL_UPDATE) |
-		(write->returning != NULL ? ACL_SELECT : 0);
-
-	if (write->generation != shape_generation())
-	{
-		write->generation = shape_generation();
-		write->is_direct = shape_is_plain(write->table) && find_columns(write, relation);
-	}
-	return write->is_direct && (as_owner || shape_is_granted(write->table, privileges));
-}
-
 /* Leave the columns of the result as the current SPI result */
 static void
 leave_result(Write *write, const Datum *values, const bool *nulls)
@@ -199,32 +187,146 @@ leave_result(Write *write, const Datum *values, const bool *nulls)
 	SPI_tuptable = result;
 }
 
-typedef struct Target
+/*
+ * The indexes of a table, which take a row as the executor would give it to
+ * them.  They are kept as long as the shape is.
+ */
+typedef struct TableIndex
 {
-	EState	   *estate;
-	ResultRelInfo *relation;
-	TupleTableSlot *slot;		/* the new row */
-} Target;
+	Oid			oid;
+	IndexInfo  *info;
+	AttrNumber	tested;			/* of a partial one: the column that must be NULL, or not */
+	NullTestType test;
+} TableIndex;
 
-static void
-open_target(Target *target, Relation relation)
+typedef struct TableIndexes
 {
-	target->estate = CreateExecutorState();
-	target->relation = makeNode(ResultRelInfo);
-	InitResultRelInfo(target->relation, relation, 0, NULL, 0);
-	/* those that are ours have nothing to say, and others there are none */
-	target->relation->ri_TrigDesc = NULL;
-	target->slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
+	uint64		generation;
+	MemoryContext context;
+	bool		are_known;		/* else they are the executor's to fill */
+	int			count;
+	TableIndex *indexes;
+} TableIndexes;
+
+static TableIndexes all_indexes[STORE_TABLES];
+
+/* Look at an index, as the executor does; returns whether there is nothing else to it */
+static bool
+know_index(TableIndex *index, Oid oid)
+{
+	Relation	relation = index_open(oid, RowExclusiveLock);
+	const NullTest *test;
+	bool		is_known;
+
+	*index = (TableIndex) {.oid = oid, .info = BuildIndexInfo(relation)};
+	is_known = relation->rd_rel->relam == BTREE_AM_OID && relation->rd_index->indimmediate &&
+		index->info->ii_ReadyForInserts && index->info->ii_Expressions == NIL &&
+		index->info->ii_ExclusionOps == NULL;
+	if (index->info->ii_Predicate != NIL)
+	{
+		test = linitial(index->info->ii_Predicate);
+		if (list_length(index->info->ii_Predicate) == 1 && IsA(test, NullTest) &&
+			IsA(test->arg, Var) && ((const Var *) test->arg)->varattno > 0)
+		{
+			index->tested = ((const Var *) test->arg)->varattno;
+			index->test = test->nulltesttype;
+		}
+		else
+			is_known = false;
+	}
+	index_close(relation, NoLock);
+	return is_known;
 }
 
-static void
-close_target(Target *target)
+/* Know the indexes of a table, which is open */
+static const TableIndexes *
+indexes_of(StoreTable table, Relation relation)
 {
-	ExecDropSingleTupleTableSlot(target->slot);
-	if (target->relation->ri_IndexRelationDescs != NULL)
-		ExecCloseIndices(target->relation);
-	FreeExecutorState(target->estate);
-	CommandCounterIncrement();
+	TableIndexes *known = &all_indexes[table];
+	uint64		generation = shape_generation();
+	MemoryContext old_context;
+	List	   *oids;
+
+	if (known->generation == generation)
+		return known;
+	if (known->context == NULL)
+		known->context = AllocSetContextCreate(TopMemoryContext, "airun indexes",
+											   ALLOCSET_SMALL_SIZES);
+	known->generation = 0;
+	MemoryContextReset(known->context);
+	old_context = MemoryContextSwitchTo(known->context);
+	oids = RelationGetIndexList(relation);
+	known->indexes = palloc_array(TableIndex, list_length(oids));
+	known->count = list_length(oids);
+	known->are_known = true;
+	for (int i = 0; i < known->count; i++)
+		known->are_known &= know_index(&known->indexes[i], list_nth_oid(oids, i));
+	MemoryContextSwitchTo(old_context);
+	known->generation = generation;
+	return known;
+}
+
+/* Does an update leave the columns of an index as they are? */
+static bool
+leaves_index(const Write *write, const IndexInfo *info)
+{
+	for (int i = 0; i < write->column_count; i++)
+		for (int j = 0; j < info->ii_NumIndexKeyAttrs; j++)
+			if (info->ii_IndexAttrNumbers[j] == write->numbers[i])
+				return false;
+	return true;
+}
+
+/* Enter a row, which is in its place, in all the indexes */
+static void
+fill_indexes(const Write *write, Relation relation, TupleTableSlot *row)
+{
+	const TableIndexes *known = indexes_of(write->table, relation);
+
+	for (int i = 0; i < known->count; i++)
+	{
+		const TableIndex *index = &known->indexes[i];
+		Datum		values[INDEX_MAX_KEYS];
+		bool		nulls[INDEX_MAX_KEYS];
+		Relation	target;
+
+		if (index->tested != InvalidAttrNumber &&
+			slot_attisnull(row, index->tested) != (index->test == IS_NULL))
+			continue;
+		target = index_open(index->oid, RowExclusiveLock);
+		FormIndexDatum(index->info, row, NULL, values, nulls);
+		index_insert(target, values, nulls, &row->tts_tid, relation,
+					 index->info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+					 write->key_count > 0 && leaves_index(write, index->info), index->info);
+		index_close(target, NoLock);
+	}
+}
+
+/* Is a value missing that the table demands?  The executor says so. */
+static bool
+lacks_value(const Write *write, Relation relation, const TupleTableSlot *row)
+{
+	for (int i = 0; i < write->column_count; i++)
+		if (row->tts_isnull[write->numbers[i] - 1] &&
+			TupleDescAttr(RelationGetDescr(relation), write->numbers[i] - 1)->attnotnull)
+			return true;
+	return false;
+}
+
+/* May the row go straight to the table and its indexes? */
+static bool
+is_direct(Write *write, Relation relation, bool as_owner)
+{
+	AclMode		privileges = (write->key_count == 0 ? ACL_INSERT : ACL_UPDATE) |
+		(write->returning != NULL ? ACL_SELECT : 0);
+
+	if (write->generation != shape_generation())
+	{
+		write->generation = shape_generation();
+		write->is_direct = shape_is_plain(write->table) && find_columns(write, relation);
+	}
+	return write->is_direct && indexes_of(write->table, relation)->are_known &&
+		(as_owner || shape_is_granted(write->table, privileges));
 }
 
 /*
@@ -236,7 +338,8 @@ bool
 write_insert(Write *write, Args *args, bool as_owner)
 {
 	Relation	relation = shape_open_table(write->table, RowExclusiveLock);
-	Target		target;
+	TupleTableSlot *row;
+	bool		done = false;
 
 	if (!is_direct(write, relation, as_owner))
 	{
@@ -244,22 +347,27 @@ write_insert(Write *write, Args *args, bool as_owner)
 		return false;
 	}
 	PreventCommandIfReadOnly("INSERT");
-	open_target(&target, relation);
-	ExecOpenIndices(target.relation, false);
-	memset(target.slot->tts_isnull, true, RelationGetNumberOfAttributes(relation));
-	memset(target.slot->tts_values, 0, RelationGetNumberOfAttributes(relation) * sizeof(Datum));
+	row = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
+	memset(row->tts_isnull, true, RelationGetNumberOfAttributes(relation));
+	memset(row->tts_values, 0, RelationGetNumberOfAttributes(relation) * sizeof(Datum));
 	for (int i = 0; i < write->column_count; i++)
 	{
-		target.slot->tts_values[write->numbers[i] - 1] = args->values[i];
-		target.slot->tts_isnull[write->numbers[i] - 1] = args->nulls[i] == 'n';
+		row->tts_values[write->numbers[i] - 1] = args->values[i];
+		row->tts_isnull[write->numbers[i] - 1] = args->nulls[i] == 'n';
 	}
-	ExecStoreVirtualTuple(target.slot);
-	leave_result(write, target.slot->tts_values, target.slot->tts_isnull);
-	ExecSimpleRelationInsert(target.relation, target.estate, target.slot);
-	find_note(write->table, target.slot->tts_values, &target.slot->tts_tid);
-	close_target(&target);
+	ExecStoreVirtualTuple(row);
+	if (!lacks_value(write, relation, row))
+	{
+		leave_result(write, row->tts_values, row->tts_isnull);
+		simple_table_tuple_insert(relation, row);
+		fill_indexes(write, relation, row);
+		find_note(write->table, row->tts_values, &row->tts_tid);
+		CommandCounterIncrement();
+		done = true;
+	}
+	ExecDropSingleTupleTableSlot(row);
 	table_close(relation, NoLock);
-	return true;
+	return done;
 }
 
 /* Put an argument into a column of a row */
@@ -319,37 +427,35 @@ write_update(Write *write, Args *args, ItemPointer place)
 	old = table_slot_create(relation, NULL);
 	if (table_tuple_fetch_row_version(relation, place, snapshot, old))
 	{
-		UpdateIndexes indexes = NO_INDEXES;
-		Target		target;
+		TupleTableSlot *new = MakeSingleTupleTableSlot(RelationGetDescr(relation),
+													   &TTSOpsVirtual);
 		int			count = RelationGetNumberOfAttributes(relation);
+		UpdateIndexes indexes = NO_INDEXES;
 
 		slot_getallattrs(old);
-		open_target(&target, relation);
-		memcpy(target.slot->tts_values, old->tts_values, count * sizeof(Datum));
-		memcpy(target.slot->tts_isnull, old->tts_isnull, count * sizeof(bool));
+		memcpy(new->tts_values, old->tts_values, count * sizeof(Datum));
+		memcpy(new->tts_isnull, old->tts_isnull, count * sizeof(bool));
 		for (int i = 0; i < write->column_count; i++)
 		{
 			int			argument = write->key_count + i;
 			int			column = write->numbers[i] - 1;
 
 			apply(&write->columns[i], args->values[argument], args->nulls[argument] != 'n',
-				  &target.slot->tts_values[column], &target.slot->tts_isnull[column]);
+				  &new->tts_values[column], &new->tts_isnull[column]);
 		}
-		ExecStoreVirtualTuple(target.slot);
-		if (RelationGetDescr(relation)->constr != NULL)
-			ExecConstraints(target.relation, target.slot, target.estate);
-		if (update_tuple(relation, place, target.slot, snapshot, &indexes) == TM_Ok)
+		ExecStoreVirtualTuple(new);
+		if (!lacks_value(write, relation, new) &&
+			update_tuple(relation, place, new, snapshot, &indexes) == TM_Ok)
 		{
+			/* indexes that only summarize are not known ones */
 			if (indexes != NO_INDEXES)
-			{
-				ExecOpenIndices(target.relation, false);
-				index_updated_tuple(target.relation, target.slot, target.estate, indexes);
-			}
-			leave_result(write, target.slot->tts_values, target.slot->tts_isnull);
-			find_note(write->table, target.slot->tts_values, &target.slot->tts_tid);
+				fill_indexes(write, relation, new);
+			leave_result(write, new->tts_values, new->tts_isnull);
+			find_note(write->table, new->tts_values, &new->tts_tid);
 			done = true;
 		}
-		close_target(&target);
+		ExecDropSingleTupleTableSlot(new);
+		CommandCounterIncrement();
 	}
 	ExecDropSingleTupleTableSlot(old);
 	UnregisterSnapshot(snapshot);
