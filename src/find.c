@@ -201,19 +201,19 @@ follow_hint(Find *find, LOCKMODE mode, const pg_uuid_t *key, const pg_uuid_t *se
 }
 
 /*
- * Look for the row with a key, or with two; of several, the last one by the
- * rest of the index.  mode: how the table is locked, and the index.
- * snapshot: NULL for what is committed by the time that the lock is there; it
+ * Look for the row with a key, or with two, the second one a UUID or a text as
+ * the index has it; of several, the last one by the rest of the index.
+ * mode: how the table is locked, and the index.  snapshot: NULL for what is committed by the time that the lock is there; it
  * is there, too, where this returns false, because that is a statement's to do.
  * Else find_end() follows.
  */
 bool
 find_begin(Find *find, StoreIndex by, LOCKMODE mode, const pg_uuid_t *key,
-		   const pg_uuid_t *second_key, Snapshot snapshot)
+		   const void *second_key, Snapshot snapshot)
 {
 	StoreTable	table = shape_index_table(by);
 	ScanKeyData keys[2];
-	int			count = 0;
+	int			count = 1;
 	Oid			index_oid;
 
 	/* the statement says that nothing can be written here */
@@ -237,15 +237,13 @@ find_begin(Find *find, StoreIndex by, LOCKMODE mode, const pg_uuid_t *key,
 	if (has_hints(by) && follow_hint(find, mode, key, second_key))
 		return true;
 	find->index = index_open(index_oid, mode);
-	ScanKeyInit(&keys[count], shape_index_column(by, count),
-				BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(key));
-	count++;
+	ScanKeyInit(&keys[0], shape_index_column(by, 0), BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(key));
 	if (second_key != NULL)
-	{
-		ScanKeyInit(&keys[count], shape_index_column(by, count),
-					BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(second_key));
-		count++;
-	}
+		ScanKeyEntryInitialize(&keys[count++], 0, shape_index_column(by, 1),
+							   BTEqualStrategyNumber, InvalidOid, find->index->rd_indcollation[1],
+							   by == MESSAGES_BY_ID ? F_TEXTEQ : F_UUID_EQ,
+							   PointerGetDatum(second_key));
 	find->scan = systable_beginscan_ordered(find->relation, find->index, snapshot, count, keys);
 	find_next(find);
 	if (find->row != NULL && has_hints(by))

@@ -46,7 +46,7 @@ extern const char *const table_aliases[STORE_TABLES];
 extern void find_note(StoreTable table, const Datum *values, const ItemPointerData *place);
 extern bool columns_find(ColumnList *list, StoreTable table);
 extern bool find_begin(Find *find, StoreIndex by, LOCKMODE mode, const pg_uuid_t *key,
-					   const pg_uuid_t *second_key, Snapshot snapshot);
+					   const void *second_key, Snapshot snapshot);
 extern bool find_run_of_caller(Find *find, LOCKMODE mode, const pg_uuid_t *run_id);
 extern void find_next(Find *find);
 extern bool find_lock(Find *find);

@@ -21,6 +21,7 @@
  */
 #include "message.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "datatype/timestamp.h"
 #include "funcapi.h"
@@ -521,10 +522,25 @@ refuse_repeated_ids(NewMessage *messages, int count)
 	hash_destroy(ids);
 }
 
+/* Has the run certainly no message with this id?  Asked without a plan. */
+static bool
+is_new(const pg_uuid_t *run_id, text *message_id)
+{
+	Find		find;
+	bool		found;
+
+	if (IsolationUsesXactSnapshot() || !shape_is_granted(TABLE_MESSAGES, ACL_SELECT) ||
+		!find_begin(&find, MESSAGES_BY_ID, RowExclusiveLock, run_id, message_id, NULL))
+		return false;
+	found = find.row != NULL;
+	find_end(&find);
+	return !found;
+}
+
 /*
  * Find out which messages, by their ids, are in the run already: is_stored is
- * set, and where and how they stand.  The run is locked by now.  Returns how
- * many are new.  PT409 where an id stands for another message.
+ * set, and where and how they stand.  The run is locked by now, or has to be as
+ * it was before this once it is.  Returns how many are new.  PT409 where an id stands for another message.
  */
 int
 messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
@@ -548,7 +564,8 @@ messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
 		Datum		task_id;
 		bool		isnull;
 
-		if (message->message_id == NULL)
+		message->is_stored = false;
+		if (message->message_id == NULL || is_new(run_id, message->message_id))
 			continue;
 		arg_uuid(&args, run_id);
 		arg_pointer(&args, message->message_id);
@@ -647,6 +664,18 @@ messages_append(const pg_uuid_t *run_id, NewMessage *messages, int count)
 		with_ids |= messages[i].message_id != NULL;
 	if (with_ids || count == 0)
 	{
+		/* what is stored while we look moves the run on, so that it is not as we saw it */
+		if (run_look(run_id, &state))
+		{
+			new_count = messages_find_stored(run_id, messages, count);
+			if (new_count == 0)
+				return;
+			if (run_try_grow(run_id, new_count, &state))
+			{
+				messages_store(run_id, messages, count, &state);
+				return;
+			}
+		}
 		run_lock(run_id, &state);
 		new_count = messages_find_stored(run_id, messages, count);
 		if (new_count == 0)

@@ -370,11 +370,23 @@ run_state_from_summary(RunState *state)
 }
 
 /*
- * The usual case of run_grow(): the caller's own active run, which nobody else
- * changes at the moment.  Returns false for any other.
+ * Look at an active run of the caller's that messages may go to, without a lock
+ * and without a plan.  Returns false where that does not do.
  */
-static bool
-grow_at_once(const pg_uuid_t *run_id, int64 messages, TimestampTz now, RunState *state)
+bool
+run_look(const pg_uuid_t *run_id, RunState *state)
+{
+	bool		is_active;
+
+	return find_at_once(run_id, false, state, &is_active) && is_active;
+}
+
+/*
+ * Make room for new messages as run_grow() does, if the run is still as it was
+ * at the look; else returns false.
+ */
+bool
+run_try_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 {
 	static Write grow = {
 		.table = TABLE_RUNS,
@@ -389,13 +401,10 @@ grow_at_once(const pg_uuid_t *run_id, int64 messages, TimestampTz now, RunState 
 		},
 		.returning = STATE_COLUMNS
 	};
+	TimestampTz now = GetCurrentTimestamp();
 	Datum		values[STATE_COUNT];
 	bool		nulls[STATE_COUNT];
-	bool		is_active;
 	Args		args = {0};
-
-	if (!find_at_once(run_id, false, state, &is_active) || !is_active)
-		return false;
 
 	arg_uuid(&args, run_id);
 	arg_int64(&args, messages);
@@ -406,6 +415,7 @@ grow_at_once(const pg_uuid_t *run_id, int64 messages, TimestampTz now, RunState 
 		return false;
 	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
 	*state = state_from_values(values, nulls);
+	place_messages(run_id, messages, state);
 	return true;
 }
 
@@ -430,21 +440,18 @@ run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 		4, {UUIDOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 	};
 	TimestampTz now = GetCurrentTimestamp();
-	bool		grown = grow_at_once(run_id, messages, now, state);
 	Args		args = {0};
 
-	if (!grown)
+	if (run_look(run_id, state) && run_try_grow(run_id, messages, state))
+		return;
+
+	arg_uuid(&args, run_id);
+	arg_int64(&args, messages);
+	arg_time(&args, now);
+	arg_time(&args, hour_of(now));
+	if (statement_write_own(&append, &args, run_id) == 1)
 	{
-		arg_uuid(&args, run_id);
-		arg_int64(&args, messages);
-		arg_time(&args, now);
-		arg_time(&args, hour_of(now));
-		grown = statement_write_own(&append, &args, run_id) == 1;
-		if (grown)
-			run_state_from_result(state);
-	}
-	if (grown)
-	{
+		run_state_from_result(state);
 		place_messages(run_id, messages, state);
 		return;
 	}

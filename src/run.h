@@ -74,6 +74,8 @@ extern bool run_hold(const pg_uuid_t *run_id);
 extern bool run_hold_deleted(const pg_uuid_t *run_id);
 pg_noreturn extern void run_refuse_completed(const pg_uuid_t *run_id);
 pg_noreturn extern void run_refuse_taken(const pg_uuid_t *run_id);
+extern bool run_look(const pg_uuid_t *run_id, RunState *state);
+extern bool run_try_grow(const pg_uuid_t *run_id, int64 messages, RunState *state);
 extern void run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state);
 extern void run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state);
 extern void run_set_name(const pg_uuid_t *run_id, text *name);

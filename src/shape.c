@@ -40,19 +40,21 @@ static const char *const table_names[STORE_TABLES] = {
 	"runs", "messages", "tasks", "task_chunks"
 };
 
-/* The indexes, by their columns; with missing, of the rows alone where that column is NULL */
+/* The indexes, by their columns; a partial one is of the rows where one is NULL, or is not */
 static const struct
 {
 	StoreTable	table;
 	const char *columns[3];
-	const char *missing;
+	const char *tested;
+	NullTestType test;
 }			index_forms[STORE_INDEXES] = {
 	[RUNS_KEY] = {TABLE_RUNS, {"id"}},
 	[MESSAGES_KEY] = {TABLE_MESSAGES, {"run_id", "seq"}},
 	[TASKS_KEY] = {TABLE_TASKS, {"run_id", "task_id"}},
 	[CHUNKS_KEY] = {TABLE_CHUNKS, {"run_id", "task_id", "chars"}},
+	[MESSAGES_BY_ID] = {TABLE_MESSAGES, {"run_id", "message_id"}, "message_id", IS_NOT_NULL},
 	[TASKS_BY_ID] = {TABLE_TASKS, {"task_id"}},
-	[TASKS_UNFINISHED] = {TABLE_TASKS, {"run_id"}, "completed_at"},
+	[TASKS_UNFINISHED] = {TABLE_TASKS, {"run_id"}, "completed_at", IS_NULL},
 };
 
 /* How many policies airun_install() puts on each */
@@ -291,17 +293,18 @@ looks_plain(Relation relation, StoreTable table)
 	return true;
 }
 
-/* Is this the condition of an index of the rows alone where the column is NULL? */
+/* Is the index of the rows that it was made for? */
 static bool
-is_missing_check(const List *condition, Relation relation, const char *column)
+condition_is_ours(Relation relation, Relation index, StoreIndex which)
 {
+	List	   *condition = RelationGetIndexPredicate(index);
 	const NullTest *test;
 
-	if (list_length(condition) != 1)
-		return false;
+	if (index_forms[which].tested == NULL || list_length(condition) != 1)
+		return index_forms[which].tested == NULL && condition == NIL;
 	test = linitial(condition);
-	return IsA(test, NullTest) && test->nulltesttype == IS_NULL &&
-		is_column((const Node *) test->arg, relation, column);
+	return IsA(test, NullTest) && test->nulltesttype == index_forms[which].test &&
+		is_column((const Node *) test->arg, relation, index_forms[which].tested);
 }
 
 /* Is the index as it was made? */
@@ -309,13 +312,11 @@ static bool
 index_is_ours(Relation relation, Relation index, StoreIndex which)
 {
 	const Form_pg_index form = index->rd_index;
-	const char *missing = index_forms[which].missing;
 	int			count = 0;
 
 	/* what has been made while old rows were there may miss some of their versions */
 	if (!form->indisvalid || form->indcheckxmin || index->rd_rel->relam != BTREE_AM_OID ||
-		(missing == NULL ? RelationGetIndexPredicate(index) != NIL :
-		 !is_missing_check(RelationGetIndexPredicate(index), relation, missing)))
+		!condition_is_ours(relation, index, which))
 		return false;
 	for (; count < 3 && index_forms[which].columns[count] != NULL; count++)
 	{
@@ -324,6 +325,8 @@ index_is_ours(Relation relation, Relation index, StoreIndex which)
 
 		if (count == form->indnkeyatts || column == InvalidAttrNumber ||
 			form->indkey.values[count] != column ||
+			index->rd_indcollation[count] !=
+			TupleDescAttr(RelationGetDescr(relation), column - 1)->attcollation ||
 			index->rd_opfamily[count] !=
 			get_opclass_family(GetDefaultOpClass(index->rd_opcintype[count], BTREE_AM_OID)))
 			return false;

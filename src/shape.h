@@ -20,13 +20,14 @@ typedef enum StoreTable
 
 #define STORE_TABLES	(TABLE_CHUNKS + 1)
 
-/* The indexes that rows are looked for with: the primary keys, and two of tasks */
+/* The indexes that rows are looked for with: the primary keys first */
 typedef enum StoreIndex
 {
 	RUNS_KEY,
 	MESSAGES_KEY,
 	TASKS_KEY,
 	CHUNKS_KEY,
+	MESSAGES_BY_ID,
 	TASKS_BY_ID,
 	TASKS_UNFINISHED
 } StoreIndex;
