@@ -664,6 +664,55 @@ SELECT status, response_length FROM airun_complete_task(task_id(90009), 'Done');
 SELECT count(*) FROM airun.task_chunks WHERE task_id = task_id(90009);
 DROP TABLE direct_test.more;
 SELECT * FROM airun_check();
+-- indexes of ours, gone, or of the same name but of other rows: what they were
+-- looked at for is found all the same, by everybody
+SELECT status FROM airun_create_run(id => run_id(3), name => 'looks');
+SELECT seq FROM airun_append_message(run_id(3), said('one'), 'one');
+CREATE FUNCTION looks() RETURNS text LANGUAGE sql AS $$
+SELECT concat_ws(' ',
+	-- a message that is stored, and another with its id
+	attempt($q$SELECT seq FROM airun_append_message(run_id(3), said('one'), 'one')$q$),
+	attempt($q$SELECT seq FROM airun_append_message(run_id(3), said('two'), 'one')$q$),
+	-- a turn, again, and with an id that another run has
+	attempt($q$SELECT airun_start_turn(run_id(3), said('turn'), task_id(90010)) -> 'messages' -> 0 ->> 'seq'$q$),
+	attempt($q$SELECT airun_start_turn(run_id(3), said('turn'), task_id(90010)) -> 'messages' -> 0 ->> 'seq'$q$),
+	attempt($q$SELECT airun_start_turn(run_id(2), said('turn'), task_id(90010))$q$),
+	-- a task that nobody works on ends when the next turn starts
+	attempt($q$SELECT status FROM airun_create_task(run_id(3), task_id(90011), timeout => '1 microsecond')$q$),
+	attempt($q$SELECT pg_sleep(0.001)$q$),
+	attempt($q$SELECT airun_start_turn(run_id(3), said('next'), task_id(90012)) -> 'messages' -> 0 ->> 'seq'$q$),
+	attempt($q$SELECT status FROM ai_tasks WHERE task_id = task_id(90011)$q$),
+	attempt($q$SELECT count(*) FROM ai_messages WHERE run_id = run_id(3)$q$))
+$$;
+CREATE PROCEDURE look(changes text) LANGUAGE plpgsql AS $$
+DECLARE
+	role_name text;
+BEGIN
+	RAISE INFO '%', changes;
+	EXECUTE changes;
+	FOREACH role_name IN ARRAY ARRAY[current_user, 'regress_airun_direct'] LOOP
+		BEGIN
+			EXECUTE format('SET LOCAL ROLE %I', role_name);
+			RAISE INFO '%', looks();
+			RAISE SQLSTATE 'ROLLB';
+		EXCEPTION WHEN SQLSTATE 'ROLLB' THEN NULL;
+		END;
+	END LOOP;
+	ROLLBACK;
+END$$;
+CALL look('SELECT 1');
+CALL look('DROP INDEX airun.messages_message_id');
+CALL look('DROP INDEX airun.messages_message_id; CREATE INDEX messages_message_id ON airun.messages (run_id, message_id) WHERE message_id IS NULL');
+CALL look('DROP INDEX airun.messages_message_id; CREATE INDEX messages_message_id ON airun.messages (run_id, lower(message_id)) WHERE message_id IS NOT NULL');
+CALL look('DROP INDEX airun.messages_message_id; CREATE INDEX messages_message_id ON airun.messages (run_id, message_id text_pattern_ops) WHERE message_id IS NOT NULL');
+CALL look('DROP INDEX airun.tasks_task_id');
+CALL look('DROP INDEX airun.tasks_task_id; CREATE INDEX tasks_task_id ON airun.tasks (task_id) WHERE completed_at IS NOT NULL');
+CALL look('DROP INDEX airun.tasks_task_id; CREATE INDEX tasks_task_id ON airun.tasks (run_id)');
+CALL look('DROP INDEX airun.tasks_unfinished');
+CALL look('DROP INDEX airun.tasks_unfinished; CREATE INDEX tasks_unfinished ON airun.tasks (run_id) WHERE completed_at IS NOT NULL');
+CALL look('DROP INDEX airun.tasks_unfinished; CREATE INDEX tasks_unfinished ON airun.tasks (run_id) WHERE answer_seq IS NOT NULL');
+CALL look('DROP INDEX airun.tasks_unfinished; CREATE INDEX tasks_unfinished ON airun.tasks (run_id) WHERE completed_at IS NULL AND answer_seq IS NOT NULL');
+SELECT * FROM airun_check();
 -- and emptied
 BEGIN;
 TRUNCATE airun.runs, airun.messages, airun.tasks, airun.task_chunks;
