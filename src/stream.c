@@ -153,24 +153,27 @@ static bool
 find_task(Progress *progress)
 {
 	static ColumnList columns = {.text = PROGRESS_COLUMNS};
-	Find		find;
-	bool		found;
+	Find		run;
+	Find		task;
+	bool		found = false;
 
 	if (!shape_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE) ||
-		!find_run_of_caller(&find, AccessShareLock, &progress->run_id))
+		!find_run_of_caller(&run, AccessShareLock, &progress->run_id))
 		return false;
-	find_end(&find);
-	if (!find_begin(&find, TASKS_KEY, AccessShareLock, &progress->run_id,
-					progress->task_id, NULL))
-		return false;
-	found = find.row != NULL &&
-		find_values(&find, &columns, progress->values, progress->nulls);
-	if (found)
+	/* one snapshot does: where a table has been written anew since, it shows nothing */
+	if (find_begin(&task, TASKS_KEY, AccessShareLock, &progress->run_id,
+				   progress->task_id, run.snapshot))
 	{
-		progress->place = find.row->t_self;
-		know_status(progress);
+		found = task.row != NULL &&
+			find_values(&task, &columns, progress->values, progress->nulls);
+		if (found)
+		{
+			progress->place = task.row->t_self;
+			know_status(progress);
+		}
+		find_end(&task);
 	}
-	find_end(&find);
+	find_end(&run);
 	return found;
 }
 
