@@ -4,8 +4,9 @@
  *
  * What a statement has inserted, changed or deleted past the functions moves
  * the counters and totals of its runs, by the difference of the new rows and
- * the old ones, in one update a run however many rows there are.  A statement
- * of our own has done so by itself and is left alone.  With nothing changed
+ * the old ones, in one update a run however many rows there are; a statement
+ * on the view ai_tasks counts as one of these (view.c).  A statement of our
+ * own has done so by itself and is left alone.  With nothing changed
  * nothing is moved; the triggers fire for no rows, too.
  *
  * What goes takes along what belongs to it alone, and leaves behind what is

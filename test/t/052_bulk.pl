@@ -1,0 +1,152 @@
+# Many rows of one run, in one statement through the views: twice the rows cost
+# about twice as much.  Counted in buffers of the store, not timed: each version
+# of the run's row that a statement leaves behind is one that every later look
+# at the run goes through, so that what is done a row costs more with each row
+# before it.  And a statement that changes tasks that have ended locks no texts.
+
+use strict;
+use warnings;
+
+use lib 'test/t';
+use AirunTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# Twice the rows may cost this much; what is quadratic costs three to four times
+my $most = 2.6;
+my $rows = quick_or_long(1500, 10000);
+my $runs = 0;
+
+# as many locks as tasks that are ended
+my $node = airun_node('bulk', conf => <<"END");
+max_locks_per_transaction = @{[2 * $rows]}
+autovacuum = off
+END
+my $dir = PostgreSQL::Test::Utils::tempdir();
+
+$node->safe_psql('postgres', <<'END');
+CREATE ROLE api;
+SELECT airun_grant('api');
+SELECT airun_set_price('gpt-4o', '{"input": 2.50, "output": 10}', per_tokens => 1000000);
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+END
+
+my $prices = '{"prompt_tokens": 17, "completion_tokens": 11}';
+my $insert = "INSERT INTO ai_tasks (run_id, service) SELECT RUN, i::text FROM generate_series(1, ROWS) i";
+
+# What is measured: its name, the statement, and what goes before.  RUN and ROWS
+# are put in.
+my @statements = (
+	[ 'tasks inserted', $insert ],
+	[
+		'tasks inserted whole',
+		"INSERT INTO ai_tasks (run_id, model_id, status, response_text, usage)
+		SELECT RUN, 'gpt-4o', 'completed', 'Text ' || i, '$prices' FROM generate_series(1, ROWS) i"
+	],
+	[ 'tasks copied in', "\\copy ai_tasks (run_id, service) FROM '$dir/FILE'" ],
+	[ 'tasks changed', "UPDATE ai_tasks SET model_id = 'gpt-4o' WHERE run_id = RUN", $insert ],
+	[
+		'tasks ended',
+		"UPDATE ai_tasks SET status = 'completed', response_text = 'Text', usage = '$prices'
+		WHERE run_id = RUN", $insert
+	],
+	[
+		'messages inserted',
+		"INSERT INTO ai_messages (run_id, message)
+		SELECT RUN, jsonb_build_object('role', 'user', 'content', i::text) FROM generate_series(1, ROWS) i"
+	],
+	[
+		'messages inserted with ids',
+		"INSERT INTO ai_messages (run_id, message, message_id)
+		SELECT RUN, jsonb_build_object('role', 'user', 'content', i::text), i FROM generate_series(1, ROWS) i"
+	]);
+my $delete = [ 'tasks deleted', 'DELETE FROM ai_tasks WHERE run_id = RUN', $insert ];
+
+# How many buffers of the store a statement touches on a new run, as a role.
+sub buffers
+{
+	my ($statement, $rows, $role) = @_;
+	my ($name, $sql, $before) = @$statement;
+	my $run = numbered_id(1, ++$runs);
+	my $touched = "SELECT pg_stat_force_next_flush();
+		SELECT sum(heap_blks_read + heap_blks_hit + coalesce(idx_blks_read + idx_blks_hit, 0))
+		FROM pg_statio_all_tables WHERE schemaname = 'airun';";
+
+	if ($sql =~ s/FILE/$run/)
+	{
+		append_to_file("$dir/$run", join '', map { "$run\t$_\n" } 1 .. $rows);
+	}
+	for ($sql, $before //= '')
+	{
+		s/\bRUN\b/'$run'::uuid/g;
+		s/\bROWS\b/$rows/g;
+	}
+	my @out = split /\n/, $node->safe_psql('postgres', <<"END");
+SET airun.user_id = 'alice';
+SET ROLE $role;
+SELECT id FROM airun_create_run('chat', id => '$run');
+$before;
+RESET ROLE;
+$touched
+SET ROLE $role;
+$sql
+;
+RESET ROLE;
+$touched
+END
+	my ($start, $end) = grep { /^\d+$/ } @out;
+	return $end - $start;
+}
+
+# Tests that a statement's cost is in proportion to its rows.
+sub is_linear
+{
+	my ($statement, $role, $how) = @_;
+	my $once = buffers($statement, $rows, $role);
+	my $twice = buffers($statement, 2 * $rows, $role);
+
+	note("$statement->[0] $how: $once buffers for $rows rows, $twice for twice as many");
+	cmp_ok($once, '>', $rows, "$statement->[0] $how: buffers are counted");
+	cmp_ok($twice / $once, '<', $most,
+		"$statement->[0] $how: twice as many rows cost about twice as much");
+}
+
+is_linear($_, 'postgres', 'by the owner') for @statements, $delete;
+is_linear($_, 'api', 'by a role under row security') for @statements;
+
+# Triggers of a site's: then rows of ours go through the executor, too
+$node->safe_psql('postgres', 'CREATE TRIGGER site AFTER INSERT OR UPDATE ON airun.tasks
+	FOR EACH ROW EXECUTE FUNCTION nothing()');
+is_linear($_, 'api', 'with a trigger of a site')
+  for grep { $_->[0] =~ /^tasks/ } @statements;
+$node->safe_psql('postgres', 'CREATE TRIGGER site BEFORE UPDATE ON airun.runs
+	FOR EACH ROW EXECUTE FUNCTION nothing()');
+is_linear($_, 'api', 'with a trigger of a site on runs')
+  for grep { $_->[0] =~ /^tasks/ } @statements;
+check_ok($node, 'after all of these');
+
+# What has ended has no text to be locked
+my $locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+my $run = numbered_id(1, ++$runs);
+is( $node->safe_psql('postgres', <<"END"), "10\n0\n0", 'tasks that have ended lock no texts');
+\\o /dev/null
+SELECT airun_create_run('chat', id => '$run');
+INSERT INTO ai_tasks (run_id, status)
+SELECT '$run', CASE WHEN i <= 10 THEN 'pending' ELSE 'completed' END FROM generate_series(1, 1000) i;
+\\o
+BEGIN;
+UPDATE ai_tasks SET status = 'completed' WHERE run_id = '$run' AND status = 'pending';
+$locks;
+COMMIT;
+BEGIN;
+UPDATE ai_tasks SET status = 'completed' WHERE run_id = '$run';
+$locks;
+COMMIT;
+BEGIN;
+DELETE FROM ai_tasks WHERE run_id = '$run';
+$locks;
+COMMIT;
+END
+check_ok($node, 'at the end');
+
+done_testing();
