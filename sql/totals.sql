@@ -221,6 +221,78 @@ SELECT timed('DELETE FROM airun.runs WHERE name = ''many''');
 VACUUM ANALYZE airun.runs, airun.messages, airun.tasks;
 
 --
+-- Many rows in one statement through the view: each is shown as it stands, and together they are rolled up
+--
+INSERT INTO ai_tasks (run_id, task_id, status, response_text, tokens_total, cost)
+SELECT run_id(20 + n % 2), task_id(200 + n), (ARRAY['pending', 'completed', 'cancelled', 'pending'])[n], (ARRAY[NULL, 'whole', NULL, 'begun'])[n], n, n * 0.5
+FROM generate_series(1, 4) n
+RETURNING task_id = ANY (ARRAY[task_id(201), task_id(202), task_id(203), task_id(204)]), status, response_text, tokens_total, cost, completed_at IS NOT NULL;
+SELECT totals(20), totals(21);
+SELECT (airun_update_task(task_id(201), 'begun here')).status;
+WITH ended AS (UPDATE ai_tasks SET status = CASE task_id WHEN task_id(201) THEN 'error' ELSE 'completed' END, response_text = response_text || ' and ended', tokens_total = 100
+	WHERE task_id IN (task_id(201), task_id(204)) RETURNING task_id, status, response_text, tokens_total)
+SELECT status, response_text, tokens_total FROM ended ORDER BY task_id;
+SELECT totals(20), totals(21), (SELECT count(*) FROM airun.task_chunks WHERE run_id IN (run_id(20), run_id(21)));
+-- with other ways in: the view and the table, inserted, changed and deleted, by one statement
+WITH a AS (INSERT INTO ai_tasks (run_id, task_id, tokens_total) SELECT run_id(20), task_id(210 + n), 1 FROM generate_series(1, 3) n RETURNING 1),
+	b AS (INSERT INTO airun.tasks (run_id, task_id, tokens_total) SELECT run_id(20), task_id(213 + n), 10 FROM generate_series(1, 3) n RETURNING 1),
+	c AS (DELETE FROM ai_tasks WHERE task_id = task_id(201) RETURNING 1),
+	d AS (DELETE FROM airun.tasks WHERE task_id = task_id(202) RETURNING 1),
+	e AS (UPDATE ai_tasks SET tokens_total = tokens_total WHERE task_id = task_id(203) RETURNING 1)
+SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b), (SELECT count(*) FROM c), (SELECT count(*) FROM d), (SELECT count(*) FROM e);
+SELECT totals(20), totals(21);
+-- the same task twice by one statement, and functions about the tasks that it has just written
+UPDATE ai_tasks t SET tokens_total = v.n FROM (VALUES (5), (7)) v (n) WHERE t.task_id = task_id(211);
+SELECT totals(20);
+INSERT INTO ai_tasks (run_id, task_id, cost) SELECT run_id(20), task_id(220 + n), n FROM generate_series(1, 2) n
+RETURNING (airun_complete_task(task_id, 'done', tokens_total => 1000)).status;
+SELECT totals(20);
+COPY ai_tasks (run_id, task_id, tokens_total) FROM stdin;
+00000000-0000-4000-8006-000000000020	00000000-0000-4000-9006-000000000230	5
+00000000-0000-4000-8006-000000000021	00000000-0000-4000-9006-000000000231	6
+\.
+SELECT totals(20), totals(21);
+-- one row that fails takes all along; so does a run that is completed
+SELECT attempt(format('INSERT INTO ai_tasks (run_id, tokens_total) SELECT %L, 2 - n FROM generate_series(1, 3) n', run_id(20)));
+SELECT attempt(format('UPDATE ai_tasks SET tokens_total = CASE status WHEN ''pending'' THEN 50 ELSE 60 END WHERE task_id IN (%L, %L)', task_id(204), task_id(212)));
+SELECT (airun_set_run_status(run_id(21), 'completed')).status;
+SELECT attempt('INSERT INTO ai_tasks (run_id) SELECT run_id(20 + n % 2) FROM generate_series(1, 4) n');
+SELECT attempt(format('DELETE FROM ai_tasks WHERE run_id = %L AND status = ''pending''', run_id(21)));
+SELECT totals(20), totals(21);
+-- through the view by what a site has put in the way of another row: of the user's, or of our own
+CREATE FUNCTION site_adds_tasks() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF NEW.run_id <> run_id(22) THEN
+		INSERT INTO ai_tasks (run_id, tokens_total) SELECT run_id(22), n FROM generate_series(1, 2) n;
+	END IF;
+	RETURN NEW;
+END$$;
+CREATE FUNCTION site_adds_task() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO ai_tasks (run_id, tokens_total) VALUES (run_id(22), 30);
+	RETURN 'added';
+END$$;
+BEGIN;
+CREATE TRIGGER site BEFORE INSERT ON airun.tasks FOR EACH ROW EXECUTE FUNCTION site_adds_tasks();
+INSERT INTO ai_tasks (run_id, tokens_total) SELECT run_id(20), 1 FROM generate_series(1, 3) n;
+SELECT totals(20), totals(22);
+SELECT (airun_create_task(run_id(20))).status;
+SELECT totals(20), totals(22);
+ROLLBACK;
+BEGIN;
+CREATE TRIGGER site AFTER INSERT ON airun.tasks FOR EACH ROW EXECUTE FUNCTION site_adds_tasks();
+INSERT INTO ai_tasks (run_id, tokens_total) SELECT run_id(20), 1 FROM generate_series(1, 3) n;
+SELECT totals(20), totals(22);
+SELECT (airun_create_task(run_id(20))).status;
+SELECT totals(20), totals(22);
+ROLLBACK;
+BEGIN;
+ALTER TABLE airun.messages ADD COLUMN site text;
+ALTER TABLE airun.messages ALTER COLUMN site SET DEFAULT site_adds_task();
+SELECT (airun_append_message(run_id(20), say('added'))).seq;
+SELECT totals(20), totals(22);
+ROLLBACK;
+--
 -- With triggers at rest, as restore and replication have them, totals rest, and airun_check() tells
 --
 SELECT count(airun_append_message(run_id(10), say(n::text))) FROM generate_series(1, 3) n;

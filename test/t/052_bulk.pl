@@ -31,7 +31,7 @@ SELECT airun_set_price('gpt-4o', '{"input": 2.50, "output": 10}', per_tokens => 
 CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 END
 
-my $prices = '{"prompt_tokens": 17, "completion_tokens": 11}';
+my $usage = '{"prompt_tokens": 17, "completion_tokens": 11}';
 my $insert = "INSERT INTO ai_tasks (run_id, service) SELECT RUN, i::text FROM generate_series(1, ROWS) i";
 
 # What is measured: its name, the statement, and what goes before.  RUN and ROWS
@@ -41,13 +41,13 @@ my @statements = (
 	[
 		'tasks inserted whole',
 		"INSERT INTO ai_tasks (run_id, model_id, status, response_text, usage)
-		SELECT RUN, 'gpt-4o', 'completed', 'Text ' || i, '$prices' FROM generate_series(1, ROWS) i"
+		SELECT RUN, 'gpt-4o', 'completed', 'Text ' || i, '$usage' FROM generate_series(1, ROWS) i"
 	],
 	[ 'tasks copied in', "\\copy ai_tasks (run_id, service) FROM '$dir/FILE'" ],
 	[ 'tasks changed', "UPDATE ai_tasks SET model_id = 'gpt-4o' WHERE run_id = RUN", $insert ],
 	[
 		'tasks ended',
-		"UPDATE ai_tasks SET status = 'completed', response_text = 'Text', usage = '$prices'
+		"UPDATE ai_tasks SET status = 'completed', response_text = 'Text', usage = '$usage'
 		WHERE run_id = RUN", $insert
 	],
 	[
