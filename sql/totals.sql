@@ -252,7 +252,10 @@ COPY ai_tasks (run_id, task_id, tokens_total) FROM stdin;
 00000000-0000-4000-8006-000000000021	00000000-0000-4000-9006-000000000231	6
 \.
 SELECT totals(20), totals(21);
--- one row that fails takes all along; so does a run that is completed
+-- a failed task among others fails the run, wherever it stands
+INSERT INTO ai_tasks (run_id, status) VALUES (run_id(23), 'pending'), (run_id(23), 'error'), (run_id(23), 'completed');
+SELECT totals(23);
+-- one row that is refused takes all along; so does a run that is completed
 SELECT attempt(format('INSERT INTO ai_tasks (run_id, tokens_total) SELECT %L, 2 - n FROM generate_series(1, 3) n', run_id(20)));
 SELECT attempt(format('UPDATE ai_tasks SET tokens_total = CASE status WHEN ''pending'' THEN 50 ELSE 60 END WHERE task_id IN (%L, %L)', task_id(204), task_id(212)));
 SELECT (airun_set_run_status(run_id(21), 'completed')).status;
