@@ -184,18 +184,32 @@ statement_in_extension(Statement *statement, Oid function)
 	statement->schema = schema;
 }
 
-/* The same as statement_write, with what a snapshot shows in its sight */
+/*
+ * The same as statement_write, with what a snapshot shows in its sight, unless
+ * that is NULL, and with AFTER triggers that fire at once or wait for the end
+ * of the statement around it.
+ */
 static uint64
-statement_write_at(Statement *statement, Args *args, Snapshot snapshot)
+statement_write_at(Statement *statement, Args *args, Snapshot snapshot, bool fire_triggers)
 {
 	int			rc;
 
 	statement_begin(statement, args);
 	rc = SPI_execute_snapshot(statement->plan, args->values, args->nulls, snapshot,
-							  InvalidSnapshot, false, true, 0);
+							  InvalidSnapshot, false, fire_triggers, 0);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(rc));
 	return SPI_processed;
+}
+
+/*
+ * In a row trigger: statement_write, whose AFTER triggers wait for the end of
+ * the user's statement, and then see the rows of all such writes together.
+ */
+uint64
+statement_write_fire_later(Statement *statement, Args *args)
+{
+	return statement_write_at(statement, args, InvalidSnapshot, false);
 }
 
 /*
@@ -213,7 +227,7 @@ statement_write_latest(Statement *statement, Args *args)
 		return statement_write(statement, args);
 
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	processed = statement_write_at(statement, args, snapshot);
+	processed = statement_write_at(statement, args, snapshot, true);
 	UnregisterSnapshot(snapshot);
 	return processed;
 }
@@ -254,7 +268,7 @@ statement_as_owner_at(Statement *statement, Args *args, Oid owner, Snapshot snap
 	uint64		processed;
 
 	become(owner, &user, &context);
-	processed = statement_write_at(statement, args, snapshot);
+	processed = statement_write_at(statement, args, snapshot, true);
 	SetUserIdAndSecContext(user, context);
 	return processed;
 }

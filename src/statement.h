@@ -123,6 +123,7 @@ arg_null(Args *args)
 
 extern uint64 statement_read(Statement *statement, Args *args, long limit);
 extern uint64 statement_write(Statement *statement, Args *args);
+extern uint64 statement_write_fire_later(Statement *statement, Args *args);
 extern uint64 statement_write_message(Statement *statement, Args *args,
 									  const pg_uuid_t *run_id, int64 seq);
 extern uint64 statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,

@@ -33,9 +33,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/plancache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(airun_view_message);
 PG_FUNCTION_INFO_V1(airun_view_task);
@@ -187,9 +185,6 @@ static const struct
 	{"completed_at", TIMESTAMPTZOID},
 };
 
-/* A generic plan is made anew after so many executions, as in statement.c */
-#define REPLAN_AFTER	1000
-
 #define FIRST_COLUMN_ARG	4	/* behind run_id, task_id and the changes */
 
 /*
@@ -244,31 +239,6 @@ make_task_statements(Statement *insert, Statement *update, Statement *read)
 	MemoryContextSwitchTo(old_context);
 }
 
-/* The plan of a statement on airun.tasks, made anew now and then as all are */
-static SPIPlanPtr
-task_plan(Statement *statement)
-{
-	if (statement->plan == NULL)
-	{
-		SPIPlanPtr	plan = SPI_prepare_cursor(statement->sql, statement->nargs,
-											  statement->argtypes, CURSOR_OPT_GENERIC_PLAN);
-
-		if (plan == NULL)
-			elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
-		if (SPI_keepplan(plan) != 0)
-			elog(ERROR, "SPI_keepplan failed");
-		statement->plan = plan;
-	}
-	else if (++statement->executions % REPLAN_AFTER == 0)
-	{
-		CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(statement->plan));
-
-		if (source->gplan != NULL)
-			source->gplan->is_valid = false;
-	}
-	return statement->plan;
-}
-
 /*
  * Change a task in airun.tasks.  AFTER triggers wait for the end of the user's
  * statement and see all the rows that it has changed, as for the cascade of a
@@ -282,15 +252,10 @@ static uint64
 change_task(Statement *statement, Args *args)
 {
 	bool		is_certain;
-	int			rc;
 
 	if (own_write_statement(&is_certain))
 		return statement_write(statement, args);
-	rc = SPI_execute_snapshot(task_plan(statement), args->values, args->nulls,
-							  InvalidSnapshot, InvalidSnapshot, false, false, 0);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(rc));
-	return SPI_processed;
+	return statement_write_fire_later(statement, args);
 }
 
 /* Does a new task bring a text that is still to grow? */
