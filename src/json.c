@@ -36,6 +36,9 @@
 /* The largest block that elements are copied into, several to one */
 #define LARGEST_BLOCK		65536
 
+/* The largest array for which malloc is to keep memory */
+#define LARGEST_KEPT		(2 * 1024 * 1024)
+
 /*
  * A container in the making.  An object's children are its keys, then its
  * values.  Who adds a child sees to it that there is room for it.
@@ -357,6 +360,37 @@ airun_array_add(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(state);
 }
 
+/*
+ * Has malloc keep the memory of a query that makes an array of this size, for
+ * the next one.
+ *
+ * To send it to the client the query touches five times as much, in blocks as
+ * large: the elements, the array, a subplan's copy of it, the text, the message.
+ * When it ends, glibc gives all that back to the kernel, and the next query
+ * faults in every page anew, which took half of its time.  glibc keeps what is
+ * free at the end of the heap as long as it is less than twice the largest block
+ * that was mapped apart and freed; so it is shown a larger one, once for each
+ * power of two.  Nobody writes to that block, so that it takes no memory.  What
+ * a backend keeps is what its queries have used, at most 8 times LARGEST_KEPT,
+ * to which glibc comes by itself after one text of 8 MB.  Other allocators are
+ * not disturbed by it.
+ */
+static void
+keep_memory_for(Size size)
+{
+	static Size shown = 128 * 1024; /* as large a block is mapped at first */
+	Size		block;
+
+	if (size > LARGEST_KEPT)
+		return;
+	block = pg_nextpower2_size_t(4 * size);
+	if (block > shown)
+	{
+		pfree(palloc(block));
+		shown = block;
+	}
+}
+
 static int
 compare_places(const void *a, const void *b)
 {
@@ -403,6 +437,7 @@ airun_array_result(PG_FUNCTION_ARGS)
 	/* in another order the padding may take three bytes more an element */
 	size = VARHDRSZ + container_size(state->count, state->len) +
 		(state->is_ordered ? 0 : 3 * (Size) state->count);
+	keep_memory_for(size);
 	result = palloc_extended(size, MCXT_ALLOC_HUGE);
 	writer.entries = result->root.children;
 	writer.data = (char *) &result->root.children[state->count];

@@ -208,6 +208,28 @@ my $expected = join "\n", qw(0 1 1 1 streaming 3 4 pending error pending 6 5 t 5
 		cmp_ok($many - $one, '<', 1024 * 1024, "$call->[0] in one statement hold on to little: $many bytes against $one");
 	}
 	$session->quit;
+
+	# What one load of an array has used, the next one uses again: a new session, in
+	# which malloc knows of nothing larger yet.
+  SKIP:
+	{
+		skip 'is about glibc', 2 if !-r '/proc/self/stat' || `getconf GNU_LIBC_VERSION 2>&1` !~ /^glibc/;
+		for my $messages (100, 1000)
+		{
+			my $read = numbered_id(6, $messages);
+			$node->safe_psql('memory', "SELECT airun_create_run(id => '$read'); SELECT count(*) FROM airun_append_messages('$read',
+				(SELECT jsonb_agg(jsonb_build_object('role', 'user', 'content', repeat('y', 1000))) FROM generate_series(1, $messages)))");
+			my $reader = session('memory');
+			my $pid = ask($reader, "PREPARE load AS SELECT messages FROM ai_runs WHERE id = '$read'; SELECT pg_backend_pid()");
+			my $faults = sub { return (split ' ', slurp_file("/proc/$pid/stat") =~ s/.*\) //sr)[7]; };
+			ask($reader, 'EXECUTE load') for 1 .. 5;
+			my $at_first = $faults->();
+			ask($reader, 'EXECUTE load') for 1 .. 20;
+			my $pages = $faults->() - $at_first;
+			cmp_ok($pages, '<', $messages, "20 arrays of $messages kB: few pages are faulted in, $pages");
+			$reader->quit;
+		}
+	}
 	check_ok($node, 'after that', 'memory');
 }
 
