@@ -564,7 +564,6 @@ messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
 		Datum		task_id;
 		bool		isnull;
 
-		message->is_stored = false;
 		if (message->message_id == NULL || is_new(run_id, message->message_id))
 			continue;
 		arg_uuid(&args, run_id);
@@ -664,15 +663,18 @@ messages_append(const pg_uuid_t *run_id, NewMessage *messages, int count)
 		with_ids |= messages[i].message_id != NULL;
 	if (with_ids || count == 0)
 	{
-		/* what is stored while we look moves the run on, so that it is not as we saw it */
+		NewMessage *looked_at = palloc_array(NewMessage, Max(count, 1));
+
+		/* whoever changes messages while we look moves the run on: then we look again */
+		memcpy(looked_at, messages, count * sizeof(NewMessage));
 		if (run_look(run_id, &state))
 		{
-			new_count = messages_find_stored(run_id, messages, count);
-			if (new_count == 0)
-				return;
-			if (run_try_grow(run_id, new_count, &state))
+			new_count = messages_find_stored(run_id, looked_at, count);
+			if (new_count == 0 || run_try_grow(run_id, new_count, &state))
 			{
-				messages_store(run_id, messages, count, &state);
+				memcpy(messages, looked_at, count * sizeof(NewMessage));
+				if (new_count > 0)
+					messages_store(run_id, messages, count, &state);
 				return;
 			}
 		}

@@ -277,12 +277,15 @@ leaves_index(const Write *write, const IndexInfo *info)
 	return true;
 }
 
-/* Enter a row, which is in its place, in all the indexes */
+/*
+ * Enter a row, which is in its place, in the indexes that were there before it
+ * was written: one that is being made since then waits for us, and is not to be
+ * touched yet.
+ */
 static void
-fill_indexes(const Write *write, Relation relation, TupleTableSlot *row)
+fill_indexes(const Write *write, const TableIndexes *known, Relation relation,
+			 TupleTableSlot *row)
 {
-	const TableIndexes *known = indexes_of(write->table, relation);
-
 	for (int i = 0; i < known->count; i++)
 	{
 		const TableIndex *index = &known->indexes[i];
@@ -313,20 +316,21 @@ lacks_value(const Write *write, Relation relation, const TupleTableSlot *row)
 	return false;
 }
 
-/* May the row go straight to the table and its indexes? */
-static bool
-is_direct(Write *write, Relation relation, bool as_owner)
+/* The indexes of the table, if the row may go straight to it and to them; else NULL */
+static const TableIndexes *
+direct_way(Write *write, Relation relation, bool as_owner)
 {
 	AclMode		privileges = (write->key_count == 0 ? ACL_INSERT : ACL_UPDATE) |
 		(write->returning != NULL ? ACL_SELECT : 0);
+	const TableIndexes *known = indexes_of(write->table, relation);
 
 	if (write->generation != shape_generation())
 	{
 		write->generation = shape_generation();
 		write->is_direct = shape_is_plain(write->table) && find_columns(write, relation);
 	}
-	return write->is_direct && indexes_of(write->table, relation)->are_known &&
-		(as_owner || shape_is_granted(write->table, privileges));
+	return write->is_direct && known->are_known &&
+		(as_owner || shape_is_granted(write->table, privileges)) ? known : NULL;
 }
 
 /*
@@ -338,10 +342,11 @@ bool
 write_insert(Write *write, Args *args, bool as_owner)
 {
 	Relation	relation = shape_open_table(write->table, RowExclusiveLock);
+	const TableIndexes *indexes = direct_way(write, relation, as_owner);
 	TupleTableSlot *row;
 	bool		done = false;
 
-	if (!is_direct(write, relation, as_owner))
+	if (indexes == NULL)
 	{
 		table_close(relation, NoLock);
 		return false;
@@ -360,7 +365,7 @@ write_insert(Write *write, Args *args, bool as_owner)
 	{
 		leave_result(write, row->tts_values, row->tts_isnull);
 		simple_table_tuple_insert(relation, row);
-		fill_indexes(write, relation, row);
+		fill_indexes(write, indexes, relation, row);
 		find_note(write->table, row->tts_values, &row->tts_tid);
 		CommandCounterIncrement();
 		done = true;
@@ -410,11 +415,12 @@ bool
 write_update(Write *write, Args *args, ItemPointer place)
 {
 	Relation	relation = shape_open_table(write->table, RowExclusiveLock);
+	const TableIndexes *indexes = direct_way(write, relation, false);
 	TupleTableSlot *old;
 	Snapshot	snapshot;
 	bool		done = false;
 
-	if (!is_direct(write, relation, false))
+	if (indexes == NULL)
 	{
 		table_close(relation, NoLock);
 		return false;
@@ -430,7 +436,7 @@ write_update(Write *write, Args *args, ItemPointer place)
 		TupleTableSlot *new = MakeSingleTupleTableSlot(RelationGetDescr(relation),
 													   &TTSOpsVirtual);
 		int			count = RelationGetNumberOfAttributes(relation);
-		UpdateIndexes indexes = NO_INDEXES;
+		UpdateIndexes affected = NO_INDEXES;
 
 		slot_getallattrs(old);
 		memcpy(new->tts_values, old->tts_values, count * sizeof(Datum));
@@ -445,11 +451,11 @@ write_update(Write *write, Args *args, ItemPointer place)
 		}
 		ExecStoreVirtualTuple(new);
 		if (!lacks_value(write, relation, new) &&
-			update_tuple(relation, place, new, snapshot, &indexes) == TM_Ok)
+			update_tuple(relation, place, new, snapshot, &affected) == TM_Ok)
 		{
 			/* indexes that only summarize are not known ones */
-			if (indexes != NO_INDEXES)
-				fill_indexes(write, relation, new);
+			if (affected != NO_INDEXES)
+				fill_indexes(write, indexes, relation, new);
 			leave_result(write, new->tts_values, new->tts_isnull);
 			find_note(write->table, new->tts_values, &new->tts_tid);
 			done = true;

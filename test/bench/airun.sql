@@ -9,7 +9,7 @@ SELECT airun_grant('app');
 CREATE FUNCTION bench.fill_airun(kind text, runs int, length int) RETURNS void LANGUAGE sql AS $$
 	SELECT airun_create_run(id => id, name => 'A run') FROM bench.run_ids(kind, runs) AS id;
 	SELECT count(*) FROM bench.run_ids(kind, runs) AS id,
-		LATERAL airun_append_messages(id, (SELECT jsonb_agg(message ORDER BY seq) FROM bench.messages WHERE seq <= length));
+		LATERAL airun_append_messages(id, (SELECT jsonb_agg(message ORDER BY seq) FROM bench.conversation(kind, length)));
 $$;
 
 -- @append

@@ -53,7 +53,7 @@ CREATE TABLE bare.pieces (
 CREATE FUNCTION bench.fill_bare(kind text, runs int, length int) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO bare.runs (id, name, message_count) SELECT id, 'A run', length FROM bench.run_ids(kind, runs) AS id;
 	INSERT INTO bare.messages (run_id, seq, message)
-		SELECT id, m.seq, m.message FROM bench.run_ids(kind, runs) AS id, bench.messages AS m WHERE m.seq <= length;
+		SELECT id, m.seq, m.message FROM bench.run_ids(kind, runs) AS id, bench.conversation(kind, length) AS m;
 $$;
 
 -- @append

@@ -2,7 +2,9 @@
  * common.sql: what is stored, the same bytes for all, and how peers are filled
  *
  * The text is that of real conversations (:files, a list of JSON lines files).
- * bench.messages are 5,000 different ones of :size bytes each.
+ * bench.messages are 5,000 different ones of 1 kB each; runs for turns, whose kind
+ * is 90000 and more, have what turns like the measured one have left behind: questions
+ * of 1 kB and answers of 4 kB.
  *
  * Every peer's file begins with its schema.  Behind that, each part that begins
  * with "-- @name" is a pgbench script: a run is drawn at random from :runs, whose
@@ -42,8 +44,14 @@ BEGIN
 END$$;
 
 CREATE TABLE bench.messages AS
-	SELECT i AS seq, bench.message(CASE i % 2 WHEN 1 THEN 'user' ELSE 'assistant' END, 1024, (i * 7919) % 190000 + 1) AS message
-	FROM generate_series(1, 5000) AS i;
+	SELECT of_turns, i AS seq,
+		CASE i % 2 WHEN 1 THEN bench.message('user', 1024, (i * 7919) % 190000 + 1)
+			ELSE bench.message('assistant', CASE WHEN of_turns THEN 4096 ELSE 1024 END, (i * 7919) % 190000 + 1) END AS message
+	FROM (VALUES (false, 5000), (true, 100)) AS v (of_turns, length), generate_series(1, length) AS i;
+
+-- What a run of a kind has.
+CREATE FUNCTION bench.conversation(kind text, length int) RETURNS SETOF bench.messages LANGUAGE sql STABLE AS
+	$$SELECT * FROM bench.messages WHERE of_turns = (kind LIKE '0009%') AND seq <= length$$;
 
 -- The ids of the runs of a kind.
 CREATE FUNCTION bench.run_ids(kind text, runs int) RETURNS SETOF uuid LANGUAGE sql IMMUTABLE AS

@@ -26,7 +26,7 @@ CREATE TABLE floor.texts_lz4 (id uuid PRIMARY KEY, body text COMPRESSION lz4 NOT
 
 CREATE FUNCTION bench.fill_floor(kind text, runs int, length int) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO floor.messages (run_id, seq, message)
-		SELECT id, m.seq, m.message FROM bench.run_ids(kind, runs) AS id, bench.messages AS m WHERE m.seq <= length;
+		SELECT id, m.seq, m.message FROM bench.run_ids(kind, runs) AS id, bench.conversation(kind, length) AS m;
 $$;
 
 -- @select_1

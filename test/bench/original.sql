@@ -37,7 +37,7 @@ CREATE TRIGGER roll_up_update AFTER UPDATE OF tokens_input, tokens_output, cost 
 CREATE FUNCTION bench.fill_original(kind text, runs int, length int) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO original.runs (id, name, messages, message_count)
 		SELECT id, 'A run', a.messages, length FROM bench.run_ids(kind, runs) AS id,
-			(SELECT jsonb_agg(message ORDER BY seq) FROM bench.messages WHERE seq <= length) AS a (messages);
+			(SELECT jsonb_agg(message ORDER BY seq) FROM bench.conversation(kind, length)) AS a (messages);
 $$;
 
 -- @append

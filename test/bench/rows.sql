@@ -133,7 +133,7 @@ END$$;
 CREATE FUNCTION bench.fill_rows(kind text, runs int, length int) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO rows.runs (id, name, message_count) SELECT id, 'A run', length FROM bench.run_ids(kind, runs) AS id;
 	INSERT INTO rows.messages (run_id, seq, message)
-		SELECT id, m.seq, m.message FROM bench.run_ids(kind, runs) AS id, bench.messages AS m WHERE m.seq <= length;
+		SELECT id, m.seq, m.message FROM bench.run_ids(kind, runs) AS id, bench.conversation(kind, length) AS m;
 $$;
 
 -- @append
