@@ -454,6 +454,16 @@ SET enable_seqscan = off;
 SELECT count(*) FROM airun.messages WHERE direct_test.beginning(message) = 'by index';
 RESET enable_seqscan;
 DROP INDEX airun.site;
+-- a row of nothing is NULL, too
+CREATE TYPE pair AS (a int, b int);
+ALTER TABLE airun.runs ADD pair direct_test.pair;
+CREATE INDEX site ON airun.runs (updated_at) WHERE pair IS NULL;
+UPDATE airun.runs SET pair = ROW(NULL, NULL) WHERE id = run_id(1);
+SELECT seq > 0 AS appended FROM airun_append_message(run_id(1), said('a row of nothing'));
+SET enable_seqscan = off;
+SELECT bool_or(id = run_id(1)) FROM airun.runs WHERE pair IS NULL AND updated_at > '2001-01-01';
+RESET enable_seqscan;
+ALTER TABLE airun.runs DROP pair;
 
 -- policies
 \set add 'CREATE POLICY site ON airun.runs AS RESTRICTIVE FOR UPDATE USING (true) WITH CHECK (status = \'odd\')'

@@ -303,7 +303,8 @@ condition_is_ours(Relation relation, Relation index, StoreIndex which)
 	if (index_forms[which].tested == NULL || list_length(condition) != 1)
 		return index_forms[which].tested == NULL && condition == NIL;
 	test = linitial(condition);
-	return IsA(test, NullTest) && test->nulltesttype == index_forms[which].test &&
+	return IsA(test, NullTest) && !test->argisrow &&
+		test->nulltesttype == index_forms[which].test &&
 		is_column((const Node *) test->arg, relation, index_forms[which].tested);
 }
 

@@ -226,7 +226,7 @@ know_index(TableIndex *index, Oid oid)
 	{
 		test = linitial(index->info->ii_Predicate);
 		if (list_length(index->info->ii_Predicate) == 1 && IsA(test, NullTest) &&
-			IsA(test->arg, Var) && ((const Var *) test->arg)->varattno > 0)
+			!test->argisrow && IsA(test->arg, Var) && ((const Var *) test->arg)->varattno > 0)
 		{
 			index->tested = ((const Var *) test->arg)->varattno;
 			index->test = test->nulltesttype;
