@@ -2,13 +2,14 @@
  * find.c
  *		Rows of the store found by their keys, without a plan.
  *
- * Every call looks for its run, its task or the last chunk of a text; as a
- * statement that costs several times what the index and the row do.  So the
- * look-up goes straight to the primary key, as the server does in its own
- * catalogs, where the table is plain (shape.c).  Whoever calls this has a
- * statement for where it is not, and for every refusal: what is found here is
- * what the statement would find, and what is not found here the statement is
- * asked for again.
+ * Every call looks for its run, its task, the last chunk of a text or a
+ * message by its id; as a statement that costs several times what the index and
+ * the row do.  So the look-up goes straight to an index, as the server does in
+ * its own catalogs, where the table is plain (shape.c).  Whoever calls this has
+ * a statement for where it is not, and for every refusal.  What is found here is
+ * what the statement would find; that nothing is found is an answer only with a
+ * snapshot that is not older than the lock on the table, because a table that is
+ * written anew shows its rows to no older one.
  *
  * A run's policy is asked for as what it is: shape.c has made sure that it is
  * ours alone, which compares the row's user with the caller.
@@ -203,9 +204,10 @@ follow_hint(Find *find, LOCKMODE mode, const pg_uuid_t *key, const pg_uuid_t *se
 /*
  * Look for the row with a key, or with two, the second one a UUID or a text as
  * the index has it; of several, the last one by the rest of the index.
- * mode: how the table is locked, and the index.  snapshot: NULL for what is committed by the time that the lock is there; it
- * is there, too, where this returns false, because that is a statement's to do.
- * Else find_end() follows.
+ *
+ * mode: how the table is locked, and the index.  snapshot: NULL for what is
+ * committed by the time that the lock is there; it is there, too, where this
+ * returns false, because that is a statement's to do.  Else find_end() follows.
  */
 bool
 find_begin(Find *find, StoreIndex by, LOCKMODE mode, const pg_uuid_t *key,
