@@ -19,7 +19,7 @@ our @EXPORT = qw($user %payload sql psql say_what set restart_with use_database 
 our $user = '10000000-0000-4000-8000-000000000001';	# who is calling
 our %payload;			# the values of the scripts' variables
 my %script;				# the pgbench scripts: peer.name => text
-my @peers = qw(airun floor blob original rows bare);
+my @peers = qw(airun floor blob original rows kept bare);
 my $here = dirname(__FILE__);
 my $bindir = $ENV{BENCH_BINDIR} or die "bench.pl is run by test/run bench\n";
 my $scratch = tempdir(CLEANUP => 1);
