@@ -649,6 +649,32 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 }
 
 /*
+ * Append messages with ids to a run that is not locked.  Whoever changes its
+ * messages while we look for ours moves the run on: then this returns false, and
+ * nothing has changed.
+ */
+static bool
+append_at_once(const pg_uuid_t *run_id, NewMessage *messages, int count)
+{
+	NewMessage *looked_at = palloc_array(NewMessage, count);
+	RunState	state;
+	int			new_count;
+
+	if (!run_look(run_id, &state))
+		return false;
+	memcpy(looked_at, messages, count * sizeof(NewMessage));
+	new_count = messages_find_stored(run_id, looked_at, count);
+	if (new_count > 0)
+	{
+		if (!run_try_grow(run_id, new_count, &state))
+			return false;
+		messages_store(run_id, looked_at, count, &state);
+	}
+	memcpy(messages, looked_at, count * sizeof(NewMessage));
+	return true;
+}
+
+/*
  * Append messages to a run, all or none, save those that it has already.
  * Returns with seq, created_at and message of each as stored.
  */
@@ -661,23 +687,10 @@ messages_append(const pg_uuid_t *run_id, NewMessage *messages, int count)
 
 	for (int i = 0; i < count; i++)
 		with_ids |= messages[i].message_id != NULL;
+	if (with_ids && append_at_once(run_id, messages, count))
+		return;
 	if (with_ids || count == 0)
 	{
-		NewMessage *looked_at = palloc_array(NewMessage, Max(count, 1));
-
-		/* whoever changes messages while we look moves the run on: then we look again */
-		memcpy(looked_at, messages, count * sizeof(NewMessage));
-		if (run_look(run_id, &state))
-		{
-			new_count = messages_find_stored(run_id, looked_at, count);
-			if (new_count == 0 || run_try_grow(run_id, new_count, &state))
-			{
-				memcpy(messages, looked_at, count * sizeof(NewMessage));
-				if (new_count > 0)
-					messages_store(run_id, messages, count, &state);
-				return;
-			}
-		}
 		run_lock(run_id, &state);
 		new_count = messages_find_stored(run_id, messages, count);
 		if (new_count == 0)
