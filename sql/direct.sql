@@ -357,6 +357,11 @@ SELECT nextval('n') \g /dev/null
 \set add 'ALTER TABLE airun.task_chunks ADD site text GENERATED ALWAYS AS (upper(chunk)) STORED'
 \set drop 'ALTER TABLE airun.task_chunks DROP site'
 \i :play
+-- one that is computed, when it is read where the server can do that, and must not be NULL
+SELECT CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 'VIRTUAL' ELSE 'STORED' END AS kind \gset
+SELECT format('DELETE FROM airun.tasks WHERE status = ''streaming''; ALTER TABLE airun.tasks ADD site int GENERATED ALWAYS AS (CASE WHEN status <> ''streaming'' THEN 1 END) %s NOT NULL', :'kind') AS add \gset
+\set drop 'ALTER TABLE airun.tasks DROP site'
+\i :play
 -- one whose type fills or refuses it
 \set add 'ALTER TABLE airun.messages ADD site direct_test.filled; ALTER TABLE airun.tasks ADD site direct_test.filled; ALTER TABLE airun.task_chunks ADD site direct_test.filled'
 \set drop 'ALTER TABLE airun.messages DROP site; ALTER TABLE airun.tasks DROP site; ALTER TABLE airun.task_chunks DROP site'
@@ -723,6 +728,24 @@ CALL look('DROP INDEX airun.tasks_unfinished; CREATE INDEX tasks_unfinished ON a
 CALL look('DROP INDEX airun.tasks_unfinished; CREATE INDEX tasks_unfinished ON airun.tasks (run_id) WHERE answer_seq IS NOT NULL');
 CALL look('DROP INDEX airun.tasks_unfinished; CREATE INDEX tasks_unfinished ON airun.tasks (run_id) WHERE completed_at IS NULL AND answer_seq IS NOT NULL');
 SELECT * FROM airun_check();
+-- a type of an id that has been altered
+BEGIN;
+DROP VIEW public.ai_runs, public.ai_messages;
+ALTER TABLE airun.messages ALTER message_id TYPE name COLLATE "C";
+SELECT seq FROM airun_append_message(run_id(3), said('one'), 'one');
+ALTER TABLE airun.messages ALTER message_id TYPE "char"[] USING string_to_array(message_id::text, NULL)::"char"[];
+SELECT attempt('SELECT airun_append_message(run_id(3), said(''one''), ''one'')');
+ROLLBACK;
+-- row security that some tables have no more, and who wants no row hidden from him
+BEGIN;
+ALTER TABLE airun.runs DISABLE ROW LEVEL SECURITY;
+ALTER TABLE airun.messages DISABLE ROW LEVEL SECURITY;
+SET LOCAL ROLE regress_airun_direct;
+SELECT attempt('SELECT airun_start_turn(run_id(3), said(''not hidden''), task_id(90013)) IS NULL');
+SET LOCAL row_security = off;
+SELECT attempt('SELECT airun_start_turn(run_id(3), said(''hidden''), task_id(90014)) IS NULL');
+SELECT attempt('SELECT airun_stream_delta(task_id(90013), ''hidden'')');
+ROLLBACK;
 -- and emptied
 BEGIN;
 TRUNCATE airun.runs, airun.messages, airun.tasks, airun.task_chunks;

@@ -106,6 +106,14 @@ delete_tuple(Relation relation, ItemPointer place, Snapshot snapshot)
 #define relation_primary_key(relation) RelationGetPrimaryKeyIndex(relation)
 #endif
 
+/* 18 has columns that are computed when they are read */
+#if PG_VERSION_NUM >= 180000
+#define has_generated_columns(constraints) \
+	((constraints)->has_generated_stored || (constraints)->has_generated_virtual)
+#else
+#define has_generated_columns(constraints) ((constraints)->has_generated_stored)
+#endif
+
 /* 19 has a document under construction in one struct */
 #include "utils/jsonb.h"
 #if PG_VERSION_NUM >= 190000

@@ -201,6 +201,13 @@ follow_hint(Find *find, LOCKMODE mode, const pg_uuid_t *key, const pg_uuid_t *se
 	return find->row != NULL;
 }
 
+/* Does row security bind the caller, if the table has it? */
+static bool
+binds_caller(const Find *find)
+{
+	return check_enable_rls(RelationGetRelid(find->relation), InvalidOid, true) == RLS_ENABLED;
+}
+
 /*
  * Look for the row with a key, or with two, the second one a UUID or a text as
  * the index has it; of several, the last one by the rest of the index.
@@ -224,7 +231,8 @@ find_begin(Find *find, StoreIndex by, LOCKMODE mode, const pg_uuid_t *key,
 	*find = (Find) {.by = by, .table = table};
 	find->relation = shape_open_table(table, mode);
 	index_oid = shape_is_plain(table) ? shape_index(by) : InvalidOid;
-	if (!OidIsValid(index_oid))
+	/* whoever wants no row hidden from him is told so by the statement */
+	if (!OidIsValid(index_oid) || (!row_security && binds_caller(find)))
 	{
 		table_close(find->relation, NoLock);
 		return false;
@@ -314,10 +322,8 @@ is_of_caller(const Find *find, Datum user_id, bool is_nobodys)
 {
 	pg_uuid_t	caller;
 
-	if (check_enable_rls(RelationGetRelid(find->relation), InvalidOid, true) != RLS_ENABLED)
-		return true;
-	return row_security && !is_nobodys && caller_id(&caller) &&
-		uuid_equal(DatumGetUUIDP(user_id), &caller);
+	return !binds_caller(find) ||
+		(!is_nobodys && caller_id(&caller) && uuid_equal(DatumGetUUIDP(user_id), &caller));
 }
 
 /*

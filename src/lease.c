@@ -199,6 +199,7 @@ look_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz now,
 			return false;
 		for (; is_known && find.row != NULL; find_next(&find))
 		{
+			CHECK_FOR_INTERRUPTS();
 			is_known = find_values(&find, &columns, values, nulls) &&
 				uuid_equal(DatumGetUUIDP(values[0]), run_id);
 			look->is_in_run = true;
@@ -207,8 +208,9 @@ look_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz now,
 	}
 	if (!is_known || !find_begin(&find, TASKS_UNFINISHED, RowExclusiveLock, run_id, NULL, NULL))
 		return false;
-	for (; is_known && find.row != NULL; find_next(&find))
+	for (; is_known && !look->may_be_overdue && find.row != NULL; find_next(&find))
 	{
+		CHECK_FOR_INTERRUPTS();
 		is_known = find_values(&find, &columns, values, nulls);
 		if (is_known &&
 			DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, values[1],

@@ -564,6 +564,7 @@ messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
 		Datum		task_id;
 		bool		isnull;
 
+		CHECK_FOR_INTERRUPTS();
 		if (message->message_id == NULL || is_new(run_id, message->message_id))
 			continue;
 		arg_uuid(&args, run_id);
@@ -620,6 +621,7 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 		NewMessage *message = &messages[i];
 		Args		args = {0};
 
+		CHECK_FOR_INTERRUPTS();
 		if (message->is_stored)
 			continue;
 		message->seq = ++seq;

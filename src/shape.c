@@ -21,6 +21,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
@@ -44,17 +45,23 @@ static const char *const table_names[STORE_TABLES] = {
 static const struct
 {
 	StoreTable	table;
-	const char *columns[3];
+	struct
+	{
+		const char *name;
+		Oid			type;
+	}			columns[3];
 	const char *tested;
 	NullTestType test;
 }			index_forms[STORE_INDEXES] = {
-	[RUNS_KEY] = {TABLE_RUNS, {"id"}},
-	[MESSAGES_KEY] = {TABLE_MESSAGES, {"run_id", "seq"}},
-	[TASKS_KEY] = {TABLE_TASKS, {"run_id", "task_id"}},
-	[CHUNKS_KEY] = {TABLE_CHUNKS, {"run_id", "task_id", "chars"}},
-	[MESSAGES_BY_ID] = {TABLE_MESSAGES, {"run_id", "message_id"}, "message_id", IS_NOT_NULL},
-	[TASKS_BY_ID] = {TABLE_TASKS, {"task_id"}},
-	[TASKS_UNFINISHED] = {TABLE_TASKS, {"run_id"}, "completed_at", IS_NULL},
+	[RUNS_KEY] = {TABLE_RUNS, {{"id", UUIDOID}}},
+	[MESSAGES_KEY] = {TABLE_MESSAGES, {{"run_id", UUIDOID}, {"seq", INT8OID}}},
+	[TASKS_KEY] = {TABLE_TASKS, {{"run_id", UUIDOID}, {"task_id", UUIDOID}}},
+	[CHUNKS_KEY] = {TABLE_CHUNKS, {{"run_id", UUIDOID}, {"task_id", UUIDOID}, {"chars", INT4OID}}},
+	[MESSAGES_BY_ID] = {
+		TABLE_MESSAGES, {{"run_id", UUIDOID}, {"message_id", TEXTOID}}, "message_id", IS_NOT_NULL
+	},
+	[TASKS_BY_ID] = {TABLE_TASKS, {{"task_id", UUIDOID}}},
+	[TASKS_UNFINISHED] = {TABLE_TASKS, {{"run_id", UUIDOID}}, "completed_at", IS_NULL},
 };
 
 /* How many policies airun_install() puts on each */
@@ -279,7 +286,7 @@ looks_plain(Relation relation, StoreTable table)
 		/* keys of runs and tasks stay as they are, but chunks are removed */
 		(table == TABLE_CHUNKS && is_referenced(relation)) ||
 		(constraints != NULL &&
-		 (constraints->num_check > 0 || constraints->has_generated_stored)))
+		 (constraints->num_check > 0 || has_generated_columns(constraints))))
 		return false;
 	foreach(lc, copyObject(RelationGetFKeyList(relation)))
 	{
@@ -319,17 +326,21 @@ index_is_ours(Relation relation, Relation index, StoreIndex which)
 	if (!form->indisvalid || form->indcheckxmin || index->rd_rel->relam != BTREE_AM_OID ||
 		!condition_is_ours(relation, index, which))
 		return false;
-	for (; count < 3 && index_forms[which].columns[count] != NULL; count++)
+	for (; count < 3 && index_forms[which].columns[count].name != NULL; count++)
 	{
-		AttrNumber	column = get_attnum(RelationGetRelid(relation),
-										index_forms[which].columns[count]);
+		AttrNumber	number = get_attnum(RelationGetRelid(relation),
+										index_forms[which].columns[count].name);
+		Oid			type = index_forms[which].columns[count].type;
+		Form_pg_attribute column;
 
-		if (count == form->indnkeyatts || column == InvalidAttrNumber ||
-			form->indkey.values[count] != column ||
-			index->rd_indcollation[count] !=
-			TupleDescAttr(RelationGetDescr(relation), column - 1)->attcollation ||
+		if (count == form->indnkeyatts || number == InvalidAttrNumber ||
+			form->indkey.values[count] != number)
+			return false;
+		column = TupleDescAttr(RelationGetDescr(relation), number - 1);
+		if (column->atttypid != type ||
+			index->rd_indcollation[count] != column->attcollation ||
 			index->rd_opfamily[count] !=
-			get_opclass_family(GetDefaultOpClass(index->rd_opcintype[count], BTREE_AM_OID)))
+			get_opclass_family(GetDefaultOpClass(type, BTREE_AM_OID)))
 			return false;
 	}
 	return count == form->indnkeyatts;

@@ -26,6 +26,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "identity.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -134,6 +135,19 @@ find_result(Write *write, Relation relation)
 	return true;
 }
 
+/* Find out where a column stands, if it is of its type and no modifier */
+static bool
+find_column(const WriteColumn *column, Relation relation, int *number)
+{
+	Form_pg_attribute attribute;
+
+	*number = get_attnum(RelationGetRelid(relation), column->name);
+	if (*number == InvalidAttrNumber)
+		return false;
+	attribute = TupleDescAttr(RelationGetDescr(relation), *number - 1);
+	return attribute->atttypid == column->type && attribute->atttypmod == -1;
+}
+
 /* Find out where the columns stand, and whether an insert names all that matter */
 static bool
 find_columns(Write *write, Relation relation)
@@ -141,16 +155,14 @@ find_columns(Write *write, Relation relation)
 	TupleDesc	desc = RelationGetDescr(relation);
 	Bitmapset  *named = NULL;
 
+	for (int i = 0; i < write->key_count; i++)
+		if (!find_column(&write->keys[i], relation, &write->key_numbers[i]))
+			return false;
 	for (int i = 0; i < write->column_count; i++)
 	{
-		AttrNumber	number = get_attnum(RelationGetRelid(relation), write->columns[i].name);
-
-		if (number == InvalidAttrNumber ||
-			TupleDescAttr(desc, number - 1)->atttypid != write->columns[i].type ||
-			TupleDescAttr(desc, number - 1)->atttypmod != -1)
+		if (!find_column(&write->columns[i], relation, &write->numbers[i]))
 			return false;
-		write->numbers[i] = number;
-		named = bms_add_member(named, number);
+		named = bms_add_member(named, write->numbers[i]);
 	}
 	for (int i = 0; write->key_count == 0 && i < desc->natts; i++)
 	{
@@ -323,11 +335,13 @@ direct_way(Write *write, Relation relation, bool as_owner)
 	AclMode		privileges = (write->key_count == 0 ? ACL_INSERT : ACL_UPDATE) |
 		(write->returning != NULL ? ACL_SELECT : 0);
 	const TableIndexes *known = indexes_of(write->table, relation);
+	uint64		generation = shape_generation();
 
-	if (write->generation != shape_generation())
+	if (write->generation != generation)
 	{
-		write->generation = shape_generation();
+		write->generation = 0;
 		write->is_direct = shape_is_plain(write->table) && find_columns(write, relation);
+		write->generation = generation;
 	}
 	return write->is_direct && known->are_known &&
 		(as_owner || shape_is_granted(write->table, privileges)) ? known : NULL;
@@ -406,6 +420,21 @@ apply(const WriteColumn *column, Datum argument, bool is_given, Datum *value, bo
 	*isnull = false;
 }
 
+/* Is it the row with these keys, and no other one that has come in its place? */
+static bool
+has_keys(const Write *write, const Args *args, TupleTableSlot *row)
+{
+	for (int i = 0; i < write->key_count; i++)
+	{
+		bool		isnull;
+		Datum		value = slot_getattr(row, write->key_numbers[i], &isnull);
+
+		if (isnull || !uuid_equal(DatumGetUUIDP(value), DatumGetUUIDP(args->values[i])))
+			return false;
+	}
+	return true;
+}
+
 /*
  * Update the row at this place, if that can be done without a plan and nobody
  * has changed it since; else returns false, and the caller executes the
@@ -431,7 +460,8 @@ write_update(Write *write, Args *args, ItemPointer place)
 	CommandCounterIncrement();
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	old = table_slot_create(relation, NULL);
-	if (table_tuple_fetch_row_version(relation, place, snapshot, old))
+	if (table_tuple_fetch_row_version(relation, place, snapshot, old) &&
+		has_keys(write, args, old))
 	{
 		TupleTableSlot *new = MakeSingleTupleTableSlot(RelationGetDescr(relation),
 													   &TTSOpsVirtual);

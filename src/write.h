@@ -37,7 +37,7 @@ typedef struct Write
 {
 	StoreTable	table;
 	int			key_count;		/* of an update; 0 inserts */
-	WriteColumn keys[2];
+	WriteColumn keys[2];		/* UUIDs */
 	int			column_count;
 	WriteColumn columns[WRITE_MAX_COLUMNS];
 	const char *returning;		/* columns, with the table's alias; NULL for none */
@@ -46,6 +46,7 @@ typedef struct Write
 	Statement	statement;
 	uint64		generation;
 	bool		is_direct;
+	int			key_numbers[2];
 	int			numbers[WRITE_MAX_COLUMNS];
 	ColumnList	result;
 	TupleDesc	result_desc;

@@ -2,7 +2,8 @@
 # about twice as much.  Counted in buffers of the store, not timed: each version
 # of the run's row that a statement leaves behind is one that every later look
 # at the run goes through, so that what is done a row costs more with each row
-# before it.  And a statement that changes tasks that have ended locks no texts.
+# before it.  A statement that changes tasks that have ended locks no texts, and a
+# call with many messages is cancelled between two of them.
 
 use strict;
 use warnings;
@@ -147,6 +148,31 @@ DELETE FROM ai_tasks WHERE run_id = '$run';
 $locks;
 COMMIT;
 END
+
+# What a transaction that was cancelled has inserted is counted, too.  The array is
+# made before, and the time is a small part of what all of them take.
+$run = numbered_id(1, ++$runs);
+$node->safe_psql('postgres', <<"END");
+SELECT airun_create_run('chat', id => '$run');
+CREATE TABLE many AS
+SELECT with_ids, jsonb_agg(jsonb_build_object('role', 'user', 'content', repeat('x', 1000)) ||
+	CASE WHEN with_ids THEN jsonb_build_object('id', i) ELSE '{}' END) AS messages
+FROM (VALUES (true), (false)) AS v (with_ids), generate_series(1, 50000) AS i GROUP BY with_ids;
+END
+for my $with_ids ('true', 'false')
+{
+	my $inserted = "SELECT pg_stat_force_next_flush(); SELECT n_tup_ins FROM pg_stat_user_tables WHERE relid = 'airun.messages'::regclass";
+	my $before = (split /\n/, $node->safe_psql('postgres', $inserted))[-1];
+	my ($status, $out, $error) = $node->psql('postgres', <<"END");
+SELECT airun_append_message('$run', '{"role": "user", "content": "the library is loaded"}');
+SET statement_timeout = '150ms';
+SELECT count(*) FROM airun_append_messages('$run', (SELECT messages FROM many WHERE with_ids = $with_ids));
+SELECT pg_stat_force_next_flush();
+END
+	my $after = (split /\n/, $node->safe_psql('postgres', $inserted))[-1];
+	like($error, qr/canceling statement due to statement timeout/, "50,000 messages, with ids: $with_ids: are cancelled");
+	cmp_ok($after - $before, '<', 50000, 'before all of them have been inserted');
+}
 check_ok($node, 'at the end');
 
 done_testing();
