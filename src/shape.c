@@ -22,7 +22,6 @@
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -36,6 +35,7 @@
 #include "utils/lsyscache.h"
 #include "utils/reltrigger.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 static const char *const table_names[STORE_TABLES] = {
 	"runs", "messages", "tasks", "task_chunks"
@@ -322,10 +322,6 @@ index_is_ours(Relation relation, Relation index, StoreIndex which)
 	const Form_pg_index form = index->rd_index;
 	int			count = 0;
 
-	/* what has been made while old rows were there may miss some of their versions */
-	if (!form->indisvalid || form->indcheckxmin || index->rd_rel->relam != BTREE_AM_OID ||
-		!condition_is_ours(relation, index, which))
-		return false;
 	for (; count < 3 && index_forms[which].columns[count].name != NULL; count++)
 	{
 		AttrNumber	number = get_attnum(RelationGetRelid(relation),
@@ -340,10 +336,12 @@ index_is_ours(Relation relation, Relation index, StoreIndex which)
 		if (column->atttypid != type ||
 			index->rd_indcollation[count] != column->attcollation ||
 			index->rd_opfamily[count] !=
-			get_opclass_family(GetDefaultOpClass(type, BTREE_AM_OID)))
+			lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY)->btree_opf)
 			return false;
 	}
-	return count == form->indnkeyatts;
+	/* what has been made while old rows were there may miss some of their versions */
+	return count == form->indnkeyatts && form->indisvalid && !form->indcheckxmin &&
+		index->rd_rel->relam == BTREE_AM_OID && condition_is_ours(relation, index, which);
 }
 
 /* The indexes of a table */
