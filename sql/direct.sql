@@ -661,6 +661,17 @@ SET client_min_messages = warning;
 BEGIN;
 ALTER TYPE public.ai_task_summary ADD ATTRIBUTE site text;
 SELECT attempt('SELECT airun_stream_delta(task_id(90009), ''a column more'')');
+ALTER TYPE public.ai_message ADD ATTRIBUTE site text;
+SELECT attempt('SELECT airun_append_message(run_id(2), said(''a column more''))');
+SELECT attempt('SELECT airun_append_messages(run_id(2), said(''a column more''))');
+ALTER TYPE public.ai_run_listing ADD ATTRIBUTE site text;
+SELECT attempt('SELECT airun_list_runs()');
+ALTER TYPE public.ai_stream_part ADD ATTRIBUTE site text;
+SELECT attempt('SELECT airun_stream_read(task_id(90009))');
+ALTER TYPE public.ai_price_change ADD ATTRIBUTE site text;
+SELECT attempt('SELECT airun_import_prices(''{"model": {"litellm_provider": "provider", "mode": "chat", "input_cost_per_token": 1}}'', ''litellm'')');
+ALTER TYPE public.ai_repricing ADD ATTRIBUTE site text;
+SELECT attempt('SELECT airun_reprice()');
 ROLLBACK;
 -- another function in the place of the one that tells who is calling
 BEGIN;

@@ -219,7 +219,7 @@ airun_import_prices(PG_FUNCTION_ARGS)
 				 errhint("For a price of your own call airun_set_price().")));
 	check_names(&list);
 
-	InitMaterializedSRF(fcinfo, 0);
+	result_begin_rows(fcinfo, CHANGE_COLUMNS);
 	store_open(true);
 	entries = palloc_array(Entry, Max(list.count, 1));
 	for (int i = 0; i < list.count; i++)

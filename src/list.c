@@ -235,7 +235,7 @@ airun_list_runs(PG_FUNCTION_ARGS)
 	else if (page_size > DEFAULT_PAGE_SIZE)
 		kind |= LIST_LONGER_PAGE;
 
-	InitMaterializedSRF(fcinfo, 0);
+	result_begin_rows(fcinfo, SUMMARY_COLUMNS + 1);
 	store_open(false);
 
 	arg_add(&args, PG_GETARG_DATUM(0), PG_ARGISNULL(0));

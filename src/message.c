@@ -714,10 +714,12 @@ required_arguments(FunctionCallInfo fcinfo, const char *second)
 }
 
 /* The columns of ai_message */
+#define MESSAGE_COLUMNS	7
+
 static void
 message_values(const pg_uuid_t *run_id, NewMessage *message, Datum *values, bool *nulls)
 {
-	memset(nulls, 0, 7 * sizeof(bool));
+	memset(nulls, 0, MESSAGE_COLUMNS * sizeof(bool));
 	values[0] = UUIDPGetDatum(run_id);
 	values[1] = Int64GetDatum(message->seq);
 	values[2] = PointerGetDatum(message->message_id);
@@ -738,10 +740,8 @@ airun_append_message(PG_FUNCTION_ARGS)
 {
 	NewMessage	message;
 	pg_uuid_t  *run_id;
-	TupleDesc	desc;
-	Datum		values[7];
-	bool		nulls[7];
-	HeapTuple	tuple;
+	Datum		values[MESSAGE_COLUMNS];
+	bool		nulls[MESSAGE_COLUMNS];
 	Datum		result;
 	bool		lacks_answer = false;
 
@@ -756,9 +756,6 @@ airun_append_message(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(3))
 		message.task_id = PG_GETARG_UUID_P(3);
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-
 	store_open(true);
 	if (message.task_id != NULL)
 		lacks_answer = message_require_task(run_id, message.task_id);
@@ -766,8 +763,7 @@ airun_append_message(PG_FUNCTION_ARGS)
 	if (lacks_answer && !message.is_stored)
 		message_answers_task(run_id, &message);
 	message_values(run_id, &message, values, nulls);
-	tuple = heap_form_tuple(BlessTupleDesc(desc), values, nulls);
-	result = HeapTupleHeaderGetDatum(SPI_returntuple(tuple, desc));
+	result = composite_result(fcinfo, values, nulls, MESSAGE_COLUMNS);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
@@ -786,7 +782,7 @@ airun_append_messages(PG_FUNCTION_ARGS)
 	int			count;
 
 	required_arguments(fcinfo, "messages");
-	InitMaterializedSRF(fcinfo, 0);
+	result_begin_rows(fcinfo, MESSAGE_COLUMNS);
 	run_id = PG_GETARG_UUID_P(0);
 	messages = messages_parse(PG_GETARG_JSONB_P(1), &count);
 
@@ -794,8 +790,8 @@ airun_append_messages(PG_FUNCTION_ARGS)
 	messages_append(run_id, messages, count);
 	for (int i = 0; i < count; i++)
 	{
-		Datum		values[7];
-		bool		nulls[7];
+		Datum		values[MESSAGE_COLUMNS];
+		bool		nulls[MESSAGE_COLUMNS];
 
 		message_values(run_id, &messages[i], values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

@@ -34,6 +34,9 @@
 
 PG_FUNCTION_INFO_V1(airun_reprice);
 
+/* The columns of ai_repricing */
+#define REPORT_COLUMNS	6
+
 /* Tasks read at a time */
 #define BATCH	500
 
@@ -272,7 +275,7 @@ airun_reprice(PG_FUNCTION_ARGS)
 				 errmsg("\"max_tasks\" must be at least 1, not %d", repricing.left),
 				 errhint("Leave it out to change up to 100000 tasks in one call.")));
 
-	InitMaterializedSRF(fcinfo, 0);
+	result_begin_rows(fcinfo, REPORT_COLUMNS);
 	store_open(true);
 	do
 	{
@@ -309,8 +312,8 @@ airun_reprice(PG_FUNCTION_ARGS)
 
 	for (Report *report = repricing.reports; report != NULL; report = report->next)
 	{
-		Datum		values[6];
-		bool		nulls[6] = {false};
+		Datum		values[REPORT_COLUMNS];
+		bool		nulls[REPORT_COLUMNS] = {false};
 
 		nulls[0] = report->provider == NULL;
 		values[0] = PointerGetDatum(report->provider);

@@ -447,6 +447,26 @@ result_value(uint64 row, int column, bool *isnull)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
 }
 
+/* 42804 unless a type of the extension's has as many columns as we have values */
+void
+result_check_type(TupleDesc desc, int count)
+{
+	if (desc->natts != count)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type %s has %d columns, but airun's has %d",
+						format_type_be(desc->tdtypeid), desc->natts, count),
+				 errhint("Take back what has been altered of the extension's type.")));
+}
+
+/* Begin a result of rows of so many columns each */
+void
+result_begin_rows(FunctionCallInfo fcinfo, int count)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	result_check_type(((ReturnSetInfo *) fcinfo->resultinfo)->setDesc, count);
+}
+
 /*
  * The SQL function's composite result, of as many columns as its type has.
  * Made in memory that outlives SPI_finish().
@@ -457,12 +477,7 @@ composite_result(FunctionCallInfo fcinfo, Datum *values, bool *nulls, int count)
 	TupleDesc	desc = lookup_rowtype_tupdesc(get_func_rettype(fcinfo->flinfo->fn_oid), -1);
 	HeapTupleHeader result;
 
-	if (desc->natts != count)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("type %s has %d columns, but airun's has %d",
-						format_type_be(desc->tdtypeid), desc->natts, count),
-				 errhint("Take back what has been altered of the extension's type.")));
+	result_check_type(desc, count);
 	result = SPI_returntuple(heap_form_tuple(desc, values, nulls), desc);
 	ReleaseTupleDesc(desc);
 	return HeapTupleHeaderGetDatum(result);

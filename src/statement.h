@@ -142,6 +142,8 @@ extern void statement_in_extension(Statement *statement, Oid function);
 
 extern Datum result_value(uint64 row, int column, bool *isnull);
 extern Datum result_tuple(FunctionCallInfo fcinfo);
+extern void result_check_type(TupleDesc desc, int count);
+extern void result_begin_rows(FunctionCallInfo fcinfo, int count);
 extern Datum composite_result(FunctionCallInfo fcinfo, Datum *values, bool *nulls, int count);
 
 extern int	trigger_depth(void);

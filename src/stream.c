@@ -537,6 +537,7 @@ airun_stream_read(PG_FUNCTION_ARGS)
 				 errhint("It is how many characters the reader has.")));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	result_check_type(desc, lengthof(values));
 	desc = BlessTupleDesc(desc);
 
 	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
