@@ -324,16 +324,15 @@ index_is_ours(Relation relation, Relation index, StoreIndex which)
 
 	for (; count < 3 && index_forms[which].columns[count].name != NULL; count++)
 	{
-		AttrNumber	number = get_attnum(RelationGetRelid(relation),
-										index_forms[which].columns[count].name);
+		AttrNumber	number = count < form->indnkeyatts ? form->indkey.values[count] : 0;
 		Oid			type = index_forms[which].columns[count].type;
 		Form_pg_attribute column;
 
-		if (count == form->indnkeyatts || number == InvalidAttrNumber ||
-			form->indkey.values[count] != number)
+		if (number <= 0)
 			return false;
 		column = TupleDescAttr(RelationGetDescr(relation), number - 1);
-		if (column->atttypid != type ||
+		if (strcmp(NameStr(column->attname), index_forms[which].columns[count].name) != 0 ||
+			column->atttypid != type ||
 			index->rd_indcollation[count] != column->attcollation ||
 			index->rd_opfamily[count] !=
 			lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY)->btree_opf)
@@ -348,32 +347,28 @@ index_is_ours(Relation relation, Relation index, StoreIndex which)
 static void
 look_at_indexes(Relation relation, StoreTable table)
 {
-	List	   *all = RelationGetIndexList(relation);
 	Oid			primary_key = relation_primary_key(relation);
+	ListCell   *lc;
 
 	for (StoreIndex which = 0; which < STORE_INDEXES; which++)
+		if (index_forms[which].table == table)
+			shape.indexes[which] = InvalidOid;
+	foreach(lc, RelationGetIndexList(relation))
 	{
-		ListCell   *lc;
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		if (index_forms[which].table != table)
-			continue;
-		shape.indexes[which] = InvalidOid;
-		foreach(lc, all)
+		for (StoreIndex which = 0; which < STORE_INDEXES; which++)
 		{
-			Relation	index;
-
 			/* the numbers of the primary keys are those of the tables */
-			if (which < STORE_TABLES && lfirst_oid(lc) != primary_key)
+			if (index_forms[which].table != table ||
+				(which < STORE_TABLES && lfirst_oid(lc) != primary_key) ||
+				!index_is_ours(relation, index, which))
 				continue;
-			index = index_open(lfirst_oid(lc), AccessShareLock);
-			if (index_is_ours(relation, index, which))
-			{
-				shape.indexes[which] = lfirst_oid(lc);
-				for (int i = 0; i < index->rd_index->indnkeyatts; i++)
-					shape.index_columns[which][i] = index->rd_index->indkey.values[i];
-			}
-			index_close(index, NoLock);
+			shape.indexes[which] = lfirst_oid(lc);
+			for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+				shape.index_columns[which][i] = index->rd_index->indkey.values[i];
 		}
+		index_close(index, NoLock);
 	}
 }
 
