@@ -15,7 +15,8 @@
  * A message that says the text of the task that it comes out of is where that
  * text is stored from then on.
  *
- * Locks: the run's row, until the end of the transaction.  Readers take none.
+ * Locks: the run's row, until the end of the transaction; before it, for an
+ * append with ids, the table of messages, as for an insert.  Readers take none.
  *
  * Errors: PT422 for a message that is not acceptable; see run.c for the rest.
  */
@@ -540,7 +541,8 @@ is_new(const pg_uuid_t *run_id, text *message_id)
 /*
  * Find out which messages, by their ids, are in the run already: is_stored is
  * set, and where and how they stand.  The run is locked by now, or has to be as
- * it was before this once it is.  Returns how many are new.  PT409 where an id stands for another message.
+ * it was before this once it is.  Returns how many are new.  PT409 where an id
+ * stands for another message.
  */
 int
 messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)

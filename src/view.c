@@ -343,12 +343,10 @@ write_task(Row *row, Oid function)
 	arg_add(&key, args.values[0], false);
 	arg_add(&key, args.values[1], false);
 	statement_in_extension(&read, function);
-	if (!inserts)
-		changed_rows = change_task(&update, &args);
-	else if (brings_beginning_of_text(row))
+	if (inserts && brings_beginning_of_text(row))
 		changed_rows = statement_write(&insert, &args); /* moves the text, which we show */
 	else
-		changed_rows = change_task(&insert, &args);
+		changed_rows = change_task(inserts ? &insert : &update, &args);
 	if (changed_rows != 1 || statement_write(&read, &key) != 1)
 		task_not_found(DatumGetUUIDP(args.values[1]));
 

@@ -4,14 +4,15 @@
  *
  * Half of what a small write costs is not the row but starting the executor,
  * and firing triggers and asking policies that let our own rows pass.  So a
- * row goes straight to its table and indexes, as the server does it for
- * replication, wherever a statement would do no more: where the table is plain
+ * row goes straight to its table and indexes, as the server does it in its
+ * own catalogs, wherever a statement would do no more: where the table is plain
  * (shape.c), the caller has the privilege, and for an update the row is still
  * where it was.  Else it is a statement, made from the same list of
  * columns: there is one description of each write.
  *
- * The caller of these has locked the run's row, or the text for chunks, under
- * its caller's rights, and answers for what triggers and policies would check.
+ * The caller of these has locked the run's row (or updates just that, as he has
+ * seen it), or the text for chunks, under its caller's rights, and answers for
+ * what triggers and policies would check.
  *
  * Locks: those of a statement that does the same.
  */

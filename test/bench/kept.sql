@@ -10,7 +10,7 @@
  * by prices; messages have a time, a run has a name; and what is returned is what a
  * client shows.
  *
- * Storage is that of rows.sql.
+ * Storage is that of rows.sql, which comes before this.
  */
 CREATE SCHEMA kept;
 
@@ -28,18 +28,7 @@ CREATE TABLE kept.runs (
 	status text NOT NULL DEFAULT 'active',
 	name text
 ) WITH (fillfactor = 60);
-CREATE TABLE kept.messages (
-	run_id uuid NOT NULL REFERENCES kept.runs ON DELETE CASCADE,
-	seq bigint NOT NULL,
-	created_at timestamptz NOT NULL DEFAULT now(),
-	task_id uuid,
-	message_id text,
-	message jsonb NOT NULL CHECK (jsonb_typeof(message) = 'object'),
-	PRIMARY KEY (run_id, seq)
-);
-ALTER TABLE kept.messages ALTER message SET STORAGE MAIN;
-ALTER TABLE kept.messages ALTER message SET COMPRESSION lz4;
-CREATE UNIQUE INDEX ON kept.messages (run_id, message_id) WHERE message_id IS NOT NULL;
+CREATE TABLE kept.messages (LIKE rows.messages INCLUDING ALL, FOREIGN KEY (run_id) REFERENCES kept.runs ON DELETE CASCADE);
 CREATE TABLE kept.tasks (
 	run_id uuid NOT NULL REFERENCES kept.runs ON DELETE CASCADE,
 	task_id uuid NOT NULL UNIQUE,
