@@ -8,11 +8,20 @@
 #	make check-hard				servers with assertions, sanitizers, linters, coverage
 #	make bench					airun measured beside what people use instead
 
-# The rooms, each src/ROOM.c, src/ROOM.sql or both, in the order of their SQL.
+# The parts, each src/PART.c, src/PART.sql or both, in the order of their SQL.
 # This list is the only one.
-ROOMS = airun statement value store shape find write types identity json rows run list message chunkrow chunk fold \
-	build naming usage price rule book cost sheet litellm genai history import bill \
-	task end stream lease turn load reprice access trigger guard totals view check grant acl
+PARTS = airun \
+	store/plans store/args store/store install/store store/definition store/direct_scan \
+	store/direct_write install/types store/identity \
+	json/jsonb_copy json/json_text json/jsonb_util \
+	run/run run/list run/message \
+	task/chunk_row task/chunk task/request_compact \
+	pricing/names pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
+	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
+	pricing/price_period pricing/import pricing/charge \
+	task/task task/task_end task/stream task/lease task/turn run/get_run \
+	pricing/reprice store/access store/row_trigger guard/guard guard/totals guard/view \
+	install/check install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
 REGRESS = json install run list message fold task turn totals stream lease refusals access \
@@ -21,21 +30,21 @@ REGRESS = json install run list message fold task turn totals stream lease refus
 # The isolation specs of test/specs.
 ISOLATION = definitions pairs same_id storage stream
 
-#--- From here on nothing needs to change when a room or a test is added. ---
+#--- From here on nothing needs to change when a part or a test is added. ---
 
 EXTENSION = airun
 AIRUN_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" airun.control)
 
-# A room without either file is asked for as SQL, so that make says what lacks.
-ROOM_C := $(wildcard $(ROOMS:%=src/%.c))
-ROOM_SQL := $(foreach r,$(ROOMS),$(or $(wildcard src/$(r).sql),$(if $(wildcard src/$(r).c),,src/$(r).sql)))
+# A part without either file is asked for as SQL, so that make says what lacks.
+PART_C := $(wildcard $(PARTS:%=src/%.c))
+PART_SQL := $(foreach p,$(PARTS),$(or $(wildcard src/$(p).sql),$(if $(wildcard src/$(p).c),,src/$(p).sql)))
 INSTALL_SQL = airun--$(AIRUN_VERSION).sql
 
 MODULE_big = airun
-OBJS = $(ROOM_C:.c=.o)
+OBJS = $(PART_C:.c=.o)
 DATA_built = $(INSTALL_SQL)
 
-PG_CPPFLAGS = -DAIRUN_VERSION='"$(AIRUN_VERSION)"'
+PG_CPPFLAGS = -I$(srcdir)/src -DAIRUN_VERSION='"$(AIRUN_VERSION)"'
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
 SHLIB_LINK += -luuid
@@ -70,19 +79,19 @@ include $(PGXS)
 override PROVE_FLAGS += -I test/t
 
 # Counting characters is a loop for the vector unit, as checksums are in the server.
-src/chunk.o: CFLAGS += $(CFLAGS_VECTORIZE)
+src/task/chunk.o: CFLAGS += $(CFLAGS_VECTORIZE)
 
 # A changed header rebuilds all; a changed version, what carries it.
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(wildcard src/*.h src/*/*.h)
 src/airun.o $(INSTALL_SQL): airun.control
 
 # The suite on other versions, in roots of other Debian releases; needs root.
 .PHONY: check-versions
 check-versions: ; test/versions
 
-$(INSTALL_SQL): $(ROOM_SQL)
+$(INSTALL_SQL): $(PART_SQL)
 	printf '%s\n' '\echo Use "CREATE EXTENSION airun" to load this file. \quit' > $@.tmp
-	cat $(ROOM_SQL) >> $@.tmp
+	cat $(PART_SQL) >> $@.tmp
 	mv $@.tmp $@
 
 endif

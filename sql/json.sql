@@ -1,5 +1,5 @@
 --
--- The json room: airun_array_agg and airun_json.
+-- JSON: airun_array_agg and airun_json.
 -- The serialiser is tested where it shows, with airun_messages.
 --
 SET client_min_messages = warning;

@@ -1,5 +1,5 @@
 --
--- The usage room: what providers send, in disjoint buckets
+-- Usages: what providers send, in disjoint buckets
 --
 \set VERBOSITY terse
 \pset format unaligned

@@ -1,6 +1,6 @@
 /*
  * airun.h
- *		What every room needs: error codes and settings, and the server's
+ *		What every file needs: error codes and settings, and the server's
  *		differences through compat.h.
  */
 #ifndef AIRUN_H

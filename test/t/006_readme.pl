@@ -44,7 +44,7 @@ cmp_ok($examples{sql}, '>=', 6, 'there are SQL examples');
 cmp_ok($examples{text}, '>=', 5, 'there are results');
 
 # The functions that the table names, and none else, are there
-my $scripts = join '', map { slurp($_) } glob("$top/src/*.sql");
+my $scripts = join '', map { slurp($_) } glob("$top/src/*/*.sql");
 my %declared = map { $_ => 1 } $scripts =~ /^CREATE FUNCTION \@extschema\@\.(airun_\w+)/mg;
 my ($table) = $readme =~ /^## Functions\n(.*?)^The views/ms;
 my %named = map { $_ => 1 } $table =~ /`(airun_\w+)\(/g;

@@ -1,0 +1,716 @@
+/*
+ * guard.c
+ *		The second wall: row triggers of the store.
+ *
+ * The functions do not need them.  They hold the same rules for every other
+ * way in: a view, psql, an ORM, a site's own trigger.  A row of one of our
+ * own statements passes at once.  Any other row is completed where the server
+ * fills a column (an explicit NULL counts as absent), and refused where it
+ * would set a column that airun keeps, change a message, or go a way that a
+ * status does not allow.  What the rows add to their run, totals.c adds.
+ *
+ * Locks: an insert of a message, or of a task with a request, locks its run;
+ * any other insert or update of a task holds its run against removal, and
+ * locks its text where that moves.  A direct UPDATE of a task locks the task
+ * first, then its text, and its run at last, in totals.c: against the
+ * functions it may meet a deadlock, which the views, that lock the run first,
+ * do not.
+ *
+ * Errors: PT401, PT404, PT409 and PT422 as the functions have them.
+ */
+#include "airun.h"
+
+#include "catalog/pg_type.h"
+#include "pricing/charge.h"
+#include "run/message.h"
+#include "run/run.h"
+#include "store/identity.h"
+#include "store/row_trigger.h"
+#include "store/store.h"
+#include "task/chunk.h"
+#include "task/request_compact.h"
+#include "task/task.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(airun_guard_run);
+PG_FUNCTION_INFO_V1(airun_guard_message);
+PG_FUNCTION_INFO_V1(airun_guard_task);
+
+#define BEFORE_ROW	(TRIGGER_EVENT_ROW | TRIGGER_EVENT_BEFORE)
+
+static bool
+same_datum_int64(const Field *field, int64 value)
+{
+	return !field->isnull && DatumGetInt64(field->value) == value;
+}
+
+/* Put in what stands in the old row, or else value, where the new row has NULL */
+static void
+fill(Row *row, const char *column, Datum value)
+{
+	Field		field = row_new(row, column);
+
+	if (!field.isnull)
+		return;
+	if (row->old != NULL)
+		field = row_old(row, column);
+	if (field.isnull)
+		row_set(row, column, value, false);
+	else
+		row_set(row, column, field.value, false);
+}
+
+static Datum
+empty_object(void)
+{
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+}
+
+/* PT422 for a time that is no time */
+static void
+refuse_infinite(const char *table, const char *column, const Field *time)
+{
+	if (!time->isnull && TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(time->value)))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("column \"%s\" of %s must be finite", column, table),
+				 errhint("Leave it out to have the server's time.")));
+}
+
+/*
+ * created_at: a role that row security binds gets the server's time.  Others
+ * may bring in what happened before.
+ */
+static TimestampTz
+fill_created_at(Row *row, const char *table, TimestampTz now)
+{
+	Field		created_at = row_new(row, "created_at");
+
+	if (!created_at.isnull &&
+		DatumGetTimestampTz(created_at.value) != GetCurrentTransactionStartTimestamp())
+	{
+		if (store_binds_caller())
+			refuse_derived(table, "created_at");
+		refuse_infinite(table, "created_at", &created_at);
+		return DatumGetTimestampTz(created_at.value);
+	}
+	row_set(row, "created_at", TimestampTzGetDatum(now), false);
+	return now;
+}
+
+/* ---------- runs ---------- */
+
+static void
+check_run_fields(Row *row)
+{
+	RunFields	fields = {
+		.source_type = row_new(row, "source_type"),
+		.name = row_new(row, "name"),
+		.description = row_new(row, "description"),
+		.settings = row_new(row, "settings"),
+		.variable_values = row_new(row, "variable_values"),
+		.tags = row_new(row, "tags"),
+		.metadata = row_new(row, "metadata"),
+	};
+
+	run_check_fields(&fields);
+}
+
+static void
+fill_run(Row *row)
+{
+	fill(row, "source_type", CStringGetTextDatum("chat"));
+	fill(row, "tags", PointerGetDatum(construct_empty_array(TEXTOID)));
+	fill(row, "metadata", empty_object());
+	fill(row, "settings", empty_object());
+	fill(row, "variable_values", empty_object());
+	fill(row, "is_starred", BoolGetDatum(false));
+	fill(row, "is_archived", BoolGetDatum(false));
+	fill(row, "status", CStringGetTextDatum("active"));
+	row_set(row, "status",
+			CStringGetTextDatum(run_status_word(DatumGetTextPP(row_new(row, "status").value))),
+			false);
+	check_run_fields(row);
+}
+
+static void
+guard_run_insert(Row *row)
+{
+	static const char *const counters[] = {"message_count", "task_count", "total_tokens"};
+	static const char *const times[] = {"last_message_at", "updated_at"};
+	TimestampTz start = GetCurrentTransactionStartTimestamp();
+	TimestampTz created_at;
+	Field		field;
+	pg_uuid_t  *id = palloc_object(pg_uuid_t);
+	pg_uuid_t  *caller = palloc_object(pg_uuid_t);
+
+	uuid_generate_v7(id);
+	fill(row, "id", UUIDPGetDatum(id));
+	if (caller_id(caller) && row_new(row, "user_id").isnull)
+		row_set(row, "user_id", UUIDPGetDatum(caller), false);
+	fill_run(row);
+
+	for (int i = 0; i < lengthof(counters); i++)
+	{
+		fill(row, counters[i], Int64GetDatum(0));
+		field = row_new(row, counters[i]);
+		if (!same_datum_int64(&field, 0))
+			refuse_derived("ai_runs", counters[i]);
+	}
+	fill(row, "total_cost", NumericGetDatum(int64_to_numeric(0)));
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, row_new(row, "total_cost").value,
+										  NumericGetDatum(int64_to_numeric(0)))))
+		refuse_derived("ai_runs", "total_cost");
+
+	created_at = fill_created_at(row, "ai_runs", GetCurrentTimestamp());
+	for (int i = 0; i < lengthof(times); i++)
+	{
+		field = row_new(row, times[i]);
+		if (!field.isnull && !same_datum_int64(&field, start) &&
+			!same_datum_int64(&field, created_at))
+			refuse_derived("ai_runs", times[i]);
+		row_set(row, times[i], TimestampTzGetDatum(created_at), false);
+	}
+	field = row_new(row, "active_hour");
+	if (!field.isnull && !same_datum_int64(&field, hour_of(start)) &&
+		!same_datum_int64(&field, hour_of(created_at)))
+		refuse_derived("ai_runs", "active_hour");
+	row_set(row, "active_hour", TimestampTzGetDatum(hour_of(created_at)), false);
+}
+
+static void
+guard_run_update(Row *row)
+{
+	static const char *const kept[] = {
+		"id", "created_at", "updated_at", "message_count", "task_count", "total_tokens",
+		"total_cost", "last_message_at", "active_hour"
+	};
+	Field		old_status = row_old(row, "status");
+	Field		new_status;
+	TimestampTz now = GetCurrentTimestamp();
+	Field		updated_at = row_old(row, "updated_at");
+
+	for (int i = 0; i < lengthof(kept); i++)
+	{
+		fill(row, kept[i], (Datum) 0);
+		if (row_changed(row, kept[i]))
+			refuse_derived("ai_runs", kept[i]);
+	}
+	fill_run(row);
+	if (row_changed(row, "deleted_at") && !row_new(row, "deleted_at").isnull)
+	{
+		Field		deleted_at = row_new(row, "deleted_at");
+
+		/* When it is deleted decides when it may be purged */
+		refuse_infinite("airun.runs", "deleted_at", &deleted_at);
+		if (store_binds_caller())
+			row_set(row, "deleted_at", TimestampTzGetDatum(now), false);
+	}
+	new_status = row_new(row, "status");
+	run_check_transition(DatumGetUUIDP(row_old(row, "id").value),
+						 TextDatumGetCString(old_status.value),
+						 TextDatumGetCString(new_status.value));
+	row_set(row, "updated_at",
+			TimestampTzGetDatum(Max(now, DatumGetTimestampTz(updated_at.value))), false);
+}
+
+/*
+ * airun_guard_run() returns trigger
+ *
+ * BEFORE INSERT OR UPDATE.
+ */
+Datum
+airun_guard_run(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, "airun", "runs", BEFORE_ROW,
+										ON_INSERT | ON_UPDATE);
+	Row			row;
+	Field		id;
+
+	row_from_trigger(&row, trigger);
+	id = row_new(&row, "id");
+	if (!id.isnull && own_write_row(DatumGetUUIDP(id.value), (OwnRow) {.kind = OWN_RUN}))
+		return PointerGetDatum(row.new);
+
+	store_require_caller();
+	if (row.old == NULL)
+		guard_run_insert(&row);
+	else
+		guard_run_update(&row);
+	return row_result(&row);
+}
+
+/* ---------- messages ---------- */
+
+static void
+guard_message_insert(Row *row)
+{
+	Field		run_id = row_new(row, "run_id");
+	Field		message = row_new(row, "message");
+	Field		seq = row_new(row, "seq");
+	Field		message_id = row_new(row, "message_id");
+	Field		task_id = row_new(row, "task_id");
+	Field		created_at = row_new(row, "created_at");
+	pg_uuid_t  *run;
+	RunState	state;
+	TimestampTz now;
+	Jsonb	   *complete;
+	int64		next;
+
+	if (run_id.isnull)
+		refuse_missing("ai_messages", "run_id");
+	if (message.isnull)
+		refuse_missing("ai_messages", "message");
+	if (!created_at.isnull &&
+		!same_datum_int64(&created_at, GetCurrentTransactionStartTimestamp()))
+		refuse_derived("ai_messages", "created_at");
+	message_check(DatumGetJsonbP(message.value));
+	if (message_id.isnull)
+	{
+		text	   *own_id = message_own_id(DatumGetJsonbP(message.value));
+
+		if (own_id != NULL)
+			row_set(row, "message_id", PointerGetDatum(own_id), false);
+	}
+	else
+		message_check_id(DatumGetTextPP(message_id.value));
+
+	run = DatumGetUUIDP(run_id.value);
+	store_open(true);
+	run_lock(run, &state);
+	if (state.is_completed)
+		run_refuse_completed(run);
+	if (!task_id.isnull)
+		(void) message_require_task(run, DatumGetUUIDP(task_id.value));
+
+	/*
+	 * Behind the rows that this statement has inserted, and the places that a
+	 * function further out has taken.
+	 */
+	next = Max(run_last_seq(run), state.message_count) + 1;
+	store_close();
+
+	if (!seq.isnull && DatumGetInt64(seq.value) != next)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_CONFLICT),
+				 errmsg("message is out of sequence"),
+				 errdetail("The next seq of run \"%s\" is " INT64_FORMAT ", not " INT64_FORMAT ".",
+						   uuid_string(run), next, DatumGetInt64(seq.value)),
+				 errhint("Leave \"seq\" out to append.")));
+
+	now = Max(GetCurrentTimestamp(), state.last_message_at);
+	complete = message_complete(DatumGetJsonbP(message.value), now);
+	row_set(row, "seq", Int64GetDatum(next), false);
+	row_set(row, "created_at", TimestampTzGetDatum(now), false);
+	row_set(row, "message", JsonbPGetDatum(complete), false);
+}
+
+/*
+ * airun_guard_message() returns trigger
+ *
+ * BEFORE INSERT OR UPDATE.
+ */
+Datum
+airun_guard_message(PG_FUNCTION_ARGS)
+{
+	static const char *const columns[] = {
+		"run_id", "seq", "created_at", "task_id", "message_id", "message"
+	};
+	TriggerData *trigger = trigger_data(fcinfo, "airun", "messages", BEFORE_ROW,
+										ON_INSERT | ON_UPDATE);
+	Row			row;
+	Field		run_id;
+	Field		seq;
+
+	row_from_trigger(&row, trigger);
+	run_id = row_new(&row, "run_id");
+	seq = row_new(&row, "seq");
+	if (!run_id.isnull &&
+		own_write_row(DatumGetUUIDP(run_id.value),
+					  (OwnRow) {
+						  .kind = OWN_MESSAGE,
+						  .seq = seq.isnull ? 0 : DatumGetInt64(seq.value)
+					  }))
+		return PointerGetDatum(row.new);
+
+	store_require_caller();
+	if (row.old == NULL)
+	{
+		guard_message_insert(&row);
+		return row_result(&row);
+	}
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		if (row_changed(&row, columns[i]))
+			message_refuse_change();
+	}
+	return PointerGetDatum(row.new);
+}
+
+/* ---------- tasks ---------- */
+
+static void
+check_task_fields(Row *row)
+{
+	TaskFields	fields = {
+		.service = row_new(row, "service"),
+		.task_name = row_new(row, "task_name"),
+		.provider = row_new(row, "provider"),
+		.endpoint = row_new(row, "endpoint"),
+		.model_id = row_new(row, "model_id"),
+		.request_data = row_new(row, "request_data"),
+		.metadata = row_new(row, "metadata"),
+		.timeout = row_new(row, "timeout"),
+	};
+
+	task_check_fields(&fields);
+}
+
+/* Have a task that has ended cost what it costs */
+static void
+charge_task(Row *row)
+{
+	BillBasis	basis = {
+		.model_id = row_new(row, "model_id"),
+		.provider = row_new(row, "provider"),
+		.usage = row_new(row, "usage"),
+		.tokens_input = row_new(row, "tokens_input"),
+		.tokens_output = row_new(row, "tokens_output"),
+		.client_cost = row_new(row, "client_cost"),
+		.created_at = DatumGetTimestampTz(row_new(row, "created_at").value),
+	};
+	Bill		bill;
+
+	bill_make(&basis, &bill);
+	row_set(row, "cost", bill.cost.value, bill.cost.isnull);
+	row_set(row, "cost_details", bill.cost_details.value, bill.cost_details.isnull);
+	row_set(row, "price_status", bill.price_status.value, bill.price_status.isnull);
+}
+
+/* Check the figures of a task, and count what its usage and its total say */
+static void
+check_task_figures(Row *row, TaskStatus status)
+{
+	TaskEnd		end = {
+		.response_text = row_new(row, "response_text"),
+		.usage = row_new(row, "usage"),
+		.tokens_input = row_new(row, "tokens_input"),
+		.tokens_output = row_new(row, "tokens_output"),
+		.tokens_total = row_new(row, "tokens_total"),
+		.cost = row_new(row, "cost"),
+		.time_to_first_token = row_new(row, "time_to_first_token"),
+		.total_time = row_new(row, "total_time"),
+		.finish_reason = row_new(row, "finish_reason"),
+	};
+	Field		provider = row_new(row, "provider");
+
+	if (row->old != NULL && !row_changed(row, "tokens_total") &&
+		(row_changed(row, "tokens_input") || row_changed(row, "tokens_output")))
+		end.tokens_total.isnull = true;
+	task_check_end(&end);
+	if (!end.usage.isnull || (row->old != NULL && row_changed(row, "usage")))
+	{
+		task_count_end(&end, &end.usage, &provider);
+		row_set(row, "tokens_input", end.tokens_input.value, end.tokens_input.isnull);
+		row_set(row, "tokens_output", end.tokens_output.value, end.tokens_output.isnull);
+		row_set(row, "usage_buckets", end.usage_buckets.value, end.usage_buckets.isnull);
+	}
+	if (end.tokens_total.isnull)
+		end.tokens_total = task_sum_tokens(&end.tokens_input, &end.tokens_output);
+	row_set(row, "tokens_total", end.tokens_total.value, end.tokens_total.isnull);
+
+	/* A cost that is stated is the client's, whether it is trusted or not */
+	if (row->old == NULL || row_changed(row, "cost"))
+	{
+		Field		known = {(Datum) 0, true};
+
+		if (row->old != NULL)
+			known = row_old(row, "cost");
+		row_set(row, "client_cost", end.cost.value, end.cost.isnull);
+		if (!airun_trust_client_cost)
+			row_set(row, "cost", known.value, known.isnull);
+	}
+	if (task_is_final(status))
+		charge_task(row);
+}
+
+/*
+ * Keep the text of a task that is updated where it belongs: of a finished one
+ * in its row, of any other in chunks, as the functions do.  Chunks of a task
+ * that has ended stay until the row has been written, in totals.c.  Returns
+ * whether the text came late.
+ */
+static bool
+keep_text(Row *row, TaskStatus *status)
+{
+	pg_uuid_t  *run_id = DatumGetUUIDP(row_old(row, "run_id").value);
+	pg_uuid_t  *task_id = DatumGetUUIDP(row_old(row, "task_id").value);
+	Field		stated = row_new(row, "response_text");
+	text	   *whole = stated.isnull ? NULL : DatumGetTextPP(stated.value);
+	bool		is_late = false;
+	Stream		stream;
+
+	if (whole == NULL && !task_is_final(*status))
+		return false;
+	if (task_is_final(*status) &&
+		task_status_word(DatumGetTextPP(row_old(row, "status").value)) == TASK_PENDING)
+	{
+		/* The row is locked, and so nothing can have begun to stream meanwhile */
+		row_set(row, "response_length",
+				Int64GetDatum(whole != NULL ? text_chars(whole) : 0), false);
+		return false;
+	}
+	store_open(true);
+	stream_lock(run_id, task_id);
+	stream_find(run_id, task_id, &stream);
+	if (!task_is_final(*status))
+	{
+		if (stream_put(run_id, task_id, &stream, whole))
+			task_notify(run_id, task_id, TASK_STREAMING, stream.chars, stream.generation);
+		else
+			is_late = VARSIZE_ANY_EXHDR(whole) < stream.bytes;
+		*status = TASK_STREAMING;
+		row_set(row, "response_text", (Datum) 0, true);
+	}
+	else
+	{
+		if (whole != NULL && !stream_is_beginning_of(&stream, whole))
+			stream.generation++;
+		if (whole == NULL && stream.chars > 0)
+		{
+			whole = stream_text(run_id, task_id);
+			row_set(row, "response_text",
+					SPI_datumTransfer(PointerGetDatum(whole), false, -1), false);
+		}
+		row_set(row, "generation", Int32GetDatum(stream.generation), false);
+		row_set(row, "response_length",
+				Int64GetDatum(whole != NULL ? text_chars(whole) : 0), false);
+	}
+	store_close();
+
+	/* Not before: what is made between the two is gone with SPI's memory */
+	row_set(row, "status", CStringGetTextDatum(task_status_name(*status)), false);
+	return is_late;
+}
+
+/* Leave out of a request what its run, which is locked by now, has already */
+static void
+fold_request(Row *row, const RunState *run)
+{
+	Field		request_data = row_new(row, "request_data");
+	Field		reference = {(Datum) 0, true};
+
+	if (!request_fold(DatumGetUUIDP(row_new(row, "run_id").value), run->message_count,
+					  &request_data, &reference))
+		return;
+	row_set(row, "request_data", SPI_datumTransfer(request_data.value, false, -1), false);
+	row_set(row, "request_reference", SPI_datumTransfer(reference.value, false, -1), false);
+}
+
+static void
+guard_task_insert(Row *row, const pg_uuid_t *caller)
+{
+	static const char *const kept[] = {
+		"inputs_from", "inputs_to", "answer_seq", "cost_details", "price_status",
+		"client_cost", "usage_buckets", "request_reference"
+	};
+	static const char *const zero[] = {"response_length", "generation", "text_in_answer"};
+	TimestampTz now = GetCurrentTimestamp();
+	Field		run_id = row_new(row, "run_id");
+	Field		user_id = row_new(row, "user_id");
+	Field		field;
+	RunState	run;
+	TaskStatus	status;
+	pg_uuid_t  *task_id = palloc_object(pg_uuid_t);
+
+	if (run_id.isnull)
+		refuse_missing("ai_tasks", "run_id");
+	uuid_generate_v7(task_id);
+	fill(row, "task_id", UUIDPGetDatum(task_id));
+	for (int i = 0; i < lengthof(kept); i++)
+	{
+		if (!row_new(row, kept[i]).isnull)
+			refuse_derived("ai_tasks", kept[i]);
+	}
+
+	store_open(true);
+	if (!row_new(row, "request_data").isnull)
+	{
+		run_lock(DatumGetUUIDP(run_id.value), &run);
+		fold_request(row, &run);
+	}
+	else if (!run_hold(DatumGetUUIDP(run_id.value)))
+		run_not_found(DatumGetUUIDP(run_id.value));
+	(void) task_is_in_run(DatumGetUUIDP(run_id.value),
+						  DatumGetUUIDP(row_new(row, "task_id").value));
+	store_close();
+
+	if (user_id.isnull)
+		row_set(row, "user_id", UUIDPGetDatum(caller), caller == NULL);
+	else if (store_binds_caller() && !uuid_equal(DatumGetUUIDP(user_id.value), caller))
+		refuse_derived("ai_tasks", "user_id");
+	for (int i = 0; i < lengthof(zero); i++)
+	{
+		fill(row, zero[i], (Datum) 0);
+		if (row_new(row, zero[i]).value != (Datum) 0)
+			refuse_derived("ai_tasks", zero[i]);
+	}
+
+	field = row_new(row, "updated_at");
+	if (!field.isnull && !same_datum_int64(&field, GetCurrentTransactionStartTimestamp()))
+		refuse_derived("ai_tasks", "updated_at");
+	fill_created_at(row, "ai_tasks", now);
+	fill(row, "metadata", empty_object());
+	fill(row, "status", CStringGetTextDatum("pending"));
+	status = task_status_word(DatumGetTextPP(row_new(row, "status").value));
+	row_set(row, "status", CStringGetTextDatum(task_status_name(status)), false);
+	check_task_fields(row);
+	check_task_figures(row, status);
+	field = row_new(row, "response_text");
+	if (task_is_final(status) && !field.isnull)
+		row_set(row, "response_length",
+				Int64GetDatum(text_chars(DatumGetTextPP(field.value))), false);
+
+	field = row_new(row, "completed_at");
+	if (!task_is_final(status))
+	{
+		if (!field.isnull)
+			refuse_derived("ai_tasks", "completed_at");
+	}
+	else if (field.isnull || store_binds_caller())
+		row_set(row, "completed_at", TimestampTzGetDatum(now), false);
+	else
+		refuse_infinite("ai_tasks", "completed_at", &field);
+	row_set(row, "updated_at", TimestampTzGetDatum(now), false);
+}
+
+/* The times of a task that comes to its end, or begins to stream, by an UPDATE */
+static void
+set_task_times(Row *row, TaskStatus from, TaskStatus to, TimestampTz now)
+{
+	Datum		elapsed = NumericGetDatum(
+		task_elapsed(DatumGetTimestampTz(row_old(row, "created_at").value), now));
+
+	if (task_is_final(to) && !task_is_final(from))
+	{
+		row_set(row, "completed_at", TimestampTzGetDatum(now), false);
+		fill(row, "total_time", elapsed);
+		if (to == TASK_COMPLETED)
+			fill(row, "time_to_first_token", row_new(row, "total_time").value);
+		return;
+	}
+	if (to == TASK_STREAMING && from == TASK_PENDING)
+		fill(row, "time_to_first_token", elapsed);
+	if (row_changed(row, "completed_at"))
+		refuse_derived("ai_tasks", "completed_at");
+}
+
+static void
+guard_task_update(Row *row)
+{
+	static const char *const fixed[] = {
+		"run_id", "task_id", "user_id", "created_at", "updated_at", "inputs_from",
+		"inputs_to", "answer_seq", "cost_details", "price_status", "client_cost",
+		"usage_buckets", "request_reference", "response_length", "generation",
+		"text_in_answer"
+	};
+	static const char *const open[] = {
+		"service", "task_name", "provider", "endpoint", "model_id", "metadata",
+		"request_data", "response_text", "response_data", "usage", "tokens_input",
+		"tokens_output", "tokens_total", "cost", "time_to_first_token", "total_time",
+		"finish_reason", "error", "timeout", "completed_at"
+	};
+	pg_uuid_t  *run_id = DatumGetUUIDP(row_old(row, "run_id").value);
+	pg_uuid_t  *task_id = DatumGetUUIDP(row_old(row, "task_id").value);
+	TimestampTz now = GetCurrentTimestamp();
+	bool		run_is_there;
+	TaskStatus	from = task_status_word(DatumGetTextPP(row_old(row, "status").value));
+	TaskStatus	to;
+
+	store_open(true);
+	/* Who has to look after the store may do so in deleted runs, too */
+	run_is_there = store_binds_caller() ? run_hold(run_id) : run_hold_deleted(run_id);
+	store_close();
+	if (!run_is_there)
+		run_not_found(run_id);
+	for (int i = 0; i < lengthof(fixed); i++)
+	{
+		if (row_changed(row, fixed[i]))
+			refuse_derived("ai_tasks", fixed[i]);
+	}
+	fill(row, "status", (Datum) 0);
+	fill(row, "metadata", (Datum) 0);
+	to = task_status_word(DatumGetTextPP(row_new(row, "status").value));
+	task_check_transition(task_id, from, to);
+	row_set(row, "status", CStringGetTextDatum(task_status_name(to)), false);
+
+	if (task_is_final(from))
+	{
+		for (int i = 0; i < lengthof(open); i++)
+		{
+			if (row_changed(row, open[i]))
+				ereport(ERROR,
+						(errcode(ERRCODE_AIRUN_CONFLICT),
+						 errmsg("task \"%s\" is %s and cannot be changed",
+								uuid_string(task_id), task_status_name(from)),
+						 errdetail("Column \"%s\" would change.", open[i]),
+						 errhint("An end is final; create another task with airun_create_task(run_id).")));
+		}
+		return;
+	}
+
+	if (row_changed(row, "request_data"))
+		row_set(row, "request_reference", (Datum) 0, true);
+	check_task_fields(row);
+	check_task_figures(row, to);
+
+	/* A text that is the beginning of what is stored is a late save */
+	if (keep_text(row, &to))
+	{
+		Field		old_data = row_old(row, "response_data");
+
+		row_set(row, "response_data", old_data.value, old_data.isnull);
+	}
+	set_task_times(row, from, to, now);
+	row_set(row, "updated_at",
+			TimestampTzGetDatum(Max(now, DatumGetTimestampTz(row_old(row, "updated_at").value))),
+			false);
+	if (task_is_final(to))
+		task_notify(run_id, task_id, to, DatumGetInt64(row_new(row, "response_length").value),
+					DatumGetInt32(row_new(row, "generation").value));
+}
+
+/*
+ * airun_guard_task() returns trigger
+ *
+ * BEFORE INSERT OR UPDATE.
+ */
+Datum
+airun_guard_task(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, "airun", "tasks", BEFORE_ROW,
+										ON_INSERT | ON_UPDATE);
+	Row			row;
+	Field		run_id;
+	Field		task_id;
+	pg_uuid_t	caller;
+
+	row_from_trigger(&row, trigger);
+	run_id = row_new(&row, "run_id");
+	task_id = row_new(&row, "task_id");
+	if (!run_id.isnull && !task_id.isnull &&
+		own_write_row(DatumGetUUIDP(run_id.value),
+					  (OwnRow) {
+						  .kind = OWN_TASK,
+						  .task_id = *DatumGetUUIDP(task_id.value)
+					  }))
+		return PointerGetDatum(row.new);
+
+	store_require_caller();
+	if (row.old == NULL)
+		guard_task_insert(&row, caller_id(&caller) ? &caller : NULL);
+	else
+		guard_task_update(&row);
+	return row_result(&row);
+}

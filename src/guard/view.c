@@ -1,0 +1,411 @@
+/*
+ * view.c
+ *		INSTEAD OF triggers of the views ai_messages and ai_tasks.
+ *
+ * An insert into ai_messages is an append, by the function's own code.  A
+ * change through ai_tasks locks the run first and then does the same to
+ * airun.tasks, where guard.c holds the rules and totals.c rolls up: so the
+ * views keep the lock order of the functions, and never deadlock with them.
+ *
+ * An update writes only the columns that the user has changed: the row that
+ * the view has shown may be older than the one that is locked.
+ *
+ * The rows that one statement of the user changes through ai_tasks are rolled
+ * up together, once it has changed them all, as those of a statement on
+ * airun.tasks are.  Done for each row by itself, that would leave a version
+ * of the run's row behind a row of the user's, none of which can be pruned
+ * before the transaction ends, and whoever looks for the run by its key goes
+ * through all of them: twice the rows would take four times as long.
+ *
+ * Locks: the run's row, the text's lock of a task that has not ended, then the
+ * task's row.
+ */
+#include "airun.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "run/message.h"
+#include "run/run.h"
+#include "store/identity.h"
+#include "store/row_trigger.h"
+#include "store/store.h"
+#include "task/task.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(airun_view_message);
+PG_FUNCTION_INFO_V1(airun_view_task);
+
+#define INSTEAD_OF_ROW	(TRIGGER_EVENT_ROW | TRIGGER_EVENT_INSTEAD)
+
+/* ---------- ai_messages ---------- */
+
+static void
+refuse_derived_unless_null(Row *row, const char *table, const char *column)
+{
+	if (!row_new(row, column).isnull)
+		refuse_derived(table, column);
+}
+
+static void
+insert_message(Row *row)
+{
+	NewMessage	message;
+	Field		run_id = row_new(row, "run_id");
+	Field		body = row_new(row, "message");
+	Field		seq = row_new(row, "seq");
+	Field		role = row_new(row, "role");
+	Field		message_id = row_new(row, "message_id");
+	Field		task_id = row_new(row, "task_id");
+	bool		lacks_answer = false;
+
+	if (run_id.isnull)
+		refuse_missing("ai_messages", "run_id");
+	if (body.isnull)
+		refuse_missing("ai_messages", "message");
+	refuse_derived_unless_null(row, "ai_messages", "created_at");
+	message_new(&message, DatumGetJsonbP(body.value));
+	if (!role.isnull &&
+		strcmp(TextDatumGetCString(role.value),
+			   text_to_cstring(message_role(message.message))) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"role\" is not the role of the message"),
+				 errhint("Leave it out: it is read from the message.")));
+	if (!message_id.isnull)
+	{
+		message.message_id = DatumGetTextPP(message_id.value);
+		message_check_id(message.message_id);
+	}
+
+	store_open(true);
+	if (!task_id.isnull)
+	{
+		message.task_id = DatumGetUUIDP(task_id.value);
+		lacks_answer = message_require_task(DatumGetUUIDP(run_id.value), message.task_id);
+	}
+	messages_append(DatumGetUUIDP(run_id.value), &message, 1);
+	if (lacks_answer && !message.is_stored)
+		message_answers_task(DatumGetUUIDP(run_id.value), &message);
+	if (!seq.isnull && DatumGetInt64(seq.value) != message.seq)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_CONFLICT),
+				 errmsg("message is out of sequence"),
+				 errdetail("Its seq is " INT64_FORMAT ", not " INT64_FORMAT ".",
+						   message.seq, DatumGetInt64(seq.value)),
+				 errhint("Leave \"seq\" out to append.")));
+
+	row_set(row, "seq", Int64GetDatum(message.seq), false);
+	row_set(row, "message_id", PointerGetDatum(message.message_id),
+			message.message_id == NULL);
+	row_set(row, "task_id", UUIDPGetDatum(message.task_id), message.task_id == NULL);
+	row_set(row, "role", PointerGetDatum(message_role(message.message)), false);
+	row_set(row, "message", JsonbPGetDatum(message.message), false);
+	row_set(row, "created_at", TimestampTzGetDatum(message.created_at), false);
+}
+
+/*
+ * The tuple that an INSTEAD OF trigger returns, made in context, which
+ * outlives SPI_finish().
+ */
+static Datum
+view_result(Row *row, MemoryContext context)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	Datum		result = row->new != NULL ? row_result(row) : PointerGetDatum(row->old);
+
+	MemoryContextSwitchTo(old_context);
+	return result;
+}
+
+/*
+ * airun_view_message() returns trigger
+ *
+ * INSTEAD OF INSERT OR UPDATE ON ai_messages.  A DELETE goes to airun.messages
+ * as one statement, since its rows must be the last of their run together.
+ */
+Datum
+airun_view_message(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, NULL, "ai_messages", INSTEAD_OF_ROW,
+										ON_INSERT | ON_UPDATE);
+	MemoryContext context = CurrentMemoryContext;
+	Row			row;
+	Datum		result;
+
+	row_from_trigger(&row, trigger);
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		message_refuse_change();
+	insert_message(&row);
+	result = view_result(&row, context);
+	store_close();
+	return result;
+}
+
+/* ---------- ai_tasks ---------- */
+
+/*
+ * The columns of ai_tasks that a user may state, as airun.tasks has them, and
+ * how the view shows those that it computes.
+ */
+static const struct
+{
+	const char *name;
+	Oid			type;
+	const char *shown;
+}			task_columns[] = {
+	{"user_id", UUIDOID},
+	{"service", TEXTOID},
+	{"task_name", TEXTOID},
+	{"provider", TEXTOID},
+	{"endpoint", TEXTOID},
+	{"model_id", TEXTOID},
+	{"request_data", JSONBOID, REQUEST_DATA},
+	{"response_text", TEXTOID, RESPONSE_TEXT},
+	{"response_data", JSONBOID},
+	{"error", JSONBOID},
+	{"metadata", JSONBOID},
+	{"timeout", INTERVALOID},
+	{"finish_reason", TEXTOID},
+	{"status", TEXTOID},
+	{"tokens_input", INT8OID},
+	{"tokens_output", INT8OID},
+	{"tokens_total", INT8OID},
+	{"usage", JSONBOID},
+	{"cost", NUMERICOID},
+	{"cost_details", JSONBOID},
+	{"price_status", TEXTOID},
+	{"client_cost", NUMERICOID},
+	{"usage_buckets", JSONBOID},
+	{"time_to_first_token", NUMERICOID},
+	{"total_time", NUMERICOID},
+	{"created_at", TIMESTAMPTZOID},
+	{"completed_at", TIMESTAMPTZOID},
+};
+
+#define FIRST_COLUMN_ARG	4	/* behind run_id, task_id and the changes */
+
+/*
+ * The statements of the view, their text made from the columns: the first
+ * inserts all of them, the second updates those that $3 says have changed,
+ * the third reads them as the view shows them.
+ */
+static void
+make_task_statements(Statement *insert, Statement *update, Statement *read)
+{
+	StringInfoData names;
+	StringInfoData values;
+	StringInfoData sets;
+	StringInfoData shown;
+	MemoryContext old_context;
+
+	initStringInfo(&names);
+	initStringInfo(&values);
+	initStringInfo(&sets);
+	initStringInfo(&shown);
+	for (int i = 0; i < lengthof(task_columns); i++)
+	{
+		const char *name = task_columns[i].name;
+
+		appendStringInfo(&names, ", %s", name);
+		appendStringInfo(&values, ", $%d", FIRST_COLUMN_ARG + i);
+		appendStringInfo(&sets, "%s%s = CASE WHEN $3[%d] THEN $%d ELSE t.%s END",
+						 i > 0 ? ", " : "", name, i + 1, FIRST_COLUMN_ARG + i, name);
+		if (task_columns[i].shown != NULL)
+			appendStringInfo(&shown, ", %s", task_columns[i].shown);
+		else
+			appendStringInfo(&shown, ", t.%s", name);
+		insert->argtypes[FIRST_COLUMN_ARG - 1 + i] = task_columns[i].type;
+		update->argtypes[FIRST_COLUMN_ARG - 1 + i] = task_columns[i].type;
+	}
+	insert->argtypes[0] = update->argtypes[0] = UUIDOID;
+	insert->argtypes[1] = update->argtypes[1] = UUIDOID;
+	insert->argtypes[2] = update->argtypes[2] = BOOLARRAYOID;
+	insert->nargs = update->nargs = FIRST_COLUMN_ARG - 1 + lengthof(task_columns);
+	read->argtypes[0] = read->argtypes[1] = UUIDOID;
+	read->nargs = 2;
+
+	old_context = MemoryContextSwitchTo(TopMemoryContext);
+	update->sql = psprintf("UPDATE airun.tasks AS t SET %s "
+						   "WHERE " THIS_TASK, sets.data);
+	insert->sql = psprintf("INSERT INTO airun.tasks AS t (run_id, task_id%s) "
+						   "VALUES ($1, $2%s)", names.data, values.data);
+	read->sql = psprintf("SELECT t.run_id, t.task_id, "
+						 TASK_UPDATED_AT "%s, " EXTSCHEMA ".airun_is_overdue(t.status, "
+						 TASK_UPDATED_AT ", t.timeout) FROM airun.tasks AS t WHERE " THIS_TASK,
+						 shown.data);
+	MemoryContextSwitchTo(old_context);
+}
+
+/*
+ * Change a task in airun.tasks.  AFTER triggers wait for the end of the user's
+ * statement and see all the rows that it has changed, as for the cascade of a
+ * foreign key.
+ *
+ * Not so where a policy or a default of a site uses the view within a call of
+ * our own: they would fire as deep as those of our own row, which is how
+ * totals.c knows it.
+ */
+static uint64
+change_task(Statement *statement, Args *args)
+{
+	bool		is_certain;
+
+	if (own_write_statement(&is_certain))
+		return statement_write(statement, args);
+	return statement_write_fire_later(statement, args);
+}
+
+/* Does a new task bring a text that is still to grow? */
+static bool
+brings_beginning_of_text(Row *row)
+{
+	Field		status = row_new(row, "status");
+
+	return !row_new(row, "response_text").isnull &&
+		(status.isnull || !task_is_final(task_status_word(DatumGetTextPP(status.value))));
+}
+
+/* Lock the text of the task that the view has shown; of one that has ended nothing streams */
+static void
+lock_text(Row *row)
+{
+	if (!task_is_final(task_status_word(DatumGetTextPP(row_old(row, "status").value))))
+		stream_lock(DatumGetUUIDP(row_old(row, "run_id").value),
+					DatumGetUUIDP(row_old(row, "task_id").value));
+}
+
+/* Insert or update the task, and show in the new row how it stands now */
+static void
+write_task(Row *row, Oid function)
+{
+	static Statement insert;
+	static Statement update;
+	static Statement read;
+	bool		inserts = row->old == NULL;
+	Field		run_id = row_new(row, "run_id");
+	Field		task_id = row_new(row, "task_id");
+	Datum		changed[lengthof(task_columns)];
+	RunState	state;
+	Args		args = {0};
+	Args		key = {0};
+	uint64		changed_rows;
+	bool		isnull;
+
+	if (insert.sql == NULL)
+		make_task_statements(&insert, &update, &read);
+
+	if (run_id.isnull)
+		refuse_missing("ai_tasks", "run_id");
+	if (inserts)
+	{
+		refuse_derived_unless_null(row, "ai_tasks", "updated_at");
+		refuse_derived_unless_null(row, "ai_tasks", "is_overdue");
+	}
+	else
+	{
+		if (row_changed(row, "run_id"))
+			refuse_derived("ai_tasks", "run_id");
+		if (row_changed(row, "task_id"))
+			refuse_derived("ai_tasks", "task_id");
+		if (row_changed(row, "updated_at"))
+			refuse_derived("ai_tasks", "updated_at");
+		if (row_changed(row, "is_overdue"))
+			refuse_derived("ai_tasks", "is_overdue");
+	}
+
+	store_open(true);
+	run_lock(DatumGetUUIDP(run_id.value), &state);
+	if (!inserts)
+		lock_text(row);
+	arg_field(&args, &run_id);
+	if (inserts && task_id.isnull)
+	{
+		pg_uuid_t  *id = palloc_object(pg_uuid_t);
+
+		uuid_generate_v7(id);
+		arg_uuid(&args, id);
+	}
+	else
+		arg_field(&args, &task_id);
+	for (int i = 0; i < lengthof(task_columns); i++)
+		changed[i] = BoolGetDatum(inserts || row_changed(row, task_columns[i].name));
+	arg_pointer(&args, construct_array(changed, lengthof(task_columns), BOOLOID,
+									   1, true, TYPALIGN_CHAR));
+	for (int i = 0; i < lengthof(task_columns); i++)
+	{
+		Field		field = row_new(row, task_columns[i].name);
+
+		arg_field(&args, &field);
+	}
+	arg_add(&key, args.values[0], false);
+	arg_add(&key, args.values[1], false);
+	statement_in_extension(&read, function);
+	if (inserts && brings_beginning_of_text(row))
+		changed_rows = statement_write(&insert, &args); /* moves the text, which we show */
+	else
+		changed_rows = change_task(inserts ? &insert : &update, &args);
+	if (changed_rows != 1 || statement_write(&read, &key) != 1)
+		task_not_found(DatumGetUUIDP(args.values[1]));
+
+	row_set(row, "run_id", result_value(0, 1, &isnull), false);
+	row_set(row, "task_id", result_value(0, 2, &isnull), false);
+	row_set(row, "updated_at", result_value(0, 3, &isnull), false);
+	for (int i = 0; i < lengthof(task_columns); i++)
+	{
+		Datum		value = result_value(0, FIRST_COLUMN_ARG + i, &isnull);
+
+		row_set(row, task_columns[i].name, value, isnull);
+	}
+	row_set(row, "is_overdue",
+			result_value(0, FIRST_COLUMN_ARG + lengthof(task_columns), &isnull), false);
+}
+
+/* Delete the task; returns false where somebody has meanwhile */
+static bool
+delete_task(Row *row)
+{
+	static Statement delete = {
+		"DELETE FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
+		2, {UUIDOID, UUIDOID}
+	};
+	pg_uuid_t  *run_id = DatumGetUUIDP(row_old(row, "run_id").value);
+	RunState	state;
+	Args		args = {0};
+
+	store_open(true);
+	run_lock(run_id, &state);
+	lock_text(row);
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, DatumGetUUIDP(row_old(row, "task_id").value));
+	return change_task(&delete, &args) > 0;
+}
+
+/*
+ * airun_view_task() returns trigger
+ *
+ * INSTEAD OF INSERT OR UPDATE OR DELETE ON ai_tasks.
+ */
+Datum
+airun_view_task(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, NULL, "ai_tasks", INSTEAD_OF_ROW,
+										ON_INSERT | ON_UPDATE | ON_DELETE);
+	MemoryContext context = CurrentMemoryContext;
+	Row			row;
+	Datum		result;
+
+	row_from_trigger(&row, trigger);
+	if (row.new != NULL)
+		write_task(&row, fcinfo->flinfo->fn_oid);
+	else if (!delete_task(&row))
+	{
+		store_close();
+		return PointerGetDatum(NULL);
+	}
+	result = view_result(&row, context);
+	store_close();
+	return result;
+}

@@ -1,0 +1,41 @@
+/*
+ * jsonb_copy.sql: the message array, and JSON that jsonb refuses
+ */
+CREATE FUNCTION @extschema@.airun_array_add(state internal, element jsonb) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.airun_array_add(internal, jsonb) IS
+'Transition function of airun_array_agg';
+
+CREATE FUNCTION @extschema@.airun_array_result(state internal) RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.airun_array_result(internal) IS
+'Final function of airun_array_agg';
+
+CREATE AGGREGATE @extschema@.airun_array_agg(element jsonb) (
+	SFUNC = @extschema@.airun_array_add,
+	STYPE = internal,
+	FINALFUNC = @extschema@.airun_array_result,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.airun_array_agg(jsonb) IS
+'The JSONB array of its input, like jsonb_agg, built by copying the elements whole';
+
+CREATE FUNCTION @extschema@.airun_array_add_at(state internal, element jsonb, place bigint)
+	RETURNS internal
+	AS 'MODULE_PATHNAME', 'airun_array_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.airun_array_add_at(internal, jsonb, bigint) IS
+'Transition function of airun_array_in_order';
+
+CREATE AGGREGATE @extschema@.airun_array_in_order(element jsonb, place bigint) (
+	SFUNC = @extschema@.airun_array_add_at,
+	STYPE = internal,
+	FINALFUNC = @extschema@.airun_array_result,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.airun_array_in_order(jsonb, bigint) IS
+'The JSONB array of its input in the order of place, for which no row is sorted';
+
+CREATE FUNCTION @extschema@.airun_json(document text) RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.airun_json(text) IS
+'Parses JSON and repairs what jsonb refuses: \u0000 and lone surrogates become U+FFFD';

@@ -1,0 +1,47 @@
+/*
+ * price_cache.h
+ *		The price book: which price is meant by a model's name.
+ */
+#ifndef AIRUN_PRICE_CACHE_H
+#define AIRUN_PRICE_CACHE_H
+
+#include "airun.h"
+
+#include "pricing/price_terms.h"
+#include "utils/uuid.h"
+
+typedef struct Provider Provider;
+
+/* One row of airun.prices, as this backend keeps it */
+typedef struct Price
+{
+	pg_uuid_t	price_id;
+	const Provider *provider;
+	char	   *model;
+	char	   *source;
+	TimestampTz effective_from;
+	TimestampTz effective_to;	/* DT_NOEND for none */
+	Rule	   *rule;			/* or NULL */
+	PriceColumns columns;
+	PriceTerms	terms;			/* once it is read */
+	bool		is_read;
+	const char *problem;		/* why it cannot be used, or NULL */
+} Price;
+
+/* What was found, or why nothing was */
+typedef struct Match
+{
+	Price	   *price;			/* NULL for none */
+	const char *name;			/* the name that was found, or NULL for the one asked for */
+	const char *by;				/* exact, alias, rule or dated */
+	const char *reason;			/* why there is none */
+} Match;
+
+/* The source of prices that a site has set itself, which go first */
+#define OWN_SOURCE	"own"
+
+extern bool book_open(bool must_be_allowed);
+extern void book_find(const char *model, const char *provider, TimestampTz at, Match *match);
+extern const char *book_provider(const Price *price);
+
+#endif							/* AIRUN_PRICE_CACHE_H */

@@ -1,0 +1,691 @@
+/*
+ * price_period.c
+ *		Prices over time: what is entered closes what was before.
+ *
+ * A price is in force from effective_from until effective_to, or for good.
+ * What is entered says what a model costs from a time on.  Where the book says
+ * the same already, nothing changes; where it says something else, the old row
+ * is closed at that moment and a new one is opened.  No row is ever deleted: a
+ * row that had not begun yet ends when it begins, and was never in force.  Of
+ * a price that has an end, what was to be in force then goes on.
+ *
+ * Locks: the table of prices against other writers, until the end of the
+ * transaction.  Nobody who reads waits.
+ *
+ * Errors: PT422 for a price that says what cannot be; 42501 for who may not
+ * write prices.
+ */
+#include "pricing/price_period.h"
+
+#include "catalog/pg_type.h"
+#include "json/jsonb_util.h"
+#include "pricing/price_terms.h"
+#include "store/args.h"
+#include "store/identity.h"
+#include "store/store.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(airun_set_price);
+
+#define MAX_NAME	200
+
+/* What a price says, of a table aliased p */
+#define CONTENT \
+	"pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(" \
+	"'aliases', CASE WHEN pg_catalog.cardinality(p.aliases)" GT "0 " \
+	"THEN pg_catalog.to_jsonb(p.aliases) END, 'match_rule', p.match_rule, " \
+	"'provider_rule', p.provider_rule, 'rates', p.rates, " \
+	"'context_tiers', p.context_tiers, 'service_tiers', p.service_tiers, " \
+	"'time_windows', p.time_windows))"
+
+/* A row that is in the book already */
+typedef struct Row
+{
+	char	   *provider;
+	char	   *model;
+	pg_uuid_t	price_id;
+	TimestampTz from;
+	TimestampTz to;				/* DT_NOEND for none */
+	Jsonb	   *content;
+	Jsonb	   *raw;			/* or NULL */
+} Row;
+
+/* Columns of rows to be written, as arrays for unnest() */
+typedef struct Column
+{
+	Oid			type;
+	int16		len;
+	bool		by_value;
+	char		align;
+} Column;
+
+static const Column column_uuid = {UUIDOID, UUID_LEN, false, TYPALIGN_CHAR};
+static const Column column_text = {TEXTOID, -1, false, TYPALIGN_INT};
+static const Column column_time = {TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE};
+static const Column column_jsonb = {JSONBOID, -1, false, TYPALIGN_INT};
+
+typedef struct Values
+{
+	const Column *column;
+	int			count;
+	int			capacity;
+	Datum	   *values;
+	bool	   *nulls;
+} Values;
+
+/* What has to be written */
+typedef struct Changes
+{
+	Values		close_id;
+	Values		close_to;
+	Values		open_id;
+	Values		open_provider;
+	Values		open_model;
+	Values		open_from;
+	Values		open_to;
+	Values		open_content;
+	Values		open_raw;
+	Values		refresh_id;
+	Values		refresh_raw;
+} Changes;
+
+/* ---------- content ---------- */
+
+static void
+put_document(Build *build, const char *key, Jsonb *document)
+{
+	if (document == NULL)
+		return;
+	build_key(build, key);
+	build_json(build, document, false);
+}
+
+/* What a price says, as one object; what is NULL or empty is left out */
+Jsonb *
+content_make(ArrayType *aliases, Jsonb *match_rule, Jsonb *provider_rule, Jsonb *rates,
+			 Jsonb *context_tiers, Jsonb *service_tiers, Jsonb *time_windows)
+{
+	Build		build = {0};
+
+	build_object(&build);
+	if (aliases != NULL && ArrayGetNItems(ARR_NDIM(aliases), ARR_DIMS(aliases)) > 0)
+	{
+		Datum	   *elements;
+		bool	   *nulls;
+		int			count;
+
+		deconstruct_array(aliases, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+		build_key(&build, "aliases");
+		build_array(&build);
+		for (int i = 0; i < count; i++)
+		{
+			if (!nulls[i])
+				build_string(&build, TextDatumGetCString(elements[i]), true);
+		}
+		build_close(&build, true);
+	}
+	put_document(&build, "match_rule", match_rule);
+	put_document(&build, "provider_rule", provider_rule);
+	put_document(&build, "rates", rates);
+	put_document(&build, "context_tiers", context_tiers);
+	put_document(&build, "service_tiers", service_tiers);
+	put_document(&build, "time_windows", time_windows);
+	build_close(&build, false);
+	return build_end(&build);
+}
+
+/* A document that is a part of a content, or NULL */
+static Jsonb *
+content_part(Jsonb *content, const char *key)
+{
+	JsonbValue	value;
+
+	if (!json_field(&content->root, key, &value))
+		return NULL;
+	return JsonbValueToJsonb(&value);
+}
+
+/* What is wrong with a rule, its regular expressions included, or NULL */
+static const char *
+rule_document_problem(JsonbContainer *container)
+{
+	Rule	   *rule;
+	const char *problem = rule_parse(container, &rule);
+
+	return problem != NULL ? problem : rule_problem(rule);
+}
+
+/* What is wrong with a price, or NULL */
+const char *
+content_problem(Jsonb *content)
+{
+	PriceColumns columns = {
+		content_part(content, "rates"), content_part(content, "context_tiers"),
+		content_part(content, "service_tiers"), content_part(content, "time_windows")
+	};
+	PriceTerms	terms;
+	Jsonb	   *rule = content_part(content, "match_rule");
+	Jsonb	   *about = content_part(content, "provider_rule");
+	const char *problem = price_parse(&columns, &terms);
+	static const char *const keys[] = {"names", "models"};
+
+	if (problem == NULL && rule != NULL)
+		problem = rule_document_problem(&rule->root);
+	for (int i = 0; i < lengthof(keys) && about != NULL && problem == NULL; i++)
+	{
+		JsonbValue	value;
+
+		if (json_field(&about->root, keys[i], &value))
+			problem = value.type != jbvBinary ? "a rule is not an object with one key" :
+				rule_document_problem(value.val.binary.data);
+	}
+	return problem;
+}
+
+/* ---------- reading and writing ---------- */
+
+static void
+add_value(Values *values, const Column *column, Datum value, bool isnull)
+{
+	if (values->count == values->capacity)
+	{
+		values->column = column;
+		values->capacity = values->capacity == 0 ? 64 : values->capacity * 2;
+		values->values = values->values == NULL ? palloc_array(Datum, values->capacity) :
+			repalloc_array(values->values, Datum, values->capacity);
+		values->nulls = values->nulls == NULL ? palloc_array(bool, values->capacity) :
+			repalloc_array(values->nulls, bool, values->capacity);
+	}
+	values->values[values->count] = value;
+	values->nulls[values->count++] = isnull;
+}
+
+static void
+arg_values(Args *args, const Values *values)
+{
+	int			dims[1] = {values->count};
+	int			bounds[1] = {1};
+
+	arg_pointer(args, construct_md_array(values->values, values->nulls, 1, dims, bounds,
+										 values->column->type, values->column->len,
+										 values->column->by_value, values->column->align));
+}
+
+static int
+row_order(const char *provider, const char *model, const Row *row)
+{
+	int			order = strcmp(provider, row->provider);
+
+	return order != 0 ? order : strcmp(model, row->model);
+}
+
+static int
+compare_rows(const void *a, const void *b)
+{
+	const Row  *x = a;
+	const Row  *y = b;
+	int			order = row_order(x->provider, x->model, y);
+
+	return order != 0 ? order : x->from < y->from ? -1 : x->from > y->from ? 1 : 0;
+}
+
+/* The source's rows that are in force at any time after since, in order */
+static Row *
+read_rows(const char *source, TimestampTz since, const Entry *only, int *count)
+{
+	static Statement read = {
+		"SELECT p.provider, p.model, p.price_id, p.effective_from, p.effective_to, " CONTENT
+		", p.raw FROM airun.prices AS p WHERE p.source" EQ "$1 "
+		"AND (p.effective_to IS NULL "
+		"OR (p.effective_to" GT "p.effective_from AND p.effective_to" GT "$2)) "
+		"AND ($3 IS NULL OR p.provider" EQ "$3) AND ($4 IS NULL OR p.model" EQ "$4)",
+		4, {TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}
+	};
+	Args		args = {0};
+	Row		   *rows;
+	bool		isnull;
+
+	arg_pointer(&args, cstring_to_text(source));
+	arg_time(&args, since);
+	arg_pointer(&args, only == NULL ? NULL : cstring_to_text(only->provider));
+	arg_pointer(&args, only == NULL ? NULL : cstring_to_text(only->model));
+	*count = statement_write(&read, &args);
+	rows = palloc0_array(Row, Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+	{
+		Datum		value;
+
+		rows[i].provider = TextDatumGetCString(result_value(i, 1, &isnull));
+		rows[i].model = TextDatumGetCString(result_value(i, 2, &isnull));
+		rows[i].price_id = *DatumGetUUIDP(result_value(i, 3, &isnull));
+		rows[i].from = DatumGetTimestampTz(result_value(i, 4, &isnull));
+		value = result_value(i, 5, &isnull);
+		rows[i].to = isnull ? DT_NOEND : DatumGetTimestampTz(value);
+		rows[i].content = DatumGetJsonbPCopy(result_value(i, 6, &isnull));
+		value = result_value(i, 7, &isnull);
+		rows[i].raw = isnull ? NULL : DatumGetJsonbPCopy(value);
+	}
+	qsort(rows, *count, sizeof(Row), compare_rows);
+	return rows;
+}
+
+static void
+write_changes(const char *source, const Changes *changes)
+{
+	static Statement close = {
+		"UPDATE airun.prices AS p SET effective_to = c.effective_to "
+		"FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS c (price_id, effective_to) "
+		"WHERE p.price_id" EQ "c.price_id",
+		2, {UUIDARRAYOID, TIMESTAMPTZARRAYOID}
+	};
+	static Statement open = {
+		"INSERT INTO airun.prices (source, price_id, provider, model, effective_from, "
+		"effective_to, aliases, match_rule, provider_rule, rates, context_tiers, "
+		"service_tiers, time_windows, raw) "
+		"SELECT $1, o.price_id, o.provider, o.model, o.effective_from, o.effective_to, "
+		"ARRAY(SELECT pg_catalog.jsonb_array_elements_text("
+		"o.content OPERATOR(pg_catalog.->) 'aliases')), "
+		"o.content OPERATOR(pg_catalog.->) 'match_rule', "
+		"o.content OPERATOR(pg_catalog.->) 'provider_rule', "
+		"o.content OPERATOR(pg_catalog.->) 'rates', "
+		"o.content OPERATOR(pg_catalog.->) 'context_tiers', "
+		"o.content OPERATOR(pg_catalog.->) 'service_tiers', "
+		"o.content OPERATOR(pg_catalog.->) 'time_windows', o.raw "
+		"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), "
+		"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), "
+		"pg_catalog.unnest($8)) "
+		"AS o (price_id, provider, model, effective_from, effective_to, content, raw)",
+		8, {TEXTOID, UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
+		TIMESTAMPTZARRAYOID, JSONBARRAYOID, JSONBARRAYOID}
+	};
+	static Statement refresh = {
+		"UPDATE airun.prices AS p SET raw = c.raw "
+		"FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS c (price_id, raw) "
+		"WHERE p.price_id" EQ "c.price_id",
+		2, {UUIDARRAYOID, JSONBARRAYOID}
+	};
+
+	if (changes->close_id.count > 0)
+	{
+		Args		args = {0};
+
+		arg_values(&args, &changes->close_id);
+		arg_values(&args, &changes->close_to);
+		(void) statement_write(&close, &args);
+	}
+	if (changes->open_id.count > 0)
+	{
+		Args		args = {0};
+
+		arg_pointer(&args, cstring_to_text(source));
+		arg_values(&args, &changes->open_id);
+		arg_values(&args, &changes->open_provider);
+		arg_values(&args, &changes->open_model);
+		arg_values(&args, &changes->open_from);
+		arg_values(&args, &changes->open_to);
+		arg_values(&args, &changes->open_content);
+		arg_values(&args, &changes->open_raw);
+		(void) statement_write(&open, &args);
+	}
+	if (changes->refresh_id.count > 0)
+	{
+		Args		args = {0};
+
+		arg_values(&args, &changes->refresh_id);
+		arg_values(&args, &changes->refresh_raw);
+		(void) statement_write(&refresh, &args);
+	}
+}
+
+/* ---------- what changes ---------- */
+
+static bool
+same_document(Jsonb *a, Jsonb *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return compareJsonbContainers(&a->root, &b->root) == 0;
+}
+
+/* When a segment ends: when the next one begins */
+static TimestampTz
+segment_end(const Entry *entry, int i)
+{
+	return i + 1 < entry->segment_count ? entry->segments[i + 1].from : DT_NOEND;
+}
+
+/* Until when a row says what is entered, from a time on */
+static TimestampTz
+agrees_until(const Entry *entry, const Row *row, TimestampTz from)
+{
+	TimestampTz until = from;
+
+	for (int i = 0; i < entry->segment_count && until < row->to; i++)
+	{
+		if (segment_end(entry, i) <= until)
+			continue;
+		if (entry->segments[i].content == NULL ||
+			!same_document(entry->segments[i].content, row->content))
+			break;
+		until = Min(segment_end(entry, i), row->to);
+	}
+	return until;
+}
+
+static void
+note_price(Entry *entry, bool *is_noted, const pg_uuid_t *price_id, TimestampTz from)
+{
+	if (*is_noted && entry->effective_from <= from)
+		return;
+	entry->price_id = *price_id;
+	entry->effective_from = from;
+	*is_noted = true;
+}
+
+/* Open a row, from a time until another */
+static void
+open_row(Entry *entry, Jsonb *content, TimestampTz from, TimestampTz to, Changes *changes,
+		 bool *is_noted)
+{
+	pg_uuid_t  *price_id = palloc_object(pg_uuid_t);
+
+	uuid_generate_v7(price_id);
+	add_value(&changes->open_id, &column_uuid, UUIDPGetDatum(price_id), false);
+	add_value(&changes->open_provider, &column_text, CStringGetTextDatum(entry->provider), false);
+	add_value(&changes->open_model, &column_text, CStringGetTextDatum(entry->model), false);
+	add_value(&changes->open_from, &column_time, TimestampTzGetDatum(from), false);
+	add_value(&changes->open_to, &column_time, TimestampTzGetDatum(to), to == DT_NOEND);
+	add_value(&changes->open_content, &column_jsonb, JsonbPGetDatum(content), false);
+	add_value(&changes->open_raw, &column_jsonb, JsonbPGetDatum(entry->raw), entry->raw == NULL);
+	note_price(entry, is_noted, price_id, from);
+}
+
+/*
+ * Have what the book says from the time of the last segment on stand in its
+ * place.  rows are in order of time.
+ */
+static void
+keep_later(Entry *entry, const Row *rows, int count)
+{
+	int			kept = entry->segment_count - 1;
+	TimestampTz at = entry->segments[kept].from;
+	Segment    *segments = palloc_array(Segment, kept + 2 * count + 1);
+
+	memcpy(segments, entry->segments, kept * sizeof(Segment));
+	for (int i = 0; i < count && at != DT_NOEND; i++)
+	{
+		if (rows[i].to <= at || rows[i].from >= rows[i].to)
+			continue;
+		if (rows[i].from > at)
+			segments[kept++] = (Segment) {at, NULL};
+		segments[kept++] = (Segment) {Max(rows[i].from, at), rows[i].content};
+		at = rows[i].to;
+	}
+	if (at != DT_NOEND)
+		segments[kept++] = (Segment) {at, NULL};
+	entry->segments = segments;
+	entry->segment_count = kept;
+}
+
+/*
+ * Enter one model.  rows are its own, in order of time.  What they say rightly
+ * stays; each ends where it goes wrong; the gaps are filled.
+ */
+static void
+enter(Entry *entry, TimestampTz since, Row *rows, int count, Changes *changes)
+{
+	TimestampTz *kept_from = palloc_array(TimestampTz, Max(count, 1));
+	TimestampTz *kept_to = palloc_array(TimestampTz, Max(count, 1));
+	TimestampTz covered = since;
+	bool		is_noted = false;
+	int			written = changes->close_id.count + changes->open_id.count;
+
+	if (entry->keeps_later)
+		keep_later(entry, rows, count);
+	for (int i = 0; i < count; i++)
+	{
+		TimestampTz from = Max(rows[i].from, covered);
+		TimestampTz until = from < rows[i].to ? agrees_until(entry, &rows[i], from) : from;
+
+		kept_from[i] = from;
+		kept_to[i] = until;
+		covered = Max(covered, until);
+		if (until < rows[i].to)
+		{
+			add_value(&changes->close_id, &column_uuid, UUIDPGetDatum(&rows[i].price_id), false);
+			add_value(&changes->close_to, &column_time,
+					  TimestampTzGetDatum(Max(until, rows[i].from)), false);
+		}
+		if (until > from)
+		{
+			note_price(entry, &is_noted, &rows[i].price_id, rows[i].from);
+			if (entry->raw != NULL && !same_document(entry->raw, rows[i].raw))
+			{
+				add_value(&changes->refresh_id, &column_uuid,
+						  UUIDPGetDatum(&rows[i].price_id), false);
+				add_value(&changes->refresh_raw, &column_jsonb, JsonbPGetDatum(entry->raw),
+						  entry->raw == NULL);
+			}
+		}
+	}
+
+	for (int i = 0; i < entry->segment_count; i++)
+	{
+		TimestampTz from = entry->segments[i].from;
+		TimestampTz to = segment_end(entry, i);
+
+		if (entry->segments[i].content == NULL)
+			continue;
+		for (int k = 0; k < count && from < to; k++)
+		{
+			if (kept_to[k] <= from || kept_from[k] >= to || kept_from[k] == kept_to[k])
+				continue;
+			if (kept_from[k] > from)
+				open_row(entry, entry->segments[i].content, from, kept_from[k], changes,
+						 &is_noted);
+			from = kept_to[k];
+		}
+		if (from < to)
+			open_row(entry, entry->segments[i].content, from, to, changes, &is_noted);
+	}
+
+	if (changes->close_id.count + changes->open_id.count == written)
+		entry->action = ENTRY_UNCHANGED;
+	else
+		entry->action = count == 0 ? ENTRY_ADDED : ENTRY_CHANGED;
+}
+
+/*
+ * Enter what models cost from since on.  A source is the only one that changes
+ * its own prices.  SPI has to be connected.
+ */
+void
+history_enter(const char *source, TimestampTz since, Entry *entries, int count)
+{
+	static Statement lock = {
+		"LOCK TABLE airun.prices IN SHARE ROW EXCLUSIVE MODE", 0, {0}
+	};
+	Changes		changes = {0};
+	Args		args = {0};
+	Row		   *rows;
+	int			row_count;
+
+	(void) statement_write(&lock, &args);
+	rows = read_rows(source, since, count == 1 ? &entries[0] : NULL, &row_count);
+	for (int i = 0; i < count; i++)
+	{
+		int			low = 0;
+		int			high = row_count;
+		int			own = 0;
+
+		while (low < high)
+		{
+			int			middle = (low + high) / 2;
+
+			if (row_order(entries[i].provider, entries[i].model, &rows[middle]) > 0)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		while (low + own < row_count &&
+			   row_order(entries[i].provider, entries[i].model, &rows[low + own]) == 0)
+			own++;
+		enter(&entries[i], since, rows + low, own, &changes);
+	}
+	write_changes(source, &changes);
+}
+
+/* ---------- a price of one's own ---------- */
+
+/* What one unit of the rates' "per" is: they are multiplied by it */
+static Numeric
+unit_of(int64 per)
+{
+	const char *unit = per == 1 ? "1" : per == 1000 ? "0.001" :
+		per == 1000000 ? "0.000001" : NULL;
+
+	if (unit == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"per_tokens\" must be 1, 1000 or 1000000, not " INT64_FORMAT, per),
+				 errhint("It says how many tokens the rates are for.")));
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(unit),
+											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+/*
+ * The same document with the rates of tokens multiplied by a unit.  A rate is
+ * the number of a bucket's name; nothing else in a price is.
+ */
+static Jsonb *
+scale_rates(Jsonb *document, Numeric unit)
+{
+	JsonbInState state = {0};
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	Bucket		bucket = BUCKET_REQUESTS;
+
+	if (document == NULL)
+		return NULL;
+	it = JsonbIteratorInit(&document->root);
+	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
+	{
+		if (token == WJB_KEY &&
+			!bucket_from_name(value.val.string.val, value.val.string.len, &bucket))
+			bucket = BUCKET_REQUESTS;
+		if (token == WJB_VALUE && value.type == jbvNumeric && BUCKET_IS_TOKENS(bucket))
+			value.val.numeric =
+				DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
+													DirectFunctionCall2(numeric_mul,
+																		NumericGetDatum(value.val.numeric),
+																		NumericGetDatum(unit))));
+		push_jsonb(&state, token,
+				   token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM ?
+				   &value : NULL);
+	}
+	return JsonbValueToJsonb(state.result);
+}
+
+/* A part of a price that has to be an object, or an array; or NULL */
+static Jsonb *
+document_argument(FunctionCallInfo fcinfo, int i, const char *name, bool is_array)
+{
+	Jsonb	   *document;
+
+	if (PG_ARGISNULL(i))
+		return NULL;
+	document = PG_GETARG_JSONB_P(i);
+	if (JB_ROOT_IS_SCALAR(document) ||
+		(is_array ? !JB_ROOT_IS_ARRAY(document) : !JB_ROOT_IS_OBJECT(document)))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"%s\" must be a JSON %s", name, is_array ? "array" : "object"),
+				 errdetail("Found %s.", JB_ROOT_IS_SCALAR(document) ? "a scalar" :
+						   is_array ? "an object" : "an array"),
+				 errhint("See the comment on airun_set_price().")));
+	return document;
+}
+
+/*
+ * airun_set_price(model, rates, provider, effective_from, effective_to,
+ * per_tokens, aliases, match_rule, context_tiers, service_tiers, time_windows,
+ * source) returns uuid
+ */
+Datum
+airun_set_price(PG_FUNCTION_ARGS)
+{
+	Field		model = argument_field(fcinfo, 0);
+	Field		provider = argument_field(fcinfo, 2);
+	Field		source = argument_field(fcinfo, 11);
+	Segment		segments[2];
+	Entry		entry = {.segment_count = 1, .segments = segments};
+	Numeric		unit;
+	Jsonb	   *content;
+	const char *problem;
+	pg_uuid_t  *result = palloc_object(pg_uuid_t);
+
+	(void) store_runs_oid();
+	if (PG_ARGISNULL(0))
+		refuse_null("model");
+	if (PG_ARGISNULL(1))
+		refuse_null("rates");
+	if (PG_ARGISNULL(3))
+		refuse_null("effective_from");
+	if (PG_ARGISNULL(5))
+		refuse_null("per_tokens");
+	if (PG_ARGISNULL(11))
+		refuse_null("source");
+	check_length("model", &model, MAX_NAME);
+	check_length("provider", &provider, MAX_NAME);
+	check_length("source", &source, MAX_NAME);
+	entry.model = TextDatumGetCString(model.value);
+	entry.provider = provider.isnull ? pstrdup("") : TextDatumGetCString(provider.value);
+	if (entry.model[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"model\" must not be empty"),
+				 errhint("Name the model as it is called in tasks.")));
+
+	unit = unit_of(PG_GETARG_INT64(5));
+	content = content_make(PG_ARGISNULL(6) ? NULL : PG_GETARG_ARRAYTYPE_P(6),
+						   document_argument(fcinfo, 7, "match_rule", false), NULL,
+						   scale_rates(document_argument(fcinfo, 1, "rates", false), unit),
+						   scale_rates(document_argument(fcinfo, 8, "context_tiers", true), unit),
+						   scale_rates(document_argument(fcinfo, 9, "service_tiers", false), unit),
+						   scale_rates(document_argument(fcinfo, 10, "time_windows", true), unit));
+	problem = content_problem(content);
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("the price of \"%s\" is not acceptable",
+						excerpt(entry.model, strlen(entry.model))),
+				 errdetail("What it says cannot be: %s.", problem),
+				 errhint("See the comment on airun_set_price().")));
+
+	segments[0] = (Segment) {PG_GETARG_TIMESTAMPTZ(3), content};
+	if (!PG_ARGISNULL(4) && PG_GETARG_TIMESTAMPTZ(4) != DT_NOEND)
+	{
+		segments[entry.segment_count++] = (Segment) {PG_GETARG_TIMESTAMPTZ(4), NULL};
+		entry.keeps_later = true;
+	}
+	if (segments[0].from == DT_NOEND ||
+		(entry.segment_count == 2 && segments[1].from <= segments[0].from))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("a price must be in force for some time"),
+				 errdetail("It would begin at %s and end at %s.",
+						   pstrdup(timestamptz_to_str(segments[0].from)),
+						   entry.segment_count == 2 ?
+						   pstrdup(timestamptz_to_str(segments[1].from)) : "infinity"),
+				 errhint("Leave \"effective_to\" out where no end is known.")));
+
+	store_open(true);
+	history_enter(TextDatumGetCString(source.value), segments[0].from, &entry, 1);
+	*result = entry.price_id;
+	store_close();
+	PG_RETURN_UUID_P(result);
+}

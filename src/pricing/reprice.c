@@ -1,0 +1,329 @@
+/*
+ * reprice.c
+ *		What has been used, charged again.
+ *
+ * A task that has ended without a price, or by one that has been corrected
+ * since, is charged anew by the prices that were in force when it was created.
+ * Its run's total moves by the difference in the same transaction, so that it
+ * is the sum of its tasks throughout.  Deleted runs keep their money, and so
+ * they are charged as well.
+ *
+ * Tasks are gone through in the order of their runs, some at a time.
+ *
+ * Locks: the rows of the runs that change, in the order of their ids, and of
+ * their tasks.
+ *
+ * Errors: PT422 for values.
+ */
+#include "airun.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pricing/charge.h"
+#include "run/run.h"
+#include "store/identity.h"
+#include "store/plans.h"
+#include "store/store.h"
+#include "task/task.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(airun_reprice);
+
+/* The columns of ai_repricing */
+#define REPORT_COLUMNS	6
+
+/* Tasks read at a time */
+#define BATCH	500
+
+/* What repricing makes of one model: ai_repricing */
+typedef struct Report
+{
+	struct Report *next;
+	text	   *provider;		/* NULL for none */
+	text	   *model_id;		/* NULL for none */
+	int64		tasks;
+	int64		changed;
+	Numeric		before;
+	Numeric		after;
+} Report;
+
+/* What is going on */
+typedef struct Repricing
+{
+	bool		dry_run;
+	int			left;			/* tasks that may still be changed */
+	Report	   *reports;
+	MemoryContext context;		/* where they live */
+	pg_uuid_t	locked_run;
+	bool		any_locked;
+} Repricing;
+
+static Numeric
+add(Numeric sum, const Field *amount)
+{
+	if (amount->isnull)
+		return sum;
+	return DatumGetNumeric(DirectFunctionCall2(numeric_add, NumericGetDatum(sum),
+											   amount->value));
+}
+
+static bool
+same_amount(const Field *a, const Field *b)
+{
+	if (a->isnull || b->isnull)
+		return a->isnull == b->isnull;
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, a->value, b->value));
+}
+
+static bool
+same_word(const text *a, const Field *b)
+{
+	text	   *word = b->isnull ? NULL : DatumGetTextPP(b->value);
+
+	if (a == NULL || word == NULL)
+		return a == NULL && word == NULL;
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(word) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(word), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
+static text *
+copy_word(const Field *field)
+{
+	text	   *word = field->isnull ? NULL : DatumGetTextPP(field->value);
+
+	return word == NULL ? NULL :
+		cstring_to_text_with_len(VARDATA_ANY(word), VARSIZE_ANY_EXHDR(word));
+}
+
+/* The report of a model, moved to the front: tasks of one model come together */
+static Report *
+report_of(Repricing *repricing, const Field *provider, const Field *model_id)
+{
+	Report	  **link = &repricing->reports;
+	Report	   *report;
+
+	while ((report = *link) != NULL)
+	{
+		if (same_word(report->model_id, model_id) && same_word(report->provider, provider))
+		{
+			*link = report->next;
+			break;
+		}
+		link = &report->next;
+	}
+	if (report == NULL)
+	{
+		report = palloc0_object(Report);
+		report->provider = copy_word(provider);
+		report->model_id = copy_word(model_id);
+		report->before = report->after = int64_to_numeric(0);
+	}
+	report->next = repricing->reports;
+	repricing->reports = report;
+	return report;
+}
+
+/* Lock a run, deleted or not.  False where the caller may not change it. */
+static bool
+lock_run(Repricing *repricing, const pg_uuid_t *run_id)
+{
+	static Statement lock = {
+		"SELECT FROM airun.runs AS r WHERE r.id" EQ "$1 FOR NO KEY UPDATE OF r", 1, {UUIDOID}
+	};
+	Args		args = {0};
+
+	if (repricing->any_locked && uuid_equal(&repricing->locked_run, run_id))
+		return true;
+	arg_uuid(&args, run_id);
+	if (statement_write(&lock, &args) != 1)
+		return false;
+	repricing->locked_run = *run_id;
+	repricing->any_locked = true;
+	return true;
+}
+
+/*
+ * Write the charge to the task, unless it has another cost by now, and move its
+ * run's total.  Returns whether it has been written.
+ */
+static bool
+charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+	   const Field *before, const Bill *bill)
+{
+	static Statement update = {
+		"UPDATE airun.tasks AS t SET cost = $3, cost_details = $4, price_status = $5 "
+		"WHERE " THIS_TASK " AND t.completed_at IS NOT NULL "
+		"AND (t.cost" EQ "$6 OR (t.cost IS NULL AND $6 IS NULL))",
+		6, {UUIDOID, UUIDOID, NUMERICOID, JSONBOID, TEXTOID, NUMERICOID}
+	};
+	static Statement move = {
+		"UPDATE airun.runs AS r SET total_cost = r.total_cost" PLUS "$2 WHERE r.id" EQ "$1",
+		2, {UUIDOID, NUMERICOID}
+	};
+	Datum		zero = NumericGetDatum(int64_to_numeric(0));
+	Datum		difference;
+	Args		args = {0};
+	Args		run = {0};
+
+	if (!lock_run(repricing, run_id))
+		return false;
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	arg_field(&args, &bill->cost);
+	arg_field(&args, &bill->cost_details);
+	arg_field(&args, &bill->price_status);
+	arg_field(&args, before);
+	if (statement_write_task(&update, &args, run_id, task_id) != 1)
+		return false;
+
+	difference = DirectFunctionCall2(numeric_sub, bill->cost.isnull ? zero : bill->cost.value,
+									 before->isnull ? zero : before->value);
+	arg_uuid(&run, run_id);
+	arg_add(&run, difference, false);
+	if (statement_write_own(&move, &run, run_id) != 1)
+		run_not_found(run_id);
+	return true;
+}
+
+/* Charge the task in a row of what has been found, if that changes anything */
+static void
+reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
+{
+	Field		fields[10];
+	BillBasis	basis;
+	Bill		bill;
+	Field	   *before = &fields[7];
+	Field	   *after = before;
+	Report	   *report;
+	MemoryContext old_context;
+	bool		is_charged;
+
+	for (int column = 0; column < lengthof(fields); column++)
+		fields[column].value = SPI_getbinval(found->vals[i], found->tupdesc, column + 1,
+											 &fields[column].isnull);
+	basis = (BillBasis) {
+		.provider = fields[2],
+		.model_id = fields[3],
+		.usage = fields[4],
+		.tokens_input = fields[5],
+		.tokens_output = fields[6],
+		.client_cost = fields[9],
+		.created_at = DatumGetTimestampTz(fields[8].value),
+	};
+	bill_make(&basis, &bill);
+
+	/* What has a cost keeps it where there is no price */
+	is_charged = !bill.cost.isnull && !same_amount(&bill.cost, before);
+	if (is_charged && !repricing->dry_run)
+		is_charged = charge_again(repricing, DatumGetUUIDP(fields[0].value),
+							DatumGetUUIDP(fields[1].value), before, &bill);
+	if (is_charged)
+	{
+		after = &bill.cost;
+		repricing->left--;
+	}
+
+	old_context = MemoryContextSwitchTo(repricing->context);
+	report = report_of(repricing, &basis.provider, &basis.model_id);
+	report->tasks++;
+	report->changed += is_charged ? 1 : 0;
+	report->before = add(report->before, before);
+	report->after = add(report->after, after);
+	MemoryContextSwitchTo(old_context);
+}
+
+/*
+ * airun_reprice(since, until, model_id, dry_run, all_tasks, max_tasks)
+ * returns setof ai_repricing
+ */
+Datum
+airun_reprice(PG_FUNCTION_ARGS)
+{
+	static Statement find = {
+		"SELECT t.run_id, t.task_id, t.provider, t.model_id, t.usage, t.tokens_input, "
+		"t.tokens_output, t.cost, t.created_at, t.client_cost FROM airun.tasks AS t "
+		"WHERE (t.run_id, t.task_id)" GT "($1, $2) AND t.completed_at IS NOT NULL "
+		"AND ($3 OR t.price_status" EQ "'unpriced') "
+		"AND ($4 IS NULL OR t.created_at" GE "$4) AND ($5 IS NULL OR t.created_at" LT "$5) "
+		"AND ($6 IS NULL OR t.model_id" EQ "$6) ORDER BY t.run_id, t.task_id LIMIT $7",
+		7, {UUIDOID, UUIDOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT8OID}
+	};
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Repricing	repricing = {
+		.dry_run = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3),
+		.context = CurrentMemoryContext,
+	};
+	Field		since = argument_field(fcinfo, 0);
+	Field		until = argument_field(fcinfo, 1);
+	Field		model_id = argument_field(fcinfo, 2);
+	bool		all_tasks = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	pg_uuid_t	last_run = {{0}};
+	pg_uuid_t	last_task = {{0}};
+	uint64		count;
+
+	if (PG_ARGISNULL(5))
+		refuse_null("max_tasks");
+	repricing.left = PG_GETARG_INT32(5);
+	if (repricing.left < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"max_tasks\" must be at least 1, not %d", repricing.left),
+				 errhint("Leave it out to change up to 100000 tasks in one call.")));
+
+	result_begin_rows(fcinfo, REPORT_COLUMNS);
+	store_open(true);
+	do
+	{
+		MemoryContext batch_context = AllocSetContextCreate(CurrentMemoryContext,
+															"airun reprice",
+															ALLOCSET_DEFAULT_SIZES);
+		SPITupleTable *found;
+		Args		args = {0};
+
+		arg_uuid(&args, &last_run);
+		arg_uuid(&args, &last_task);
+		arg_add(&args, BoolGetDatum(all_tasks), false);
+		arg_field(&args, &since);
+		arg_field(&args, &until);
+		arg_field(&args, &model_id);
+		arg_int64(&args, BATCH);
+		count = statement_write(&find, &args);
+		found = SPI_tuptable;
+		for (uint64 i = 0; i < count && repricing.left > 0; i++)
+		{
+			MemoryContext old_context = MemoryContextSwitchTo(batch_context);
+			bool		isnull;
+
+			CHECK_FOR_INTERRUPTS();
+			last_run = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull));
+			last_task = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull));
+			reprice_task(&repricing, found, i);
+			MemoryContextSwitchTo(old_context);
+		}
+		SPI_freetuptable(found);
+		MemoryContextDelete(batch_context);
+	} while (count == BATCH && repricing.left > 0);
+	store_close();
+
+	for (Report *report = repricing.reports; report != NULL; report = report->next)
+	{
+		Datum		values[REPORT_COLUMNS];
+		bool		nulls[REPORT_COLUMNS] = {false};
+
+		nulls[0] = report->provider == NULL;
+		values[0] = PointerGetDatum(report->provider);
+		nulls[1] = report->model_id == NULL;
+		values[1] = PointerGetDatum(report->model_id);
+		values[2] = Int64GetDatum(report->tasks);
+		values[3] = Int64GetDatum(report->changed);
+		values[4] = NumericGetDatum(report->before);
+		values[5] = NumericGetDatum(report->after);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

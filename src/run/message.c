@@ -1,0 +1,899 @@
+/*
+ * message.c
+ *		Messages: what is accepted, how they are stored and read.
+ *
+ * A message is a JSON object, stored whole in a row of airun.messages with
+ * its place in the run.  An append moves the run's counter first, which locks
+ * the run's row, and then inserts the rows below the new count: seq has no
+ * gap, order is commit order, and the time of a message is never before that
+ * of the one in front of it.
+ *
+ * A message that carries an id (the argument message_id, or else a string
+ * "id" in the object) is appended once: the same id with the same message,
+ * its timestamp aside, gives the stored row; with another message it is PT409.
+ *
+ * A message that says the text of the task that it comes out of is where that
+ * text is stored from then on.
+ *
+ * Locks: the run's row, until the end of the transaction; before it, for an
+ * append with ids, the table of messages, as for an insert.  Readers take none.
+ *
+ * Errors: PT422 for a message that is not acceptable; see run.c for the rest.
+ */
+#include "run/message.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "datatype/timestamp.h"
+#include "funcapi.h"
+#include "json/json_text.h"
+#include "json/jsonb_copy.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "store/direct_write.h"
+#include "store/identity.h"
+#include "store/store.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(airun_append_message);
+PG_FUNCTION_INFO_V1(airun_append_messages);
+PG_FUNCTION_INFO_V1(airun_messages);
+PG_FUNCTION_INFO_V1(airun_message_text);
+
+/* Characters */
+#define MAX_MESSAGE_ID	200
+#define MAX_RUN_NAME	60
+
+/* In one call */
+#define MAX_MESSAGES	100000
+
+/* ---------- what is accepted ---------- */
+
+static JsonbValue *
+get_key(Jsonb *object, const char *key, JsonbValue *buffer)
+{
+	return getKeyJsonValueFromContainer(&object->root, key, strlen(key), buffer);
+}
+
+/* A key that is there and not null */
+static bool
+has_value(Jsonb *object, const char *key)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = get_key(object, key, &buffer);
+
+	return value != NULL && value->type != jbvNull;
+}
+
+static bool
+string_is(const JsonbValue *value, const char *text)
+{
+	return value->val.string.len == (int) strlen(text) &&
+		memcmp(value->val.string.val, text, value->val.string.len) == 0;
+}
+
+static void
+check_role(Jsonb *message)
+{
+	static const char *const roles[] = {
+		"system", "developer", "user", "assistant", "tool", "function",
+		"model", "data"
+	};
+	JsonbValue	buffer;
+	JsonbValue *role = get_key(message, "role", &buffer);
+
+	if (role == NULL || role->type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("message has no role"),
+				 errdetail("The key \"role\" must be a string."),
+				 errhint("The roles are system, developer, user, assistant, tool, function, model and data.")));
+	for (int i = 0; i < lengthof(roles); i++)
+	{
+		if (string_is(role, roles[i]))
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("unknown message role \"%s\"",
+					excerpt(role->val.string.val, role->val.string.len)),
+			 errhint("The roles are system, developer, user, assistant, tool, function, model and data.")));
+}
+
+static void
+check_content(Jsonb *message)
+{
+	static const char *const instead[] = {
+		"tool_calls", "parts", "function_call", "refusal", "audio"
+	};
+	JsonbValue	buffer;
+	JsonbValue *content = get_key(message, "content", &buffer);
+
+	if (content == NULL || content->type == jbvNull)
+	{
+		for (int i = 0; i < lengthof(instead); i++)
+		{
+			if (has_value(message, instead[i]))
+				return;
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("message has no content"),
+				 errdetail("The key \"content\" is absent or null."),
+				 errhint("\"content\" may be absent or null only beside parts, tool_calls, function_call, refusal or audio.")));
+	}
+	if (content->type != jbvString && content->type != jbvBinary)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("message content must be a string, an array or an object"),
+				 errdetail("Found a %s.", content->type == jbvBool ? "boolean" : "number"),
+				 errhint("Put text into a string, and parts into an array of objects.")));
+}
+
+/* PT422 unless the message is acceptable */
+void
+message_check(Jsonb *message)
+{
+	Size		max_size = (Size) airun_max_message_size * 1024;
+
+	if (!JB_ROOT_IS_OBJECT(message))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("a message must be a JSON object"),
+				 errdetail("Found %s.", JB_ROOT_IS_SCALAR(message) ? "a scalar" : "an array"),
+				 errhint("Send an object such as {\"role\": \"user\", \"content\": \"Hello\"}.")));
+	if (VARSIZE(message) > max_size)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("message is too large"),
+				 errdetail("It has %zu bytes; at most %zu are allowed.",
+						   (Size) VARSIZE(message), max_size),
+				 errhint("Keep large data elsewhere and refer to it, or have a superuser raise airun.max_message_size.")));
+	check_role(message);
+	check_content(message);
+}
+
+/* PT422 unless the text will do as a message_id */
+void
+message_check_id(text *message_id)
+{
+	Field		field = {PointerGetDatum(message_id), false};
+
+	if (VARSIZE_ANY_EXHDR(message_id) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"message_id\" must not be empty"),
+				 errhint("Leave it out where there is none.")));
+	check_length("message_id", &field, MAX_MESSAGE_ID);
+}
+
+/* A message stays as it was appended */
+void
+message_refuse_change(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_CONFLICT),
+			 errmsg("a message cannot be changed"),
+			 errdetail("The messages of a run only grow."),
+			 errhint("Append another message with airun_append_message().")));
+}
+
+/* ---------- what a message says ---------- */
+
+/* The role of a message that has been checked */
+text *
+message_role(Jsonb *message)
+{
+	JsonbValue	buffer;
+	JsonbValue *role = get_key(message, "role", &buffer);
+
+	return cstring_to_text_with_len(role->val.string.val, role->val.string.len);
+}
+
+/* The id that a message carries itself, or NULL */
+text *
+message_own_id(Jsonb *message)
+{
+	JsonbValue	buffer;
+	JsonbValue *id = get_key(message, "id", &buffer);
+
+	if (id == NULL || id->type != jbvString || id->val.string.len == 0 ||
+		pg_mbstrlen_with_len(id->val.string.val, id->val.string.len) > MAX_MESSAGE_ID)
+		return NULL;
+	return cstring_to_text_with_len(id->val.string.val, id->val.string.len);
+}
+
+/* Is a part what the model thought, and not what it said? */
+static bool
+is_reasoning(JsonbContainer *part)
+{
+	JsonbValue	buffer;
+	JsonbValue *type = getKeyJsonValueFromContainer(part, "type", 4, &buffer);
+
+	return type != NULL && type->type == jbvString &&
+		(string_is(type, "reasoning") || string_is(type, "thinking"));
+}
+
+/*
+ * Append the text of content or parts: a string, or an array in which strings
+ * and the "text" of objects count, but not of reasoning.
+ */
+static void
+append_text(StringInfo out, const JsonbValue *value)
+{
+	JsonbContainer *container;
+
+	if (value->type == jbvString)
+	{
+		appendBinaryStringInfo(out, value->val.string.val, value->val.string.len);
+		return;
+	}
+	if (value->type != jbvBinary)
+		return;
+	container = value->val.binary.data;
+	if (JsonContainerIsObject(container))
+	{
+		JsonbValue	buffer;
+		JsonbValue *part = getKeyJsonValueFromContainer(container, "text", 4, &buffer);
+
+		if (part != NULL && part->type == jbvString && !is_reasoning(container))
+			appendBinaryStringInfo(out, part->val.string.val, part->val.string.len);
+		return;
+	}
+	check_stack_depth();
+	for (uint32 i = 0; i < JsonContainerSize(container); i++)
+		append_text(out, getIthJsonbValueFromContainer(container, i));
+}
+
+/*
+ * The text of a message: its content, or else its parts; NULL where there is
+ * none.
+ */
+text *
+message_text(Jsonb *message)
+{
+	StringInfoData out;
+	JsonbValue	buffer;
+	JsonbValue *content = get_key(message, "content", &buffer);
+
+	initStringInfo(&out);
+	if (content == NULL || content->type == jbvNull)
+		content = get_key(message, "parts", &buffer);
+	if (content != NULL)
+		append_text(&out, content);
+	return out.len > 0 ? cstring_to_text_with_len(out.data, out.len) : NULL;
+}
+
+/*
+ * airun_message_text(message) returns text
+ *
+ * Tasks whose text is in a message are shown by this, so that what it gives
+ * for a message must never change.
+ */
+Datum
+airun_message_text(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *message = PG_GETARG_JSONB_P(0);
+	text	   *result = JB_ROOT_IS_OBJECT(message) ? message_text(message) : NULL;
+
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(result);
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
+
+/* Does a sentence end with the character of len bytes, before next? */
+static bool
+ends_sentence(const char *s, int len, char next)
+{
+	if (len == 1)
+		return (*s == '.' || *s == '!' || *s == '?') && (next == '\0' || is_blank(next));
+
+	/* the full stops of Chinese and Japanese need no blank after them */
+	return GetDatabaseEncoding() == PG_UTF8 && len == 3 &&
+		(memcmp(s, "\xe3\x80\x82", 3) == 0 || memcmp(s, "\xef\xbc\x81", 3) == 0 ||
+		 memcmp(s, "\xef\xbc\x9f", 3) == 0);
+}
+
+/*
+ * A name for the run whose first user message this is: its first sentence or
+ * line, white space folded, at most MAX_RUN_NAME characters, cut at a word
+ * where there is one to cut at.  NULL: this message gives none.
+ */
+text *
+message_run_name(Jsonb *message)
+{
+	JsonbValue	buffer;
+	JsonbValue *role = get_key(message, "role", &buffer);
+	StringInfoData name;
+	text	   *content;
+	const char *s;
+	const char *end;
+	int			chars = 0;
+	int			last_word_end = 0;
+	bool		blank = false;
+
+	if (!string_is(role, "user") || (content = message_text(message)) == NULL)
+		return NULL;
+
+	initStringInfo(&name);
+	s = VARDATA_ANY(content);
+	end = s + VARSIZE_ANY_EXHDR(content);
+	while (s < end && is_blank(*s))
+		s++;
+	while (s < end && *s != '\n' && *s != '\r')
+	{
+		int			len = Min(pg_mblen(s), end - s);
+
+		if (is_blank(*s))
+			blank = true;
+		else
+		{
+			if (blank)
+			{
+				last_word_end = name.len;
+				appendStringInfoChar(&name, ' ');
+				chars++;
+				blank = false;
+			}
+			if (chars + 1 > MAX_RUN_NAME)
+			{
+				if (last_word_end > 0)
+					name.len = last_word_end;
+				break;
+			}
+			appendBinaryStringInfo(&name, s, len);
+			chars++;
+			if (ends_sentence(s, len, s + len < end ? s[len] : '\0'))
+				break;
+		}
+		s += len;
+	}
+	return name.len > 0 ? cstring_to_text_with_len(name.data, name.len) : NULL;
+}
+
+/* Write a number with its leading zeros, and what follows it; returns where that ends */
+static char *
+write_number(char *at, int number, int width, char next)
+{
+	at = pg_ultostr_zeropad(at, number, width);
+	*at = next;
+	return at + 1;
+}
+
+/*
+ * The message as it is stored: with a timestamp (ISO 8601, UTC, milliseconds)
+ * where the client sent none.
+ */
+Jsonb *
+message_complete(Jsonb *message, TimestampTz time)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	char		timestamp[64];
+	char	   *end = timestamp;
+
+	if (has_value(message, "timestamp"))
+		return message;
+	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "timestamp out of range");
+	end = write_number(end, tm.tm_year, 4, '-');
+	end = write_number(end, tm.tm_mon, 2, '-');
+	end = write_number(end, tm.tm_mday, 2, 'T');
+	end = write_number(end, tm.tm_hour, 2, ':');
+	end = write_number(end, tm.tm_min, 2, ':');
+	end = write_number(end, tm.tm_sec, 2, '.');
+	end = write_number(end, fsec / 1000, 3, 'Z');
+	return jsonb_set_string(message, "timestamp", timestamp, end - timestamp);
+}
+
+/* ---------- storing ---------- */
+
+/*
+ * PT404 unless the run has the task.  Returns whether the task has ended with
+ * a text of its own and without a message.
+ */
+bool
+message_require_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement find = {
+		"SELECT t.completed_at IS NOT NULL AND t.response_text IS NOT NULL "
+		"AND t.answer_seq IS NULL "
+		"FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+	bool		isnull;
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	if (statement_write(&find, &args) == 0)
+		task_not_found(task_id);
+	return DatumGetBool(result_value(0, 1, &isnull));
+}
+
+/*
+ * A message has been appended for a task that has ended without one: where it
+ * says the text of the task, the task need not keep that a second time.
+ */
+void
+message_answers_task(const pg_uuid_t *run_id, const NewMessage *message)
+{
+	static Statement answer = {
+		"UPDATE airun.tasks AS t SET answer_seq = $3, text_in_answer = true, "
+		"response_text = NULL WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2 "
+		"AND t.completed_at IS NOT NULL AND t.answer_seq IS NULL AND t.response_text" EQ "$4",
+		4, {UUIDOID, UUIDOID, INT8OID, TEXTOID}
+	};
+	JsonbValue	buffer;
+	JsonbValue *role = get_key(message->message, "role", &buffer);
+	text	   *said = message_text(message->message);
+	Args		args = {0};
+
+	if (said == NULL || !(string_is(role, "assistant") || string_is(role, "model")))
+		return;
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, message->task_id);
+	arg_int64(&args, message->seq);
+	arg_pointer(&args, said);
+	(void) statement_write_task(&answer, &args, run_id, message->task_id);
+}
+
+/* A message that is to be stored, checked; its own id serves */
+void
+message_new(NewMessage *new, Jsonb *message)
+{
+	message_check(message);
+	memset(new, 0, sizeof(NewMessage));
+	new->message = message;
+	new->message_id = message_own_id(message);
+}
+
+/*
+ * The messages of an array, or the one message that is an object, each of
+ * them checked.  PT422 for anything else.
+ */
+NewMessage *
+messages_parse(Jsonb *messages, int *count)
+{
+	JsonbContainer *array = &messages->root;
+	NewMessage *result;
+
+	if (JB_ROOT_IS_OBJECT(messages))
+	{
+		result = palloc_object(NewMessage);
+		message_new(result, messages);
+		*count = 1;
+		return result;
+	}
+	if (!JB_ROOT_IS_ARRAY(messages) || JB_ROOT_IS_SCALAR(messages))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("messages must be a JSON array of objects"),
+				 errdetail("Found a scalar."),
+				 errhint("Send an array such as [{\"role\": \"user\", \"content\": \"Hello\"}].")));
+
+	*count = JsonContainerSize(array);
+	if (*count > MAX_MESSAGES)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("too many messages in one call"),
+				 errdetail("There are %d; at most %d are allowed.", *count, MAX_MESSAGES),
+				 errhint("Send them in several calls.")));
+	result = palloc_array(NewMessage, *count);
+	for (int i = 0; i < *count; i++)
+		message_new(&result[i],
+					JsonbValueToJsonb(getIthJsonbValueFromContainer(array, i)));
+	return result;
+}
+
+/* PT409 where one call carries two messages with one id */
+static void
+refuse_repeated_ids(NewMessage *messages, int count)
+{
+	HASHCTL		info = {.keysize = MAX_MESSAGE_ID * MAX_MULTIBYTE_CHAR_LEN + 1};
+	HTAB	   *ids;
+
+	info.entrysize = info.keysize;
+	info.hcxt = CurrentMemoryContext;
+	ids = hash_create("airun message ids", count, &info,
+					  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	for (int i = 0; i < count; i++)
+	{
+		char	   *id;
+		bool		found;
+
+		if (messages[i].message_id == NULL)
+			continue;
+		id = text_to_cstring(messages[i].message_id);
+		hash_search(ids, id, HASH_ENTER, &found);
+		if (found)
+			ereport(ERROR,
+					(errcode(ERRCODE_AIRUN_CONFLICT),
+					 errmsg("message id \"%s\" stands twice in one call", id),
+					 errhint("Give each message an id of its own.")));
+	}
+	hash_destroy(ids);
+}
+
+/* Has the run certainly no message with this id?  Asked without a plan. */
+static bool
+is_new(const pg_uuid_t *run_id, text *message_id)
+{
+	Find		find;
+	bool		found;
+
+	if (IsolationUsesXactSnapshot() || !shape_is_granted(TABLE_MESSAGES, ACL_SELECT) ||
+		!find_begin(&find, MESSAGES_BY_ID, RowExclusiveLock, run_id, message_id, NULL))
+		return false;
+	found = find.row != NULL;
+	find_end(&find);
+	return !found;
+}
+
+/*
+ * Find out which messages, by their ids, are in the run already: is_stored is
+ * set, and where and how they stand.  The run is locked by now, or has to be as
+ * it was before this once it is.  Returns how many are new.  PT409 where an id
+ * stands for another message.
+ */
+int
+messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
+{
+#define WITHOUT_TIMESTAMP(value) \
+	"(" value " OPERATOR(pg_catalog.-) 'timestamp'::pg_catalog.text)"
+	static Statement find = {
+		"SELECT m.seq, m.created_at, m.message, m.task_id, "
+		WITHOUT_TIMESTAMP("m.message") EQ WITHOUT_TIMESTAMP("$3")
+		" FROM airun.messages AS m WHERE m.run_id" EQ "$1 AND m.message_id" EQ "$2",
+		3, {UUIDOID, TEXTOID, JSONBOID}
+	};
+	int			new_count = count;
+
+	if (count > 1)
+		refuse_repeated_ids(messages, count);
+	for (int i = 0; i < count; i++)
+	{
+		NewMessage *message = &messages[i];
+		Args		args = {0};
+		Datum		task_id;
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		if (message->message_id == NULL || is_new(run_id, message->message_id))
+			continue;
+		arg_uuid(&args, run_id);
+		arg_pointer(&args, message->message_id);
+		arg_pointer(&args, message->message);
+		if (statement_write_own(&find, &args, run_id) == 0)
+			continue;
+
+		message->is_stored = true;
+		message->seq = DatumGetInt64(result_value(0, 1, &isnull));
+		if (!DatumGetBool(result_value(0, 5, &isnull)))
+			ereport(ERROR,
+					(errcode(ERRCODE_AIRUN_CONFLICT),
+					 errmsg("message id \"%s\" is taken in run \"%s\"",
+							text_to_cstring(message->message_id), uuid_string(run_id)),
+					 errdetail("It stands for another message, at seq " INT64_FORMAT ".",
+							   message->seq),
+					 errhint("Give each message an id of its own; the same id is for sending the same message again.")));
+		message->created_at = DatumGetTimestampTz(result_value(0, 2, &isnull));
+		message->message = DatumGetJsonbP(result_value(0, 3, &isnull));
+		task_id = result_value(0, 4, &isnull);
+		message->task_id = isnull ? NULL : DatumGetUUIDP(task_id);
+		new_count--;
+	}
+	return new_count;
+}
+
+/*
+ * Insert those messages that are new, at the last places below the count that
+ * the run has moved to, and name a run that has no name.
+ */
+void
+messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
+			   RunState *state)
+{
+	static Write insert = {
+		.table = TABLE_MESSAGES,
+		.column_count = 6,
+		.columns = {
+			{"run_id", UUIDOID}, {"seq", INT8OID}, {"created_at", TIMESTAMPTZOID},
+			{"task_id", UUIDOID}, {"message_id", TEXTOID}, {"message", JSONBOID}
+		}
+	};
+	int64		seq = state->message_count;
+	text	   *name = NULL;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (!messages[i].is_stored)
+			seq--;
+	}
+	for (int i = 0; i < count; i++)
+	{
+		NewMessage *message = &messages[i];
+		Args		args = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		if (message->is_stored)
+			continue;
+		message->seq = ++seq;
+		message->created_at = state->last_message_at;
+		message->message = message_complete(message->message, message->created_at);
+
+		arg_uuid(&args, run_id);
+		arg_int64(&args, message->seq);
+		arg_time(&args, message->created_at);
+		arg_uuid(&args, message->task_id);
+		arg_pointer(&args, message->message_id);
+		arg_pointer(&args, message->message);
+		if (!write_insert(&insert, &args, false) &&
+			statement_write_message(write_statement(&insert), &args, run_id,
+									message->seq) != 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+					 errmsg("a trigger on airun.messages has suppressed a message")));
+		if (!state->has_name && name == NULL)
+			name = message_run_name(message->message);
+	}
+	if (name != NULL)
+	{
+		run_set_name(run_id, name);
+		state->summary = NULL;
+	}
+}
+
+/*
+ * Append messages with ids to a run that is not locked.  Whoever changes its
+ * messages while we look for ours moves the run on: then this returns false, and
+ * nothing has changed.
+ */
+static bool
+append_at_once(const pg_uuid_t *run_id, NewMessage *messages, int count)
+{
+	NewMessage *looked_at = palloc_array(NewMessage, count);
+	RunState	state;
+	int			new_count;
+
+	if (!run_look(run_id, &state))
+		return false;
+	memcpy(looked_at, messages, count * sizeof(NewMessage));
+	new_count = messages_find_stored(run_id, looked_at, count);
+	if (new_count > 0)
+	{
+		if (!run_try_grow(run_id, new_count, &state))
+			return false;
+		messages_store(run_id, looked_at, count, &state);
+	}
+	memcpy(messages, looked_at, count * sizeof(NewMessage));
+	return true;
+}
+
+/*
+ * Append messages to a run, all or none, save those that it has already.
+ * Returns with seq, created_at and message of each as stored.
+ */
+void
+messages_append(const pg_uuid_t *run_id, NewMessage *messages, int count)
+{
+	RunState	state;
+	int			new_count = count;
+	bool		with_ids = false;
+
+	for (int i = 0; i < count; i++)
+		with_ids |= messages[i].message_id != NULL;
+	if (with_ids && append_at_once(run_id, messages, count))
+		return;
+	if (with_ids || count == 0)
+	{
+		run_lock(run_id, &state);
+		new_count = messages_find_stored(run_id, messages, count);
+		if (new_count == 0)
+			return;
+	}
+	run_grow(run_id, new_count, &state);
+	messages_store(run_id, messages, count, &state);
+}
+
+/* ---------- SQL functions ---------- */
+
+static void
+required_arguments(FunctionCallInfo fcinfo, const char *second)
+{
+	if (PG_ARGISNULL(0))
+		refuse_null("run_id");
+	if (PG_ARGISNULL(1))
+		refuse_null(second);
+}
+
+/* The columns of ai_message */
+#define MESSAGE_COLUMNS	7
+
+static void
+message_values(const pg_uuid_t *run_id, NewMessage *message, Datum *values, bool *nulls)
+{
+	memset(nulls, 0, MESSAGE_COLUMNS * sizeof(bool));
+	values[0] = UUIDPGetDatum(run_id);
+	values[1] = Int64GetDatum(message->seq);
+	values[2] = PointerGetDatum(message->message_id);
+	nulls[2] = message->message_id == NULL;
+	values[3] = UUIDPGetDatum(message->task_id);
+	nulls[3] = message->task_id == NULL;
+	values[4] = PointerGetDatum(message_role(message->message));
+	values[5] = JsonbPGetDatum(message->message);
+	values[6] = TimestampTzGetDatum(message->created_at);
+}
+
+/*
+ * airun_append_message(run_id, message, message_id, task_id)
+ * returns ai_message
+ */
+Datum
+airun_append_message(PG_FUNCTION_ARGS)
+{
+	NewMessage	message;
+	pg_uuid_t  *run_id;
+	Datum		values[MESSAGE_COLUMNS];
+	bool		nulls[MESSAGE_COLUMNS];
+	Datum		result;
+	bool		lacks_answer = false;
+
+	required_arguments(fcinfo, "message");
+	run_id = PG_GETARG_UUID_P(0);
+	message_new(&message, PG_GETARG_JSONB_P(1));
+	if (!PG_ARGISNULL(2))
+	{
+		message.message_id = PG_GETARG_TEXT_PP(2);
+		message_check_id(message.message_id);
+	}
+	if (!PG_ARGISNULL(3))
+		message.task_id = PG_GETARG_UUID_P(3);
+
+	store_open(true);
+	if (message.task_id != NULL)
+		lacks_answer = message_require_task(run_id, message.task_id);
+	messages_append(run_id, &message, 1);
+	if (lacks_answer && !message.is_stored)
+		message_answers_task(run_id, &message);
+	message_values(run_id, &message, values, nulls);
+	result = composite_result(fcinfo, values, nulls, MESSAGE_COLUMNS);
+	store_close();
+	PG_RETURN_DATUM(result);
+}
+
+/*
+ * airun_append_messages(run_id, messages jsonb) returns setof ai_message
+ *
+ * messages is an array (or one object); a row is returned for each.
+ */
+Datum
+airun_append_messages(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	NewMessage *messages;
+	pg_uuid_t  *run_id;
+	int			count;
+
+	required_arguments(fcinfo, "messages");
+	result_begin_rows(fcinfo, MESSAGE_COLUMNS);
+	run_id = PG_GETARG_UUID_P(0);
+	messages = messages_parse(PG_GETARG_JSONB_P(1), &count);
+
+	store_open(true);
+	messages_append(run_id, messages, count);
+	for (int i = 0; i < count; i++)
+	{
+		Datum		values[MESSAGE_COLUMNS];
+		bool		nulls[MESSAGE_COLUMNS];
+
+		message_values(run_id, &messages[i], values, nulls);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	store_close();
+	return (Datum) 0;
+}
+
+/* ---------- reading ---------- */
+
+/* An argument that limits how many; absent means all, below 1 is PT422 */
+int64
+message_limit(FunctionCallInfo fcinfo, int argument)
+{
+	int64		limit;
+
+	if (PG_ARGISNULL(argument))
+		return PG_INT64_MAX;
+	limit = PG_GETARG_INT64(argument);
+	if (limit < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"max_messages\" must be at least 1, not " INT64_FORMAT, limit),
+				 errhint("Leave it out to get all.")));
+	return limit;
+}
+
+/* How much room is made for the text of messages beforehand, in bytes */
+#define ROOM_A_MESSAGE	8192
+#define MAX_ROOM		(8 * 1024 * 1024)
+
+/*
+ * Append a run's messages, or a part of them, as a JSON array.  Returns the
+ * seq of the first one, 0 for none.  PT404 for no such run.  Messages stand
+ * without a gap, so that the part is a range of seq.
+ */
+int64
+messages_as_json(StringInfo out, const pg_uuid_t *run_id, const MessageRange *range)
+{
+	static Statement count_messages = {
+		"SELECT r.message_count FROM airun.runs AS r WHERE " LIVE_RUN, 1, {UUIDOID}
+	};
+	static Statement read_messages = {
+		"SELECT m.message FROM airun.messages AS m "
+		"WHERE m.run_id" EQ "$1 AND m.seq" GT "$2 AND m.seq" LT "$3 ORDER BY m.seq",
+		3, {UUIDOID, INT8OID, INT8OID}
+	};
+	Args		args = {0};
+	int64		after = Max(range->after, 0);
+	int64		before;
+	bool		isnull;
+
+	arg_uuid(&args, run_id);
+	if (statement_read(&count_messages, &args, 1) != 1)
+		run_not_found(run_id);
+	before = Min(Max(range->before, 0), DatumGetInt64(result_value(0, 1, &isnull)) + 1);
+
+	if (before - 1 > after && before - 1 - after > range->max)
+	{
+		if (range->from_end)
+			after = before - 1 - range->max;
+		else
+			before = after + 1 + range->max;
+	}
+
+	appendStringInfoChar(out, '[');
+	if (before - 1 > after)
+	{
+		/* room that is not used is not touched, but a buffer that grows is copied */
+		enlargeStringInfo(out, Min((before - 1 - after) * ROOM_A_MESSAGE, MAX_ROOM));
+		arg_int64(&args, after);
+		arg_int64(&args, before);
+		statement_stream_own(&read_messages, &args, run_id, json_array_receiver(out));
+	}
+	appendStringInfoChar(out, ']');
+	return before - 1 > after ? after + 1 : 0;
+}
+
+/*
+ * airun_messages(run_id, after_seq, before_seq, max_messages, from_end)
+ * returns json
+ */
+Datum
+airun_messages(PG_FUNCTION_ARGS)
+{
+	MessageRange range = ALL_MESSAGES;
+	StringInfoData out;
+
+	if (PG_ARGISNULL(0))
+		refuse_null("run_id");
+	if (!PG_ARGISNULL(1))
+		range.after = PG_GETARG_INT64(1);
+	if (!PG_ARGISNULL(2))
+		range.before = PG_GETARG_INT64(2);
+	range.max = message_limit(fcinfo, 3);
+	range.from_end = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+
+	json_begin(&out);
+	store_open(false);
+	messages_as_json(&out, PG_GETARG_UUID_P(0), &range);
+	store_close();
+	PG_RETURN_DATUM(json_end(&out));
+}

@@ -1,0 +1,57 @@
+/*
+ * message.h
+ *		Messages: what is accepted, how they are stored and read.
+ */
+#ifndef AIRUN_MESSAGE_H
+#define AIRUN_MESSAGE_H
+
+#include "airun.h"
+
+#include "lib/stringinfo.h"
+#include "run/run.h"
+
+/* A message on its way into a run, and where it came to stand */
+typedef struct NewMessage
+{
+	Jsonb	   *message;		/* as stored, once it is */
+	text	   *message_id;		/* NULL for none */
+	pg_uuid_t  *task_id;		/* NULL for none */
+	bool		is_stored;		/* it stood in the run before */
+	int64		seq;
+	TimestampTz created_at;
+} NewMessage;
+
+/* Which messages of a run, both ends exclusive */
+typedef struct MessageRange
+{
+	int64		after;
+	int64		before;
+	int64		max;
+	bool		from_end;		/* the last ones, not the first, up to max */
+} MessageRange;
+
+#define ALL_MESSAGES	((MessageRange) {0, PG_INT64_MAX, PG_INT64_MAX, false})
+
+extern void message_check(Jsonb *message);
+extern Jsonb *message_complete(Jsonb *message, TimestampTz time);
+extern text *message_role(Jsonb *message);
+extern text *message_own_id(Jsonb *message);
+extern text *message_run_name(Jsonb *message);
+extern text *message_text(Jsonb *message);
+extern void message_check_id(text *message_id);
+pg_noreturn extern void message_refuse_change(void);
+
+extern void message_new(NewMessage *new, Jsonb *message);
+extern bool message_require_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern void message_answers_task(const pg_uuid_t *run_id, const NewMessage *message);
+extern NewMessage *messages_parse(Jsonb *messages, int *count);
+extern int	messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count);
+extern void messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
+						   RunState *state);
+extern void messages_append(const pg_uuid_t *run_id, NewMessage *messages, int count);
+
+extern int64 message_limit(FunctionCallInfo fcinfo, int argument);
+extern int64 messages_as_json(StringInfo out, const pg_uuid_t *run_id,
+							  const MessageRange *range);
+
+#endif							/* AIRUN_MESSAGE_H */

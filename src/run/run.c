@@ -1,0 +1,888 @@
+/*
+ * run.c
+ *		A run: the lock and the counter of everything that belongs to it.
+ *
+ * The row of a run is what serialises it: whoever appends a message, creates
+ * or ends a task updates that row first, and takes the message's seq from
+ * what the update returns.  Appends to one run thus follow one another
+ * without a gap, and appends to different runs never meet.
+ *
+ * Locks: the run's row (FOR NO KEY UPDATE, by the updates themselves or by
+ * run_lock()), always before a task's row.  Readers take none.
+ *
+ * Errors: PT404 when the caller cannot see the run, cannot change it, or when
+ * it is deleted: one and the same message.  PT409 for what the run's status
+ * does not allow, PT422 for values, PT401 when nobody is calling.
+ */
+#include "run/run.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "store/direct_write.h"
+#include "store/identity.h"
+#include "store/store.h"
+#include "task/chunk.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(airun_create_run);
+PG_FUNCTION_INFO_V1(airun_update_run);
+PG_FUNCTION_INFO_V1(airun_star_run);
+PG_FUNCTION_INFO_V1(airun_toggle_star);
+PG_FUNCTION_INFO_V1(airun_archive_run);
+PG_FUNCTION_INFO_V1(airun_set_run_status);
+PG_FUNCTION_INFO_V1(airun_delete_run);
+PG_FUNCTION_INFO_V1(airun_restore_run);
+PG_FUNCTION_INFO_V1(airun_purge_runs);
+
+/* The longest that these may be, in characters: a list shows them all */
+#define MAX_SOURCE_TYPE		100
+#define MAX_NAME			500
+#define MAX_DESCRIPTION		10000
+#define MAX_TAG				100
+#define MAX_TAGS			100
+
+/* ---------- refusals ---------- */
+
+/* No such run, or none that the caller may use this way: one text for all */
+void
+run_not_found(const pg_uuid_t *run_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_NOT_FOUND),
+			 errmsg("run \"%s\" does not exist", uuid_string(run_id)),
+			 errdetail("There is no such run, it is deleted, or it is not yours to use this way."),
+			 errhint("airun_list_runs() lists your runs, airun_create_run() creates one.")));
+}
+
+/* No such task, or none that the caller may use this way */
+void
+task_not_found(const pg_uuid_t *task_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_NOT_FOUND),
+			 errmsg("task \"%s\" does not exist", uuid_string(task_id)),
+			 errdetail("There is no such task, its run is deleted, or it is not yours to use this way."),
+			 errhint("airun_get_run(run_id) shows a run's tasks, airun_create_task(run_id) creates one.")));
+}
+
+/* A completed run takes no new message and no new task */
+void
+run_refuse_completed(const pg_uuid_t *run_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_CONFLICT),
+			 errmsg("run \"%s\" is completed", uuid_string(run_id)),
+			 errdetail("A completed run takes no new message and no new task."),
+			 errhint("Call airun_set_run_status(run_id, 'active') to reopen it.")));
+}
+
+/* One text, whoever holds the id */
+void
+run_refuse_taken(const pg_uuid_t *run_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_CONFLICT),
+			 errmsg("run id \"%s\" is taken", uuid_string(run_id)),
+			 errdetail("There is a run with this id, deleted, of somebody else, or created for another user."),
+			 errhint("Choose another id, or leave it out.")));
+}
+
+/* The id in an argument that must be there */
+pg_uuid_t *
+run_id_argument(FunctionCallInfo fcinfo, int argument)
+{
+	if (PG_ARGISNULL(argument))
+		refuse_null("run_id");
+	return PG_GETARG_UUID_P(argument);
+}
+
+/* ---------- values ---------- */
+
+/* The status that a word means, or PT422 */
+const char *
+run_status_word(text *status)
+{
+	char	   *word = text_to_cstring(status);
+
+	if (strcmp(word, "active") == 0)
+		return "active";
+	if (strcmp(word, "completed") == 0)
+		return "completed";
+	if (strcmp(word, "error") == 0 || strcmp(word, "failed") == 0)
+		return "error";
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("\"%s\" is not a status of a run", excerpt(word, strlen(word))),
+			 errhint("A run is active, completed or error.")));
+}
+
+/*
+ * A user may set any status but one: a completed run does not fail, it has to
+ * be reopened first.
+ */
+void
+run_check_transition(const pg_uuid_t *run_id, const char *from, const char *to)
+{
+	if (strcmp(from, "completed") == 0 && strcmp(to, "error") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_CONFLICT),
+				 errmsg("run \"%s\" is completed and cannot become error",
+						uuid_string(run_id)),
+				 errdetail("A completed run does not fail."),
+				 errhint("Call airun_set_run_status(run_id, 'active') to reopen it.")));
+}
+
+static void
+check_tags(const Field *field)
+{
+	ArrayType  *array;
+	Datum	   *tags;
+	bool	   *nulls;
+	int			count;
+
+	if (field->isnull)
+		return;
+	array = DatumGetArrayTypeP(field->value);
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"tags\" must be a list of strings"),
+				 errdetail("Found an array of %d dimensions.", ARR_NDIM(array)),
+				 errhint("Send an array of one dimension.")));
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
+					  &tags, &nulls, &count);
+	if (count > MAX_TAGS)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("too many tags"),
+				 errdetail("There are %d; at most %d are allowed.", count, MAX_TAGS),
+				 errhint("Keep what is no tag in \"metadata\".")));
+	for (int i = 0; i < count; i++)
+	{
+		Field		tag = {tags[i], nulls[i]};
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+					 errmsg("a tag must not be null"),
+					 errhint("Leave it out of the array.")));
+		check_length("tags", &tag, MAX_TAG);
+	}
+}
+
+/* PT422 unless all that is stated about a run is acceptable */
+void
+run_check_fields(const RunFields *fields)
+{
+	check_length("source_type", &fields->source_type, MAX_SOURCE_TYPE);
+	if (!fields->source_type.isnull &&
+		VARSIZE_ANY_EXHDR(DatumGetTextPP(fields->source_type.value)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"source_type\" must not be empty"),
+				 errhint("Say where the run comes from: prompt, chat, action, ...")));
+	check_length("name", &fields->name, MAX_NAME);
+	check_length("description", &fields->description, MAX_DESCRIPTION);
+	check_object("settings", &fields->settings);
+	check_object("variable_values", &fields->variable_values);
+	check_object("metadata", &fields->metadata);
+	check_tags(&fields->tags);
+}
+
+/* ---------- the lock and the counter ---------- */
+
+/* Is a status this word? */
+static bool
+status_is(Datum status, const char *word)
+{
+	text	   *value = DatumGetTextPP(status);
+
+	return VARSIZE_ANY_EXHDR(value) == strlen(word) &&
+		memcmp(VARDATA_ANY(value), word, strlen(word)) == 0;
+}
+
+/* From the first columns of the current SPI result, which are RUN_STATE */
+void
+run_state_from_result(RunState *state)
+{
+	bool		isnull;
+
+	state->message_count = DatumGetInt64(result_value(0, 1, &isnull));
+	state->last_message_at = DatumGetTimestampTz(result_value(0, 2, &isnull));
+	state->has_name = DatumGetBool(result_value(0, 3, &isnull));
+	state->is_completed = DatumGetBool(result_value(0, 4, &isnull));
+	state->place = *(ItemPointer) DatumGetPointer(result_value(0, 5, &isnull));
+	state->summary = NULL;
+}
+
+/* The columns that say how a run stands */
+#define STATE_COLUMNS	"r.message_count, r.last_message_at, r.name, r.status"
+#define STATE_COUNT		4
+
+static RunState
+state_from_values(const Datum *values, const bool *nulls)
+{
+	return (RunState) {
+		.message_count = DatumGetInt64(values[0]),
+		.last_message_at = DatumGetTimestampTz(values[1]),
+		.has_name = !nulls[2],
+		.is_completed = status_is(values[3], "completed"),
+	};
+}
+
+/*
+ * The usual case of a look at a run: it is the caller's, and can be found
+ * without a plan, and with lock be locked.  Returns false for any other.
+ */
+static bool
+find_at_once(const pg_uuid_t *run_id, bool lock, RunState *state, bool *is_active)
+{
+	static ColumnList columns = {.text = STATE_COLUMNS};
+	Find		find;
+	Datum		values[STATE_COUNT];
+	bool		nulls[STATE_COUNT];
+	bool		found;
+
+	/* Where a snapshot lasts, the statement tells whether the run has changed since */
+	if (IsolationUsesXactSnapshot() ||
+		!find_run_of_caller(&find, RowExclusiveLock, run_id))
+		return false;
+	found = find_values(&find, &columns, values, nulls) && (!lock || find_lock(&find));
+	if (found)
+	{
+		*state = state_from_values(values, nulls);
+		state->place = find.row->t_self;
+		*is_active = status_is(values[3], "active");
+	}
+	find_end(&find);
+	return found;
+}
+
+/*
+ * Lock a run under the caller's rights to change it.  Returns false where
+ * there is none.
+ */
+bool
+run_try_lock(const pg_uuid_t *run_id, RunState *state)
+{
+	static Statement lock_run = {
+		"SELECT " RUN_STATE " FROM airun.runs AS r WHERE " LIVE_RUN " FOR NO KEY UPDATE OF r",
+		1, {UUIDOID}
+	};
+	Args		args = {0};
+	bool		is_active;
+
+	if (find_at_once(run_id, true, state, &is_active))
+		return true;
+	arg_uuid(&args, run_id);
+	if (statement_write(&lock_run, &args) != 1)
+		return false;
+	run_state_from_result(state);
+	return true;
+}
+
+/* The same, or PT404 */
+void
+run_lock(const pg_uuid_t *run_id, RunState *state)
+{
+	if (!run_try_lock(run_id, state))
+		run_not_found(run_id);
+}
+
+/*
+ * Hold a run against removal, under the caller's rights to change it.
+ * Appends and other changes of the run do not wait for that.  Returns false
+ * where there is no such run.
+ */
+bool
+run_hold(const pg_uuid_t *run_id)
+{
+	static Statement hold = {
+		"SELECT FROM airun.runs AS r WHERE " LIVE_RUN " FOR KEY SHARE OF r", 1, {UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	return statement_write(&hold, &args) == 1;
+}
+
+/* The same for a run that may be deleted */
+bool
+run_hold_deleted(const pg_uuid_t *run_id)
+{
+	static Statement hold = {
+		"SELECT FROM airun.runs AS r WHERE r.id" EQ "$1 FOR KEY SHARE OF r", 1, {UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	return statement_write(&hold, &args) == 1;
+}
+
+/* The last place that is taken in a run, by a row that is seen by now */
+int64
+run_last_seq(const pg_uuid_t *run_id)
+{
+	static Statement last = {
+		"SELECT m.seq FROM airun.messages AS m WHERE m.run_id" EQ "$1 "
+		"ORDER BY m.seq DESC LIMIT 1",
+		1, {UUIDOID}
+	};
+	Args		args = {0};
+	bool		isnull;
+
+	arg_uuid(&args, run_id);
+	if (statement_write_own(&last, &args, run_id) == 0)
+		return 0;
+	return DatumGetInt64(result_value(0, 1, &isnull));
+}
+
+/*
+ * The places of new messages are the last ones up to state->message_count.
+ * When we are called by a site's trigger, the statement that it belongs to
+ * may have inserted messages that are not counted yet: they come first.
+ */
+static void
+place_messages(const pg_uuid_t *run_id, int64 messages, RunState *state)
+{
+	if (messages > 0 && trigger_depth() > 0)
+		state->message_count = Max(state->message_count - messages, run_last_seq(run_id)) +
+			messages;
+}
+
+/* From the current SPI result, which is the summary of the run as it was written */
+static void
+run_state_from_summary(RunState *state)
+{
+	bool		isnull;
+
+	(void) result_value(0, SUMMARY_NAME, &isnull);
+	state->has_name = !isnull;
+	state->message_count = DatumGetInt64(result_value(0, SUMMARY_MESSAGE_COUNT, &isnull));
+	state->last_message_at =
+		DatumGetTimestampTz(result_value(0, SUMMARY_LAST_MESSAGE_AT, &isnull));
+	state->is_completed = status_is(result_value(0, SUMMARY_RUN_STATUS, &isnull), "completed");
+	ItemPointerSetInvalid(&state->place);
+	state->summary = SPI_tuptable;
+}
+
+/*
+ * Look at an active run of the caller's that messages may go to, without a lock
+ * and without a plan.  Returns false where that does not do.
+ */
+bool
+run_look(const pg_uuid_t *run_id, RunState *state)
+{
+	bool		is_active;
+
+	return find_at_once(run_id, false, state, &is_active) && is_active;
+}
+
+/*
+ * Make room for new messages as run_grow() does, if the run is still as it was
+ * at the look; else returns false.
+ */
+bool
+run_try_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
+{
+	static Write grow = {
+		.table = TABLE_RUNS,
+		.key_count = 1,
+		.keys = {{"id", UUIDOID}},
+		.column_count = 4,
+		.columns = {
+			{"message_count", INT8OID, WRITE_ADD},
+			{"last_message_at", TIMESTAMPTZOID, WRITE_LATEST},
+			{"updated_at", TIMESTAMPTZOID, WRITE_LATEST},
+			{"active_hour", TIMESTAMPTZOID, WRITE_LATEST}
+		},
+		.returning = STATE_COLUMNS
+	};
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[STATE_COUNT];
+	bool		nulls[STATE_COUNT];
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_int64(&args, messages);
+	arg_time(&args, now);
+	arg_time(&args, now);
+	arg_time(&args, hour_of(now));
+	if (!write_update(&grow, &args, &state->place))
+		return false;
+	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+	*state = state_from_values(values, nulls);
+	place_messages(run_id, messages, state);
+	return true;
+}
+
+/*
+ * Make room for new messages, and set a failed run back to active.  Locks the
+ * run.  The new messages take the last seqs up to state->message_count, and
+ * their time is state->last_message_at.
+ *
+ * This is what every append pays for.  The usual case is an active run: one
+ * update, of nothing that an index covers but once an hour.
+ */
+void
+run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
+{
+	static Statement append = {
+		"UPDATE airun.runs AS r SET "
+		"message_count = r.message_count" PLUS "$2, "
+		"last_message_at = GREATEST(r.last_message_at, $3), "
+		"updated_at = GREATEST(r.updated_at, $3), "
+		"active_hour = GREATEST(r.active_hour, $4) "
+		"WHERE " LIVE_RUN " AND r.status" EQ "'active' RETURNING " RUN_STATE,
+		4, {UUIDOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	};
+	TimestampTz now = GetCurrentTimestamp();
+	Args		args = {0};
+
+	if (run_look(run_id, state) && run_try_grow(run_id, messages, state))
+		return;
+
+	arg_uuid(&args, run_id);
+	arg_int64(&args, messages);
+	arg_time(&args, now);
+	arg_time(&args, hour_of(now));
+	if (statement_write_own(&append, &args, run_id) == 1)
+	{
+		run_state_from_result(state);
+		place_messages(run_id, messages, state);
+		return;
+	}
+
+	run_lock(run_id, state);
+	if (state->is_completed)
+		run_refuse_completed(run_id);
+	run_change(run_id, &(RunChange) {.messages = messages, .status = "active"}, state);
+}
+
+/*
+ * Move a run's counters and totals, and perhaps its status.  The caller has
+ * locked it, and checked that the status allows it.
+ */
+void
+run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state)
+{
+	static Write change_run = {
+		.table = TABLE_RUNS,
+		.key_count = 1,
+		.keys = {{"id", UUIDOID}},
+		.column_count = 8,
+		.columns = {
+			{"message_count", INT8OID, WRITE_ADD},
+			{"last_message_at", TIMESTAMPTZOID, WRITE_LATEST},
+			{"updated_at", TIMESTAMPTZOID, WRITE_LATEST},
+			{"active_hour", TIMESTAMPTZOID, WRITE_LATEST},
+			{"task_count", INT8OID, WRITE_ADD},
+			{"total_tokens", INT8OID, WRITE_ADD},
+			{"total_cost", NUMERICOID, WRITE_ADD},
+			{"status", TEXTOID, WRITE_IF_GIVEN}
+		},
+		.returning = RUN_SUMMARY
+	};
+	TimestampTz now = GetCurrentTimestamp();
+	bool		appends = change->messages > 0;
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_int64(&args, change->messages);
+	arg_add(&args, TimestampTzGetDatum(now), !appends);
+	arg_time(&args, now);
+	arg_add(&args, TimestampTzGetDatum(hour_of(now)), !appends);
+	arg_int64(&args, change->tasks);
+	arg_int64(&args, change->tokens);
+	arg_pointer(&args, change->cost);
+	arg_pointer(&args, change->status ? cstring_to_text(change->status) : NULL);
+	if (!(ItemPointerIsValid(&state->place) &&
+		  write_update(&change_run, &args, &state->place)) &&
+		statement_write_own(write_statement(&change_run), &args, run_id) != 1)
+		run_not_found(run_id);
+	run_state_from_summary(state);
+	place_messages(run_id, change->messages, state);
+}
+
+/* Give a name to a run that has none */
+void
+run_set_name(const pg_uuid_t *run_id, text *name)
+{
+	static Statement set_name = {
+		"UPDATE airun.runs AS r SET name = $2 WHERE r.id" EQ "$1 AND r.name IS NULL",
+		2, {UUIDOID, TEXTOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_pointer(&args, name);
+	statement_write_own(&set_name, &args, run_id);
+}
+
+/* ---------- creation ---------- */
+
+/*
+ * Insert a run.  id_given: the id comes from the client, who may have sent it
+ * before; then false is returned when a row with that id is there already,
+ * whoever it belongs to.  The new summary is the current SPI result.
+ */
+bool
+run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields)
+{
+#define INSERT_RUN \
+	"INSERT INTO airun.runs AS r (id, user_id, created_at, message_count, last_message_at, " \
+	"updated_at, active_hour, task_count, total_tokens, total_cost, status, is_starred, " \
+	"is_archived, source_id, source_type, name, description, tags, metadata, settings, " \
+	"variable_values) VALUES ($1, $2, $3, 0, $3, $3, $4, 0, 0, 0, 'active', false, false, " \
+	"$5, COALESCE($6, 'chat'), $7, $8, COALESCE($9, '{}'), COALESCE($10, '{}'), " \
+	"COALESCE($11, '{}'), COALESCE($12, '{}')) "
+#define INSERT_RUN_ARGS \
+	12, {UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, TEXTOID, TEXTOID, \
+	TEXTOID, TEXTARRAYOID, JSONBOID, JSONBOID, JSONBOID}
+	static Statement insert_run = {
+		INSERT_RUN "RETURNING " RUN_SUMMARY, INSERT_RUN_ARGS
+	};
+	static Statement insert_run_once = {
+		INSERT_RUN "ON CONFLICT (id) DO NOTHING RETURNING " RUN_SUMMARY, INSERT_RUN_ARGS
+	};
+	TimestampTz now = GetCurrentTimestamp();
+	Args		args = {0};
+	pg_uuid_t	caller;
+
+	run_check_fields(fields);
+
+	arg_uuid(&args, run_id);
+	if (fields->user_id.isnull && caller_id(&caller))
+		arg_uuid(&args, &caller);
+	else
+		arg_field(&args, &fields->user_id);
+	arg_time(&args, now);
+	arg_time(&args, hour_of(now));
+	arg_field(&args, &fields->source_id);
+	arg_field(&args, &fields->source_type);
+	arg_field(&args, &fields->name);
+	arg_field(&args, &fields->description);
+	arg_field(&args, &fields->tags);
+	arg_field(&args, &fields->metadata);
+	arg_field(&args, &fields->settings);
+	arg_field(&args, &fields->variable_values);
+
+	return statement_write_own(id_given ? &insert_run_once : &insert_run, &args, run_id) == 1;
+}
+
+/*
+ * airun_create_run(source_type, source_id, name, description, settings,
+ * variable_values, tags, metadata, id, user_id) returns ai_run_summary
+ *
+ * An id that the same user has already returns that run, as it is.  An id
+ * that is taken otherwise is PT409, in one text whoever holds it.
+ */
+Datum
+airun_create_run(PG_FUNCTION_ARGS)
+{
+	static Statement existing = {
+		"SELECT " RUN_SUMMARY " FROM airun.runs AS r WHERE " LIVE_RUN
+		" AND (r.user_id" EQ "$2 OR (r.user_id IS NULL AND $2 IS NULL))",
+		2, {UUIDOID, UUIDOID}
+	};
+	RunFields	fields = {
+		.source_type = argument_field(fcinfo, 0),
+		.source_id = argument_field(fcinfo, 1),
+		.name = argument_field(fcinfo, 2),
+		.description = argument_field(fcinfo, 3),
+		.settings = argument_field(fcinfo, 4),
+		.variable_values = argument_field(fcinfo, 5),
+		.tags = argument_field(fcinfo, 6),
+		.metadata = argument_field(fcinfo, 7),
+		.user_id = argument_field(fcinfo, 9),
+	};
+	bool		id_given = !PG_ARGISNULL(8);
+	pg_uuid_t	run_id;
+	Datum		result;
+
+	store_open(true);
+	if (id_given)
+		run_id = *PG_GETARG_UUID_P(8);
+	else
+		uuid_generate_v7(&run_id);
+
+	if (!run_insert(&run_id, id_given, &fields))
+	{
+		pg_uuid_t	caller;
+		Args		args = {0};
+
+		arg_uuid(&args, &run_id);
+		if (fields.user_id.isnull && caller_id(&caller))
+			arg_uuid(&args, &caller);
+		else
+			arg_field(&args, &fields.user_id);
+		if (statement_write(&existing, &args) != 1)
+			run_refuse_taken(&run_id);
+	}
+	result = result_tuple(fcinfo);
+	store_close();
+	PG_RETURN_DATUM(result);
+}
+
+/* ---------- what the user says about a run ---------- */
+
+/*
+ * Run an update that returns the summary of the one run that it is about, or
+ * PT404.  The first argument is the run's id.
+ */
+static Datum
+update_one_run(FunctionCallInfo fcinfo, Statement *update, Args *args)
+{
+	pg_uuid_t  *run_id = DatumGetUUIDP(args->values[0]);
+	Datum		result;
+
+	store_open(true);
+	if (statement_write_own(update, args, run_id) != 1)
+		run_not_found(run_id);
+	result = result_tuple(fcinfo);
+	store_close();
+	return result;
+}
+
+#define UPDATE_RUN(set) \
+	"UPDATE airun.runs AS r SET " set ", " \
+	"updated_at = GREATEST(r.updated_at, pg_catalog.clock_timestamp()) " \
+	"WHERE " LIVE_RUN " RETURNING " RUN_SUMMARY
+
+/*
+ * airun_update_run(run_id, name, description, settings, variable_values,
+ * tags, metadata) returns ai_run_summary
+ */
+Datum
+airun_update_run(PG_FUNCTION_ARGS)
+{
+	static Statement update = {
+		UPDATE_RUN("name = COALESCE($2, r.name), "
+				   "description = COALESCE($3, r.description), "
+				   "settings = COALESCE($4, r.settings), "
+				   "variable_values = COALESCE($5, r.variable_values), "
+				   "tags = COALESCE($6, r.tags), "
+				   "metadata = COALESCE($7, r.metadata)"),
+		7, {UUIDOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTARRAYOID, JSONBOID}
+	};
+	RunFields	fields = {
+		.source_type = {0, true},
+		.name = argument_field(fcinfo, 1),
+		.description = argument_field(fcinfo, 2),
+		.settings = argument_field(fcinfo, 3),
+		.variable_values = argument_field(fcinfo, 4),
+		.tags = argument_field(fcinfo, 5),
+		.metadata = argument_field(fcinfo, 6),
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id_argument(fcinfo, 0));
+	run_check_fields(&fields);
+	arg_field(&args, &fields.name);
+	arg_field(&args, &fields.description);
+	arg_field(&args, &fields.settings);
+	arg_field(&args, &fields.variable_values);
+	arg_field(&args, &fields.tags);
+	arg_field(&args, &fields.metadata);
+	PG_RETURN_DATUM(update_one_run(fcinfo, &update, &args));
+}
+
+/* For the functions that take a run and a boolean */
+static Datum
+update_run_flag(FunctionCallInfo fcinfo, Statement *update, const char *name)
+{
+	Args		args = {0};
+
+	arg_uuid(&args, run_id_argument(fcinfo, 0));
+	if (PG_ARGISNULL(1))
+		refuse_null(name);
+	arg_add(&args, PG_GETARG_DATUM(1), false);
+	return update_one_run(fcinfo, update, &args);
+}
+
+/*
+ * airun_star_run(run_id, starred) returns ai_run_summary
+ */
+Datum
+airun_star_run(PG_FUNCTION_ARGS)
+{
+	static Statement update = {
+		UPDATE_RUN("is_starred = $2"), 2, {UUIDOID, BOOLOID}
+	};
+
+	PG_RETURN_DATUM(update_run_flag(fcinfo, &update, "starred"));
+}
+
+/*
+ * airun_toggle_star(run_id) returns ai_run_summary
+ */
+Datum
+airun_toggle_star(PG_FUNCTION_ARGS)
+{
+	static Statement update = {
+		UPDATE_RUN("is_starred = NOT r.is_starred"), 1, {UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id_argument(fcinfo, 0));
+	PG_RETURN_DATUM(update_one_run(fcinfo, &update, &args));
+}
+
+/*
+ * airun_archive_run(run_id, archived) returns ai_run_summary
+ */
+Datum
+airun_archive_run(PG_FUNCTION_ARGS)
+{
+	static Statement update = {
+		UPDATE_RUN("is_archived = $2"), 2, {UUIDOID, BOOLOID}
+	};
+
+	PG_RETURN_DATUM(update_run_flag(fcinfo, &update, "archived"));
+}
+
+/*
+ * airun_set_run_status(run_id, status) returns ai_run_summary
+ *
+ * PT409 from completed to error; every other way is open.
+ */
+Datum
+airun_set_run_status(PG_FUNCTION_ARGS)
+{
+	static Statement update = {
+		UPDATE_RUN("status = $2"), 2, {UUIDOID, TEXTOID}
+	};
+	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
+	const char *status;
+	RunState	state;
+	Args		args = {0};
+	Datum		result;
+
+	if (PG_ARGISNULL(1))
+		refuse_null("status");
+	status = run_status_word(PG_GETARG_TEXT_PP(1));
+
+	store_open(true);
+	run_lock(run_id, &state);
+	run_check_transition(run_id, state.is_completed ? "completed" : "active", status);
+	arg_uuid(&args, run_id);
+	arg_pointer(&args, cstring_to_text(status));
+	if (statement_write_own(&update, &args, run_id) != 1)
+		run_not_found(run_id);
+	result = result_tuple(fcinfo);
+	store_close();
+	PG_RETURN_DATUM(result);
+}
+
+/* ---------- deletion ---------- */
+
+/*
+ * Set or clear deleted_at.  Returns false where it was so before; PT404
+ * where there is no such run, deleted or not.
+ */
+static bool
+set_deleted(const pg_uuid_t *run_id, bool deleted)
+{
+	static Statement delete_run = {
+		"UPDATE airun.runs AS r SET deleted_at = $2, "
+		"updated_at = GREATEST(r.updated_at, $2) "
+		"WHERE r.id" EQ "$1 AND r.deleted_at IS NULL", 2, {UUIDOID, TIMESTAMPTZOID}
+	};
+	static Statement restore_run = {
+		"UPDATE airun.runs AS r SET deleted_at = NULL, "
+		"updated_at = GREATEST(r.updated_at, $2) "
+		"WHERE r.id" EQ "$1 AND r.deleted_at IS NOT NULL", 2, {UUIDOID, TIMESTAMPTZOID}
+	};
+	static Statement lock_any_run = {
+		"SELECT FROM airun.runs AS r WHERE r.id" EQ "$1 FOR NO KEY UPDATE OF r", 1, {UUIDOID}
+	};
+	Args		args = {0};
+	Args		key = {0};
+	bool		changed;
+
+	store_open(true);
+	arg_uuid(&args, run_id);
+	arg_time(&args, GetCurrentTimestamp());
+	changed = statement_write_own(deleted ? &delete_run : &restore_run, &args, run_id) == 1;
+	arg_uuid(&key, run_id);
+	if (!changed && statement_write(&lock_any_run, &key) != 1)
+		run_not_found(run_id);
+	store_close();
+	return changed;
+}
+
+/*
+ * airun_delete_run(run_id) returns boolean
+ *
+ * A deleted run is in no view and no function finds it; its rows and its
+ * totals stay.  false: it was deleted before.
+ */
+Datum
+airun_delete_run(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(set_deleted(run_id_argument(fcinfo, 0), true));
+}
+
+/*
+ * airun_restore_run(run_id) returns boolean
+ *
+ * false: it was not deleted.
+ */
+Datum
+airun_restore_run(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(set_deleted(run_id_argument(fcinfo, 0), false));
+}
+
+/*
+ * airun_purge_runs(deleted_before timestamptz) returns bigint
+ *
+ * Removes the rows of deleted runs, their messages and tasks by cascade.  The
+ * caller needs the right to delete rows.
+ */
+Datum
+airun_purge_runs(PG_FUNCTION_ARGS)
+{
+	static Statement lock = {
+		"SELECT r.id FROM airun.runs AS r WHERE r.deleted_at" LT "$1 "
+		"ORDER BY r.id FOR NO KEY UPDATE OF r",
+		1, {TIMESTAMPTZOID}
+	};
+	static Statement find_texts = {
+		"SELECT t.run_id, t.task_id FROM airun.tasks AS t WHERE t.run_id" EQ "ANY ($1) "
+		"AND t.completed_at IS NULL ORDER BY t.run_id, t.task_id",
+		1, {UUIDARRAYOID}
+	};
+	static Statement purge = {
+		"DELETE FROM airun.runs AS r WHERE r.id" EQ "ANY ($1)", 1, {UUIDARRAYOID}
+	};
+	SPITupleTable *found;
+	Args		args = {0};
+	Args		these = {0};
+	Datum	   *ids;
+	uint64		count;
+	bool		isnull;
+
+	if (PG_ARGISNULL(0))
+		refuse_null("deleted_before");
+	store_open(true);
+	arg_add(&args, PG_GETARG_DATUM(0), false);
+	count = statement_write(&lock, &args);
+	ids = palloc_array(Datum, count);
+	for (uint64 i = 0; i < count; i++)
+		ids[i] = result_value(i, 1, &isnull);
+	arg_pointer(&these, construct_array(ids, count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+
+	/* Texts before tasks, as everybody else does: progress may wait for one of these */
+	count = statement_write(&find_texts, &these);
+	found = SPI_tuptable;
+	for (uint64 i = 0; i < count; i++)
+		stream_lock(DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)),
+					DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull)));
+	count = statement_write(&purge, &these);
+	store_close();
+	PG_RETURN_INT64((int64) count);
+}

@@ -1,0 +1,60 @@
+/*
+ * args.c
+ *		What clients state: values that may be absent, and their checks.
+ *
+ * Each check is one condition with one message, PT422, and an absent value
+ * passes it.  Nothing is locked.
+ */
+#include "store/args.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/jsonb.h"
+
+/* An argument that must be there is not */
+void
+refuse_null(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("\"%s\" must not be null", name),
+			 errhint("This argument has no default; name it in the call, as in %s => ...", name)));
+}
+
+/* What a message shows of a client's string: not more than 100 bytes of it */
+char *
+excerpt(const char *string, int len)
+{
+	return pnstrdup(string, pg_mbcliplen(string, len, 100));
+}
+
+/* PT422 unless the jsonb is an object; absent is fine */
+void
+check_object(const char *name, const Field *field)
+{
+	if (!field->isnull && !JB_ROOT_IS_OBJECT(DatumGetJsonbP(field->value)))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"%s\" must be a JSON object", name),
+				 errdetail("Found %s.", JB_ROOT_IS_SCALAR(DatumGetJsonbP(field->value)) ?
+						   "a scalar" : "an array"),
+				 errhint("Send an object, or leave it out.")));
+}
+
+/* PT422 unless the text has at most max_chars characters; absent is fine */
+void
+check_length(const char *name, const Field *field, int max_chars)
+{
+	text	   *value;
+	int			chars;
+
+	if (field->isnull)
+		return;
+	value = DatumGetTextPP(field->value);
+	chars = pg_mbstrlen_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+	if (chars > max_chars)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"%s\" is too long", name),
+				 errdetail("It has %d characters; at most %d are allowed.", chars, max_chars),
+				 errhint("Shorten it.")));
+}

@@ -1,0 +1,24 @@
+/*
+ * args.h
+ *		What clients state: values that may be absent, and their checks.
+ */
+#ifndef AIRUN_ARGS_H
+#define AIRUN_ARGS_H
+
+#include "airun.h"
+
+#include "store/plans.h"
+
+/* An argument of a SQL function as a field */
+static inline Field
+argument_field(FunctionCallInfo fcinfo, int i)
+{
+	return (Field) {PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i), PG_ARGISNULL(i)};
+}
+
+pg_noreturn extern void refuse_null(const char *name);
+extern char *excerpt(const char *string, int len);
+extern void check_object(const char *name, const Field *field);
+extern void check_length(const char *name, const Field *field, int max_chars);
+
+#endif							/* AIRUN_ARGS_H */

@@ -1,0 +1,186 @@
+/*
+ * row_trigger.c
+ *		What the triggers share: the protocol, and rows by column name.
+ *
+ * Columns are found by name, since a site may add columns of its own.
+ */
+#include "store/row_trigger.h"
+
+#include "access/htup_details.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+static bool
+is_named(const char *name, const char *expected)
+{
+	return name != NULL && strcmp(name, expected) == 0;
+}
+
+/* A statement trigger reads its rows from old_rows and new_rows */
+static bool
+has_transition_tables(TriggerData *trigger)
+{
+	TriggerEvent event = trigger->tg_event;
+
+	if (TRIGGER_FIRED_FOR_ROW(event) || TRIGGER_FIRED_BY_TRUNCATE(event))
+		return true;
+	return (TRIGGER_FIRED_BY_INSERT(event) ||
+			is_named(trigger->tg_trigger->tgoldtable, "old_rows")) &&
+		(TRIGGER_FIRED_BY_DELETE(event) ||
+		 is_named(trigger->tg_trigger->tgnewtable, "new_rows"));
+}
+
+/*
+ * The trigger's data, once it is sure that it is a trigger, fired as declared
+ * on the table it was made for, with the transition tables that its event has.
+ * schema may be NULL: the extension's own.
+ */
+TriggerData *
+trigger_data(FunctionCallInfo fcinfo, const char *schema, const char *table,
+			 TriggerEvent timing_and_level, int events)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Oid			schema_oid;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						get_func_name(fcinfo->flinfo->fn_oid))));
+	schema_oid = RelationGetNamespace(trigger->tg_relation);
+	if (strcmp(RelationGetRelationName(trigger->tg_relation), table) != 0 ||
+		(schema != NULL ? strcmp(get_namespace_name(schema_oid), schema) != 0 :
+		 schema_oid != get_func_namespace(fcinfo->flinfo->fn_oid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" is not a trigger for table \"%s\"",
+						get_func_name(fcinfo->flinfo->fn_oid),
+						RelationGetRelationName(trigger->tg_relation))));
+	if ((trigger->tg_event & (TRIGGER_EVENT_ROW | TRIGGER_EVENT_TIMINGMASK)) != timing_and_level ||
+		(events & (1 << (trigger->tg_event & TRIGGER_EVENT_OPMASK))) == 0 ||
+		!has_transition_tables(trigger))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be fired as airun_install() declares it",
+						get_func_name(fcinfo->flinfo->fn_oid))));
+	return trigger;
+}
+
+/* The row that a row trigger is fired for, as yet without changes */
+void
+row_from_trigger(Row *row, TriggerData *trigger)
+{
+	row->desc = RelationGetDescr(trigger->tg_relation);
+	row->changes = 0;
+	row->old = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : trigger->tg_trigtuple;
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		row->new = trigger->tg_newtuple;
+	else
+		row->new = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? trigger->tg_trigtuple : NULL;
+}
+
+static int
+column_number(Row *row, const char *column)
+{
+	int			number = SPI_fnumber(row->desc, column);
+
+	if (number <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of airun's store is missing", column),
+				 errhint("Run SELECT airun_install().")));
+	return number;
+}
+
+/* A value of the new row, as it stands by now */
+Field
+row_new(Row *row, const char *column)
+{
+	int			number = column_number(row, column);
+	Field		field;
+
+	for (int i = 0; i < row->changes; i++)
+	{
+		if (row->columns[i] == number)
+			return (Field) {row->values[i], row->nulls[i]};
+	}
+	field.value = heap_getattr(row->new, number, row->desc, &field.isnull);
+	return field;
+}
+
+/* A value of the old row */
+Field
+row_old(Row *row, const char *column)
+{
+	Field		field;
+
+	field.value = heap_getattr(row->old, column_number(row, column), row->desc,
+							   &field.isnull);
+	return field;
+}
+
+/* Put a value into the new row */
+void
+row_set(Row *row, const char *column, Datum value, bool isnull)
+{
+	int			number = column_number(row, column);
+	int			i;
+
+	for (i = 0; i < row->changes; i++)
+	{
+		if (row->columns[i] == number)
+			break;
+	}
+	if (i == ROW_MAX_COLUMNS)
+		elog(ERROR, "too many changes to a row");
+	row->columns[i] = number;
+	row->values[i] = value;
+	row->nulls[i] = isnull;
+	if (i == row->changes)
+		row->changes++;
+}
+
+/* Does the new row differ from the old one in this column? */
+bool
+row_changed(Row *row, const char *column)
+{
+	Field		old = row_old(row, column);
+	Field		new = row_new(row, column);
+	Form_pg_attribute attribute = TupleDescAttr(row->desc, column_number(row, column) - 1);
+
+	if (old.isnull || new.isnull)
+		return old.isnull != new.isnull;
+	return !datum_image_eq(old.value, new.value, attribute->attbyval, attribute->attlen);
+}
+
+/* What a BEFORE or INSTEAD OF row trigger returns */
+Datum
+row_result(Row *row)
+{
+	if (row->changes == 0)
+		return PointerGetDatum(row->new);
+	return PointerGetDatum(heap_modify_tuple_by_cols(row->new, row->desc, row->changes,
+													 row->columns, row->values, row->nulls));
+}
+
+/* A column that airun keeps, and nobody else */
+void
+refuse_derived(const char *table, const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("column \"%s\" of %s cannot be set", column, table),
+			 errdetail("airun keeps it itself."),
+			 errhint("Leave it out.  To restore data alone, use pg_restore --disable-triggers.")));
+}
+
+/* A column that a statement has to state */
+void
+refuse_missing(const char *table, const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("column \"%s\" of %s must not be null", column, table),
+			 errhint("Name it in the statement.")));
+}

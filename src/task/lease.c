@@ -1,0 +1,347 @@
+/*
+ * lease.c
+ *		Tasks that show no progress.
+ *
+ * A task that is pending or streaming and has shown no progress for its
+ * timeout (or else for airun.task_timeout) is overdue: whoever worked on it
+ * is gone.  airun_expire_tasks() ends what is overdue, and a turn that starts
+ * ends what is overdue in its own run, so that nothing is stuck for ever even
+ * where nothing calls the former.  A task that has expired is a failed one
+ * with {"code": "expired"}, its text and its figures kept as far as they came.
+ *
+ * Locks: as ending a task does, but nobody is waited for: a run, a text or a
+ * task that somebody else holds is left for the next time.
+ *
+ * Errors: those of ending a task.
+ */
+#include "task/lease.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "datatype/timestamp.h"
+#include "miscadmin.h"
+#include "store/direct_scan.h"
+#include "store/identity.h"
+#include "store/store.h"
+#include "task/chunk.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+PG_FUNCTION_INFO_V1(airun_heartbeat_task);
+PG_FUNCTION_INFO_V1(airun_expire_tasks);
+PG_FUNCTION_INFO_V1(airun_is_overdue);
+
+/* The most that one call expires */
+#define MAX_EXPIRED		10000
+
+static Datum
+default_timeout(void)
+{
+	Interval   *timeout = palloc0_object(Interval);
+
+	timeout->time = (int64) airun_task_timeout * USECS_PER_SEC;
+	return IntervalPGetDatum(timeout);
+}
+
+/*
+ * The tasks t that are overdue at $1, with the default timeout $2.  A chunk
+ * that is newer is progress.
+ */
+#define OVERDUE \
+	"t.completed_at IS NULL " \
+	"AND (t.updated_at" PLUS "COALESCE(t.timeout, $2))" LT "$1 " \
+	"AND NOT EXISTS (SELECT FROM airun.task_chunks AS c WHERE c.run_id" EQ "t.run_id " \
+	"AND c.task_id" EQ "t.task_id AND (c.created_at" PLUS "COALESCE(t.timeout, $2))" GE "$1)"
+
+/*
+ * airun_is_overdue(status, last_progress, timeout) returns boolean
+ */
+Datum
+airun_is_overdue(PG_FUNCTION_ARGS)
+{
+	Datum		since;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) ||
+		task_is_final(task_status_word(PG_GETARG_TEXT_PP(0))))
+		PG_RETURN_BOOL(false);
+	since = DirectFunctionCall2(timestamptz_mi_interval,
+								TimestampTzGetDatum(GetCurrentTimestamp()),
+								PG_ARGISNULL(2) ? default_timeout() : PG_GETARG_DATUM(2));
+	PG_RETURN_BOOL(PG_GETARG_TIMESTAMPTZ(1) < DatumGetTimestampTz(since));
+}
+
+/*
+ * airun_heartbeat_task(task_id, run_id) returns ai_task_summary
+ */
+Datum
+airun_heartbeat_task(PG_FUNCTION_ARGS)
+{
+	static Statement beat = {
+		"UPDATE airun.tasks AS t SET updated_at = GREATEST(t.updated_at, $3) "
+		"WHERE " THIS_TASK " AND t.completed_at IS NULL",
+		3, {UUIDOID, UUIDOID, TIMESTAMPTZOID}
+	};
+	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
+	pg_uuid_t	run_id;
+	TaskStatus	status;
+	bool		changed;
+	bool		isnull;
+	Args		args = {0};
+	Datum		result;
+
+	store_open(true);
+	run_id = task_run_argument(fcinfo, 1, task_id);
+	if (!run_hold(&run_id))
+		task_not_found(task_id);
+	arg_uuid(&args, &run_id);
+	arg_uuid(&args, task_id);
+	arg_time(&args, GetCurrentTimestamp());
+	changed = statement_write_task(&beat, &args, &run_id, task_id) == 1;
+	task_read_summary(&run_id, task_id);
+	status = task_status_word(DatumGetTextPP(result_value(0, SUMMARY_STATUS, &isnull)));
+	if (!changed && !task_is_final(status))
+		task_not_found(task_id);
+	result = result_tuple(fcinfo);
+	store_close();
+	PG_RETURN_DATUM(result);
+}
+
+/* What is said of a task that has expired */
+static Field
+expired_error(void)
+{
+	return (Field) {
+		DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"code\": \"expired\"}")), false
+	};
+}
+
+/*
+ * End one task, if it is still overdue at a time and nobody holds it.  Its
+ * run is locked by now.  Returns whether it has been ended.
+ */
+static bool
+expire(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz at)
+{
+	static Statement lock = {
+		"SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$3 AND t.task_id" EQ "$4 AND " OVERDUE
+		" FOR NO KEY UPDATE OF t SKIP LOCKED",
+		4, {TIMESTAMPTZOID, INTERVALOID, UUIDOID, UUIDOID}
+	};
+	TaskEnd		end = task_end_nothing(TASK_ERROR);
+	TaskState	state;
+	Args		args = {0};
+
+	if (!stream_try_lock(run_id, task_id))
+		return false;
+	arg_time(&args, at);
+	arg_add(&args, default_timeout(), false);
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	if (statement_read_latest(&lock, &args, run_id) != 1)
+		return false;
+	end.error = expired_error();
+	task_lock(run_id, task_id, &state);
+	task_end(run_id, task_id, &state, &end, NULL);
+	return true;
+}
+
+/* What a turn that starts has to know of tasks */
+typedef struct Look
+{
+	bool		is_in_run;		/* its own task */
+	bool		is_elsewhere;	/* the id, in another run that the caller can see */
+	bool		may_be_overdue; /* another task of the run */
+} Look;
+
+/* By one statement */
+static void
+look_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz now, Look *look)
+{
+	static Statement ask = {
+		"SELECT (SELECT t.run_id" EQ "$1 FROM airun.tasks AS t WHERE t.task_id" EQ "$2 "
+		"ORDER BY 1 DESC LIMIT 1), "
+		"EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 "
+		"AND t.completed_at IS NULL AND (t.updated_at" PLUS "COALESCE(t.timeout, $4))" LT "$3)",
+		4, {UUIDOID, UUIDOID, TIMESTAMPTZOID, INTERVALOID}
+	};
+	Args		args = {0};
+	bool		isnull;
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	arg_time(&args, now);
+	arg_add(&args, default_timeout(), false);
+	(void) statement_write_own(&ask, &args, run_id);
+	look->may_be_overdue = DatumGetBool(result_value(0, 2, &isnull));
+	look->is_in_run = DatumGetBool(result_value(0, 1, &isnull)) && !isnull;
+	look->is_elsewhere = !isnull && !look->is_in_run;
+}
+
+/*
+ * Without one: there is no such task but in the run, whose tasks the caller
+ * sees, since he has locked it.  Returns false for all that a statement has to
+ * tell.
+ */
+static bool
+look_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz now, Look *look)
+{
+	static ColumnList columns = {.text = "t.run_id, t.updated_at, t.timeout"};
+	bool		is_known = true;
+	Find		find;
+	Datum		values[3];
+	bool		nulls[3];
+
+	if (IsolationUsesXactSnapshot() || !shape_is_granted(TABLE_TASKS, ACL_SELECT))
+		return false;
+	if (task_id != NULL)
+	{
+		if (!find_begin(&find, TASKS_BY_ID, RowExclusiveLock, task_id, NULL, NULL))
+			return false;
+		for (; is_known && find.row != NULL; find_next(&find))
+		{
+			CHECK_FOR_INTERRUPTS();
+			is_known = find_values(&find, &columns, values, nulls) &&
+				uuid_equal(DatumGetUUIDP(values[0]), run_id);
+			look->is_in_run = true;
+		}
+		find_end(&find);
+	}
+	if (!is_known || !find_begin(&find, TASKS_UNFINISHED, RowExclusiveLock, run_id, NULL, NULL))
+		return false;
+	for (; is_known && !look->may_be_overdue && find.row != NULL; find_next(&find))
+	{
+		CHECK_FOR_INTERRUPTS();
+		is_known = find_values(&find, &columns, values, nulls);
+		if (is_known &&
+			DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, values[1],
+													nulls[2] ? default_timeout() : values[2])) < now)
+			look->may_be_overdue = true;
+	}
+	find_end(&find);
+	return is_known;
+}
+
+/*
+ * Look whether a turn's own task, if it has an id, is in the run, which is
+ * locked by now, and whether another one of the run may be overdue: what its
+ * chunks say is left out.  PT409 where the caller can see the task's id in
+ * another run.
+ */
+bool
+lease_look(const pg_uuid_t *run_id, const pg_uuid_t *task_id, bool *may_be_overdue)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Look		look = {0};
+
+	if (!look_at_once(run_id, task_id, now, &look))
+		look_by_statement(run_id, task_id, now, &look);
+	if (look.is_elsewhere)
+		task_refuse_taken(task_id);
+	*may_be_overdue = look.may_be_overdue;
+	return look.is_in_run;
+}
+
+/*
+ * End what is overdue in a run, which is locked by now.  Returns how many
+ * have been ended.
+ */
+int
+lease_expire_run(const pg_uuid_t *run_id)
+{
+	static Statement find = {
+		"SELECT t.task_id FROM airun.tasks AS t WHERE t.run_id" EQ "$3 AND " OVERDUE
+		" LIMIT 100",
+		3, {TIMESTAMPTZOID, INTERVALOID, UUIDOID}
+	};
+	TimestampTz now = GetCurrentTimestamp();
+	SPITupleTable *found;
+	Args		args = {0};
+	uint64		count;
+	int			expired = 0;
+
+	arg_time(&args, now);
+	arg_add(&args, default_timeout(), false);
+	arg_uuid(&args, run_id);
+	count = statement_write_own(&find, &args, run_id);
+	found = SPI_tuptable;
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+
+		if (expire(run_id, DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1,
+													   &isnull)), now))
+			expired++;
+	}
+	return expired;
+}
+
+/*
+ * airun_expire_tasks(max_tasks) returns integer
+ *
+ * One transaction: call it again for more.  It ends the tasks of the runs
+ * that the caller can change, the longest overdue first.
+ */
+Datum
+airun_expire_tasks(PG_FUNCTION_ARGS)
+{
+	static Statement find = {
+		"SELECT t.run_id, t.task_id, t.updated_at FROM airun.tasks AS t JOIN airun.runs AS r "
+		"ON r.id" EQ "t.run_id WHERE r.deleted_at IS NULL AND " OVERDUE
+		" AND (t.updated_at, t.run_id, t.task_id)" GT "($4, $5, $6) "
+		"ORDER BY t.updated_at, t.run_id, t.task_id LIMIT $3",
+		6, {TIMESTAMPTZOID, INTERVALOID, INT8OID, TIMESTAMPTZOID, UUIDOID, UUIDOID}
+	};
+	static Statement lock_run = {
+		"SELECT FROM airun.runs AS r WHERE " LIVE_RUN " FOR NO KEY UPDATE OF r SKIP LOCKED",
+		1, {UUIDOID}
+	};
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz last_time = DT_NOBEGIN;
+	pg_uuid_t	last_run = {{0}};
+	pg_uuid_t	last_task = {{0}};
+	uint64		count;
+	int32		expired = 0;
+
+	if (PG_ARGISNULL(0))
+		refuse_null("max_tasks");
+	if (PG_GETARG_INT32(0) < 1 || PG_GETARG_INT32(0) > MAX_EXPIRED)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"max_tasks\" must be between 1 and %d, not %d",
+						MAX_EXPIRED, PG_GETARG_INT32(0)),
+				 errhint("Call airun_expire_tasks() again for more.")));
+
+	store_open(true);
+	do
+	{
+		SPITupleTable *found;
+		Args		args = {0};
+
+		arg_time(&args, now);
+		arg_add(&args, default_timeout(), false);
+		arg_int64(&args, PG_GETARG_INT32(0) - expired);
+		arg_time(&args, last_time);
+		arg_uuid(&args, &last_run);
+		arg_uuid(&args, &last_task);
+		count = statement_write(&find, &args);
+		found = SPI_tuptable;
+		for (uint64 i = 0; i < count; i++)
+		{
+			Args		key = {0};
+			bool		isnull;
+
+			CHECK_FOR_INTERRUPTS();
+			last_run = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull));
+			last_task = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull));
+			last_time = DatumGetTimestampTz(SPI_getbinval(found->vals[i], found->tupdesc, 3,
+														  &isnull));
+			arg_uuid(&key, &last_run);
+			if (statement_write(&lock_run, &key) == 1 && expire(&last_run, &last_task, now))
+				expired++;
+		}
+
+		/* Others in the place of those that somebody holds */
+	} while (count > 0 && expired < PG_GETARG_INT32(0));
+	store_close();
+	PG_RETURN_INT32(expired);
+}

@@ -1,0 +1,16 @@
+/*
+ * lease.h
+ *		Tasks that show no progress.
+ */
+#ifndef AIRUN_LEASE_H
+#define AIRUN_LEASE_H
+
+#include "airun.h"
+
+#include "task/task.h"
+
+extern bool lease_look(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+					   bool *may_be_overdue);
+extern int	lease_expire_run(const pg_uuid_t *run_id);
+
+#endif							/* AIRUN_LEASE_H */

@@ -1,0 +1,173 @@
+/*
+ * task.h
+ *		A task: one request to a model, from its beginning to its end.
+ */
+#ifndef AIRUN_TASK_H
+#define AIRUN_TASK_H
+
+#include "airun.h"
+
+#include "run/message.h"
+#include "run/run.h"
+#include "task/chunk.h"
+
+/*
+ * The columns of ai_task_summary, of a table aliased t.  While a task streams,
+ * its last chunk tells when it was last changed, and how long its text is.
+ */
+#define TASK_SUMMARY_OF(updated_at, response_length) \
+	"t.task_id, t.run_id, t.user_id, t.service, t.task_name, t.provider, t.endpoint, " \
+	"t.model_id, t.error, t.metadata, t.finish_reason, t.status, t.tokens_input, " \
+	"t.tokens_output, t.tokens_total, t.usage, t.cost, t.cost_details, t.price_status, " \
+	"t.time_to_first_token, t.total_time, t.created_at, " updated_at " AS updated_at, " \
+	"t.completed_at, " response_length " AS response_length"
+
+/* Of a task whatever its status */
+#define LAST_CHUNK(column) \
+	"(SELECT k." column " FROM airun.task_chunks AS k WHERE k.run_id" EQ "t.run_id " \
+	"AND k.task_id" EQ "t.task_id ORDER BY k.chars DESC LIMIT 1)"
+#define IF_STREAMING(value, otherwise) \
+	"CASE WHEN t.status" EQ "'streaming' THEN " value " ELSE " otherwise " END"
+#define TASK_UPDATED_AT \
+	IF_STREAMING("GREATEST(t.updated_at, " LAST_CHUNK("created_at") ")", "t.updated_at")
+#define TASK_SUMMARY \
+	TASK_SUMMARY_OF(TASK_UPDATED_AT, \
+					IF_STREAMING("COALESCE(" LAST_CHUNK("chars") ", 0)::pg_catalog.int8", \
+								 "t.response_length"))
+
+/* Of a task that does not stream */
+#define TASK_SUMMARY_STORED	TASK_SUMMARY_OF("t.updated_at", "t.response_length")
+
+/* Numbers of columns in all of these */
+#define SUMMARY_STATUS			12
+#define SUMMARY_TOKENS_TOTAL	15
+#define SUMMARY_COST			17
+#define SUMMARY_FIRST_TOKEN		20
+#define SUMMARY_CREATED_AT		22
+#define SUMMARY_UPDATED_AT		23
+#define SUMMARY_RESPONSE_LENGTH	25
+#define SUMMARY_COLUMNS			25
+
+/*
+ * The answer's text of the task t, in a statement of the extension's schema:
+ * it is in the chunks, then in the task, or in the message that came out.
+ */
+#define RESPONSE_TEXT \
+	"CASE WHEN t.status" EQ "'streaming' THEN " TEXT_OF_CHUNKS " " \
+	"WHEN t.text_in_answer THEN (SELECT " EXTSCHEMA ".airun_message_text(a.message) " \
+	"FROM airun.messages AS a WHERE a.run_id" EQ "t.run_id AND a.seq" EQ "t.answer_seq) " \
+	"ELSE t.response_text END"
+
+/* What was sent to the model for the task t, likewise */
+#define REQUEST_DATA \
+	"CASE WHEN t.request_reference IS NULL THEN t.request_data " \
+	"ELSE " EXTSCHEMA ".airun_request(t.request_data, t.request_reference, " \
+	"(SELECT " EXTSCHEMA ".airun_array_in_order(b.message, b.seq) " \
+	"FROM airun.messages AS b WHERE b.run_id" EQ "t.run_id " \
+	"AND b.seq" GE "(t.request_reference OPERATOR(pg_catalog.->>) 'from')::pg_catalog.int8 " \
+	"AND b.seq" LT "((t.request_reference OPERATOR(pg_catalog.->>) 'from')::pg_catalog.int8" \
+	PLUS "(t.request_reference OPERATOR(pg_catalog.->>) 'count')::pg_catalog.int8))) END"
+
+typedef enum TaskStatus
+{
+	TASK_PENDING,
+	TASK_STREAMING,
+	TASK_COMPLETED,
+	TASK_ERROR,
+	TASK_CANCELLED
+} TaskStatus;
+
+/* What a caller states about a new task; all may be absent */
+typedef struct TaskFields
+{
+	Field		service;
+	Field		task_name;
+	Field		provider;
+	Field		endpoint;
+	Field		model_id;
+	Field		request_data;
+	Field		metadata;
+	Field		timeout;
+} TaskFields;
+
+/* What a caller states about a task's end; all may be absent */
+typedef struct TaskEnd
+{
+	TaskStatus	status;
+	Field		response_text;
+	Field		response_data;
+	Field		usage;
+	Field		usage_buckets;	/* what the usage says, once it is counted */
+	Field		tokens_input;
+	Field		tokens_output;
+	Field		tokens_total;
+	Field		cost;			/* as the client states it */
+	Field		time_to_first_token;
+	Field		total_time;
+	Field		finish_reason;
+	Field		error;
+	bool		text_is_derived;	/* from the message that comes out */
+} TaskEnd;
+
+/* A task as it was locked, with its run */
+typedef struct TaskState
+{
+	RunState	run;
+	ItemPointerData place;		/* of its row */
+	TaskStatus	status;
+	TimestampTz created_at;
+	Stream		stream;
+	Field		response_text;	/* of a finished task, unless it is in the answer */
+	bool		text_in_answer;
+	Field		usage;
+	Field		tokens_input;
+	Field		tokens_output;
+	Field		tokens_total;
+	Field		cost;
+	Field		client_cost;
+	Field		provider;
+	Field		model_id;
+	Field		time_to_first_token;
+	int64		answer_seq;		/* 0 for none */
+} TaskState;
+
+/* The task that a statement is about, of a table aliased t */
+#define THIS_TASK	"t.run_id" EQ "$1 AND t.task_id" EQ "$2"
+
+extern const char *task_status_name(TaskStatus status);
+extern TaskStatus task_status_word(text *status);
+extern bool task_is_final(TaskStatus status);
+extern void task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to);
+extern void task_check_fields(const TaskFields *fields);
+extern TaskEnd task_end_nothing(TaskStatus status);
+extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
+extern void task_check_end(const TaskEnd *end);
+extern void task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider);
+extern void task_check_total(const Field *total, const Field *input, const Field *output);
+extern Field task_sum_tokens(const Field *input, const Field *output);
+extern Numeric task_elapsed(TimestampTz from, TimestampTz to);
+
+extern bool task_find_run(const pg_uuid_t *task_id, pg_uuid_t *run_id);
+extern pg_uuid_t task_run_argument(FunctionCallInfo fcinfo, int argument,
+								   const pg_uuid_t *task_id);
+extern pg_uuid_t *task_id_argument(FunctionCallInfo fcinfo, int argument);
+pg_noreturn extern void task_refuse_taken(const pg_uuid_t *task_id);
+
+extern void task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state);
+extern bool task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern void task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+						TaskFields *fields, RunState *run,
+						int64 inputs_from, int64 inputs_to);
+extern void task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+								   RunState *run, const Field *assumed_total, const Field *assumed_cost);
+extern text *task_text(const pg_uuid_t *run_id, const TaskState *state);
+extern bool task_text_is_in(text *spoken, const NewMessage *answer);
+extern void task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+									const TaskState *state, const TaskEnd *end);
+extern void task_notify(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskStatus status,
+						int32 position, int32 generation);
+extern void task_read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern void task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
+					 const TaskEnd *end, NewMessage *answer);
+
+#endif							/* AIRUN_TASK_H */

@@ -1,0 +1,411 @@
+/*
+ * task_end.c
+ *		The end of a task: completed, failed or cancelled.
+ *
+ * Whoever ends a task settles its text, its figures and its cost (charge.c), and
+ * moves its run's totals in the same step by what these change.  An end is
+ * final.  A call that is repeated with the same status, text and usage returns
+ * the finished task (what a call does not state is not compared), and with
+ * others it is PT409.
+ *
+ * A text that the message which comes out of the task says is stored in that
+ * message alone.
+ *
+ * Locks: those of task_lock(): the run's row, the text's lock, the task's row.
+ *
+ * Errors: PT404 for a task that the caller cannot see or change, one and the
+ * same message; PT409 for transitions and retries; PT422 for values.
+ */
+#include "task/task.h"
+
+#include "catalog/pg_type.h"
+#include "pricing/charge.h"
+#include "store/direct_write.h"
+#include "store/identity.h"
+#include "store/store.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+PG_FUNCTION_INFO_V1(airun_complete_task);
+PG_FUNCTION_INFO_V1(airun_fail_task);
+PG_FUNCTION_INFO_V1(airun_cancel_task);
+
+/* ---------- texts, and calls that are repeated ---------- */
+
+static bool
+text_equal(text *a, text *b)
+{
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
+/* The text of a finished task that is locked, or NULL for none */
+text *
+task_text(const pg_uuid_t *run_id, const TaskState *state)
+{
+	static Statement read_answer = {
+		"SELECT a.message FROM airun.messages AS a "
+		"WHERE a.run_id" EQ "$1 AND a.seq" EQ "$2",
+		2, {UUIDOID, INT8OID}
+	};
+	Args		args = {0};
+	bool		isnull;
+
+	if (!state->text_in_answer)
+		return state->response_text.isnull ? NULL : DatumGetTextPP(state->response_text.value);
+	arg_uuid(&args, run_id);
+	arg_int64(&args, state->answer_seq);
+	if (statement_write_own(&read_answer, &args, run_id) != 1)
+		return NULL;
+	return message_text(DatumGetJsonbP(result_value(0, 1, &isnull)));
+}
+
+/* Does the message that comes out of a task say its text? */
+bool
+task_text_is_in(text *spoken, const NewMessage *answer)
+{
+	text	   *said = answer != NULL && spoken != NULL ? message_text(answer->message) : NULL;
+
+	return said != NULL && text_equal(said, spoken);
+}
+
+static bool
+same_text(const pg_uuid_t *run_id, const TaskEnd *end, const TaskState *state)
+{
+	text	   *stored;
+
+	if (end->response_text.isnull)
+		return true;
+	stored = task_text(run_id, state);
+	if (stored == NULL)
+		return end->text_is_derived;
+	return text_equal(DatumGetTextPP(end->response_text.value), stored);
+}
+
+static bool
+same_jsonb(const Field *stated, const Field *stored)
+{
+	return stated->isnull ||
+		(!stored->isnull &&
+		 compareJsonbContainers(&DatumGetJsonbP(stated->value)->root,
+								&DatumGetJsonbP(stored->value)->root) == 0);
+}
+
+static bool
+same_int64(const Field *stated, const Field *stored)
+{
+	return stated->isnull ||
+		(!stored->isnull &&
+		 DatumGetInt64(stated->value) == DatumGetInt64(stored->value));
+}
+
+/*
+ * A finished task is ended again: PT409 unless status, text and usage are as
+ * they were.
+ */
+void
+task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+						const TaskState *state, const TaskEnd *end)
+{
+	const char *other;
+
+	task_check_transition(task_id, state->status, end->status);
+	if (!same_text(run_id, end, state))
+		other = "response_text";
+	else if (!same_jsonb(&end->usage, &state->usage))
+		other = "usage";
+	else if (!same_int64(&end->tokens_input, &state->tokens_input))
+		other = "tokens_input";
+	else if (!same_int64(&end->tokens_output, &state->tokens_output))
+		other = "tokens_output";
+	else if (!same_int64(&end->tokens_total, &state->tokens_total))
+		other = "tokens_total";
+	else
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_CONFLICT),
+			 errmsg("task \"%s\" is %s already, with another \"%s\"",
+					uuid_string(task_id), task_status_name(state->status), other),
+			 errdetail("The call states another value than the one that is stored."),
+			 errhint("An end is final; repeat a call only with the values that it had.")));
+}
+
+/* What the task's total is once it has ended */
+static Field
+resolve_total(const TaskState *state, const TaskEnd *end)
+{
+	Field		input = end->tokens_input.isnull ? state->tokens_input : end->tokens_input;
+	Field		output = end->tokens_output.isnull ? state->tokens_output : end->tokens_output;
+
+	task_check_total(&end->tokens_total, &input, &output);
+	if (!end->tokens_total.isnull)
+		return end->tokens_total;
+	if (end->tokens_input.isnull && end->tokens_output.isnull)
+		return state->tokens_total;
+	return task_sum_tokens(&input, &output);
+}
+
+/* What the task costs, by what is known of it at its end */
+static void
+make_bill(const TaskState *state, const TaskEnd *end, Bill *bill)
+{
+	BillBasis	basis = {
+		.model_id = state->model_id,
+		.provider = state->provider,
+		.usage = end->usage.isnull ? state->usage : end->usage,
+		.tokens_input = end->tokens_input.isnull ? state->tokens_input : end->tokens_input,
+		.tokens_output = end->tokens_output.isnull ? state->tokens_output : end->tokens_output,
+		.client_cost = end->cost.isnull ? state->client_cost : end->cost,
+		.created_at = state->created_at,
+	};
+
+	bill_make(&basis, bill);
+}
+
+/* By how much a run's cost changes; NULL for nothing */
+static Numeric
+cost_difference(const Field *new, const Field *old)
+{
+	Datum		zero = NumericGetDatum(int64_to_numeric(0));
+
+	if (new->isnull && old->isnull)
+		return NULL;
+	return DatumGetNumeric(DirectFunctionCall2(numeric_sub, new->isnull ? zero : new->value,
+											   old->isnull ? zero : old->value));
+}
+
+/*
+ * The final text: what is stated, or else what has been streamed; NULL for
+ * none.  What has been streamed is removed.  A stated text that does not go
+ * on from it is another generation.
+ */
+static text *
+take_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const TaskState *state,
+		  const TaskEnd *end, int32 *generation)
+{
+	text	   *stated = end->response_text.isnull ? NULL :
+		DatumGetTextPP(end->response_text.value);
+
+	*generation = state->stream.generation;
+	if (state->stream.chars == 0)
+		return stated;
+	if (stated == NULL)
+		return stream_take(run_id, task_id);
+	if (!stream_is_beginning_of(&state->stream, stated))
+		(*generation)++;
+	stream_remove(run_id, task_id);
+	return stated;
+}
+
+/*
+ * End a task that is locked and not finished, and move its run's totals by
+ * what changes.  answer: the message that comes out of it, to be stored by
+ * the caller at the seq that it is given here; NULL for none.  The summary is
+ * the current SPI result.
+ */
+void
+task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
+		 const TaskEnd *end, NewMessage *answer)
+{
+	static Write finish = {
+		.table = TABLE_TASKS,
+		.key_count = 2,
+		.keys = {{"run_id", UUIDOID}, {"task_id", UUIDOID}},
+		.column_count = 22,
+		.columns = {
+			{"status", TEXTOID},
+			{"response_text", TEXTOID, WRITE_IF_GIVEN},
+			{"response_length", INT8OID},
+			{"generation", INT4OID},
+			{"text_in_answer", BOOLOID},
+			{"response_data", JSONBOID, WRITE_IF_GIVEN},
+			{"usage", JSONBOID, WRITE_IF_GIVEN},
+			{"usage_buckets", JSONBOID, WRITE_IF_GIVEN},
+			{"tokens_input", INT8OID, WRITE_IF_GIVEN},
+			{"tokens_output", INT8OID, WRITE_IF_GIVEN},
+			{"tokens_total", INT8OID},
+			{"client_cost", NUMERICOID, WRITE_IF_GIVEN},
+			{"cost", NUMERICOID},
+			{"cost_details", JSONBOID},
+			{"price_status", TEXTOID},
+			{"time_to_first_token", NUMERICOID, WRITE_IF_GIVEN},
+			{"total_time", NUMERICOID},
+			{"finish_reason", TEXTOID, WRITE_IF_GIVEN},
+			{"error", JSONBOID, WRITE_IF_GIVEN},
+			{"answer_seq", INT8OID, WRITE_IF_GIVEN},
+			{"updated_at", TIMESTAMPTZOID},
+			{"completed_at", TIMESTAMPTZOID}
+		},
+		.returning = TASK_SUMMARY_STORED
+	};
+	TimestampTz now = GetCurrentTimestamp();
+	Numeric		elapsed = task_elapsed(state->created_at, now);
+	Field		elapsed_field = {NumericGetDatum(elapsed), false};
+	Field		total = resolve_total(state, end);
+	Bill		bill;
+	Field		first_token = end->time_to_first_token;
+	RunChange	change = {0};
+	int64		answer_seq = 0;
+	int32		generation;
+	text	   *spoken = take_text(run_id, task_id, state, end, &generation);
+	bool		in_answer = task_text_is_in(spoken, answer);
+	int32		length = spoken != NULL ? text_chars(spoken) : 0;
+	Args		args = {0};
+
+	/* Nobody saw a token before the whole answer: that was the first, then */
+	if (first_token.isnull && state->time_to_first_token.isnull &&
+		end->status == TASK_COMPLETED)
+		first_token = end->total_time.isnull ? elapsed_field : end->total_time;
+
+	make_bill(state, end, &bill);
+	if (!total.isnull)
+		change.tokens = DatumGetInt64(total.value);
+	if (!state->tokens_total.isnull)
+		change.tokens -= DatumGetInt64(state->tokens_total.value);
+	change.cost = cost_difference(&bill.cost, &state->cost);
+	if (answer != NULL && !answer->is_stored)
+		change.messages = 1;
+	if (!state->run.is_completed)
+	{
+		if (end->status == TASK_ERROR)
+			change.status = "error";
+		else if (change.messages > 0)
+			change.status = "active";
+	}
+	run_change(run_id, &change, &state->run);
+	if (answer != NULL)
+		answer_seq = answer->is_stored ? answer->seq : state->run.message_count;
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	arg_pointer(&args, cstring_to_text(task_status_name(end->status)));
+	arg_pointer(&args, in_answer ? NULL : spoken);
+	arg_int64(&args, length);
+	arg_add(&args, Int32GetDatum(generation), false);
+	arg_add(&args, BoolGetDatum(in_answer), false);
+	arg_field(&args, &end->response_data);
+	arg_field(&args, &end->usage);
+	arg_field(&args, &end->usage_buckets);
+	arg_field(&args, &end->tokens_input);
+	arg_field(&args, &end->tokens_output);
+	arg_field(&args, &total);
+	arg_field(&args, &end->cost);
+	arg_field(&args, &bill.cost);
+	arg_field(&args, &bill.cost_details);
+	arg_field(&args, &bill.price_status);
+	arg_field(&args, &first_token);
+	arg_field(&args, end->total_time.isnull ? &elapsed_field : &end->total_time);
+	arg_field(&args, &end->finish_reason);
+	arg_field(&args, &end->error);
+	arg_add(&args, Int64GetDatum(answer_seq), answer_seq == 0);
+	arg_time(&args, now);
+	arg_time(&args, now);
+	if (!write_update(&finish, &args, &state->place) &&
+		statement_write_task(write_statement(&finish), &args, run_id, task_id) != 1)
+		task_not_found(task_id);
+	task_settle_difference(run_id, task_id, &state->run, &total, &bill.cost);
+	task_notify(run_id, task_id, end->status, length, generation);
+}
+
+/* For the three functions that end a task */
+static Datum
+end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
+{
+	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
+	pg_uuid_t	run_id;
+	TaskState	state;
+	Datum		result;
+
+	task_check_end(end);
+	store_open(true);
+	run_id = task_run_argument(fcinfo, run_argument, task_id);
+	task_lock(&run_id, task_id, &state);
+	task_count_end(end, &state.usage, &state.provider);
+	if (task_is_final(state.status))
+	{
+		task_check_repeated_end(&run_id, task_id, &state, end);
+		task_read_summary(&run_id, task_id);
+	}
+	else
+		task_end(&run_id, task_id, &state, end, NULL);
+	result = result_tuple(fcinfo);
+	store_close();
+	return result;
+}
+
+/* Nothing is stated about a task's end but the end itself */
+TaskEnd
+task_end_nothing(TaskStatus status)
+{
+	const Field unknown = {(Datum) 0, true};
+
+	return (TaskEnd) {
+		status, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown,
+			unknown, unknown, unknown, unknown, false
+	};
+}
+
+/*
+ * What a call states about a task's end, from the arguments that all such
+ * functions have in one order, beginning with response_text.
+ */
+TaskEnd
+task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status)
+{
+	return (TaskEnd) {
+		.status = status,
+		.response_text = argument_field(fcinfo, first),
+		.usage = argument_field(fcinfo, first + 1),
+		.tokens_input = argument_field(fcinfo, first + 2),
+		.tokens_output = argument_field(fcinfo, first + 3),
+		.tokens_total = argument_field(fcinfo, first + 4),
+		.cost = argument_field(fcinfo, first + 5),
+		.time_to_first_token = argument_field(fcinfo, first + 6),
+		.total_time = argument_field(fcinfo, first + 7),
+		.response_data = argument_field(fcinfo, first + 8),
+		.finish_reason = argument_field(fcinfo, first + 9),
+		.error = {(Datum) 0, true},
+		.usage_buckets = {(Datum) 0, true},
+	};
+}
+
+/*
+ * airun_complete_task(task_id, response_text, usage, tokens_input,
+ * tokens_output, tokens_total, cost, time_to_first_token, total_time,
+ * response_data, finish_reason, run_id) returns ai_task_summary
+ */
+Datum
+airun_complete_task(PG_FUNCTION_ARGS)
+{
+	TaskEnd		end = task_end_arguments(fcinfo, 1, TASK_COMPLETED);
+
+	PG_RETURN_DATUM(end_task(fcinfo, &end, 11));
+}
+
+/*
+ * airun_cancel_task(task_id, response_text, usage, ..., run_id)
+ * returns ai_task_summary
+ */
+Datum
+airun_cancel_task(PG_FUNCTION_ARGS)
+{
+	TaskEnd		end = task_end_arguments(fcinfo, 1, TASK_CANCELLED);
+
+	PG_RETURN_DATUM(end_task(fcinfo, &end, 11));
+}
+
+/*
+ * airun_fail_task(task_id, error, usage, response_text, tokens_input, ...,
+ * run_id) returns ai_task_summary
+ */
+Datum
+airun_fail_task(PG_FUNCTION_ARGS)
+{
+	TaskEnd		end = task_end_arguments(fcinfo, 2, TASK_ERROR);
+
+	/* Here usage comes before the text: it is known more often */
+	end.usage = argument_field(fcinfo, 2);
+	end.response_text = argument_field(fcinfo, 3);
+	end.error = argument_field(fcinfo, 1);
+	PG_RETURN_DATUM(end_task(fcinfo, &end, 12));
+}
