@@ -323,7 +323,7 @@ make_windows(const DatedPrice *prices, int count, int base, TimestampTz from, bo
 
 /* Is the rule {"equals": name}, and not of the model's own name? */
 static bool
-rule_equals(JsonbContainer *rule, const char *model, char **name)
+pattern_equals(JsonbContainer *rule, const char *model, char **name)
 {
 	if (!JsonContainerIsObject(rule) || JsonContainerSize(rule) != 1)
 		return false;
@@ -335,7 +335,7 @@ rule_equals(JsonbContainer *rule, const char *model, char **name)
  * A model's rule as aliases, which are found at once, and a rule for the rest.
  */
 static void
-split_rule(JsonbContainer *match, const char *model, ArrayType **aliases, Jsonb **rule)
+split_pattern(JsonbContainer *match, const char *model, ArrayType **aliases, Jsonb **rule)
 {
 	JsonbValue	list;
 	Datum	   *names;
@@ -346,7 +346,7 @@ split_rule(JsonbContainer *match, const char *model, ArrayType **aliases, Jsonb 
 
 	*aliases = NULL;
 	*rule = NULL;
-	if (rule_equals(match, model, &name))
+	if (pattern_equals(match, model, &name))
 	{
 		Datum		only = CStringGetTextDatum(name);
 
@@ -378,7 +378,7 @@ split_rule(JsonbContainer *match, const char *model, ArrayType **aliases, Jsonb 
 	{
 		JsonbValue *element = getIthJsonbValueFromContainer(list.val.binary.data, i);
 
-		if (element->type == jbvBinary && rule_equals(element->val.binary.data, model, &name))
+		if (element->type == jbvBinary && pattern_equals(element->val.binary.data, model, &name))
 		{
 			if (strcmp(name, model) != 0)
 				names[name_count++] = CStringGetTextDatum(name);
@@ -483,7 +483,7 @@ read_model(JsonbContainer *model, const char *provider, Jsonb *about, ImportItem
 	if (problem != NULL)
 		return problem;
 	if (json_field(model, "match", &match) && match.type == jbvBinary)
-		split_rule(match.val.binary.data, item->entry.model, &aliases, &rule);
+		split_pattern(match.val.binary.data, item->entry.model, &aliases, &rule);
 
 	times = palloc_array(TimestampTz, count + 1);
 	times[time_count++] = since;

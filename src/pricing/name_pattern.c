@@ -1,16 +1,18 @@
 /*
  * name_pattern.c
- *		Rules that tell whether a name is meant.
+ *		Patterns for the names of models and providers.
  *
  *	{"equals": "gpt-4o"}, {"starts_with": "gpt-4o-"}, {"ends_with": ":free"},
- *	{"contains": "claude"}, {"regex": "^o[134]"}, {"or": [rule, ...]},
- *	{"and": [rule, ...]}
+ *	{"contains": "claude"}, {"regex": "^o[134]"}, {"or": [pattern, ...]},
+ *	{"and": [pattern, ...]}
  *
- * Case does not count.  A regular expression is one of PostgreSQL's, and is
- * compiled when the rule is first asked.  As with prices, the parser returns
- * what is wrong and raises no error over it.  Nothing is locked.
+ * The columns match_rule and provider_rule of airun.prices hold them, which is
+ * why the messages call them rules.  Case does not count.  A regular expression
+ * is one of PostgreSQL's, and is compiled when the pattern is first asked.  As
+ * with prices, the parser returns what is wrong and raises no error over it.
+ * Nothing is locked.
  */
-#include "pricing/price_terms.h"
+#include "pricing/name_pattern.h"
 
 #include "catalog/pg_collation.h"
 #include "json/jsonb_util.h"
@@ -21,31 +23,31 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#define MAX_RULES	200
-#define MAX_PATTERN	1000
+#define MAX_PARTS	200
+#define MAX_STRING	1000
 
-typedef enum RuleKind
+typedef enum PatternKind
 {
-	RULE_EQUALS,
-	RULE_STARTS_WITH,
-	RULE_ENDS_WITH,
-	RULE_CONTAINS,
-	RULE_REGEX,
-	RULE_OR,
-	RULE_AND
-} RuleKind;
+	PATTERN_EQUALS,
+	PATTERN_STARTS_WITH,
+	PATTERN_ENDS_WITH,
+	PATTERN_CONTAINS,
+	PATTERN_REGEX,
+	PATTERN_OR,
+	PATTERN_AND
+} PatternKind;
 
-struct Rule
+struct NamePattern
 {
-	RuleKind	kind;
-	char	   *text;			/* folded, but for a regular expression */
+	PatternKind kind;
+	char	   *text;			/* normalized, but for a regular expression */
 	size_t		len;
 	regex_t    *regex;			/* once it is compiled */
-	int			count;			/* parts of RULE_OR and RULE_AND */
-	Rule	  **parts;
+	int			count;			/* parts of PATTERN_OR and PATTERN_AND */
+	NamePattern **parts;
 };
 
-static const char *const rule_names[] = {
+static const char *const pattern_keys[] = {
 	"equals", "starts_with", "ends_with", "contains", "regex", "or", "and"
 };
 
@@ -64,40 +66,40 @@ compile(const char *pattern, regex_t *regex)
 }
 
 static const char *
-parse_rule(JsonbContainer *container, Rule **result, int *budget)
+parse_pattern(JsonbContainer *container, NamePattern **result, int *budget)
 {
 	JsonbIterator *it;
 	JsonbValue	key;
 	JsonbValue	value;
-	Rule	   *rule;
+	NamePattern *pattern;
 	int			kind = 0;
 
 	check_stack_depth();
 	if (--(*budget) < 0)
-		return psprintf("a rule has more than %d parts", MAX_RULES);
+		return psprintf("a rule has more than %d parts", MAX_PARTS);
 	if (!JsonContainerIsObject(container) || JsonContainerSize(container) != 1)
 		return "a rule is not an object with one key";
 	it = JsonbIteratorInit(container);
 	(void) JsonbIteratorNext(&it, &key, true);
 	(void) JsonbIteratorNext(&it, &key, true);
 	(void) JsonbIteratorNext(&it, &value, true);
-	while (kind < lengthof(rule_names) &&
-		   (strlen(rule_names[kind]) != key.val.string.len ||
-			memcmp(rule_names[kind], key.val.string.val, key.val.string.len) != 0))
+	while (kind < lengthof(pattern_keys) &&
+		   (strlen(pattern_keys[kind]) != key.val.string.len ||
+			memcmp(pattern_keys[kind], key.val.string.val, key.val.string.len) != 0))
 		kind++;
-	if (kind == lengthof(rule_names))
+	if (kind == lengthof(pattern_keys))
 		return psprintf("\"%s\" is no rule",
 						pnstrdup(key.val.string.val, Min(key.val.string.len, 100)));
 
-	rule = palloc0_object(Rule);
-	rule->kind = (RuleKind) kind;
-	if (rule->kind >= RULE_OR)
+	pattern = palloc0_object(NamePattern);
+	pattern->kind = (PatternKind) kind;
+	if (pattern->kind >= PATTERN_OR)
 	{
 		JsonbContainer *array = value.val.binary.data;
 
 		if (value.type != jbvBinary || !JsonContainerIsArray(array))
-			return psprintf("\"%s\" has no array of rules", rule_names[kind]);
-		rule->parts = palloc0_array(Rule *, Max(JsonContainerSize(array), 1));
+			return psprintf("\"%s\" has no array of rules", pattern_keys[kind]);
+		pattern->parts = palloc0_array(NamePattern *, Max(JsonContainerSize(array), 1));
 		for (uint32 i = 0; i < JsonContainerSize(array); i++)
 		{
 			JsonbValue *element = getIthJsonbValueFromContainer(array, i);
@@ -105,63 +107,63 @@ parse_rule(JsonbContainer *container, Rule **result, int *budget)
 
 			if (element->type != jbvBinary)
 				return "a rule is not an object with one key";
-			problem = parse_rule(element->val.binary.data, &rule->parts[i], budget);
+			problem = parse_pattern(element->val.binary.data, &pattern->parts[i], budget);
 			if (problem != NULL)
 				return problem;
-			rule->count++;
+			pattern->count++;
 		}
 	}
 	else
 	{
-		if (value.type != jbvString || value.val.string.len > MAX_PATTERN)
-			return psprintf("\"%s\" has no string of at most %d bytes", rule_names[kind],
-							MAX_PATTERN);
-		rule->text = pnstrdup(value.val.string.val, value.val.string.len);
-		if (rule->kind != RULE_REGEX)
-			rule->text = fold_name(rule->text);
-		rule->len = strlen(rule->text);
-		if (rule->len == 0)
-			return psprintf("\"%s\" has an empty string", rule_names[kind]);
+		if (value.type != jbvString || value.val.string.len > MAX_STRING)
+			return psprintf("\"%s\" has no string of at most %d bytes", pattern_keys[kind],
+							MAX_STRING);
+		pattern->text = pnstrdup(value.val.string.val, value.val.string.len);
+		if (pattern->kind != PATTERN_REGEX)
+			pattern->text = fold_name(pattern->text);
+		pattern->len = strlen(pattern->text);
+		if (pattern->len == 0)
+			return psprintf("\"%s\" has an empty string", pattern_keys[kind]);
 	}
-	*result = rule;
+	*result = pattern;
 	return NULL;
 }
 
 /*
- * Take a rule apart, into the current memory context.  Returns what is wrong
+ * Take a pattern apart, into the current memory context.  Returns what is wrong
  * with it, or NULL.  Whether a regular expression is one is not looked at
- * before rule_matches().
+ * before name_pattern_matches().
  */
 const char *
-rule_parse(JsonbContainer *container, Rule **rule)
+name_pattern_parse(JsonbContainer *container, NamePattern **pattern)
 {
-	int			budget = MAX_RULES;
+	int			budget = MAX_PARTS;
 
-	return parse_rule(container, rule, &budget);
+	return parse_pattern(container, pattern, &budget);
 }
 
 /* Does a regular expression match?  One that cannot be compiled never does. */
 static bool
-regex_matches(Rule *rule, const char *name)
+regex_matches(NamePattern *pattern, const char *name)
 {
 	int			len = strlen(name);
 	pg_wchar   *wide;
 	bool		matches;
 
-	if (rule->regex == NULL)
+	if (pattern->regex == NULL)
 	{
-		MemoryContext old_context = MemoryContextSwitchTo(GetMemoryChunkContext(rule));
+		MemoryContext old_context = MemoryContextSwitchTo(GetMemoryChunkContext(pattern));
 		regex_t    *regex = palloc0_object(regex_t);
 
-		if (compile(rule->text, regex))
-			rule->regex = regex;
+		if (compile(pattern->text, regex))
+			pattern->regex = regex;
 		MemoryContextSwitchTo(old_context);
-		if (rule->regex == NULL)
+		if (pattern->regex == NULL)
 			return false;
 	}
 	wide = palloc_array(pg_wchar, len + 1);
 	len = pg_mb2wchar_with_len(name, wide, len);
-	matches = pg_regexec(rule->regex, wide, len, 0, NULL, 0, NULL, 0) == REG_OKAY;
+	matches = pg_regexec(pattern->regex, wide, len, 0, NULL, 0, NULL, 0) == REG_OKAY;
 	pfree(wide);
 
 	/* Before PostgreSQL 16 a match that is cancelled looks like none */
@@ -169,70 +171,70 @@ regex_matches(Rule *rule, const char *name)
 	return matches;
 }
 
-/* Is the name, which has been folded, meant? */
+/* Is the name, which has been normalized, meant? */
 bool
-rule_matches(Rule *rule, const char *name)
+name_pattern_matches(NamePattern *pattern, const char *name)
 {
 	size_t		len = strlen(name);
 
-	switch (rule->kind)
+	switch (pattern->kind)
 	{
-		case RULE_EQUALS:
-			return strcmp(name, rule->text) == 0;
-		case RULE_STARTS_WITH:
-			return strncmp(name, rule->text, rule->len) == 0;
-		case RULE_ENDS_WITH:
-			return len >= rule->len && strcmp(name + len - rule->len, rule->text) == 0;
-		case RULE_CONTAINS:
-			return strstr(name, rule->text) != NULL;
-		case RULE_REGEX:
-			return regex_matches(rule, name);
-		case RULE_OR:
-		case RULE_AND:
-			for (int i = 0; i < rule->count; i++)
+		case PATTERN_EQUALS:
+			return strcmp(name, pattern->text) == 0;
+		case PATTERN_STARTS_WITH:
+			return strncmp(name, pattern->text, pattern->len) == 0;
+		case PATTERN_ENDS_WITH:
+			return len >= pattern->len && strcmp(name + len - pattern->len, pattern->text) == 0;
+		case PATTERN_CONTAINS:
+			return strstr(name, pattern->text) != NULL;
+		case PATTERN_REGEX:
+			return regex_matches(pattern, name);
+		case PATTERN_OR:
+		case PATTERN_AND:
+			for (int i = 0; i < pattern->count; i++)
 			{
-				if (rule_matches(rule->parts[i], name) == (rule->kind == RULE_OR))
-					return rule->kind == RULE_OR;
+				if (name_pattern_matches(pattern->parts[i], name) == (pattern->kind == PATTERN_OR))
+					return pattern->kind == PATTERN_OR;
 			}
-			return rule->kind == RULE_AND && rule->count > 0;
+			return pattern->kind == PATTERN_AND && pattern->count > 0;
 	}
 	return false;
 }
 
-/* What is wrong with the regular expressions of a rule, or NULL */
+/* What is wrong with the regular expressions of a pattern, or NULL */
 const char *
-rule_problem(const Rule *rule)
+name_pattern_problem(const NamePattern *pattern)
 {
-	for (int i = 0; i < rule->count; i++)
+	for (int i = 0; i < pattern->count; i++)
 	{
-		const char *problem = rule_problem(rule->parts[i]);
+		const char *problem = name_pattern_problem(pattern->parts[i]);
 
 		if (problem != NULL)
 			return problem;
 	}
-	if (rule->kind == RULE_REGEX)
+	if (pattern->kind == PATTERN_REGEX)
 	{
 		regex_t		regex;
 
-		if (!compile(rule->text, &regex))
-			return psprintf("\"%.100s\" is not a regular expression", rule->text);
+		if (!compile(pattern->text, &regex))
+			return psprintf("\"%.100s\" is not a regular expression", pattern->text);
 		pg_regfree(&regex);
 	}
 	return NULL;
 }
 
 /*
- * Give back what the rule's regular expressions hold: before PostgreSQL 16
+ * Give back what the pattern's regular expressions hold: before PostgreSQL 16
  * that is outside of any memory context.
  */
 void
-rule_free(Rule *rule)
+name_pattern_free(NamePattern *pattern)
 {
-	if (rule == NULL)
+	if (pattern == NULL)
 		return;
-	for (int i = 0; i < rule->count; i++)
-		rule_free(rule->parts[i]);
-	if (rule->regex != NULL)
-		pg_regfree(rule->regex);
-	rule->regex = NULL;
+	for (int i = 0; i < pattern->count; i++)
+		name_pattern_free(pattern->parts[i]);
+	if (pattern->regex != NULL)
+		pg_regfree(pattern->regex);
+	pattern->regex = NULL;
 }

@@ -67,8 +67,8 @@ struct Provider
 {
 	char	   *name;
 	char	   *family;
-	Rule	   *names;			/* tells whether a provider's name means it, or NULL */
-	Rule	   *models;			/* tells whether a model is its own, or NULL */
+	NamePattern *names;			/* tells whether a provider's name means it, or NULL */
+	NamePattern *models;		/* tells whether a model is its own, or NULL */
 	int			fallback_count;
 	char	  **fallback;		/* families */
 };
@@ -105,7 +105,7 @@ typedef struct Resolution
 /* How a name can lead to a price */
 static const char by_exact[] = "exact";
 static const char by_alias[] = "alias";
-static const char by_rule[] = "rule";
+static const char by_pattern[] = "rule";
 static const char by_dated[] = "dated";
 
 /*
@@ -232,17 +232,17 @@ copy_text(uint64 row, int column)
 	return isnull ? pstrdup("") : TextDatumGetCString(value);
 }
 
-/* A rule in one of a provider's keys, or NULL where there is none that is one */
-static Rule *
-provider_rule(Jsonb *about, const char *key)
+/* The pattern in one of a provider's keys, or NULL where there is none that is one */
+static NamePattern *
+provider_pattern(Jsonb *about, const char *key)
 {
 	JsonbValue	value;
-	Rule	   *rule = NULL;
+	NamePattern *pattern = NULL;
 
 	if (about == NULL || !JB_ROOT_IS_OBJECT(about) || !json_field(&about->root, key, &value) ||
-		value.type != jbvBinary || rule_parse(value.val.binary.data, &rule) != NULL)
+		value.type != jbvBinary || name_pattern_parse(value.val.binary.data, &pattern) != NULL)
 		return NULL;
-	return rule;
+	return pattern;
 }
 
 /* The provider of that name, made when it is first met */
@@ -264,9 +264,9 @@ book_provider_named(Book *new, const char *name, Jsonb *about)
 		provider->family = provider_family(name);
 	}
 	if (provider->names == NULL)
-		provider->names = provider_rule(about, "names");
+		provider->names = provider_pattern(about, "names");
 	if (provider->models == NULL)
-		provider->models = provider_rule(about, "models");
+		provider->models = provider_pattern(about, "models");
 	if (provider->fallback == NULL && about != NULL && JB_ROOT_IS_OBJECT(about) &&
 		json_field(&about->root, "fallback", &list) && list.type == jbvBinary &&
 		JsonContainerIsArray(list.val.binary.data))
@@ -380,8 +380,8 @@ read_book(const pg_uuid_t *version)
 		if (!isnull)
 			aliases[row] = DatumGetArrayTypePCopy(value);
 		rule = copy_jsonb(row, 8);
-		if (rule != NULL && rule_parse(&rule->root, &price->rule) != NULL)
-			price->rule = NULL;
+		if (rule != NULL && name_pattern_parse(&rule->root, &price->pattern) != NULL)
+			price->pattern = NULL;
 		price->columns.rates = copy_jsonb(row, 10);
 		price->columns.context_tiers = copy_jsonb(row, 11);
 		price->columns.service_tiers = copy_jsonb(row, 12);
@@ -397,11 +397,11 @@ static void
 free_book(Book *old)
 {
 	for (int i = 0; i < old->price_count; i++)
-		rule_free(old->prices[i].rule);
+		name_pattern_free(old->prices[i].pattern);
 	for (int i = 0; i < old->provider_count; i++)
 	{
-		rule_free(old->providers[i].names);
-		rule_free(old->providers[i].models);
+		name_pattern_free(old->providers[i].names);
+		name_pattern_free(old->providers[i].models);
 	}
 	MemoryContextDelete(old->context);
 }
@@ -505,7 +505,7 @@ scope_of(const char *provider, Scope *scope)
 	{
 		Provider   *p = &book->providers[i];
 		bool		is_it = strcmp(p->family, family) == 0 ||
-			(p->names != NULL && rule_matches(p->names, folded));
+			(p->names != NULL && name_pattern_matches(p->names, folded));
 
 		/* a price without a provider is everybody's, and makes nobody known */
 		scope->order[i] = is_it || p->name[0] == '\0' ? 0 : 2;
@@ -623,7 +623,7 @@ find_candidates(const char *model, const char *provider, CandidateList *list)
 		for (int i = 0; i < book->provider_count; i++)
 			claims[i] = scope.is_known ||
 				(book->providers[i].models != NULL &&
-				 rule_matches(book->providers[i].models, names[n]));
+				 name_pattern_matches(book->providers[i].models, names[n]));
 
 #define CLAIMED(price)	claims[(price)->provider - book->providers]
 		for (int i = first_name(names[n]);
@@ -640,9 +640,9 @@ find_candidates(const char *model, const char *provider, CandidateList *list)
 		{
 			Price	   *price = &book->prices[i];
 
-			if (price->rule != NULL && scope.order[price->provider - book->providers] != 2 &&
-				rule_matches(price->rule, names[n]))
-				add_candidate(list, &scope, price, n * 3 + 2, CLAIMED(price), found, by_rule);
+			if (price->pattern != NULL && scope.order[price->provider - book->providers] != 2 &&
+				name_pattern_matches(price->pattern, names[n]))
+				add_candidate(list, &scope, price, n * 3 + 2, CLAIMED(price), found, by_pattern);
 		}
 #undef CLAIMED
 	}

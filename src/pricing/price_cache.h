@@ -7,6 +7,7 @@
 
 #include "airun.h"
 
+#include "pricing/name_pattern.h"
 #include "pricing/price_terms.h"
 #include "utils/uuid.h"
 
@@ -21,7 +22,7 @@ typedef struct Price
 	char	   *source;
 	TimestampTz effective_from;
 	TimestampTz effective_to;	/* DT_NOEND for none */
-	Rule	   *rule;			/* or NULL */
+	NamePattern *pattern;		/* of the models it is for, or NULL */
 	PriceColumns columns;
 	PriceTerms	terms;			/* once it is read */
 	bool		is_read;

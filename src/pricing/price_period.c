@@ -19,6 +19,7 @@
 
 #include "catalog/pg_type.h"
 #include "json/jsonb_util.h"
+#include "pricing/name_pattern.h"
 #include "pricing/price_terms.h"
 #include "store/args.h"
 #include "store/identity.h"
@@ -148,14 +149,14 @@ content_part(Jsonb *content, const char *key)
 	return JsonbValueToJsonb(&value);
 }
 
-/* What is wrong with a rule, its regular expressions included, or NULL */
+/* What is wrong with a pattern, its regular expressions included, or NULL */
 static const char *
-rule_document_problem(JsonbContainer *container)
+pattern_document_problem(JsonbContainer *container)
 {
-	Rule	   *rule;
-	const char *problem = rule_parse(container, &rule);
+	NamePattern *pattern;
+	const char *problem = name_pattern_parse(container, &pattern);
 
-	return problem != NULL ? problem : rule_problem(rule);
+	return problem != NULL ? problem : name_pattern_problem(pattern);
 }
 
 /* What is wrong with a price, or NULL */
@@ -173,14 +174,14 @@ content_problem(Jsonb *content)
 	static const char *const keys[] = {"names", "models"};
 
 	if (problem == NULL && rule != NULL)
-		problem = rule_document_problem(&rule->root);
+		problem = pattern_document_problem(&rule->root);
 	for (int i = 0; i < lengthof(keys) && about != NULL && problem == NULL; i++)
 	{
 		JsonbValue	value;
 
 		if (json_field(&about->root, keys[i], &value))
 			problem = value.type != jbvBinary ? "a rule is not an object with one key" :
-				rule_document_problem(value.val.binary.data);
+				pattern_document_problem(value.val.binary.data);
 	}
 	return problem;
 }

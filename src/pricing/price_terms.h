@@ -1,6 +1,6 @@
 /*
  * price_terms.h
- *		What one price says: rates, tiers, windows of time, match rules.
+ *		What one price says: rates, tiers, windows of time.
  */
 #ifndef AIRUN_PRICE_TERMS_H
 #define AIRUN_PRICE_TERMS_H
@@ -77,9 +77,6 @@ typedef struct FoundRate
 	const TimeWindow *window;	/* or NULL */
 } FoundRate;
 
-/* A rule that tells whether a name is meant */
-typedef struct Rule Rule;
-
 /* The columns of a price that say what it says, each an object, an array or NULL */
 typedef struct PriceColumns
 {
@@ -95,10 +92,5 @@ extern bool price_rate(const PriceTerms *terms, const TimeWindow *window, int64 
 					   const char *service_tier, Bucket bucket, FoundRate *found);
 extern char *service_tier_word(const char *name);
 extern const char *rate_problem(Numeric rate);
-
-extern const char *rule_parse(JsonbContainer *container, Rule **rule);
-extern const char *rule_problem(const Rule *rule);
-extern bool rule_matches(Rule *rule, const char *folded_name);
-extern void rule_free(Rule *rule);
 
 #endif							/* AIRUN_PRICE_TERMS_H */
