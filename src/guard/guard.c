@@ -496,13 +496,13 @@ keep_text(Row *row, TaskStatus *status)
 
 /* Leave out of a request what its run, which is locked by now, has already */
 static void
-fold_request(Row *row, const RunState *run)
+compact_request(Row *row, const RunState *run)
 {
 	Field		request_data = row_new(row, "request_data");
 	Field		reference = {(Datum) 0, true};
 
-	if (!request_fold(DatumGetUUIDP(row_new(row, "run_id").value), run->message_count,
-					  &request_data, &reference))
+	if (!request_compact(DatumGetUUIDP(row_new(row, "run_id").value), run->message_count,
+						 &request_data, &reference))
 		return;
 	row_set(row, "request_data", SPI_datumTransfer(request_data.value, false, -1), false);
 	row_set(row, "request_reference", SPI_datumTransfer(reference.value, false, -1), false);
@@ -538,7 +538,7 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 	if (!row_new(row, "request_data").isnull)
 	{
 		run_lock(DatumGetUUIDP(run_id.value), &run);
-		fold_request(row, &run);
+		compact_request(row, &run);
 	}
 	else if (!run_hold(DatumGetUUIDP(run_id.value)))
 		run_not_found(DatumGetUUIDP(run_id.value));

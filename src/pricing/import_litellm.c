@@ -382,9 +382,9 @@ put_window(Build *build, JsonbContainer *schedule, const JsonbValue *hours, cons
 
 	build_object(build);
 	build_key(build, "from");
-	build_string(build, fold_name(from), false);
+	build_string(build, name_normalize(from), false);
 	build_key(build, "to");
-	build_string(build, fold_name(to), false);
+	build_string(build, name_normalize(to), false);
 	build_key(build, "time_zone");
 	build_string(build, "UTC", false);
 	problem = put_weekdays(build, schedule);

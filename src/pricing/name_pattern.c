@@ -120,7 +120,7 @@ parse_pattern(JsonbContainer *container, NamePattern **result, int *budget)
 							MAX_STRING);
 		pattern->text = pnstrdup(value.val.string.val, value.val.string.len);
 		if (pattern->kind != PATTERN_REGEX)
-			pattern->text = fold_name(pattern->text);
+			pattern->text = name_normalize(pattern->text);
 		pattern->len = strlen(pattern->text);
 		if (pattern->len == 0)
 			return psprintf("\"%s\" has an empty string", pattern_keys[kind]);

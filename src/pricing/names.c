@@ -63,37 +63,37 @@ static const struct
 
 /* A name as it is compared: without white space around it, in lower case */
 char *
-fold_name(const char *name)
+name_normalize(const char *name)
 {
 	size_t		len;
-	char	   *folded;
+	char	   *normalized;
 
 	while (isspace((unsigned char) *name))
 		name++;
 	len = strlen(name);
 	while (len > 0 && isspace((unsigned char) name[len - 1]))
 		len--;
-	folded = pnstrdup(name, len);
-	for (char *c = folded; *c != '\0'; c++)
+	normalized = pnstrdup(name, len);
+	for (char *c = normalized; *c != '\0'; c++)
 		*c = pg_ascii_tolower((unsigned char) *c);
-	return folded;
+	return normalized;
 }
 
 /* The family that a provider's name belongs to */
 char *
 provider_family(const char *name)
 {
-	char	   *folded = fold_name(name);
+	char	   *normalized = name_normalize(name);
 
 	for (int i = 0; i < lengthof(families); i++)
 	{
 		size_t		len = strlen(families[i].prefix);
 
-		if (strncmp(folded, families[i].prefix, len) == 0 &&
-			(folded[len] == '\0' || strchr("._-/:", folded[len]) != NULL))
+		if (strncmp(normalized, families[i].prefix, len) == 0 &&
+			(normalized[len] == '\0' || strchr("._-/:", normalized[len]) != NULL))
 			return pstrdup(families[i].family);
 	}
-	return folded;
+	return normalized;
 }
 
 /* Does the name, which may be NULL, belong to the family? */
@@ -179,7 +179,7 @@ without_prefix(const char *name, char **front)
  * The names that a model's price is looked for by, at most MODEL_NAMES: the
  * name itself, the name without each piece in front of it, and all of them
  * without what stands behind.  fronts: the piece in front of each, which may
- * be a provider.  model has to be folded.
+ * be a provider.  model has to be normalized.
  */
 int
 model_names(const char *model, const char **names, const char **fronts)

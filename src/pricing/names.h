@@ -7,7 +7,7 @@
 
 #include "airun.h"
 
-extern char *fold_name(const char *name);
+extern char *name_normalize(const char *name);
 extern char *provider_family(const char *name);
 extern bool provider_is(const char *name, const char *family);
 

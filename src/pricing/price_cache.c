@@ -76,7 +76,7 @@ struct Provider
 /* A name that leads to a price */
 typedef struct NameEntry
 {
-	char	   *name;			/* folded */
+	char	   *name;			/* normalized */
 	Price	   *price;
 	const char *by;				/* exact, alias or dated */
 } NameEntry;
@@ -314,7 +314,7 @@ index_names(Book *new, ArrayType **aliases)
 			capacity = (new->name_count + count + 2) * 2;
 			new->names = repalloc_array(new->names, NameEntry, capacity);
 		}
-		name = fold_name(new->prices[i].model);
+		name = name_normalize(new->prices[i].model);
 		new->names[new->name_count++] = (NameEntry) {name, &new->prices[i], by_exact};
 		name = model_undated(name);
 		if (name != NULL)
@@ -322,8 +322,9 @@ index_names(Book *new, ArrayType **aliases)
 		for (int j = 0; j < count; j++)
 		{
 			if (!nulls[j])
-				new->names[new->name_count++] =
-					(NameEntry) {fold_name(TextDatumGetCString(elements[j])), &new->prices[i], by_alias};
+				new->names[new->name_count++] = (NameEntry) {
+					name_normalize(TextDatumGetCString(elements[j])), &new->prices[i], by_alias
+				};
 		}
 	}
 	qsort(new->names, new->name_count, sizeof(NameEntry), name_order);
@@ -493,19 +494,19 @@ typedef struct Scope
 static void
 scope_of(const char *provider, Scope *scope)
 {
-	char	   *folded = provider == NULL ? NULL : fold_name(provider);
+	char	   *normalized = provider == NULL ? NULL : name_normalize(provider);
 	char	   *family;
 
 	scope->is_known = false;
 	scope->order = palloc0_array(uint8, Max(book->provider_count, 1));
-	if (folded == NULL || folded[0] == '\0')
+	if (normalized == NULL || normalized[0] == '\0')
 		return;
-	family = provider_family(folded);
+	family = provider_family(normalized);
 	for (int i = 0; i < book->provider_count; i++)
 	{
 		Provider   *p = &book->providers[i];
 		bool		is_it = strcmp(p->family, family) == 0 ||
-			(p->names != NULL && name_pattern_matches(p->names, folded));
+			(p->names != NULL && name_pattern_matches(p->names, normalized));
 
 		/* a price without a provider is everybody's, and makes nobody known */
 		scope->order[i] = is_it || p->name[0] == '\0' ? 0 : 2;
@@ -654,8 +655,8 @@ find_candidates(const char *model, const char *provider, CandidateList *list)
 static Resolution *
 resolve(const char *model, const char *provider)
 {
-	char	   *folded = fold_name(model);
-	uint32		hash = hash_bytes((const unsigned char *) folded, strlen(folded)) ^
+	char	   *normalized = name_normalize(model);
+	uint32		hash = hash_bytes((const unsigned char *) normalized, strlen(normalized)) ^
 		(provider == NULL ? 0 :
 		 hash_bytes((const unsigned char *) provider, strlen(provider)));
 	Resolution **slot = &book->resolutions[hash % RESOLUTION_SLOTS];
@@ -665,7 +666,7 @@ resolve(const char *model, const char *provider)
 
 	for (resolution = *slot; resolution != NULL; resolution = resolution->next)
 	{
-		if (resolution->hash == hash && strcmp(resolution->model, folded) == 0 &&
+		if (resolution->hash == hash && strcmp(resolution->model, normalized) == 0 &&
 			(provider == NULL ? resolution->provider == NULL :
 			 resolution->provider != NULL && strcmp(resolution->provider, provider) == 0))
 			return resolution;
@@ -678,12 +679,12 @@ resolve(const char *model, const char *provider)
 		memset(book->resolutions, 0, sizeof(book->resolutions));
 		book->resolution_count = 0;
 	}
-	find_candidates(folded, provider, &list);
+	find_candidates(normalized, provider, &list);
 
 	old_context = MemoryContextSwitchTo(book->resolution_context);
 	resolution = palloc0_object(Resolution);
 	resolution->hash = hash;
-	resolution->model = pstrdup(folded);
+	resolution->model = pstrdup(normalized);
 	resolution->provider = provider == NULL ? NULL : pstrdup(provider);
 	resolution->candidates = palloc_array(Candidate, Max(list.count, 1));
 	for (int i = 0; i < list.count; i++)

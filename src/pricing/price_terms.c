@@ -455,14 +455,14 @@ service_tier_word(const char *name)
 		{"standard_only", NULL}, {"on_demand", NULL},
 		{"fast", "priority"}, {"batches", "batch"},
 	};
-	char	   *folded = fold_name(name);
+	char	   *normalized = name_normalize(name);
 
 	for (int i = 0; i < lengthof(words); i++)
 	{
-		if (strcmp(folded, words[i][0]) == 0)
+		if (strcmp(normalized, words[i][0]) == 0)
 			return words[i][1] == NULL ? NULL : pstrdup(words[i][1]);
 	}
-	return folded;
+	return normalized;
 }
 
 /* Is the window open at that moment?  Its end does not belong to it. */

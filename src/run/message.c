@@ -304,7 +304,7 @@ ends_sentence(const char *s, int len, char next)
 
 /*
  * A name for the run whose first user message this is: its first sentence or
- * line, white space folded, at most MAX_RUN_NAME characters, cut at a word
+ * line, blanks for any white space, at most MAX_RUN_NAME characters, cut at a word
  * where there is one to cut at.  NULL: this message gives none.
  */
 text *

@@ -13,7 +13,7 @@
  * named, as far as it has them.  (A stored message has more than what is sent:
  * a timestamp, an id, metadata.)  Guaranteed is:
  *
- * - A request is folded only if what is read back is the same jsonb, byte for
+ * - A request is compacted only if what is read back is the same jsonb, byte for
  *	 byte.  Values are compared as bytes, so that 1.0 is not 1 and null is not
  *	 absent; and in the end the request is put together from the rows, as a
  *	 reader will do it, and compared as a whole.
@@ -23,9 +23,9 @@
  *	 client may send the newest messages only.
  * - The work is in proportion to the request: no more messages are read than it
  *	 has elements, a few times at most, and where nothing fits, some dozens.
- * - No request, however strange, is an error: what cannot be folded stays whole.
+ * - No request, however strange, is an error: what cannot be compacted stays whole.
  *
- * Locks: none; the caller of request_fold() has locked the run, whose last
+ * Locks: none; the caller of request_compact() has locked the run, whose last
  * messages could be deleted otherwise.
  *
  * Errors: XX001 for a stored reference that does not fit its request, which only
@@ -224,8 +224,8 @@ push_message(JsonbInState *state, JsonbContainer *message, const Reference *refe
 
 /*
  * A copy of the request: at the place of the reference so many elements are
- * left out, and these messages put in.  So it is one way to fold and to unfold.
- * XX001 where there is no such place.
+ * left out, and these messages put in.  It serves both to compact a request and
+ * to expand it.  XX001 where there is no such place.
  */
 static Jsonb *
 request_copy(Jsonb *request, const Reference *reference, int leave_out,
@@ -308,7 +308,7 @@ reference_read(Jsonb *jsonb, Reference *reference)
 }
 
 /*
- * request_unfold
+ * request_expand
  *
  * The request with the messages put back where the reference says, made in the
  * current context.  messages: an array of stored messages, in order, or NULL
@@ -319,7 +319,7 @@ reference_read(Jsonb *jsonb, Reference *reference)
  * XX001 where the three do not fit otherwise.
  */
 Jsonb *
-request_unfold(Jsonb *request_data, Jsonb *reference, Jsonb *messages)
+request_expand(Jsonb *request_data, Jsonb *reference, Jsonb *messages)
 {
 	Reference	parts;
 	JsonbContainer **containers = NULL;
@@ -359,7 +359,7 @@ airun_request(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	if (PG_ARGISNULL(1))
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	request = request_unfold(PG_GETARG_JSONB_P(0), PG_GETARG_JSONB_P(1),
+	request = request_expand(PG_GETARG_JSONB_P(0), PG_GETARG_JSONB_P(1),
 							 PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2));
 	if (request == NULL)
 		PG_RETURN_NULL();
@@ -573,7 +573,7 @@ search_array(Search *search)
 	}
 }
 
-/* ---------- fold ---------- */
+/* ---------- compacting ---------- */
 
 /* The reference to the best stretch; its keys are those that elements have */
 static Jsonb *
@@ -611,7 +611,7 @@ reference_make(Search *search, const char *array_key)
 
 /* Do the rows give back the request as it was?  They are read as a reader does. */
 static bool
-is_restored(Search *search, const Reference *reference, Jsonb *folded, Jsonb *request)
+is_restored(Search *search, const Reference *reference, Jsonb *compacted, Jsonb *request)
 {
 	uint64		found = read_messages(search->run_id, search->best.from, search->best.count);
 	SPITupleTable *rows = SPI_tuptable;
@@ -626,7 +626,7 @@ is_restored(Search *search, const Reference *reference, Jsonb *folded, Jsonb *re
 
 		messages[i] = &DatumGetJsonbP(result_value(i, 2, &isnull))->root;
 	}
-	restored = request_copy(folded, reference, 0, messages, found);
+	restored = request_copy(compacted, reference, 0, messages, found);
 	same = VARSIZE(restored) == VARSIZE(request) &&
 		memcmp(&restored->root, &request->root, VARSIZE(request) - VARHDRSZ) == 0;
 
@@ -636,20 +636,20 @@ is_restored(Search *search, const Reference *reference, Jsonb *folded, Jsonb *re
 	return same;
 }
 
-/* Fold one array of the request, where it has it; NULL where there is nothing to gain */
+/* Compact one array of the request, where it has it; NULL where there is nothing to gain */
 static Jsonb *
-fold_array(const pg_uuid_t *run_id, int64 message_count, Jsonb *request, const char *key,
-		   Jsonb **reference)
+compact_array(const pg_uuid_t *run_id, int64 message_count, Jsonb *request, const char *key,
+			  Jsonb **reference)
 {
 	Search		search = {.run_id = run_id, .message_count = message_count};
 	JsonbValue	buffer;
 	JsonbContainer *array = container_of(get_key(&request->root, key, &buffer), JB_FARRAY);
-	Jsonb	   *folded = NULL;
+	Jsonb	   *compacted = NULL;
 
 	if (array == NULL || JsonContainerSize(array) > MAX_ELEMENTS)
 		return NULL;
 	search.elements = array_elements(array, &search.element_count);
-	search.row_context = AllocSetContextCreate(CurrentMemoryContext, "airun fold",
+	search.row_context = AllocSetContextCreate(CurrentMemoryContext, "airun compact request",
 											   ALLOCSET_DEFAULT_SIZES);
 	search_array(&search);
 	if (search.best.size >= MIN_SAVING)
@@ -658,17 +658,17 @@ fold_array(const pg_uuid_t *run_id, int64 message_count, Jsonb *request, const c
 
 		*reference = reference_make(&search, key);
 		reference_read(*reference, &parts);
-		folded = request_copy(request, &parts, search.best.count, NULL, 0);
-		if (!is_restored(&search, &parts, folded, request))
-			folded = NULL;
+		compacted = request_copy(request, &parts, search.best.count, NULL, 0);
+		if (!is_restored(&search, &parts, compacted, request))
+			compacted = NULL;
 	}
 	MemoryContextDelete(search.row_context);
 	pfree(search.elements);
-	return folded;
+	return compacted;
 }
 
 /*
- * request_fold
+ * request_compact
  *
  * Leave out of a request the messages that the run has stored already.  The
  * caller has locked the run, has opened SPI, and says how many messages the
@@ -677,8 +677,8 @@ fold_array(const pg_uuid_t *run_id, int64 message_count, Jsonb *request, const c
  * which is SPI's own.  Else the request stays as it is, and *reference is null.
  */
 bool
-request_fold(const pg_uuid_t *run_id, int64 message_count, Field *request_data,
-			 Field *reference)
+request_compact(const pg_uuid_t *run_id, int64 message_count, Field *request_data,
+				Field *reference)
 {
 	static const char *const keys[] = {"messages", "input", "contents"};
 	Jsonb	   *request;
@@ -693,11 +693,11 @@ request_fold(const pg_uuid_t *run_id, int64 message_count, Field *request_data,
 	for (int i = 0; i < lengthof(keys); i++)
 	{
 		Jsonb	   *made;
-		Jsonb	   *folded = fold_array(run_id, message_count, request, keys[i], &made);
+		Jsonb	   *compacted = compact_array(run_id, message_count, request, keys[i], &made);
 
-		if (folded != NULL)
+		if (compacted != NULL)
 		{
-			*request_data = (Field) {JsonbPGetDatum(folded), false};
+			*request_data = (Field) {JsonbPGetDatum(compacted), false};
 			*reference = (Field) {JsonbPGetDatum(made), false};
 			return true;
 		}

@@ -11,8 +11,8 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
-extern bool request_fold(const pg_uuid_t *run_id, int64 message_count, Field *request_data,
-						 Field *reference);
-extern Jsonb *request_unfold(Jsonb *request_data, Jsonb *reference, Jsonb *messages);
+extern bool request_compact(const pg_uuid_t *run_id, int64 message_count, Field *request_data,
+							Field *reference);
+extern Jsonb *request_expand(Jsonb *request_data, Jsonb *reference, Jsonb *messages);
 
 #endif							/* AIRUN_REQUEST_COMPACT_H */

@@ -513,7 +513,7 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 	pg_uuid_t	caller;
 
 	if (!fields->request_data.isnull)
-		(void) request_fold(run_id, run->message_count, &fields->request_data, &reference);
+		(void) request_compact(run_id, run->message_count, &fields->request_data, &reference);
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
