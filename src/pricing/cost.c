@@ -76,7 +76,7 @@ input_length(const Usage *usage)
 	return sum;
 }
 
-/* Work out what a usage costs.  The book has to be open. */
+/* Work out what a usage costs.  The price cache has to be open. */
 static void
 quote_usage(const char *model, const char *provider, const Usage *usage, TimestampTz at,
 			const char *service_tier, Quote *quote)
@@ -90,7 +90,7 @@ quote_usage(const char *model, const char *provider, const Usage *usage, Timesta
 		quote->reason = "the usage says nothing that could be priced";
 		return;
 	}
-	book_find(model, provider, at, &quote->match);
+	price_cache_find(model, provider, at, &quote->match);
 	if (quote->match.price == NULL)
 	{
 		quote->reason = quote->match.reason;
@@ -174,7 +174,7 @@ quote_details(const Quote *quote)
 	if (price != NULL)
 	{
 		put_string(&build, "price_id", uuid_string(&price->price_id));
-		put_string(&build, "provider", book_provider(price));
+		put_string(&build, "provider", price_cache_provider(price));
 		put_string(&build, "model", price->model);
 		put_string(&build, "source", price->source);
 		put_string(&build, "matched_by", quote->match.by);
@@ -208,7 +208,7 @@ price_usage(const char *model, const char *provider, const Usage *usage, Timesta
 {
 	Quote		quote;
 
-	if (model == NULL || !usage->is_known || !book_open(false))
+	if (model == NULL || !usage->is_known || !price_cache_open(false))
 		return false;
 	quote_usage(model, provider, usage, at, service_tier, &quote);
 	if (quote.cost == NULL)
@@ -236,7 +236,7 @@ quote_arguments(FunctionCallInfo fcinfo, Quote *quote)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
 		return false;
 	usage_normalize(PG_GETARG_JSONB_P(1), provider, &usage);
-	(void) book_open(true);
+	(void) price_cache_open(true);
 	quote_usage(text_argument(fcinfo, 0), provider, &usage, PG_GETARG_TIMESTAMPTZ(3),
 				text_argument(fcinfo, 4), quote);
 	return true;

@@ -1,6 +1,6 @@
 /*
  * import.c
- *		Price lists of others, brought into the book.
+ *		Price lists of others, brought into airun.prices.
  *
  * The two formats are told apart by what they are made of.  Each model of a
  * list is entered by itself, as price_period.c says: the same list again changes
@@ -27,7 +27,6 @@
 
 PG_FUNCTION_INFO_V1(airun_import_prices);
 
-#define MAX_NAME		200
 #define CHANGE_COLUMNS	6
 
 /* Another model of the list */
@@ -53,14 +52,14 @@ import_add(ImportList *list, const char *provider, const char *model)
 void
 import_segment(ImportItem *item, TimestampTz from, Jsonb *content)
 {
-	Entry	   *entry = &item->entry;
+	PriceEntry *entry = &item->entry;
 
 	/* of two that begin together, the later one counts */
 	if (entry->segment_count > 0 && entry->segments[entry->segment_count - 1].from == from)
 		entry->segment_count--;
-	entry->segments = entry->segments == NULL ? palloc_array(Segment, 1) :
-		repalloc_array(entry->segments, Segment, entry->segment_count + 1);
-	entry->segments[entry->segment_count++] = (Segment) {from, content};
+	entry->segments = entry->segments == NULL ? palloc_array(PriceSegment, 1) :
+		repalloc_array(entry->segments, PriceSegment, entry->segment_count + 1);
+	entry->segments[entry->segment_count++] = (PriceSegment) {from, content};
 }
 
 /* Does an element look like one of genai-prices' providers? */
@@ -145,8 +144,8 @@ check_names(ImportList *list)
 
 		if (item->skipped != NULL)
 			continue;
-		if (item->entry.model[0] == '\0' || strlen(item->entry.model) > MAX_NAME ||
-			strlen(item->entry.provider) > MAX_NAME)
+		if (item->entry.model[0] == '\0' || strlen(item->entry.model) > MAX_PRICE_NAME ||
+			strlen(item->entry.provider) > MAX_PRICE_NAME)
 			item->skipped = "its name or its provider's is empty or too long";
 		else
 			items[count++] = item;
@@ -162,7 +161,7 @@ check_names(ImportList *list)
 
 /* One row of the result */
 static void
-put_item(ReturnSetInfo *rsinfo, const ImportItem *item, const Entry *entry)
+put_item(ReturnSetInfo *rsinfo, const ImportItem *item, const PriceEntry *entry)
 {
 	static const char *const actions[] = {"added", "changed", "unchanged"};
 	Datum		values[CHANGE_COLUMNS] = {0};
@@ -193,7 +192,7 @@ airun_import_prices(PG_FUNCTION_ARGS)
 	Field		source = argument_field(fcinfo, 1);
 	ImportList	list = {0};
 	const char *format;
-	Entry	   *entries;
+	PriceEntry *entries;
 	int			count = 0;
 
 	(void) store_runs_oid();
@@ -201,7 +200,7 @@ airun_import_prices(PG_FUNCTION_ARGS)
 		refuse_null("document");
 	if (PG_ARGISNULL(2))
 		refuse_null("effective_from");
-	check_length("source", &source, MAX_NAME);
+	check_length("source", &source, MAX_PRICE_NAME);
 	list.since = PG_GETARG_TIMESTAMPTZ(2);
 	if (list.since == DT_NOEND)
 		ereport(ERROR,
@@ -221,14 +220,14 @@ airun_import_prices(PG_FUNCTION_ARGS)
 
 	result_begin_rows(fcinfo, CHANGE_COLUMNS);
 	store_open(true);
-	entries = palloc_array(Entry, Max(list.count, 1));
+	entries = palloc_array(PriceEntry, Max(list.count, 1));
 	for (int i = 0; i < list.count; i++)
 	{
 		if (list.items[i].skipped == NULL)
 			entries[count++] = list.items[i].entry;
 	}
-	history_enter(source.isnull ? format : TextDatumGetCString(source.value), list.since,
-				  entries, count);
+	price_period_enter(source.isnull ? format : TextDatumGetCString(source.value), list.since,
+					   entries, count);
 	count = 0;
 	for (int i = 0; i < list.count; i++)
 		put_item(rsinfo, &list.items[i],

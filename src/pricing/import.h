@@ -13,7 +13,7 @@
 /* What has been read of a price list */
 typedef struct ImportItem
 {
-	Entry		entry;			/* provider and model are there in any case */
+	PriceEntry	entry;			/* provider and model are there in any case */
 	const char *skipped;		/* why it is not a price, or NULL */
 } ImportItem;
 

@@ -1,37 +1,36 @@
 /*
  * price_cache.c
- *		The price book: which price is meant by a model's name.
+ *		The prices as a backend keeps them: which one a model's name means.
  *
- * Each backend keeps the whole book in memory, read once and looked up in
- * microseconds.  A trigger on airun.prices gives the book another version with
+ * Each backend keeps all prices in memory, read once and looked up in
+ * microseconds.  A trigger on airun.prices gives them another version with
  * every change, a random one in the one row of airun.price_book, and that row
- * is read again whenever the snapshot may see another one.  So the book in
- * memory is always the one that the caller's snapshot sees: changes of one's
- * own, rolled back ones and old snapshots included.  It is one for all roles,
- * as long as every policy on the prices is ours; with a site's own policies
- * each statement reads its own.
+ * is read again whenever the snapshot may see another one.  So the cache holds
+ * always what the caller's snapshot sees: changes of one's own, rolled back
+ * ones and old snapshots included.  It is one for all roles, as long as every
+ * policy on the prices is ours; with a site's own policies each statement
+ * reads its own.
  *
  * A name is looked for in this order; the first step that has a price in force
  * at the time counts.
  *
  *	1. the model's name, as it is;
  *	2. an alias of that name;
- *	3. match rules;
+ *	3. a name pattern, the price's match_rule;
  *	4. the same three for the name without what stands in front of it, piece by
  *	   piece: a provider (openai/gpt-4o), a region (eu.anthropic.claude-...);
  *	5. the same for all those names without a date or version behind;
  *	6. a price for one of the names with a date or version behind, the last one.
  *
- * Case does not count.  With a provider that the book knows, by any of its
- * names, only its prices are asked, those without a provider, and then those
- * of the providers it falls back to.  A provider that the book does not know
- * says nothing.  Without one, a provider that claims the model's name goes
- * before the others; where others still disagree there is no price, rather
- * than one of somebody else's.  Among prices of one step those that the site
- * has set itself go first, then the one that came into force last, then the one
- * that was entered last.
+ * Case does not count.  With a provider that has prices, by any of its names,
+ * only its prices are asked, those without a provider, and then those of the
+ * providers it falls back to.  A provider that has none says nothing.  Without
+ * one, a provider that claims the model's name goes before the others; where
+ * others still disagree there is no price, rather than one of somebody else's.
+ * Among prices of one step those that the site has set itself go first, then
+ * the one that came into force last, then the one that was entered last.
  *
- * No lock is taken but the one of every reader.  Nothing in a price or a rule
+ * No lock is taken but the one of every reader.  Nothing in a price or a pattern
  * raises an error here: a price that cannot be read is passed over with a
  * reason.
  */
@@ -118,7 +117,7 @@ static const char by_dated[] = "dated";
 #define RESOLUTION_SLOTS	1024
 #define MAX_RESOLUTIONS		8192
 
-typedef struct Book
+typedef struct PriceCache
 {
 	MemoryContext context;
 	MemoryContext resolution_context;
@@ -131,21 +130,21 @@ typedef struct Book
 	NameEntry  *names;			/* in order */
 	int			resolution_count;
 	Resolution *resolutions[RESOLUTION_SLOTS];
-} Book;
+} PriceCache;
 
-/* The book of this backend, or NULL; lives until another one replaces it */
-static Book *book = NULL;
-static bool book_is_shared = false;	/* it holds what all roles see */
+/* Of this backend, or NULL; lives until another one replaces it */
+static PriceCache *cache = NULL;
+static bool cache_is_shared = false; /* it holds what all roles see */
 
 /*
- * Has the definition of the tables changed since the book was opened?  Then
+ * Has the definition of the tables changed since the cache was read?  Then
  * policies may have, and the tables themselves.
  */
 static bool definition_changed = true;
 static bool callback_is_registered = false;
 
 /* The longest name of a model or provider that is looked for, in bytes */
-#define MAX_NAME	1000
+#define MAX_NAME_SOUGHT	1000
 
 /* The tables, as they were when the definition was last looked at */
 static Oid	prices_oid = InvalidOid;
@@ -212,7 +211,7 @@ is_readable(bool must_be_allowed)
 		 pg_class_aclcheck(version_oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK);
 }
 
-/* ---------- reading the book ---------- */
+/* ---------- filling the cache ---------- */
 
 static Jsonb *
 copy_jsonb(uint64 row, int column)
@@ -247,7 +246,7 @@ provider_pattern(Jsonb *about, const char *key)
 
 /* The provider of that name, made when it is first met */
 static Provider *
-book_provider_named(Book *new, const char *name, Jsonb *about)
+provider_named(PriceCache *new, const char *name, Jsonb *about)
 {
 	Provider   *provider = NULL;
 	JsonbValue	list;
@@ -294,7 +293,7 @@ name_order(const void *a, const void *b)
 
 /* The names that lead to each price, in order */
 static void
-index_names(Book *new, ArrayType **aliases)
+index_names(PriceCache *new, ArrayType **aliases)
 {
 	int			capacity = new->price_count;
 
@@ -334,8 +333,8 @@ index_names(Book *new, ArrayType **aliases)
  * Read all prices that have ever been in force.  The result is the caller's
  * to keep, in a context below the current one.
  */
-static Book *
-read_book(const pg_uuid_t *version)
+static PriceCache *
+read_cache(const pg_uuid_t *version)
 {
 	static Statement read = {
 		"SELECT p.price_id, p.provider, p.model, p.source, p.effective_from, p.effective_to, "
@@ -344,10 +343,10 @@ read_book(const pg_uuid_t *version)
 		"WHERE p.effective_to IS NULL OR p.effective_to" GT "p.effective_from",
 		0, {0}
 	};
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "airun price book",
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "airun price cache",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old_context;
-	Book	   *new = MemoryContextAllocZero(context, sizeof(Book));
+	PriceCache *new = MemoryContextAllocZero(context, sizeof(PriceCache));
 	Args		args = {0};
 	uint64		rows;
 	ArrayType **aliases;
@@ -371,7 +370,7 @@ read_book(const pg_uuid_t *version)
 		bool		isnull;
 
 		price->price_id = *DatumGetUUIDP(result_value(row, 1, &isnull));
-		price->provider = book_provider_named(new, copy_text(row, 2), copy_jsonb(row, 9));
+		price->provider = provider_named(new, copy_text(row, 2), copy_jsonb(row, 9));
 		price->model = copy_text(row, 3);
 		price->source = copy_text(row, 4);
 		price->effective_from = DatumGetTimestampTz(result_value(row, 5, &isnull));
@@ -395,7 +394,7 @@ read_book(const pg_uuid_t *version)
 }
 
 static void
-free_book(Book *old)
+free_cache(PriceCache *old)
 {
 	for (int i = 0; i < old->price_count; i++)
 		name_pattern_free(old->prices[i].pattern);
@@ -448,12 +447,12 @@ read_version(pg_uuid_t *version)
 }
 
 /*
- * Have the book at hand that the caller's snapshot sees.  Where the caller may
+ * Have the cache hold what the caller's snapshot sees.  Where the caller may
  * not read it, or where there is no table of prices, that is an error if
  * must_be_allowed, else false.
  */
 bool
-book_open(bool must_be_allowed)
+price_cache_open(bool must_be_allowed)
 {
 	pg_uuid_t	version = {{0}};
 	bool		found;
@@ -464,18 +463,18 @@ book_open(bool must_be_allowed)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	found = read_version(&version);
-	if (!found || book == NULL || !is_shared || !book_is_shared ||
-		memcmp(&book->version, &version, sizeof(version)) != 0)
+	if (!found || cache == NULL || !is_shared || !cache_is_shared ||
+		memcmp(&cache->version, &version, sizeof(version)) != 0)
 	{
-		Book	   *new = read_book(&version);
-		Book	   *old = book;
+		PriceCache *new = read_cache(&version);
+		PriceCache *old = cache;
 
 		MemoryContextSetParent(new->context, CacheMemoryContext);
-		book = new;
+		cache = new;
 		/* what has no version cannot be known again */
-		book_is_shared = is_shared && found;
+		cache_is_shared = is_shared && found;
 		if (old != NULL)
-			free_book(old);
+			free_cache(old);
 	}
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
@@ -498,13 +497,13 @@ scope_of(const char *provider, Scope *scope)
 	char	   *family;
 
 	scope->is_known = false;
-	scope->order = palloc0_array(uint8, Max(book->provider_count, 1));
+	scope->order = palloc0_array(uint8, Max(cache->provider_count, 1));
 	if (normalized == NULL || normalized[0] == '\0')
 		return;
 	family = provider_family(normalized);
-	for (int i = 0; i < book->provider_count; i++)
+	for (int i = 0; i < cache->provider_count; i++)
 	{
-		Provider   *p = &book->providers[i];
+		Provider   *p = &cache->providers[i];
 		bool		is_it = strcmp(p->family, family) == 0 ||
 			(p->names != NULL && name_pattern_matches(p->names, normalized));
 
@@ -514,21 +513,21 @@ scope_of(const char *provider, Scope *scope)
 	}
 	if (!scope->is_known)
 	{
-		memset(scope->order, 0, book->provider_count);
+		memset(scope->order, 0, cache->provider_count);
 		return;
 	}
-	for (int i = 0; i < book->provider_count; i++)
+	for (int i = 0; i < cache->provider_count; i++)
 	{
-		Provider   *p = &book->providers[i];
+		Provider   *p = &cache->providers[i];
 
 		if (scope->order[i] != 0 || p->name[0] == '\0')
 			continue;
 		for (int j = 0; j < p->fallback_count; j++)
 		{
-			for (int k = 0; k < book->provider_count; k++)
+			for (int k = 0; k < cache->provider_count; k++)
 			{
 				if (scope->order[k] == 2 &&
-					strcmp(book->providers[k].family, p->fallback[j]) == 0)
+					strcmp(cache->providers[k].family, p->fallback[j]) == 0)
 					scope->order[k] = 1;
 			}
 		}
@@ -546,7 +545,7 @@ static void
 add_candidate(CandidateList *list, const Scope *scope, Price *price, int step, bool is_claimed,
 			  const char *name, const char *by)
 {
-	uint8		order = scope->order[price->provider - book->providers];
+	uint8		order = scope->order[price->provider - cache->providers];
 	int			rank = strcmp(price->source, OWN_SOURCE) == 0 ? 0 : is_claimed ? 1 : 2;
 
 	if (order == 2)
@@ -567,13 +566,13 @@ static int
 first_name(const char *name)
 {
 	int			low = 0;
-	int			high = book->name_count;
+	int			high = cache->name_count;
 
 	while (low < high)
 	{
 		int			middle = (low + high) / 2;
 
-		if (strcmp(book->names[middle].name, name) < 0)
+		if (strcmp(cache->names[middle].name, name) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -610,7 +609,7 @@ find_candidates(const char *model, const char *provider, CandidateList *list)
 	const char *fronts[MODEL_NAMES];
 	int			count = model_names(model, names, fronts);
 	Scope		asked;
-	bool	   *claims = palloc0_array(bool, Max(book->provider_count, 1));
+	bool	   *claims = palloc0_array(bool, Max(cache->provider_count, 1));
 
 	scope_of(provider, &asked);
 	for (int n = 0; n < count; n++)
@@ -621,27 +620,27 @@ find_candidates(const char *model, const char *provider, CandidateList *list)
 		/* without a provider, the one in front of the name is meant */
 		if (!asked.is_known && fronts[n] != NULL)
 			scope_of(fronts[n], &scope);
-		for (int i = 0; i < book->provider_count; i++)
+		for (int i = 0; i < cache->provider_count; i++)
 			claims[i] = scope.is_known ||
-				(book->providers[i].models != NULL &&
-				 name_pattern_matches(book->providers[i].models, names[n]));
+				(cache->providers[i].models != NULL &&
+				 name_pattern_matches(cache->providers[i].models, names[n]));
 
-#define CLAIMED(price)	claims[(price)->provider - book->providers]
+#define CLAIMED(price)	claims[(price)->provider - cache->providers]
 		for (int i = first_name(names[n]);
-			 i < book->name_count && strcmp(book->names[i].name, names[n]) == 0; i++)
+			 i < cache->name_count && strcmp(cache->names[i].name, names[n]) == 0; i++)
 		{
-			NameEntry  *entry = &book->names[i];
+			NameEntry  *entry = &cache->names[i];
 
 			add_candidate(list, &scope, entry->price,
 						  entry->by == by_exact ? n * 3 : entry->by == by_alias ? n * 3 + 1 :
 						  STEP_DATED + n,
 						  CLAIMED(entry->price), found, entry->by);
 		}
-		for (int i = 0; i < book->price_count; i++)
+		for (int i = 0; i < cache->price_count; i++)
 		{
-			Price	   *price = &book->prices[i];
+			Price	   *price = &cache->prices[i];
 
-			if (price->pattern != NULL && scope.order[price->provider - book->providers] != 2 &&
+			if (price->pattern != NULL && scope.order[price->provider - cache->providers] != 2 &&
 				name_pattern_matches(price->pattern, names[n]))
 				add_candidate(list, &scope, price, n * 3 + 2, CLAIMED(price), found, by_pattern);
 		}
@@ -659,7 +658,7 @@ resolve(const char *model, const char *provider)
 	uint32		hash = hash_bytes((const unsigned char *) normalized, strlen(normalized)) ^
 		(provider == NULL ? 0 :
 		 hash_bytes((const unsigned char *) provider, strlen(provider)));
-	Resolution **slot = &book->resolutions[hash % RESOLUTION_SLOTS];
+	Resolution **slot = &cache->resolutions[hash % RESOLUTION_SLOTS];
 	Resolution *resolution;
 	CandidateList list = {0};
 	MemoryContext old_context;
@@ -673,15 +672,15 @@ resolve(const char *model, const char *provider)
 	}
 
 	/* clients choose the names, and shall not fill the memory with them */
-	if (book->resolution_count >= MAX_RESOLUTIONS)
+	if (cache->resolution_count >= MAX_RESOLUTIONS)
 	{
-		MemoryContextReset(book->resolution_context);
-		memset(book->resolutions, 0, sizeof(book->resolutions));
-		book->resolution_count = 0;
+		MemoryContextReset(cache->resolution_context);
+		memset(cache->resolutions, 0, sizeof(cache->resolutions));
+		cache->resolution_count = 0;
 	}
 	find_candidates(normalized, provider, &list);
 
-	old_context = MemoryContextSwitchTo(book->resolution_context);
+	old_context = MemoryContextSwitchTo(cache->resolution_context);
 	resolution = palloc0_object(Resolution);
 	resolution->hash = hash;
 	resolution->model = pstrdup(normalized);
@@ -696,7 +695,7 @@ resolve(const char *model, const char *provider)
 	resolution->count = list.count;
 	resolution->next = *slot;
 	*slot = resolution;
-	book->resolution_count++;
+	cache->resolution_count++;
 	MemoryContextSwitchTo(old_context);
 	return resolution;
 }
@@ -707,7 +706,7 @@ is_usable(Price *price)
 {
 	if (!price->is_read)
 	{
-		MemoryContext old_context = MemoryContextSwitchTo(book->context);
+		MemoryContext old_context = MemoryContextSwitchTo(cache->context);
 
 		price->problem = price_parse(&price->columns, &price->terms);
 		price->is_read = true;
@@ -740,11 +739,11 @@ is_in_force(const Price *price, TimestampTz at)
 }
 
 /*
- * Find the price of a model.  provider may be NULL.  The book has to be open;
+ * Find the price of a model.  provider may be NULL.  The cache has to be open;
  * what is found lasts until it is opened again.
  */
 void
-book_find(const char *model, const char *provider, TimestampTz at, Match *match)
+price_cache_find(const char *model, const char *provider, TimestampTz at, Match *match)
 {
 	Resolution *resolution;
 	const Candidate *best = NULL;
@@ -752,7 +751,7 @@ book_find(const char *model, const char *provider, TimestampTz at, Match *match)
 	memset(match, 0, sizeof(Match));
 
 	/* Clients choose the names: longer ones are nobody's, and not to be kept */
-	if (strlen(model) > MAX_NAME || (provider != NULL && strlen(provider) > MAX_NAME))
+	if (strlen(model) > MAX_NAME_SOUGHT || (provider != NULL && strlen(provider) > MAX_NAME_SOUGHT))
 	{
 		match->reason = "the name is too long for any price";
 		return;
@@ -798,7 +797,7 @@ book_find(const char *model, const char *provider, TimestampTz at, Match *match)
 
 /* The provider of a price, or NULL where it is everybody's */
 const char *
-book_provider(const Price *price)
+price_cache_provider(const Price *price)
 {
 	return price->provider->name[0] == '\0' ? NULL : price->provider->name;
 }

@@ -1,6 +1,6 @@
 /*
  * price_cache.h
- *		The price book: which price is meant by a model's name.
+ *		The prices as a backend keeps them: which one a model's name means.
  */
 #ifndef AIRUN_PRICE_CACHE_H
 #define AIRUN_PRICE_CACHE_H
@@ -41,8 +41,9 @@ typedef struct Match
 /* The source of prices that a site has set itself, which go first */
 #define OWN_SOURCE	"own"
 
-extern bool book_open(bool must_be_allowed);
-extern void book_find(const char *model, const char *provider, TimestampTz at, Match *match);
-extern const char *book_provider(const Price *price);
+extern bool price_cache_open(bool must_be_allowed);
+extern void price_cache_find(const char *model, const char *provider, TimestampTz at,
+							 Match *match);
+extern const char *price_cache_provider(const Price *price);
 
 #endif							/* AIRUN_PRICE_CACHE_H */

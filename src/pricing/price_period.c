@@ -3,8 +3,8 @@
  *		Prices over time: what is entered closes what was before.
  *
  * A price is in force from effective_from until effective_to, or for good.
- * What is entered says what a model costs from a time on.  Where the book says
- * the same already, nothing changes; where it says something else, the old row
+ * What is entered says what a model costs from a time on.  Where the prices
+ * say so already, nothing changes; where they say something else, the old row
  * is closed at that moment and a new one is opened.  No row is ever deleted: a
  * row that had not begun yet ends when it begins, and was never in force.  Of
  * a price that has an end, what was to be in force then goes on.
@@ -31,8 +31,6 @@
 
 PG_FUNCTION_INFO_V1(airun_set_price);
 
-#define MAX_NAME	200
-
 /* What a price says, of a table aliased p */
 #define CONTENT \
 	"pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(" \
@@ -42,8 +40,8 @@ PG_FUNCTION_INFO_V1(airun_set_price);
 	"'context_tiers', p.context_tiers, 'service_tiers', p.service_tiers, " \
 	"'time_windows', p.time_windows))"
 
-/* A row that is in the book already */
-typedef struct Row
+/* A row of airun.prices */
+typedef struct PriceRow
 {
 	char	   *provider;
 	char	   *model;
@@ -52,7 +50,7 @@ typedef struct Row
 	TimestampTz to;				/* DT_NOEND for none */
 	Jsonb	   *content;
 	Jsonb	   *raw;			/* or NULL */
-} Row;
+} PriceRow;
 
 /* Columns of rows to be written, as arrays for unnest() */
 typedef struct Column
@@ -216,7 +214,7 @@ arg_values(Args *args, const Values *values)
 }
 
 static int
-row_order(const char *provider, const char *model, const Row *row)
+row_order(const char *provider, const char *model, const PriceRow *row)
 {
 	int			order = strcmp(provider, row->provider);
 
@@ -226,16 +224,16 @@ row_order(const char *provider, const char *model, const Row *row)
 static int
 compare_rows(const void *a, const void *b)
 {
-	const Row  *x = a;
-	const Row  *y = b;
+	const PriceRow *x = a;
+	const PriceRow *y = b;
 	int			order = row_order(x->provider, x->model, y);
 
 	return order != 0 ? order : x->from < y->from ? -1 : x->from > y->from ? 1 : 0;
 }
 
 /* The source's rows that are in force at any time after since, in order */
-static Row *
-read_rows(const char *source, TimestampTz since, const Entry *only, int *count)
+static PriceRow *
+read_rows(const char *source, TimestampTz since, const PriceEntry *only, int *count)
 {
 	static Statement read = {
 		"SELECT p.provider, p.model, p.price_id, p.effective_from, p.effective_to, " CONTENT
@@ -246,7 +244,7 @@ read_rows(const char *source, TimestampTz since, const Entry *only, int *count)
 		4, {TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}
 	};
 	Args		args = {0};
-	Row		   *rows;
+	PriceRow   *rows;
 	bool		isnull;
 
 	arg_pointer(&args, cstring_to_text(source));
@@ -254,7 +252,7 @@ read_rows(const char *source, TimestampTz since, const Entry *only, int *count)
 	arg_pointer(&args, only == NULL ? NULL : cstring_to_text(only->provider));
 	arg_pointer(&args, only == NULL ? NULL : cstring_to_text(only->model));
 	*count = statement_write(&read, &args);
-	rows = palloc0_array(Row, Max(*count, 1));
+	rows = palloc0_array(PriceRow, Max(*count, 1));
 	for (int i = 0; i < *count; i++)
 	{
 		Datum		value;
@@ -269,7 +267,7 @@ read_rows(const char *source, TimestampTz since, const Entry *only, int *count)
 		value = result_value(i, 7, &isnull);
 		rows[i].raw = isnull ? NULL : DatumGetJsonbPCopy(value);
 	}
-	qsort(rows, *count, sizeof(Row), compare_rows);
+	qsort(rows, *count, sizeof(PriceRow), compare_rows);
 	return rows;
 }
 
@@ -353,14 +351,14 @@ same_document(Jsonb *a, Jsonb *b)
 
 /* When a segment ends: when the next one begins */
 static TimestampTz
-segment_end(const Entry *entry, int i)
+segment_end(const PriceEntry *entry, int i)
 {
 	return i + 1 < entry->segment_count ? entry->segments[i + 1].from : DT_NOEND;
 }
 
 /* Until when a row says what is entered, from a time on */
 static TimestampTz
-agrees_until(const Entry *entry, const Row *row, TimestampTz from)
+agrees_until(const PriceEntry *entry, const PriceRow *row, TimestampTz from)
 {
 	TimestampTz until = from;
 
@@ -377,7 +375,7 @@ agrees_until(const Entry *entry, const Row *row, TimestampTz from)
 }
 
 static void
-note_price(Entry *entry, bool *is_noted, const pg_uuid_t *price_id, TimestampTz from)
+note_price(PriceEntry *entry, bool *is_noted, const pg_uuid_t *price_id, TimestampTz from)
 {
 	if (*is_noted && entry->effective_from <= from)
 		return;
@@ -388,7 +386,7 @@ note_price(Entry *entry, bool *is_noted, const pg_uuid_t *price_id, TimestampTz 
 
 /* Open a row, from a time until another */
 static void
-open_row(Entry *entry, Jsonb *content, TimestampTz from, TimestampTz to, Changes *changes,
+open_row(PriceEntry *entry, Jsonb *content, TimestampTz from, TimestampTz to, Changes *changes,
 		 bool *is_noted)
 {
 	pg_uuid_t  *price_id = palloc_object(pg_uuid_t);
@@ -405,28 +403,28 @@ open_row(Entry *entry, Jsonb *content, TimestampTz from, TimestampTz to, Changes
 }
 
 /*
- * Have what the book says from the time of the last segment on stand in its
+ * What the rows say from the time of the last segment on is to stand in its
  * place.  rows are in order of time.
  */
 static void
-keep_later(Entry *entry, const Row *rows, int count)
+keep_later(PriceEntry *entry, const PriceRow *rows, int count)
 {
 	int			kept = entry->segment_count - 1;
 	TimestampTz at = entry->segments[kept].from;
-	Segment    *segments = palloc_array(Segment, kept + 2 * count + 1);
+	PriceSegment *segments = palloc_array(PriceSegment, kept + 2 * count + 1);
 
-	memcpy(segments, entry->segments, kept * sizeof(Segment));
+	memcpy(segments, entry->segments, kept * sizeof(PriceSegment));
 	for (int i = 0; i < count && at != DT_NOEND; i++)
 	{
 		if (rows[i].to <= at || rows[i].from >= rows[i].to)
 			continue;
 		if (rows[i].from > at)
-			segments[kept++] = (Segment) {at, NULL};
-		segments[kept++] = (Segment) {Max(rows[i].from, at), rows[i].content};
+			segments[kept++] = (PriceSegment) {at, NULL};
+		segments[kept++] = (PriceSegment) {Max(rows[i].from, at), rows[i].content};
 		at = rows[i].to;
 	}
 	if (at != DT_NOEND)
-		segments[kept++] = (Segment) {at, NULL};
+		segments[kept++] = (PriceSegment) {at, NULL};
 	entry->segments = segments;
 	entry->segment_count = kept;
 }
@@ -436,7 +434,7 @@ keep_later(Entry *entry, const Row *rows, int count)
  * stays; each ends where it goes wrong; the gaps are filled.
  */
 static void
-enter(Entry *entry, TimestampTz since, Row *rows, int count, Changes *changes)
+enter(PriceEntry *entry, TimestampTz since, PriceRow *rows, int count, Changes *changes)
 {
 	TimestampTz *kept_from = palloc_array(TimestampTz, Max(count, 1));
 	TimestampTz *kept_to = palloc_array(TimestampTz, Max(count, 1));
@@ -494,9 +492,9 @@ enter(Entry *entry, TimestampTz since, Row *rows, int count, Changes *changes)
 	}
 
 	if (changes->close_id.count + changes->open_id.count == written)
-		entry->action = ENTRY_UNCHANGED;
+		entry->action = PRICE_UNCHANGED;
 	else
-		entry->action = count == 0 ? ENTRY_ADDED : ENTRY_CHANGED;
+		entry->action = count == 0 ? PRICE_ADDED : PRICE_CHANGED;
 }
 
 /*
@@ -504,14 +502,14 @@ enter(Entry *entry, TimestampTz since, Row *rows, int count, Changes *changes)
  * its own prices.  SPI has to be connected.
  */
 void
-history_enter(const char *source, TimestampTz since, Entry *entries, int count)
+price_period_enter(const char *source, TimestampTz since, PriceEntry *entries, int count)
 {
 	static Statement lock = {
 		"LOCK TABLE airun.prices IN SHARE ROW EXCLUSIVE MODE", 0, {0}
 	};
 	Changes		changes = {0};
 	Args		args = {0};
-	Row		   *rows;
+	PriceRow   *rows;
 	int			row_count;
 
 	(void) statement_write(&lock, &args);
@@ -622,8 +620,8 @@ airun_set_price(PG_FUNCTION_ARGS)
 	Field		model = argument_field(fcinfo, 0);
 	Field		provider = argument_field(fcinfo, 2);
 	Field		source = argument_field(fcinfo, 11);
-	Segment		segments[2];
-	Entry		entry = {.segment_count = 1, .segments = segments};
+	PriceSegment segments[2];
+	PriceEntry	entry = {.segment_count = 1, .segments = segments};
 	Numeric		unit;
 	Jsonb	   *content;
 	const char *problem;
@@ -640,9 +638,9 @@ airun_set_price(PG_FUNCTION_ARGS)
 		refuse_null("per_tokens");
 	if (PG_ARGISNULL(11))
 		refuse_null("source");
-	check_length("model", &model, MAX_NAME);
-	check_length("provider", &provider, MAX_NAME);
-	check_length("source", &source, MAX_NAME);
+	check_length("model", &model, MAX_PRICE_NAME);
+	check_length("provider", &provider, MAX_PRICE_NAME);
+	check_length("source", &source, MAX_PRICE_NAME);
 	entry.model = TextDatumGetCString(model.value);
 	entry.provider = provider.isnull ? pstrdup("") : TextDatumGetCString(provider.value);
 	if (entry.model[0] == '\0')
@@ -667,10 +665,10 @@ airun_set_price(PG_FUNCTION_ARGS)
 				 errdetail("What it says cannot be: %s.", problem),
 				 errhint("See the comment on airun_set_price().")));
 
-	segments[0] = (Segment) {PG_GETARG_TIMESTAMPTZ(3), content};
+	segments[0] = (PriceSegment) {PG_GETARG_TIMESTAMPTZ(3), content};
 	if (!PG_ARGISNULL(4) && PG_GETARG_TIMESTAMPTZ(4) != DT_NOEND)
 	{
-		segments[entry.segment_count++] = (Segment) {PG_GETARG_TIMESTAMPTZ(4), NULL};
+		segments[entry.segment_count++] = (PriceSegment) {PG_GETARG_TIMESTAMPTZ(4), NULL};
 		entry.keeps_later = true;
 	}
 	if (segments[0].from == DT_NOEND ||
@@ -685,7 +683,7 @@ airun_set_price(PG_FUNCTION_ARGS)
 				 errhint("Leave \"effective_to\" out where no end is known.")));
 
 	store_open(true);
-	history_enter(TextDatumGetCString(source.value), segments[0].from, &entry, 1);
+	price_period_enter(TextDatumGetCString(source.value), segments[0].from, &entry, 1);
 	*result = entry.price_id;
 	store_close();
 	PG_RETURN_UUID_P(result);

@@ -11,39 +11,43 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
+/* The longest name of a model, a provider or a source, in characters */
+#define MAX_PRICE_NAME	200
+
 /* What a model costs from a time on, until the next one's time */
-typedef struct Segment
+typedef struct PriceSegment
 {
 	TimestampTz from;
 	Jsonb	   *content;		/* NULL: it has no price */
-} Segment;
+} PriceSegment;
 
-typedef enum EntryAction
+typedef enum PriceAction
 {
-	ENTRY_ADDED,
-	ENTRY_CHANGED,
-	ENTRY_UNCHANGED
-} EntryAction;
+	PRICE_ADDED,
+	PRICE_CHANGED,
+	PRICE_UNCHANGED
+} PriceAction;
 
 /* What is entered about one model, and what has become of it */
-typedef struct Entry
+typedef struct PriceEntry
 {
 	char	   *provider;
 	char	   *model;
 	Jsonb	   *raw;			/* or NULL */
 	int			segment_count;	/* in order; the first begins when all of them do */
-	Segment    *segments;
+	PriceSegment *segments;
 	bool		keeps_later;	/* what is in force when the last one begins goes on */
-	/* set by history_enter() */
-	EntryAction action;
+	/* set by price_period_enter() */
+	PriceAction action;
 	pg_uuid_t	price_id;		/* of the first segment that has a price */
 	TimestampTz effective_from;
-} Entry;
+} PriceEntry;
 
 extern Jsonb *content_make(ArrayType *aliases, Jsonb *match_rule, Jsonb *provider_rule,
 						   Jsonb *rates, Jsonb *context_tiers, Jsonb *service_tiers,
 						   Jsonb *time_windows);
 extern const char *content_problem(Jsonb *content);
-extern void history_enter(const char *source, TimestampTz since, Entry *entries, int count);
+extern void price_period_enter(const char *source, TimestampTz since, PriceEntry *entries,
+							   int count);
 
 #endif							/* AIRUN_PRICE_PERIOD_H */

@@ -44,7 +44,7 @@ PG_FUNCTION_INFO_V1(airun_message_text);
 
 /* Characters */
 #define MAX_MESSAGE_ID	200
-#define MAX_RUN_NAME	60
+#define MAX_DERIVED_NAME	60
 
 /* In one call */
 #define MAX_MESSAGES	100000
@@ -304,7 +304,7 @@ ends_sentence(const char *s, int len, char next)
 
 /*
  * A name for the run whose first user message this is: its first sentence or
- * line, blanks for any white space, at most MAX_RUN_NAME characters, cut at a word
+ * line, blanks for any white space, at most MAX_DERIVED_NAME characters, cut at a word
  * where there is one to cut at.  NULL: this message gives none.
  */
 text *
@@ -343,7 +343,7 @@ message_run_name(Jsonb *message)
 				chars++;
 				blank = false;
 			}
-			if (chars + 1 > MAX_RUN_NAME)
+			if (chars + 1 > MAX_DERIVED_NAME)
 			{
 				if (last_word_end > 0)
 					name.len = last_word_end;

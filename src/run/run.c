@@ -39,7 +39,7 @@ PG_FUNCTION_INFO_V1(airun_purge_runs);
 
 /* The longest that these may be, in characters: a list shows them all */
 #define MAX_SOURCE_TYPE		100
-#define MAX_NAME			500
+#define MAX_RUN_NAME		500
 #define MAX_DESCRIPTION		10000
 #define MAX_TAG				100
 #define MAX_TAGS			100
@@ -184,7 +184,7 @@ run_check_fields(const RunFields *fields)
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("\"source_type\" must not be empty"),
 				 errhint("Say where the run comes from: prompt, chat, action, ...")));
-	check_length("name", &fields->name, MAX_NAME);
+	check_length("name", &fields->name, MAX_RUN_NAME);
 	check_length("description", &fields->description, MAX_DESCRIPTION);
 	check_object("settings", &fields->settings);
 	check_object("variable_values", &fields->variable_values);
