@@ -371,7 +371,7 @@ check_task_fields(Row *row)
 static void
 charge_task(Row *row)
 {
-	BillBasis	basis = {
+	ChargeBasis basis = {
 		.model_id = row_new(row, "model_id"),
 		.provider = row_new(row, "provider"),
 		.usage = row_new(row, "usage"),
@@ -380,12 +380,12 @@ charge_task(Row *row)
 		.client_cost = row_new(row, "client_cost"),
 		.created_at = DatumGetTimestampTz(row_new(row, "created_at").value),
 	};
-	Bill		bill;
+	Charge		charge;
 
-	bill_make(&basis, &bill);
-	row_set(row, "cost", bill.cost.value, bill.cost.isnull);
-	row_set(row, "cost_details", bill.cost_details.value, bill.cost_details.isnull);
-	row_set(row, "price_status", bill.price_status.value, bill.price_status.isnull);
+	charge_compute(&basis, &charge);
+	row_set(row, "cost", charge.cost.value, charge.cost.isnull);
+	row_set(row, "cost_details", charge.cost_details.value, charge.cost_details.isnull);
+	row_set(row, "price_status", charge.price_status.value, charge.price_status.isnull);
 }
 
 /* Check the figures of a task, and count what its usage and its total say */

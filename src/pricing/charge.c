@@ -40,8 +40,8 @@ word(const Field *field)
  * both sides is added up.
  */
 void
-bill_count(const Field *usage, const Field *provider, Field *tokens_input,
-		   Field *tokens_output, Field *tokens_total, Field *buckets)
+charge_count_usage(const Field *usage, const Field *provider, Field *tokens_input,
+				   Field *tokens_output, Field *tokens_total, Field *buckets)
 {
 	Usage		counted;
 
@@ -75,7 +75,7 @@ add_side(Usage *usage, Bucket bucket, int64 *total, const Field *counted)
 
 /* What there is to charge for */
 static void
-read_usage(const BillBasis *basis, Usage *usage)
+read_usage(const ChargeBasis *basis, Usage *usage)
 {
 	memset(usage, 0, sizeof(Usage));
 	usage->tokens_input = usage->tokens_output = usage->tokens_total = USAGE_UNKNOWN;
@@ -88,7 +88,7 @@ read_usage(const BillBasis *basis, Usage *usage)
 
 /* Charge a task */
 void
-bill_make(const BillBasis *basis, Bill *bill)
+charge_compute(const ChargeBasis *basis, Charge *charge)
 {
 	const Field unknown = {(Datum) 0, true};
 	const char *status = "unpriced";
@@ -96,23 +96,23 @@ bill_make(const BillBasis *basis, Bill *bill)
 	Numeric		cost;
 	Jsonb	   *details;
 
-	bill->cost = bill->cost_details = unknown;
+	charge->cost = charge->cost_details = unknown;
 	if (airun_trust_client_cost && !basis->client_cost.isnull)
 	{
 		status = "client";
-		bill->cost = basis->client_cost;
+		charge->cost = basis->client_cost;
 	}
 	else
 	{
 		read_usage(basis, &usage);
 		if (usage.is_known &&
-			price_usage(word(&basis->model_id), word(&basis->provider), &usage,
-						basis->created_at, NULL, &cost, &details))
+			cost_of_usage(word(&basis->model_id), word(&basis->provider), &usage,
+						  basis->created_at, NULL, &cost, &details))
 		{
 			status = "priced";
-			bill->cost = (Field) {NumericGetDatum(cost), false};
-			bill->cost_details = (Field) {JsonbPGetDatum(details), false};
+			charge->cost = (Field) {NumericGetDatum(cost), false};
+			charge->cost_details = (Field) {JsonbPGetDatum(details), false};
 		}
 	}
-	bill->price_status = (Field) {CStringGetTextDatum(status), false};
+	charge->price_status = (Field) {CStringGetTextDatum(status), false};
 }

@@ -11,7 +11,7 @@
 #include "store/args.h"
 
 /* What is known of a task when it is charged; all may be absent */
-typedef struct BillBasis
+typedef struct ChargeBasis
 {
 	Field		model_id;
 	Field		provider;
@@ -20,18 +20,18 @@ typedef struct BillBasis
 	Field		tokens_output;
 	Field		client_cost;	/* what the client says that it costs */
 	TimestampTz created_at;
-} BillBasis;
+} ChargeBasis;
 
 /* The charge: columns of airun.tasks */
-typedef struct Bill
+typedef struct Charge
 {
 	Field		cost;
 	Field		cost_details;
 	Field		price_status;
-} Bill;
+} Charge;
 
-extern void bill_count(const Field *usage, const Field *provider, Field *tokens_input,
-					   Field *tokens_output, Field *tokens_total, Field *buckets);
-extern void bill_make(const BillBasis *basis, Bill *bill);
+extern void charge_count_usage(const Field *usage, const Field *provider, Field *tokens_input,
+							   Field *tokens_output, Field *tokens_total, Field *buckets);
+extern void charge_compute(const ChargeBasis *basis, Charge *charge);
 
 #endif							/* AIRUN_CHARGE_H */

@@ -203,8 +203,8 @@ quote_details(const Quote *quote)
  * reader are taken.
  */
 bool
-price_usage(const char *model, const char *provider, const Usage *usage, TimestampTz at,
-			const char *service_tier, Numeric *cost, Jsonb **details)
+cost_of_usage(const char *model, const char *provider, const Usage *usage, TimestampTz at,
+			  const char *service_tier, Numeric *cost, Jsonb **details)
 {
 	Quote		quote;
 

@@ -52,7 +52,7 @@ static const struct
 /* One of a model's prices, and when it counts */
 typedef struct DatedPrice
 {
-	Sheet		sheet;
+	RateCollector collector;
 	bool		has_date;
 	TimestampTz from;			/* where has_date */
 	bool		has_hours;
@@ -63,7 +63,7 @@ typedef struct DatedPrice
 /* ---------- rates ---------- */
 
 static const char *
-put_rate(Sheet *sheet, const char *key, Bucket bucket, const char *factor, int64 above,
+put_rate(RateCollector *collector, const char *key, Bucket bucket, const char *factor, int64 above,
 		 const JsonbValue *value)
 {
 	Numeric		rate;
@@ -73,13 +73,13 @@ put_rate(Sheet *sheet, const char *key, Bucket bucket, const char *factor, int64
 		problem = rate_problem(rate);
 	if (problem != NULL)
 		return psprintf("%s: %s", key, problem);
-	sheet_put(sheet, bucket, above, NULL, number_scale(rate, factor));
+	collect_rate(collector, bucket, above, NULL, number_scale(rate, factor));
 	return NULL;
 }
 
 /* A rate with tiers: {"base": rate, "tiers": [{"start": tokens, "price": rate}, ...]} */
 static const char *
-put_tiered_rate(Sheet *sheet, const char *key, Bucket bucket, const char *factor,
+put_tiered_rate(RateCollector *collector, const char *key, Bucket bucket, const char *factor,
 				JsonbContainer *object)
 {
 	JsonbValue	value;
@@ -89,7 +89,7 @@ put_tiered_rate(Sheet *sheet, const char *key, Bucket bucket, const char *factor
 	if (!json_field(object, "base", &value) || !json_field(object, "tiers", &list) ||
 		list.type != jbvBinary || !JsonContainerIsArray(list.val.binary.data))
 		return psprintf("%s: it has not both a base and tiers", key);
-	problem = put_rate(sheet, key, bucket, factor, -1, &value);
+	problem = put_rate(collector, key, bucket, factor, -1, &value);
 	for (uint32 i = 0; i < JsonContainerSize(list.val.binary.data) && problem == NULL; i++)
 	{
 		JsonbValue *tier = getIthJsonbValueFromContainer(list.val.binary.data, i);
@@ -110,7 +110,7 @@ put_tiered_rate(Sheet *sheet, const char *key, Bucket bucket, const char *factor
 											 NumericGetDatum(int64_to_numeric(USAGE_MAX)))))
 			return psprintf("%s: the start of a tier is out of range", key);
 		above = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
-		problem = put_rate(sheet, key, bucket, factor, above, &value);
+		problem = put_rate(collector, key, bucket, factor, above, &value);
 	}
 	return problem;
 }
@@ -121,37 +121,39 @@ put_tiered_rate(Sheet *sheet, const char *key, Bucket bucket, const char *factor
  * that of its last one.
  */
 static void
-fill_tiers(Sheet *sheet)
+fill_tiers(RateCollector *collector)
 {
-	int			count = sheet->count;
+	int			count = collector->count;
 
 	for (int i = 0; i < count; i++)
 	{
-		int64		threshold = sheet->cells[i].above;
+		int64		threshold = collector->rates[i].above;
 
 		for (int j = 0; j < count && threshold >= 0; j++)
 		{
-			Cell		other = sheet->cells[j];
-			const Cell *last = NULL;
+			CollectedRate other = collector->rates[j];
+			const CollectedRate *last = NULL;
 
-			if (other.above >= 0 || sheet_get(sheet, other.bucket, threshold, NULL) != NULL)
+			if (other.above >= 0 ||
+				collected_rate(collector, other.bucket, threshold, NULL) != NULL)
 				continue;
 			for (int k = 0; k < count; k++)
 			{
-				const Cell *cell = &sheet->cells[k];
+				const CollectedRate *collected = &collector->rates[k];
 
-				if (cell->bucket == other.bucket && cell->above >= 0 &&
-					cell->above < threshold && (last == NULL || cell->above > last->above))
-					last = cell;
+				if (collected->bucket == other.bucket && collected->above >= 0 &&
+					collected->above < threshold &&
+					(last == NULL || collected->above > last->above))
+					last = collected;
 			}
 			if (last != NULL)
-				sheet_put(sheet, other.bucket, threshold, NULL, last->rate);
+				collect_rate(collector, other.bucket, threshold, NULL, last->rate);
 		}
 	}
 }
 
 static const char *
-read_prices(JsonbContainer *object, Sheet *sheet)
+read_prices(JsonbContainer *object, RateCollector *collector)
 {
 	for (int i = 0; i < lengthof(price_keys); i++)
 	{
@@ -161,15 +163,15 @@ read_prices(JsonbContainer *object, Sheet *sheet)
 		if (!json_field(object, price_keys[i].key, &value))
 			continue;
 		if (value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data))
-			problem = put_tiered_rate(sheet, price_keys[i].key, price_keys[i].bucket,
+			problem = put_tiered_rate(collector, price_keys[i].key, price_keys[i].bucket,
 									  price_keys[i].factor, value.val.binary.data);
 		else
-			problem = put_rate(sheet, price_keys[i].key, price_keys[i].bucket,
+			problem = put_rate(collector, price_keys[i].key, price_keys[i].bucket,
 							   price_keys[i].factor, -1, &value);
 		if (problem != NULL)
 			return problem;
 	}
-	fill_tiers(sheet);
+	fill_tiers(collector);
 	return NULL;
 }
 
@@ -257,27 +259,27 @@ read_constraint(JsonbContainer *object, DatedPrice *price)
  * other hours has a rate that it lacks, the rate that stands in for it counts.
  */
 static Jsonb *
-window_rates(const Sheet *hours, const Sheet *otherwise)
+window_rates(const RateCollector *hours, const RateCollector *otherwise)
 {
-	Sheet		filled = *hours;
-	PriceColumns columns = {sheet_rates(hours)};
+	RateCollector filled = *hours;
+	PriceColumns columns = {collector_rates(hours)};
 	PriceTerms	terms;
 
-	filled.cells = palloc_array(Cell, Max(hours->capacity, 1));
-	memcpy(filled.cells, hours->cells, hours->count * sizeof(Cell));
+	filled.rates = palloc_array(CollectedRate, Max(hours->capacity, 1));
+	memcpy(filled.rates, hours->rates, hours->count * sizeof(CollectedRate));
 	if (price_parse(&columns, &terms) == NULL)
 	{
 		for (int i = 0; i < otherwise->count; i++)
 		{
-			Bucket		bucket = otherwise->cells[i].bucket;
+			Bucket		bucket = otherwise->rates[i].bucket;
 			FoundRate	found;
 
-			if (sheet_get(&filled, bucket, -1, NULL) == NULL &&
+			if (collected_rate(&filled, bucket, -1, NULL) == NULL &&
 				price_rate(&terms, NULL, 0, NULL, bucket, &found))
-				sheet_put(&filled, bucket, -1, NULL, found.rate);
+				collect_rate(&filled, bucket, -1, NULL, found.rate);
 		}
 	}
-	return sheet_rates(&filled);
+	return collector_rates(&filled);
 }
 
 static void
@@ -308,8 +310,8 @@ make_windows(const DatedPrice *prices, int count, int base, TimestampTz from, bo
 		build_key(&build, "time_zone");
 		build_string(&build, "UTC", false);
 		build_key(&build, "rates");
-		build_json(&build, window_rates(&prices[i].sheet, &prices[base].sheet), false);
-		tiers = sheet_context_tiers(&prices[i].sheet, is_inclusive);
+		build_json(&build, window_rates(&prices[i].collector, &prices[base].collector), false);
+		tiers = collector_context_tiers(&prices[i].collector, is_inclusive);
 		if (tiers != NULL)
 		{
 			build_key(&build, "context_tiers");
@@ -410,7 +412,7 @@ read_dated_prices(const JsonbValue *value, DatedPrice **result, int *count)
 	{
 		*result = palloc0_object(DatedPrice);
 		*count = 1;
-		return read_prices(value->val.binary.data, &(*result)->sheet);
+		return read_prices(value->val.binary.data, &(*result)->collector);
 	}
 	*count = JsonContainerSize(value->val.binary.data);
 	if (*count > MAX_PRICES)
@@ -433,7 +435,7 @@ read_dated_prices(const JsonbValue *value, DatedPrice **result, int *count)
 		if (!json_field(element->val.binary.data, "prices", &part) ||
 			part.type != jbvBinary || !JsonContainerIsObject(part.val.binary.data))
 			return "prices: one of them has none";
-		problem = read_prices(part.val.binary.data, &prices[i].sheet);
+		problem = read_prices(part.val.binary.data, &prices[i].collector);
 		if (problem != NULL)
 			return problem;
 	}
@@ -499,10 +501,10 @@ read_model(JsonbContainer *model, const char *provider, Jsonb *about, ImportItem
 		int			base = price_at(prices, count, times[i]);
 		Jsonb	   *content = NULL;
 
-		if (base >= 0 && prices[base].sheet.count > 0)
+		if (base >= 0 && prices[base].collector.count > 0)
 		{
-			content = content_make(aliases, rule, about, sheet_rates(&prices[base].sheet),
-								   sheet_context_tiers(&prices[base].sheet, is_inclusive),
+			content = content_make(aliases, rule, about, collector_rates(&prices[base].collector),
+								   collector_context_tiers(&prices[base].collector, is_inclusive),
 								   NULL,
 								   make_windows(prices, count, base, times[i], is_inclusive));
 			problem = content_problem(content);

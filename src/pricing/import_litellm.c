@@ -138,11 +138,11 @@ parse_cost_key(const JsonbValue *key, CostKey *cost_key)
 }
 
 /*
- * Put all rates of an object on a sheet, those that are second choice last.
+ * Collect all rates of an object, those that are second choice last.
  * Returns what is wrong, or NULL.
  */
 static const char *
-read_rates(JsonbContainer *object, Sheet *sheet)
+read_rates(JsonbContainer *object, RateCollector *collector)
 {
 	for (int second = 0; second <= 1; second++)
 	{
@@ -161,8 +161,8 @@ read_rates(JsonbContainer *object, Sheet *sheet)
 			if (value.type == jbvNull || !parse_cost_key(&key, &cost_key) ||
 				cost_key.is_second_choice != (second == 1))
 				continue;
-			if (second == 1 && sheet_get(sheet, cost_key.bucket, cost_key.above,
-										 cost_key.service_tier) != NULL)
+			if (second == 1 && collected_rate(collector, cost_key.bucket, cost_key.above,
+											  cost_key.service_tier) != NULL)
 				continue;
 			problem = number_parse(&value, &rate);
 			if (problem == NULL)
@@ -170,7 +170,7 @@ read_rates(JsonbContainer *object, Sheet *sheet)
 			if (problem != NULL)
 				return psprintf("%s: %s", pnstrdup(key.val.string.val, key.val.string.len),
 								problem);
-			sheet_put(sheet, cost_key.bucket, cost_key.above, cost_key.service_tier, rate);
+			collect_rate(collector, cost_key.bucket, cost_key.above, cost_key.service_tier, rate);
 		}
 	}
 	return NULL;
@@ -178,7 +178,7 @@ read_rates(JsonbContainer *object, Sheet *sheet)
 
 /* What a search costs, at the usual size of its context */
 static const char *
-read_searches(JsonbContainer *entry, Sheet *sheet)
+read_searches(JsonbContainer *entry, RateCollector *collector)
 {
 	static const char *const sizes[] = {
 		"search_context_size_medium", "search_context_size_low", "search_context_size_high"
@@ -201,7 +201,7 @@ read_searches(JsonbContainer *entry, Sheet *sheet)
 			problem = rate_problem(rate);
 		if (problem != NULL)
 			return psprintf("%s: %s", sizes[i], problem);
-		sheet_put(sheet, BUCKET_WEB_SEARCHES, -1, NULL, rate);
+		collect_rate(collector, BUCKET_WEB_SEARCHES, -1, NULL, rate);
 		return NULL;
 	}
 	return NULL;
@@ -240,11 +240,11 @@ parse_limit(JsonbContainer *range, int i, int64 *limit)
  * has one for output and none for thoughts, its output.
  */
 static void
-put_tier(const Sheet *tier, int64 above, Sheet *sheet)
+put_tier(const RateCollector *tier, int64 above, RateCollector *collector)
 {
-	Numeric		input = sheet_get(tier, BUCKET_INPUT, -1, NULL);
-	Numeric		output = sheet_get(tier, BUCKET_OUTPUT, -1, NULL);
-	Numeric		write = sheet_get(tier, BUCKET_CACHE_WRITE_5M, -1, NULL);
+	Numeric		input = collected_rate(tier, BUCKET_INPUT, -1, NULL);
+	Numeric		output = collected_rate(tier, BUCKET_OUTPUT, -1, NULL);
+	Numeric		write = collected_rate(tier, BUCKET_CACHE_WRITE_5M, -1, NULL);
 	const struct
 	{
 		Bucket		bucket;
@@ -258,20 +258,20 @@ put_tier(const Sheet *tier, int64 above, Sheet *sheet)
 
 	for (int i = 0; i < tier->count; i++)
 	{
-		if (tier->cells[i].above < 0 && tier->cells[i].service_tier == NULL)
-			sheet_put(sheet, tier->cells[i].bucket, above, NULL, tier->cells[i].rate);
+		if (tier->rates[i].above < 0 && tier->rates[i].service_tier == NULL)
+			collect_rate(collector, tier->rates[i].bucket, above, NULL, tier->rates[i].rate);
 	}
 	for (int i = 0; i < lengthof(fallbacks); i++)
 	{
-		if (sheet_get(tier, fallbacks[i].bucket, -1, NULL) == NULL &&
+		if (collected_rate(tier, fallbacks[i].bucket, -1, NULL) == NULL &&
 			fallbacks[i].otherwise != NULL)
-			sheet_put(sheet, fallbacks[i].bucket, above, NULL, fallbacks[i].otherwise);
+			collect_rate(collector, fallbacks[i].bucket, above, NULL, fallbacks[i].otherwise);
 	}
 }
 
 /* The tiers that go before those in keys.  A tier is from above its range's first to its last. */
 static const char *
-read_tiered(JsonbContainer *entry, Sheet *sheet)
+read_tiered(JsonbContainer *entry, RateCollector *collector)
 {
 	JsonbValue	value;
 	JsonbContainer *array;
@@ -285,12 +285,12 @@ read_tiered(JsonbContainer *entry, Sheet *sheet)
 	array = value.val.binary.data;
 	if (JsonContainerSize(array) == 0)
 		return NULL;
-	sheet_drop_context(sheet);
+	collector_drop_context(collector);
 	for (uint32 i = 0; i < JsonContainerSize(array); i++)
 	{
 		JsonbValue *element = getIthJsonbValueFromContainer(array, i);
 		JsonbValue	range;
-		Sheet		tier = {0};
+		RateCollector tier = {0};
 		int64		from;
 		int64		to;
 		const char *problem;
@@ -308,19 +308,20 @@ read_tiered(JsonbContainer *entry, Sheet *sheet)
 			return problem;
 		if (from < 0 || (i > 0 && from != last) || (to >= 0 && to <= from))
 			return "tiered_pricing: its ranges do not follow one another";
-		put_tier(&tier, from, sheet);
+		put_tier(&tier, from, collector);
 		if (i == 0)
 			first = from;
 		last = to;
 	}
 
 	/* what is not above anything is priced by the first tier, too, for what lacks */
-	for (int i = 0; i < sheet->count; i++)
+	for (int i = 0; i < collector->count; i++)
 	{
-		Cell		cell = sheet->cells[i];
+		CollectedRate collected = collector->rates[i];
 
-		if (cell.above == first && sheet_get(sheet, cell.bucket, -1, NULL) == NULL)
-			sheet_put(sheet, cell.bucket, -1, NULL, cell.rate);
+		if (collected.above == first &&
+			collected_rate(collector, collected.bucket, -1, NULL) == NULL)
+			collect_rate(collector, collected.bucket, -1, NULL, collected.rate);
 	}
 	return NULL;
 }
@@ -429,7 +430,7 @@ read_off_peak(JsonbContainer *entry, Jsonb **windows)
 	JsonbValue	value;
 	JsonbValue	list;
 	JsonbContainer *block;
-	Sheet		sheet = {0};
+	RateCollector collector = {0};
 	Build		build = {0};
 	char	   *zone;
 	Jsonb	   *rates;
@@ -443,10 +444,10 @@ read_off_peak(JsonbContainer *entry, Jsonb **windows)
 	block = value.val.binary.data;
 	if (JsonContainerSize(block) == 0)
 		return NULL;
-	problem = read_rates(block, &sheet);
+	problem = read_rates(block, &collector);
 	if (problem != NULL)
 		return problem;
-	rates = sheet_rates(&sheet);
+	rates = collector_rates(&collector);
 	zone = json_text(block, "weekday_timezone");
 
 	build_array(&build);
@@ -491,27 +492,27 @@ bare_name(const char *model, const char *provider)
 static const char *
 read_entry(JsonbContainer *entry, ImportItem *item, TimestampTz since)
 {
-	Sheet		sheet = {0};
+	RateCollector collector = {0};
 	Jsonb	   *windows;
 	Jsonb	   *content;
-	const char *problem = read_rates(entry, &sheet);
+	const char *problem = read_rates(entry, &collector);
 
 	if (problem == NULL)
-		problem = read_searches(entry, &sheet);
+		problem = read_searches(entry, &collector);
 	if (problem == NULL)
-		problem = read_tiered(entry, &sheet);
+		problem = read_tiered(entry, &collector);
 	if (problem == NULL)
 		problem = read_off_peak(entry, &windows);
 	if (problem != NULL)
 		return problem;
-	if (sheet.count == 0)
+	if (collector.count == 0)
 		return "it has no rate that is known here";
 
 	content = content_make(bare_name(item->entry.model, item->entry.provider), NULL, NULL,
-						   sheet_rates(&sheet),
-						   sheet_context_tiers(&sheet, provider_is(item->entry.provider, "xai") &&
-											   !json_field(entry, "tiered_pricing", &(JsonbValue) {0})),
-						   sheet_service_tiers(&sheet), windows);
+						   collector_rates(&collector),
+						   collector_context_tiers(&collector, provider_is(item->entry.provider, "xai") &&
+												   !json_field(entry, "tiered_pricing", &(JsonbValue) {0})),
+						   collector_service_tiers(&collector), windows);
 	problem = content_problem(content);
 	if (problem == NULL)
 		import_segment(item, since, content);

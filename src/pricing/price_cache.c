@@ -751,7 +751,8 @@ price_cache_find(const char *model, const char *provider, TimestampTz at, Match 
 	memset(match, 0, sizeof(Match));
 
 	/* Clients choose the names: longer ones are nobody's, and not to be kept */
-	if (strlen(model) > MAX_NAME_SOUGHT || (provider != NULL && strlen(provider) > MAX_NAME_SOUGHT))
+	if (strlen(model) > MAX_NAME_SOUGHT ||
+		(provider != NULL && strlen(provider) > MAX_NAME_SOUGHT))
 	{
 		match->reason = "the name is too long for any price";
 		return;

@@ -232,19 +232,19 @@ parse_threshold(JsonbContainer *object, int64 *above)
 }
 
 static const char *
-parse_context_tiers(JsonbContainer *array, RateSheet *sheet)
+parse_context_tiers(JsonbContainer *array, TieredRates *rates)
 {
 	static const char *const known[] = {"above", "from", "rates", "service_tiers", NULL};
 	uint32		count = JsonContainerSize(array);
 
 	if (count > MAX_TIERS)
 		return psprintf("there are more than %d context tiers", MAX_TIERS);
-	sheet->context_tiers = palloc0_array(ContextTier, Max(count, 1));
-	sheet->context_tier_count = count;
+	rates->context_tiers = palloc0_array(ContextTier, Max(count, 1));
+	rates->context_tier_count = count;
 	for (uint32 i = 0; i < count; i++)
 	{
 		JsonbValue *element = getIthJsonbValueFromContainer(array, i);
-		ContextTier *tier = &sheet->context_tiers[i];
+		ContextTier *tier = &rates->context_tiers[i];
 		const char *problem;
 
 		if (element->type != jbvBinary || !JsonContainerIsObject(element->val.binary.data))
@@ -257,10 +257,10 @@ parse_context_tiers(JsonbContainer *array, RateSheet *sheet)
 		if (problem != NULL)
 			return psprintf("in a context tier, %s", problem);
 	}
-	qsort(sheet->context_tiers, count, sizeof(ContextTier), tier_order);
+	qsort(rates->context_tiers, count, sizeof(ContextTier), tier_order);
 	for (uint32 i = 1; i < count; i++)
 	{
-		if (sheet->context_tiers[i].above == sheet->context_tiers[i - 1].above)
+		if (rates->context_tiers[i].above == rates->context_tiers[i - 1].above)
 			return "two context tiers have the same threshold";
 	}
 	return NULL;
@@ -364,7 +364,7 @@ parse_window(JsonbContainer *object, TimeWindow *window)
 	if (problem == NULL)
 		problem = parse_weekdays(object, window);
 	if (problem == NULL)
-		problem = parse_rate_set(object, &window->sheet.base);
+		problem = parse_rate_set(object, &window->rates.base);
 	if (problem != NULL)
 		return problem;
 	window->label = psprintf("%s-%s %s", from, to, pg_get_timezone_name(window->zone));
@@ -373,7 +373,7 @@ parse_window(JsonbContainer *object, TimeWindow *window)
 		return NULL;
 	if (value.type != jbvBinary || !JsonContainerIsArray(value.val.binary.data))
 		return "\"context_tiers\" is not an array";
-	return parse_context_tiers(value.val.binary.data, &window->sheet);
+	return parse_context_tiers(value.val.binary.data, &window->rates);
 }
 
 static const char *
@@ -411,14 +411,14 @@ price_parse(const PriceColumns *columns, PriceTerms *terms)
 	memset(terms, 0, sizeof(PriceTerms));
 	if (columns->rates == NULL || !JB_ROOT_IS_OBJECT(columns->rates))
 		return "the rates are not an object";
-	problem = parse_rates(&columns->rates->root, &terms->sheet.base.rates);
+	problem = parse_rates(&columns->rates->root, &terms->rates.base.rates);
 	if (problem != NULL)
 		return problem;
 	if (columns->service_tiers != NULL)
 	{
 		if (!JB_ROOT_IS_OBJECT(columns->service_tiers))
 			return "the service tiers are not an object";
-		problem = parse_service_tiers(&columns->service_tiers->root, &terms->sheet.base);
+		problem = parse_service_tiers(&columns->service_tiers->root, &terms->rates.base);
 		if (problem != NULL)
 			return problem;
 	}
@@ -426,7 +426,7 @@ price_parse(const PriceColumns *columns, PriceTerms *terms)
 	{
 		if (!JB_ROOT_IS_ARRAY(columns->context_tiers) || JB_ROOT_IS_SCALAR(columns->context_tiers))
 			return "the context tiers are not an array";
-		problem = parse_context_tiers(&columns->context_tiers->root, &terms->sheet);
+		problem = parse_context_tiers(&columns->context_tiers->root, &terms->rates);
 		if (problem != NULL)
 			return problem;
 	}
@@ -527,23 +527,23 @@ set_rate(const RateSet *set, const char *service_tier, Bucket bucket, FoundRate 
 }
 
 static bool
-sheet_rate(const RateSheet *sheet, int64 input_tokens, const char *service_tier,
-		   Bucket bucket, FoundRate *found)
+tiered_rate(const TieredRates *rates, int64 input_tokens, const char *service_tier,
+			Bucket bucket, FoundRate *found)
 {
 	found->rate = NULL;
-	for (int i = 0; i < sheet->context_tier_count; i++)
+	for (int i = 0; i < rates->context_tier_count; i++)
 	{
-		if (input_tokens > sheet->context_tiers[i].above)
+		if (input_tokens > rates->context_tiers[i].above)
 		{
-			found->above = sheet->context_tiers[i].above;
-			found->rate = set_rate(&sheet->context_tiers[i].set, service_tier, bucket, found);
+			found->above = rates->context_tiers[i].above;
+			found->rate = set_rate(&rates->context_tiers[i].set, service_tier, bucket, found);
 			break;
 		}
 	}
 	if (found->rate == NULL)
 	{
 		found->above = -1;
-		found->rate = set_rate(&sheet->base, service_tier, bucket, found);
+		found->rate = set_rate(&rates->base, service_tier, bucket, found);
 	}
 	return found->rate != NULL;
 }
@@ -572,10 +572,10 @@ price_rate(const PriceTerms *terms, const TimeWindow *window, int64 input_tokens
 		found->bucket = candidates[i];
 		found->window = window;
 		if (window != NULL &&
-			sheet_rate(&window->sheet, input_tokens, service_tier, candidates[i], found))
+			tiered_rate(&window->rates, input_tokens, service_tier, candidates[i], found))
 			return true;
 		found->window = NULL;
-		if (sheet_rate(&terms->sheet, input_tokens, service_tier, candidates[i], found))
+		if (tiered_rate(&terms->rates, input_tokens, service_tier, candidates[i], found))
 			return true;
 	}
 	return false;

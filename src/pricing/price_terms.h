@@ -40,12 +40,12 @@ typedef struct ContextTier
 } ContextTier;
 
 /* All rates of a price, or of a window of time */
-typedef struct RateSheet
+typedef struct TieredRates
 {
 	RateSet		base;
 	int			context_tier_count;
 	ContextTier *context_tiers; /* the highest first */
-} RateSheet;
+} TieredRates;
 
 /* Rates that go before the others at certain times of the day or week */
 typedef struct TimeWindow
@@ -56,13 +56,13 @@ typedef struct TimeWindow
 	pg_tz	   *zone;
 	pg_tz	   *weekday_zone;
 	char	   *label;
-	RateSheet	sheet;
+	TieredRates rates;
 } TimeWindow;
 
 /* What a price says */
 typedef struct PriceTerms
 {
-	RateSheet	sheet;
+	TieredRates rates;
 	int			window_count;
 	TimeWindow *windows;
 } PriceTerms;

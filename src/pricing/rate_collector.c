@@ -2,8 +2,8 @@
  * rate_collector.c
  *		The rates of a price, collected one by one from somebody's price list.
  *
- * A list has its rates in an order of its own.  They are put on a sheet, each
- * with the tiers that it belongs to, and written from there as the columns of
+ * A list has its rates in an order of its own.  They are collected here, each
+ * with the tiers that it belongs to, and written from here as the columns of
  * airun.prices.  Nothing is locked, and nothing is refused: what is wrong with
  * a number is returned.
  */
@@ -24,156 +24,159 @@ same_tier(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static Cell *
-find_cell(const Sheet *sheet, Bucket bucket, int64 above, const char *service_tier)
+static CollectedRate *
+find_rate(const RateCollector *collector, Bucket bucket, int64 above, const char *service_tier)
 {
-	for (int i = 0; i < sheet->count; i++)
+	for (int i = 0; i < collector->count; i++)
 	{
-		Cell	   *cell = &sheet->cells[i];
+		CollectedRate *collected = &collector->rates[i];
 
-		if (cell->bucket == bucket && cell->above == above &&
-			same_tier(cell->service_tier, service_tier))
-			return cell;
+		if (collected->bucket == bucket && collected->above == above &&
+			same_tier(collected->service_tier, service_tier))
+			return collected;
 	}
 	return NULL;
 }
 
-/* Put a rate on the sheet; one that is there already is replaced */
+/* Add a rate; one that is there already is replaced */
 void
-sheet_put(Sheet *sheet, Bucket bucket, int64 above, const char *service_tier, Numeric rate)
+collect_rate(RateCollector *collector, Bucket bucket, int64 above, const char *service_tier,
+			 Numeric rate)
 {
-	Cell	   *cell = find_cell(sheet, bucket, above, service_tier);
+	CollectedRate *collected = find_rate(collector, bucket, above, service_tier);
 
-	if (cell == NULL)
+	if (collected == NULL)
 	{
-		if (sheet->count == sheet->capacity)
+		if (collector->count == collector->capacity)
 		{
-			sheet->capacity = sheet->capacity == 0 ? 16 : sheet->capacity * 2;
-			sheet->cells = sheet->cells == NULL ? palloc_array(Cell, sheet->capacity) :
-				repalloc_array(sheet->cells, Cell, sheet->capacity);
+			collector->capacity = collector->capacity == 0 ? 16 : collector->capacity * 2;
+			collector->rates = collector->rates == NULL ?
+				palloc_array(CollectedRate, collector->capacity) :
+				repalloc_array(collector->rates, CollectedRate, collector->capacity);
 		}
-		cell = &sheet->cells[sheet->count++];
+		collected = &collector->rates[collector->count++];
 	}
-	*cell = (Cell) {bucket, above, service_tier, rate};
+	*collected = (CollectedRate) {bucket, above, service_tier, rate};
 }
 
 /* The rate that has been put there, or NULL */
 Numeric
-sheet_get(const Sheet *sheet, Bucket bucket, int64 above, const char *service_tier)
+collected_rate(const RateCollector *collector, Bucket bucket, int64 above,
+			   const char *service_tier)
 {
-	Cell	   *cell = find_cell(sheet, bucket, above, service_tier);
+	CollectedRate *collected = find_rate(collector, bucket, above, service_tier);
 
-	return cell == NULL ? NULL : cell->rate;
+	return collected == NULL ? NULL : collected->rate;
 }
 
-/* Take all context tiers from the sheet */
+/* Take all context tiers from the collector */
 void
-sheet_drop_context(Sheet *sheet)
+collector_drop_context(RateCollector *collector)
 {
 	int			kept = 0;
 
-	for (int i = 0; i < sheet->count; i++)
+	for (int i = 0; i < collector->count; i++)
 	{
-		if (sheet->cells[i].above < 0)
-			sheet->cells[kept++] = sheet->cells[i];
+		if (collector->rates[i].above < 0)
+			collector->rates[kept++] = collector->rates[i];
 	}
-	sheet->count = kept;
+	collector->count = kept;
 }
 
 /* ---------- writing ---------- */
 
 /* The rates of one context tier and one service tier, as an object */
 static void
-put_rates(Build *build, const Sheet *sheet, int64 above, const char *service_tier)
+put_rates(Build *build, const RateCollector *collector, int64 above, const char *service_tier)
 {
 	build_object(build);
-	for (int i = 0; i < sheet->count; i++)
+	for (int i = 0; i < collector->count; i++)
 	{
-		const Cell *cell = &sheet->cells[i];
+		const CollectedRate *collected = &collector->rates[i];
 
-		if (cell->above != above || !same_tier(cell->service_tier, service_tier))
+		if (collected->above != above || !same_tier(collected->service_tier, service_tier))
 			continue;
-		build_key(build, bucket_name(cell->bucket));
-		build_numeric(build, cell->rate, false);
+		build_key(build, bucket_name(collected->bucket));
+		build_numeric(build, collected->rate, false);
 	}
 	build_close(build, false);
 }
 
-/* Is the cell the first one of its service tier, in its context tier? */
+/* Is the rate the first one of its service tier, in its context tier? */
 static bool
-begins_service_tier(const Sheet *sheet, int i)
+begins_service_tier(const RateCollector *collector, int i)
 {
-	const Cell *cell = &sheet->cells[i];
+	const CollectedRate *collected = &collector->rates[i];
 
-	if (cell->service_tier == NULL)
+	if (collected->service_tier == NULL)
 		return false;
 	for (int j = 0; j < i; j++)
 	{
-		if (sheet->cells[j].above == cell->above &&
-			same_tier(sheet->cells[j].service_tier, cell->service_tier))
+		if (collector->rates[j].above == collected->above &&
+			same_tier(collector->rates[j].service_tier, collected->service_tier))
 			return false;
 	}
 	return true;
 }
 
-/* Is the cell the first one of its context tier? */
+/* Is the rate the first one of its context tier? */
 static bool
-begins_context_tier(const Sheet *sheet, int i)
+begins_context_tier(const RateCollector *collector, int i)
 {
-	if (sheet->cells[i].above < 0)
+	if (collector->rates[i].above < 0)
 		return false;
 	for (int j = 0; j < i; j++)
 	{
-		if (sheet->cells[j].above == sheet->cells[i].above)
+		if (collector->rates[j].above == collector->rates[i].above)
 			return false;
 	}
 	return true;
 }
 
 static bool
-has_service_tiers(const Sheet *sheet, int64 above)
+has_service_tiers(const RateCollector *collector, int64 above)
 {
-	for (int i = 0; i < sheet->count; i++)
+	for (int i = 0; i < collector->count; i++)
 	{
-		if (sheet->cells[i].above == above && sheet->cells[i].service_tier != NULL)
+		if (collector->rates[i].above == above && collector->rates[i].service_tier != NULL)
 			return true;
 	}
 	return false;
 }
 
 static void
-put_service_tiers(Build *build, const Sheet *sheet, int64 above)
+put_service_tiers(Build *build, const RateCollector *collector, int64 above)
 {
 	build_object(build);
-	for (int i = 0; i < sheet->count; i++)
+	for (int i = 0; i < collector->count; i++)
 	{
-		if (sheet->cells[i].above != above || !begins_service_tier(sheet, i))
+		if (collector->rates[i].above != above || !begins_service_tier(collector, i))
 			continue;
-		build_key(build, sheet->cells[i].service_tier);
-		put_rates(build, sheet, above, sheet->cells[i].service_tier);
+		build_key(build, collector->rates[i].service_tier);
+		put_rates(build, collector, above, collector->rates[i].service_tier);
 	}
 	build_close(build, false);
 }
 
 /* The rates outside of any tier */
 Jsonb *
-sheet_rates(const Sheet *sheet)
+collector_rates(const RateCollector *collector)
 {
 	Build		build = {0};
 
-	put_rates(&build, sheet, -1, NULL);
+	put_rates(&build, collector, -1, NULL);
 	return build_end(&build);
 }
 
 /* The service tiers outside of context tiers, or NULL */
 Jsonb *
-sheet_service_tiers(const Sheet *sheet)
+collector_service_tiers(const RateCollector *collector)
 {
 	Build		build = {0};
 
-	if (!has_service_tiers(sheet, -1))
+	if (!has_service_tiers(collector, -1))
 		return NULL;
-	put_service_tiers(&build, sheet, -1);
+	put_service_tiers(&build, collector, -1);
 	return build_end(&build);
 }
 
@@ -188,16 +191,16 @@ threshold_order(const void *a, const void *b)
 
 /* The context tiers in order, or NULL; inclusive ones begin at their threshold */
 Jsonb *
-sheet_context_tiers(const Sheet *sheet, bool is_inclusive)
+collector_context_tiers(const RateCollector *collector, bool is_inclusive)
 {
-	int64	   *thresholds = palloc_array(int64, Max(sheet->count, 1));
+	int64	   *thresholds = palloc_array(int64, Max(collector->count, 1));
 	int			count = 0;
 	Build		build = {0};
 
-	for (int i = 0; i < sheet->count; i++)
+	for (int i = 0; i < collector->count; i++)
 	{
-		if (begins_context_tier(sheet, i))
-			thresholds[count++] = sheet->cells[i].above;
+		if (begins_context_tier(collector, i))
+			thresholds[count++] = collector->rates[i].above;
 	}
 	if (count == 0)
 		return NULL;
@@ -210,11 +213,11 @@ sheet_context_tiers(const Sheet *sheet, bool is_inclusive)
 		build_key(&build, is_inclusive ? "from" : "above");
 		build_numeric(&build, int64_to_numeric(thresholds[i]), false);
 		build_key(&build, "rates");
-		put_rates(&build, sheet, thresholds[i], NULL);
-		if (has_service_tiers(sheet, thresholds[i]))
+		put_rates(&build, collector, thresholds[i], NULL);
+		if (has_service_tiers(collector, thresholds[i]))
 		{
 			build_key(&build, "service_tiers");
-			put_service_tiers(&build, sheet, thresholds[i]);
+			put_service_tiers(&build, collector, thresholds[i]);
 		}
 		build_close(&build, false);
 	}

@@ -10,29 +10,29 @@
 #include "pricing/usage.h"
 
 /* One rate, with the tiers that it belongs to */
-typedef struct Cell
+typedef struct CollectedRate
 {
 	Bucket		bucket;
 	int64		above;			/* -1 for no context tier */
 	const char *service_tier;	/* or NULL */
 	Numeric		rate;
-} Cell;
+} CollectedRate;
 
-typedef struct Sheet
+typedef struct RateCollector
 {
 	int			count;
 	int			capacity;
-	Cell	   *cells;
-} Sheet;
+	CollectedRate *rates;
+} RateCollector;
 
-extern void sheet_put(Sheet *sheet, Bucket bucket, int64 above, const char *service_tier,
-					  Numeric rate);
-extern Numeric sheet_get(const Sheet *sheet, Bucket bucket, int64 above,
-						 const char *service_tier);
-extern void sheet_drop_context(Sheet *sheet);
-extern Jsonb *sheet_rates(const Sheet *sheet);
-extern Jsonb *sheet_service_tiers(const Sheet *sheet);
-extern Jsonb *sheet_context_tiers(const Sheet *sheet, bool is_inclusive);
+extern void collect_rate(RateCollector *collector, Bucket bucket, int64 above,
+						 const char *service_tier, Numeric rate);
+extern Numeric collected_rate(const RateCollector *collector, Bucket bucket, int64 above,
+							  const char *service_tier);
+extern void collector_drop_context(RateCollector *collector);
+extern Jsonb *collector_rates(const RateCollector *collector);
+extern Jsonb *collector_service_tiers(const RateCollector *collector);
+extern Jsonb *collector_context_tiers(const RateCollector *collector, bool is_inclusive);
 
 extern const char *number_parse(const JsonbValue *value, Numeric *number);
 extern Numeric number_scale(Numeric number, const char *factor);

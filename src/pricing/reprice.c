@@ -153,7 +153,7 @@ lock_run(Repricing *repricing, const pg_uuid_t *run_id)
  */
 static bool
 charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-	   const Field *before, const Bill *bill)
+			 const Field *before, const Charge *charge)
 {
 	static Statement update = {
 		"UPDATE airun.tasks AS t SET cost = $3, cost_details = $4, price_status = $5 "
@@ -174,14 +174,14 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 		return false;
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
-	arg_field(&args, &bill->cost);
-	arg_field(&args, &bill->cost_details);
-	arg_field(&args, &bill->price_status);
+	arg_field(&args, &charge->cost);
+	arg_field(&args, &charge->cost_details);
+	arg_field(&args, &charge->price_status);
 	arg_field(&args, before);
 	if (statement_write_task(&update, &args, run_id, task_id) != 1)
 		return false;
 
-	difference = DirectFunctionCall2(numeric_sub, bill->cost.isnull ? zero : bill->cost.value,
+	difference = DirectFunctionCall2(numeric_sub, charge->cost.isnull ? zero : charge->cost.value,
 									 before->isnull ? zero : before->value);
 	arg_uuid(&run, run_id);
 	arg_add(&run, difference, false);
@@ -195,8 +195,8 @@ static void
 reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 {
 	Field		fields[10];
-	BillBasis	basis;
-	Bill		bill;
+	ChargeBasis basis;
+	Charge		charge;
 	Field	   *before = &fields[7];
 	Field	   *after = before;
 	Report	   *report;
@@ -206,7 +206,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	for (int column = 0; column < lengthof(fields); column++)
 		fields[column].value = SPI_getbinval(found->vals[i], found->tupdesc, column + 1,
 											 &fields[column].isnull);
-	basis = (BillBasis) {
+	basis = (ChargeBasis) {
 		.provider = fields[2],
 		.model_id = fields[3],
 		.usage = fields[4],
@@ -215,16 +215,16 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 		.client_cost = fields[9],
 		.created_at = DatumGetTimestampTz(fields[8].value),
 	};
-	bill_make(&basis, &bill);
+	charge_compute(&basis, &charge);
 
 	/* What has a cost keeps it where there is no price */
-	is_charged = !bill.cost.isnull && !same_amount(&bill.cost, before);
+	is_charged = !charge.cost.isnull && !same_amount(&charge.cost, before);
 	if (is_charged && !repricing->dry_run)
 		is_charged = charge_again(repricing, DatumGetUUIDP(fields[0].value),
-							DatumGetUUIDP(fields[1].value), before, &bill);
+								  DatumGetUUIDP(fields[1].value), before, &charge);
 	if (is_charged)
 	{
-		after = &bill.cost;
+		after = &charge.cost;
 		repricing->left--;
 	}
 

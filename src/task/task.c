@@ -240,8 +240,8 @@ check_amount(const char *name, const Field *field)
 void
 task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider)
 {
-	bill_count(end->usage.isnull ? known_usage : &end->usage, provider, &end->tokens_input,
-			   &end->tokens_output, &end->tokens_total, &end->usage_buckets);
+	charge_count_usage(end->usage.isnull ? known_usage : &end->usage, provider, &end->tokens_input,
+					   &end->tokens_output, &end->tokens_total, &end->usage_buckets);
 }
 
 /* PT422 unless what is stated about a task's end is acceptable */

@@ -147,9 +147,9 @@ resolve_total(const TaskState *state, const TaskEnd *end)
 
 /* What the task costs, by what is known of it at its end */
 static void
-make_bill(const TaskState *state, const TaskEnd *end, Bill *bill)
+compute_charge(const TaskState *state, const TaskEnd *end, Charge *charge)
 {
-	BillBasis	basis = {
+	ChargeBasis basis = {
 		.model_id = state->model_id,
 		.provider = state->provider,
 		.usage = end->usage.isnull ? state->usage : end->usage,
@@ -159,7 +159,7 @@ make_bill(const TaskState *state, const TaskEnd *end, Bill *bill)
 		.created_at = state->created_at,
 	};
 
-	bill_make(&basis, bill);
+	charge_compute(&basis, charge);
 }
 
 /* By how much a run's cost changes; NULL for nothing */
@@ -242,7 +242,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	Numeric		elapsed = task_elapsed(state->created_at, now);
 	Field		elapsed_field = {NumericGetDatum(elapsed), false};
 	Field		total = resolve_total(state, end);
-	Bill		bill;
+	Charge		charge;
 	Field		first_token = end->time_to_first_token;
 	RunChange	change = {0};
 	int64		answer_seq = 0;
@@ -257,12 +257,12 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 		end->status == TASK_COMPLETED)
 		first_token = end->total_time.isnull ? elapsed_field : end->total_time;
 
-	make_bill(state, end, &bill);
+	compute_charge(state, end, &charge);
 	if (!total.isnull)
 		change.tokens = DatumGetInt64(total.value);
 	if (!state->tokens_total.isnull)
 		change.tokens -= DatumGetInt64(state->tokens_total.value);
-	change.cost = cost_difference(&bill.cost, &state->cost);
+	change.cost = cost_difference(&charge.cost, &state->cost);
 	if (answer != NULL && !answer->is_stored)
 		change.messages = 1;
 	if (!state->run.is_completed)
@@ -290,9 +290,9 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	arg_field(&args, &end->tokens_output);
 	arg_field(&args, &total);
 	arg_field(&args, &end->cost);
-	arg_field(&args, &bill.cost);
-	arg_field(&args, &bill.cost_details);
-	arg_field(&args, &bill.price_status);
+	arg_field(&args, &charge.cost);
+	arg_field(&args, &charge.cost_details);
+	arg_field(&args, &charge.price_status);
 	arg_field(&args, &first_token);
 	arg_field(&args, end->total_time.isnull ? &elapsed_field : &end->total_time);
 	arg_field(&args, &end->finish_reason);
@@ -303,7 +303,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	if (!write_update(&finish, &args, &state->place) &&
 		statement_write_task(write_statement(&finish), &args, run_id, task_id) != 1)
 		task_not_found(task_id);
-	task_settle_difference(run_id, task_id, &state->run, &total, &bill.cost);
+	task_settle_difference(run_id, task_id, &state->run, &total, &charge.cost);
 	task_notify(run_id, task_id, end->status, length, generation);
 }
 
