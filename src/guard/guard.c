@@ -462,11 +462,11 @@ keep_text(Row *row, TaskStatus *status)
 		return false;
 	}
 	store_open(true);
-	stream_lock(run_id, task_id);
-	stream_find(run_id, task_id, &stream);
+	chunk_lock(run_id, task_id);
+	chunk_find(run_id, task_id, &stream);
 	if (!task_is_final(*status))
 	{
-		if (stream_put(run_id, task_id, &stream, whole))
+		if (chunk_put(run_id, task_id, &stream, whole))
 			task_notify(run_id, task_id, TASK_STREAMING, stream.chars, stream.generation);
 		else
 			is_late = VARSIZE_ANY_EXHDR(whole) < stream.bytes;
@@ -475,11 +475,11 @@ keep_text(Row *row, TaskStatus *status)
 	}
 	else
 	{
-		if (whole != NULL && !stream_is_beginning_of(&stream, whole))
+		if (whole != NULL && !chunk_is_beginning_of(&stream, whole))
 			stream.generation++;
 		if (whole == NULL && stream.chars > 0)
 		{
-			whole = stream_text(run_id, task_id);
+			whole = chunk_text(run_id, task_id);
 			row_set(row, "response_text",
 					SPI_datumTransfer(PointerGetDatum(whole), false, -1), false);
 		}

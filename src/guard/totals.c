@@ -461,9 +461,9 @@ move_texts(void)
 		Stream		text_so_far;
 		Args		args = {0};
 
-		stream_lock(run_id, task_id);
-		stream_find(run_id, task_id, &text_so_far);
-		(void) stream_put(run_id, task_id, &text_so_far, DatumGetTextPP(whole));
+		chunk_lock(run_id, task_id);
+		chunk_find(run_id, task_id, &text_so_far);
+		(void) chunk_put(run_id, task_id, &text_so_far, DatumGetTextPP(whole));
 		arg_uuid(&args, run_id);
 		arg_uuid(&args, task_id);
 		(void) statement_write_task(&stream, &args, run_id, task_id);
@@ -518,8 +518,8 @@ remove_chunks(Statement *streamed)
 		Datum		run_id = SPI_getbinval(tasks->vals[i], tasks->tupdesc, 1, &isnull);
 		Datum		task_id = SPI_getbinval(tasks->vals[i], tasks->tupdesc, 2, &isnull);
 
-		stream_lock(DatumGetUUIDP(run_id), DatumGetUUIDP(task_id));
-		stream_remove(DatumGetUUIDP(run_id), DatumGetUUIDP(task_id));
+		chunk_lock(DatumGetUUIDP(run_id), DatumGetUUIDP(task_id));
+		chunk_remove(DatumGetUUIDP(run_id), DatumGetUUIDP(task_id));
 	}
 }
 

@@ -273,8 +273,8 @@ static void
 lock_text(Row *row)
 {
 	if (!task_is_final(task_status_word(DatumGetTextPP(row_old(row, "status").value))))
-		stream_lock(DatumGetUUIDP(row_old(row, "run_id").value),
-					DatumGetUUIDP(row_old(row, "task_id").value));
+		chunk_lock(DatumGetUUIDP(row_old(row, "run_id").value),
+				   DatumGetUUIDP(row_old(row, "task_id").value));
 }
 
 /* Insert or update the task, and show in the new row how it stands now */

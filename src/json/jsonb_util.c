@@ -11,45 +11,45 @@
 
 /* Begin an object: the document itself, or the value of the last key */
 void
-build_object(Build *build)
+jsonb_begin_object(JsonbBuilder *builder)
 {
-	push_jsonb(build, WJB_BEGIN_OBJECT, NULL);
+	push_jsonb(builder, WJB_BEGIN_OBJECT, NULL);
 }
 
 /* Begin an array, likewise */
 void
-build_array(Build *build)
+jsonb_begin_array(JsonbBuilder *builder)
 {
-	push_jsonb(build, WJB_BEGIN_ARRAY, NULL);
+	push_jsonb(builder, WJB_BEGIN_ARRAY, NULL);
 }
 
 /* End what was begun last */
 void
-build_close(Build *build, bool is_array)
+jsonb_close(JsonbBuilder *builder, bool is_array)
 {
-	push_jsonb(build, is_array ? WJB_END_ARRAY : WJB_END_OBJECT, NULL);
+	push_jsonb(builder, is_array ? WJB_END_ARRAY : WJB_END_OBJECT, NULL);
 }
 
 /* The next value's key */
 void
-build_key(Build *build, const char *key)
+jsonb_put_key(JsonbBuilder *builder, const char *key)
 {
 	JsonbValue	value = {.type = jbvString};
 
 	value.val.string.val = unconstify(char *, key);
 	value.val.string.len = strlen(key);
-	push_jsonb(build, WJB_KEY, &value);
+	push_jsonb(builder, WJB_KEY, &value);
 }
 
 static void
-build_value(Build *build, JsonbValue *value, bool is_element)
+put_value(JsonbBuilder *builder, JsonbValue *value, bool is_element)
 {
-	push_jsonb(build, is_element ? WJB_ELEM : WJB_VALUE, value);
+	push_jsonb(builder, is_element ? WJB_ELEM : WJB_VALUE, value);
 }
 
 /* A string, or null where there is none */
 void
-build_string(Build *build, const char *string, bool is_element)
+jsonb_put_string(JsonbBuilder *builder, const char *string, bool is_element)
 {
 	JsonbValue	value = {.type = jbvNull};
 
@@ -59,12 +59,12 @@ build_string(Build *build, const char *string, bool is_element)
 		value.val.string.val = unconstify(char *, string);
 		value.val.string.len = strlen(string);
 	}
-	build_value(build, &value, is_element);
+	put_value(builder, &value, is_element);
 }
 
 /* A number, or null where there is none */
 void
-build_numeric(Build *build, Numeric number, bool is_element)
+jsonb_put_numeric(JsonbBuilder *builder, Numeric number, bool is_element)
 {
 	JsonbValue	value = {.type = jbvNull};
 
@@ -73,30 +73,30 @@ build_numeric(Build *build, Numeric number, bool is_element)
 		value.type = jbvNumeric;
 		value.val.numeric = number;
 	}
-	build_value(build, &value, is_element);
+	put_value(builder, &value, is_element);
 }
 
 /* A document that is an object or an array, as a part of this one */
 void
-build_json(Build *build, Jsonb *document, bool is_element)
+jsonb_put_document(JsonbBuilder *builder, Jsonb *document, bool is_element)
 {
 	JsonbValue	value = {.type = jbvBinary};
 
 	value.val.binary.data = &document->root;
 	value.val.binary.len = VARSIZE(document) - VARHDRSZ;
-	build_value(build, &value, is_element);
+	put_value(builder, &value, is_element);
 }
 
 /* The finished document */
 Jsonb *
-build_end(Build *build)
+jsonb_finish(JsonbBuilder *builder)
 {
-	return JsonbValueToJsonb(build->result);
+	return JsonbValueToJsonb(builder->result);
 }
 
 /* Has the object a value under the key that is not null? */
 bool
-json_field(JsonbContainer *object, const char *key, JsonbValue *value)
+jsonb_field(JsonbContainer *object, const char *key, JsonbValue *value)
 {
 	return getKeyJsonValueFromContainer(object, key, strlen(key), value) != NULL &&
 		value->type != jbvNull;
@@ -104,11 +104,11 @@ json_field(JsonbContainer *object, const char *key, JsonbValue *value)
 
 /* The string under the key, or NULL where there is none */
 char *
-json_text(JsonbContainer *object, const char *key)
+jsonb_field_string(JsonbContainer *object, const char *key)
 {
 	JsonbValue	value;
 
-	if (!json_field(object, key, &value) || value.type != jbvString)
+	if (!jsonb_field(object, key, &value) || value.type != jbvString)
 		return NULL;
 	return pnstrdup(value.val.string.val, value.val.string.len);
 }

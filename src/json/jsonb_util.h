@@ -10,21 +10,21 @@
 #include "utils/jsonb.h"
 
 /*
- * A document under construction.  What is put in must last until build_end()
+ * A document under construction.  What is put in must last until jsonb_finish()
  * has returned the document: nothing is copied before.
  */
-typedef JsonbInState Build;
+typedef JsonbInState JsonbBuilder;
 
-extern void build_object(Build *build);
-extern void build_array(Build *build);
-extern void build_close(Build *build, bool is_array);
-extern void build_key(Build *build, const char *key);
-extern void build_string(Build *build, const char *string, bool is_element);
-extern void build_numeric(Build *build, Numeric number, bool is_element);
-extern void build_json(Build *build, Jsonb *document, bool is_element);
-extern Jsonb *build_end(Build *build);
+extern void jsonb_begin_object(JsonbBuilder *builder);
+extern void jsonb_begin_array(JsonbBuilder *builder);
+extern void jsonb_close(JsonbBuilder *builder, bool is_array);
+extern void jsonb_put_key(JsonbBuilder *builder, const char *key);
+extern void jsonb_put_string(JsonbBuilder *builder, const char *string, bool is_element);
+extern void jsonb_put_numeric(JsonbBuilder *builder, Numeric number, bool is_element);
+extern void jsonb_put_document(JsonbBuilder *builder, Jsonb *document, bool is_element);
+extern Jsonb *jsonb_finish(JsonbBuilder *builder);
 
-extern bool json_field(JsonbContainer *object, const char *key, JsonbValue *value);
-extern char *json_text(JsonbContainer *object, const char *key);
+extern bool jsonb_field(JsonbContainer *object, const char *key, JsonbValue *value);
+extern char *jsonb_field_string(JsonbContainer *object, const char *key);
 
 #endif							/* AIRUN_JSONB_UTIL_H */

@@ -125,19 +125,19 @@ quote_usage(const char *model, const char *provider, const Usage *usage, Timesta
 }
 
 static void
-put_string(Build *build, const char *key, const char *value)
+put_string(JsonbBuilder *builder, const char *key, const char *value)
 {
 	if (value == NULL)
 		return;
-	build_key(build, key);
-	build_string(build, value, false);
+	jsonb_put_key(builder, key);
+	jsonb_put_string(builder, value, false);
 }
 
 static void
-put_number(Build *build, const char *key, Numeric value)
+put_number(JsonbBuilder *builder, const char *key, Numeric value)
 {
-	build_key(build, key);
-	build_numeric(build, value, false);
+	jsonb_put_key(builder, key);
+	jsonb_put_numeric(builder, value, false);
 }
 
 /*
@@ -145,54 +145,54 @@ put_number(Build *build, const char *key, Numeric value)
  * simply the bucket's own
  */
 static void
-put_item(Build *build, const CostItem *item)
+put_item(JsonbBuilder *builder, const CostItem *item)
 {
-	build_key(build, bucket_name(item->bucket));
-	build_object(build);
-	put_number(build, BUCKET_IS_TOKENS(item->bucket) ? "tokens" : "count", trim(item->count));
-	put_number(build, "rate", trim(item->found.rate));
-	put_number(build, "amount", trim(item->amount));
+	jsonb_put_key(builder, bucket_name(item->bucket));
+	jsonb_begin_object(builder);
+	put_number(builder, BUCKET_IS_TOKENS(item->bucket) ? "tokens" : "count", trim(item->count));
+	put_number(builder, "rate", trim(item->found.rate));
+	put_number(builder, "amount", trim(item->amount));
 	if (item->found.bucket != item->bucket)
-		put_string(build, "rate_of", bucket_name(item->found.bucket));
+		put_string(builder, "rate_of", bucket_name(item->found.bucket));
 	if (item->found.above >= 0)
-		put_number(build, "above", int64_to_numeric(item->found.above));
-	put_string(build, "service_tier", item->found.service_tier);
+		put_number(builder, "above", int64_to_numeric(item->found.above));
+	put_string(builder, "service_tier", item->found.service_tier);
 	if (item->found.window != NULL)
-		put_string(build, "time_window", item->found.window->label);
-	build_close(build, false);
+		put_string(builder, "time_window", item->found.window->label);
+	jsonb_close(builder, false);
 }
 
 static Jsonb *
 quote_details(const Quote *quote)
 {
 	const Price *price = quote->match.price;
-	Build		build = {0};
+	JsonbBuilder builder = {0};
 
-	build_object(&build);
-	put_number(&build, "cost", quote->cost);
-	put_string(&build, "reason", quote->reason);
+	jsonb_begin_object(&builder);
+	put_number(&builder, "cost", quote->cost);
+	put_string(&builder, "reason", quote->reason);
 	if (price != NULL)
 	{
-		put_string(&build, "price_id", uuid_string(&price->price_id));
-		put_string(&build, "provider", price_cache_provider(price));
-		put_string(&build, "model", price->model);
-		put_string(&build, "source", price->source);
-		put_string(&build, "matched_by", quote->match.by);
-		put_string(&build, "matched_name", quote->match.name);
-		put_string(&build, "service_tier", quote->service_tier);
+		put_string(&builder, "price_id", uuid_string(&price->price_id));
+		put_string(&builder, "provider", price_cache_provider(price));
+		put_string(&builder, "model", price->model);
+		put_string(&builder, "source", price->source);
+		put_string(&builder, "matched_by", quote->match.by);
+		put_string(&builder, "matched_name", quote->match.name);
+		put_string(&builder, "service_tier", quote->service_tier);
 		if (quote->window != NULL)
-			put_string(&build, "time_window", quote->window->label);
+			put_string(&builder, "time_window", quote->window->label);
 		if (quote->cost != NULL)
 		{
-			build_key(&build, "buckets");
-			build_object(&build);
+			jsonb_put_key(&builder, "buckets");
+			jsonb_begin_object(&builder);
 			for (int i = 0; i < quote->item_count; i++)
-				put_item(&build, &quote->items[i]);
-			build_close(&build, false);
+				put_item(&builder, &quote->items[i]);
+			jsonb_close(&builder, false);
 		}
 	}
-	build_close(&build, false);
-	return build_end(&build);
+	jsonb_close(&builder, false);
+	return jsonb_finish(&builder);
 }
 
 /*

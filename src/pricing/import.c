@@ -69,7 +69,7 @@ is_provider(const JsonbValue *element)
 	JsonbValue	value;
 
 	return element->type == jbvBinary && JsonContainerIsObject(element->val.binary.data) &&
-		json_field(element->val.binary.data, "models", &value) &&
+		jsonb_field(element->val.binary.data, "models", &value) &&
 		value.type == jbvBinary && JsonContainerIsArray(value.val.binary.data);
 }
 
@@ -87,9 +87,9 @@ has_litellm_model(JsonbContainer *document)
 	{
 		(void) JsonbIteratorNext(&it, &value, true);
 		if (value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data) &&
-			(json_field(value.val.binary.data, "litellm_provider", &field) ||
-			 json_field(value.val.binary.data, "mode", &field) ||
-			 json_field(value.val.binary.data, "input_cost_per_token", &field)))
+			(jsonb_field(value.val.binary.data, "litellm_provider", &field) ||
+			 jsonb_field(value.val.binary.data, "mode", &field) ||
+			 jsonb_field(value.val.binary.data, "input_cost_per_token", &field)))
 			return true;
 	}
 	return false;

@@ -86,7 +86,7 @@ put_tiered_rate(RateCollector *collector, const char *key, Bucket bucket, const 
 	JsonbValue	list;
 	const char *problem;
 
-	if (!json_field(object, "base", &value) || !json_field(object, "tiers", &list) ||
+	if (!jsonb_field(object, "base", &value) || !jsonb_field(object, "tiers", &list) ||
 		list.type != jbvBinary || !JsonContainerIsArray(list.val.binary.data))
 		return psprintf("%s: it has not both a base and tiers", key);
 	problem = put_rate(collector, key, bucket, factor, -1, &value);
@@ -99,8 +99,8 @@ put_tiered_rate(RateCollector *collector, const char *key, Bucket bucket, const 
 		int64		above;
 
 		if (tier->type != jbvBinary || !JsonContainerIsObject(tier->val.binary.data) ||
-			!json_field(tier->val.binary.data, "start", &start) ||
-			!json_field(tier->val.binary.data, "price", &value) ||
+			!jsonb_field(tier->val.binary.data, "start", &start) ||
+			!jsonb_field(tier->val.binary.data, "price", &value) ||
 			number_parse(&start, &threshold) != NULL)
 			return psprintf("%s: a tier has not both a start and a price", key);
 		number = NumericGetDatum(threshold);
@@ -160,7 +160,7 @@ read_prices(JsonbContainer *object, RateCollector *collector)
 		JsonbValue	value;
 		const char *problem;
 
-		if (!json_field(object, price_keys[i].key, &value))
+		if (!jsonb_field(object, price_keys[i].key, &value))
 			continue;
 		if (value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data))
 			problem = put_tiered_rate(collector, price_keys[i].key, price_keys[i].bucket,
@@ -234,16 +234,16 @@ read_constraint(JsonbContainer *object, DatedPrice *price)
 {
 	JsonbValue	value;
 
-	if (json_field(object, "start_date", &value))
+	if (jsonb_field(object, "start_date", &value))
 	{
-		if (!parse_date(json_text(object, "start_date"), &price->from))
+		if (!parse_date(jsonb_field_string(object, "start_date"), &price->from))
 			return "constraint: start_date is not a date";
 		price->has_date = true;
 	}
-	else if (json_field(object, "start_time", &value))
+	else if (jsonb_field(object, "start_time", &value))
 	{
-		if (!parse_minute(json_text(object, "start_time"), &price->open) ||
-			!parse_minute(json_text(object, "end_time"), &price->close))
+		if (!parse_minute(jsonb_field_string(object, "start_time"), &price->open) ||
+			!parse_minute(jsonb_field_string(object, "end_time"), &price->close))
 			return "constraint: start_time and end_time are not both times of day";
 		price->has_hours = true;
 	}
@@ -283,20 +283,20 @@ window_rates(const RateCollector *hours, const RateCollector *otherwise)
 }
 
 static void
-put_clock(Build *build, const char *key, int minute)
+put_clock(JsonbBuilder *builder, const char *key, int minute)
 {
-	build_key(build, key);
-	build_string(build, psprintf("%02d:%02d", minute / 60, minute % 60), false);
+	jsonb_put_key(builder, key);
+	jsonb_put_string(builder, psprintf("%02d:%02d", minute / 60, minute % 60), false);
 }
 
 /* The windows before the price that counts at other hours, the last one first */
 static Jsonb *
 make_windows(const DatedPrice *prices, int count, int base, TimestampTz from, bool is_inclusive)
 {
-	Build		build = {0};
+	JsonbBuilder builder = {0};
 	bool		any = false;
 
-	build_array(&build);
+	jsonb_begin_array(&builder);
 	for (int i = count - 1; i > base; i--)
 	{
 		Jsonb	   *tiers;
@@ -304,23 +304,24 @@ make_windows(const DatedPrice *prices, int count, int base, TimestampTz from, bo
 		if (!prices[i].has_hours)
 			continue;
 		any = true;
-		build_object(&build);
-		put_clock(&build, "from", prices[i].open);
-		put_clock(&build, "to", prices[i].close);
-		build_key(&build, "time_zone");
-		build_string(&build, "UTC", false);
-		build_key(&build, "rates");
-		build_json(&build, window_rates(&prices[i].collector, &prices[base].collector), false);
+		jsonb_begin_object(&builder);
+		put_clock(&builder, "from", prices[i].open);
+		put_clock(&builder, "to", prices[i].close);
+		jsonb_put_key(&builder, "time_zone");
+		jsonb_put_string(&builder, "UTC", false);
+		jsonb_put_key(&builder, "rates");
+		jsonb_put_document(&builder,
+						   window_rates(&prices[i].collector, &prices[base].collector), false);
 		tiers = collector_context_tiers(&prices[i].collector, is_inclusive);
 		if (tiers != NULL)
 		{
-			build_key(&build, "context_tiers");
-			build_json(&build, tiers, false);
+			jsonb_put_key(&builder, "context_tiers");
+			jsonb_put_document(&builder, tiers, false);
 		}
-		build_close(&build, false);
+		jsonb_close(&builder, false);
 	}
-	build_close(&build, true);
-	return any ? build_end(&build) : NULL;
+	jsonb_close(&builder, true);
+	return any ? jsonb_finish(&builder) : NULL;
 }
 
 /* Is the rule {"equals": name}, and not of the model's own name? */
@@ -329,7 +330,7 @@ pattern_equals(JsonbContainer *rule, const char *model, char **name)
 {
 	if (!JsonContainerIsObject(rule) || JsonContainerSize(rule) != 1)
 		return false;
-	*name = json_text(rule, "equals");
+	*name = jsonb_field_string(rule, "equals");
 	return *name != NULL;
 }
 
@@ -343,7 +344,7 @@ split_pattern(JsonbContainer *match, const char *model, ArrayType **aliases, Jso
 	Datum	   *names;
 	int			name_count = 0;
 	int			rest = 0;
-	Build		build = {0};
+	JsonbBuilder builder = {0};
 	char	   *name;
 
 	*aliases = NULL;
@@ -357,7 +358,7 @@ split_pattern(JsonbContainer *match, const char *model, ArrayType **aliases, Jso
 		return;
 	}
 	if (!JsonContainerIsObject(match) || JsonContainerSize(match) != 1 ||
-		!json_field(match, "or", &list) || list.type != jbvBinary ||
+		!jsonb_field(match, "or", &list) || list.type != jbvBinary ||
 		!JsonContainerIsArray(list.val.binary.data))
 	{
 		JsonbInState state = {0};
@@ -373,9 +374,9 @@ split_pattern(JsonbContainer *match, const char *model, ArrayType **aliases, Jso
 	}
 
 	names = palloc_array(Datum, Max(JsonContainerSize(list.val.binary.data), 1));
-	build_object(&build);
-	build_key(&build, "or");
-	build_array(&build);
+	jsonb_begin_object(&builder);
+	jsonb_put_key(&builder, "or");
+	jsonb_begin_array(&builder);
 	for (uint32 i = 0; i < JsonContainerSize(list.val.binary.data); i++)
 	{
 		JsonbValue *element = getIthJsonbValueFromContainer(list.val.binary.data, i);
@@ -388,16 +389,16 @@ split_pattern(JsonbContainer *match, const char *model, ArrayType **aliases, Jso
 		}
 		rest++;
 		if (element->type == jbvBinary)
-			build_json(&build, JsonbValueToJsonb(element), true);
+			jsonb_put_document(&builder, JsonbValueToJsonb(element), true);
 		else
-			build_string(&build, NULL, true);
+			jsonb_put_string(&builder, NULL, true);
 	}
-	build_close(&build, true);
-	build_close(&build, false);
+	jsonb_close(&builder, true);
+	jsonb_close(&builder, false);
 	if (name_count > 0)
 		*aliases = construct_array(names, name_count, TEXTOID, -1, false, TYPALIGN_INT);
 	if (rest > 0)
-		*rule = build_end(&build);
+		*rule = jsonb_finish(&builder);
 }
 
 /* Takes the prices that have a constraint, or the one that has none */
@@ -426,13 +427,13 @@ read_dated_prices(const JsonbValue *value, DatedPrice **result, int *count)
 
 		if (element->type != jbvBinary || !JsonContainerIsObject(element->val.binary.data))
 			return "prices: one of them is not an object";
-		if (json_field(element->val.binary.data, "constraint", &part))
+		if (jsonb_field(element->val.binary.data, "constraint", &part))
 			problem = part.type != jbvBinary || !JsonContainerIsObject(part.val.binary.data) ?
 				"constraint: it is not an object" :
 				read_constraint(part.val.binary.data, &prices[i]);
 		if (problem != NULL)
 			return problem;
-		if (!json_field(element->val.binary.data, "prices", &part) ||
+		if (!jsonb_field(element->val.binary.data, "prices", &part) ||
 			part.type != jbvBinary || !JsonContainerIsObject(part.val.binary.data))
 			return "prices: one of them has none";
 		problem = read_prices(part.val.binary.data, &prices[i].collector);
@@ -479,12 +480,12 @@ read_model(JsonbContainer *model, const char *provider, Jsonb *about, ImportItem
 	Jsonb	   *rule = NULL;
 	const char *problem;
 
-	if (!json_field(model, "prices", &value))
+	if (!jsonb_field(model, "prices", &value))
 		return "it has no prices";
 	problem = read_dated_prices(&value, &prices, &count);
 	if (problem != NULL)
 		return problem;
-	if (json_field(model, "match", &match) && match.type == jbvBinary)
+	if (jsonb_field(model, "match", &match) && match.type == jbvBinary)
 		split_pattern(match.val.binary.data, item->entry.model, &aliases, &rule);
 
 	times = palloc_array(TimestampTz, count + 1);
@@ -529,22 +530,22 @@ read_provider(JsonbContainer *provider)
 		{"provider_match", "names"}, {"model_match", "models"},
 		{"fallback_model_providers", "fallback"}
 	};
-	Build		build = {0};
+	JsonbBuilder builder = {0};
 	bool		any = false;
 
-	build_object(&build);
+	jsonb_begin_object(&builder);
 	for (int i = 0; i < lengthof(keys); i++)
 	{
 		JsonbValue	value;
 
-		if (!json_field(provider, keys[i][0], &value) || value.type != jbvBinary)
+		if (!jsonb_field(provider, keys[i][0], &value) || value.type != jbvBinary)
 			continue;
-		build_key(&build, keys[i][1]);
-		build_json(&build, JsonbValueToJsonb(&value), false);
+		jsonb_put_key(&builder, keys[i][1]);
+		jsonb_put_document(&builder, JsonbValueToJsonb(&value), false);
 		any = true;
 	}
-	build_close(&build, false);
-	return any ? build_end(&build) : NULL;
+	jsonb_close(&builder, false);
+	return any ? jsonb_finish(&builder) : NULL;
 }
 
 /* Read a list of genai-prices */
@@ -565,8 +566,8 @@ read_genai(JsonbContainer *providers, ImportList *list)
 			continue;
 		}
 		object = provider->val.binary.data;
-		name = json_text(object, "id");
-		if (name == NULL || !json_field(object, "models", &models) ||
+		name = jsonb_field_string(object, "id");
+		if (name == NULL || !jsonb_field(object, "models", &models) ||
 			models.type != jbvBinary || !JsonContainerIsArray(models.val.binary.data))
 		{
 			import_add(list, name == NULL ? "" : name, "")->skipped =
@@ -581,7 +582,7 @@ read_genai(JsonbContainer *providers, ImportList *list)
 			ImportItem *item;
 
 			if (model->type == jbvBinary && JsonContainerIsObject(model->val.binary.data))
-				id = json_text(model->val.binary.data, "id");
+				id = jsonb_field_string(model->val.binary.data, "id");
 			item = import_add(list, name, id == NULL ? "" : id);
 			if (id == NULL || id[0] == '\0')
 				item->skipped = "it has no id";

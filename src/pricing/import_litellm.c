@@ -186,7 +186,7 @@ read_searches(JsonbContainer *entry, RateCollector *collector)
 	JsonbValue	value;
 	JsonbValue	cost;
 
-	if (!json_field(entry, "search_context_cost_per_query", &value) ||
+	if (!jsonb_field(entry, "search_context_cost_per_query", &value) ||
 		value.type != jbvBinary || !JsonContainerIsObject(value.val.binary.data))
 		return NULL;
 	for (int i = 0; i < lengthof(sizes); i++)
@@ -194,7 +194,7 @@ read_searches(JsonbContainer *entry, RateCollector *collector)
 		Numeric		rate;
 		const char *problem;
 
-		if (!json_field(value.val.binary.data, sizes[i], &cost))
+		if (!jsonb_field(value.val.binary.data, sizes[i], &cost))
 			continue;
 		problem = number_parse(&cost, &rate);
 		if (problem == NULL)
@@ -278,7 +278,7 @@ read_tiered(JsonbContainer *entry, RateCollector *collector)
 	int64		last = 0;
 	int64		first = -1;
 
-	if (!json_field(entry, "tiered_pricing", &value))
+	if (!jsonb_field(entry, "tiered_pricing", &value))
 		return NULL;
 	if (value.type != jbvBinary || !JsonContainerIsArray(value.val.binary.data))
 		return "tiered_pricing: it is not an array";
@@ -296,7 +296,7 @@ read_tiered(JsonbContainer *entry, RateCollector *collector)
 		const char *problem;
 
 		if (element->type != jbvBinary || !JsonContainerIsObject(element->val.binary.data) ||
-			!json_field(element->val.binary.data, "range", &range) ||
+			!jsonb_field(element->val.binary.data, "range", &range) ||
 			range.type != jbvBinary || !JsonContainerIsArray(range.val.binary.data))
 			return "tiered_pricing: a tier has no range";
 		problem = parse_limit(range.val.binary.data, 0, &from);
@@ -330,19 +330,19 @@ read_tiered(JsonbContainer *entry, RateCollector *collector)
 
 /* Days as numbers or as names, into numbers */
 static const char *
-put_weekdays(Build *build, JsonbContainer *object)
+put_weekdays(JsonbBuilder *builder, JsonbContainer *object)
 {
 	static const char *const names[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
 	JsonbValue	value;
 	JsonbContainer *array;
 
-	if (!json_field(object, "weekdays", &value))
+	if (!jsonb_field(object, "weekdays", &value))
 		return NULL;
 	if (value.type != jbvBinary || !JsonContainerIsArray(value.val.binary.data))
 		return "off_peak_pricing: weekdays are not an array";
 	array = value.val.binary.data;
-	build_key(build, "weekdays");
-	build_array(build);
+	jsonb_put_key(builder, "weekdays");
+	jsonb_begin_array(builder);
 	for (uint32 i = 0; i < JsonContainerSize(array); i++)
 	{
 		JsonbValue *element = getIthJsonbValueFromContainer(array, i);
@@ -350,7 +350,7 @@ put_weekdays(Build *build, JsonbContainer *object)
 
 		if (element->type == jbvNumeric)
 		{
-			build_numeric(build, element->val.numeric, true);
+			jsonb_put_numeric(builder, element->val.numeric, true);
 			continue;
 		}
 		while (day < 7 && (element->type != jbvString || element->val.string.len < 3 ||
@@ -358,16 +358,16 @@ put_weekdays(Build *build, JsonbContainer *object)
 			day++;
 		if (day == 7)
 			return "off_peak_pricing: a weekday is neither a number nor a name";
-		build_numeric(build, int64_to_numeric(day + 1), true);
+		jsonb_put_numeric(builder, int64_to_numeric(day + 1), true);
 	}
-	build_close(build, true);
+	jsonb_close(builder, true);
 	return NULL;
 }
 
 /* One window, of hours like 16:30-00:30 */
 static const char *
-put_window(Build *build, JsonbContainer *schedule, const JsonbValue *hours, const char *zone,
-		   Jsonb *rates)
+put_window(JsonbBuilder *builder, JsonbContainer *schedule, const JsonbValue *hours,
+		   const char *zone, Jsonb *rates)
 {
 	char	   *from;
 	char	   *to;
@@ -381,40 +381,40 @@ put_window(Build *build, JsonbContainer *schedule, const JsonbValue *hours, cons
 		return psprintf("off_peak_pricing: hours_utc is \"%.50s\"", from);
 	*to++ = '\0';
 
-	build_object(build);
-	build_key(build, "from");
-	build_string(build, name_normalize(from), false);
-	build_key(build, "to");
-	build_string(build, name_normalize(to), false);
-	build_key(build, "time_zone");
-	build_string(build, "UTC", false);
-	problem = put_weekdays(build, schedule);
+	jsonb_begin_object(builder);
+	jsonb_put_key(builder, "from");
+	jsonb_put_string(builder, name_normalize(from), false);
+	jsonb_put_key(builder, "to");
+	jsonb_put_string(builder, name_normalize(to), false);
+	jsonb_put_key(builder, "time_zone");
+	jsonb_put_string(builder, "UTC", false);
+	problem = put_weekdays(builder, schedule);
 	if (problem != NULL)
 		return problem;
 	if (zone != NULL)
 	{
-		build_key(build, "weekday_time_zone");
-		build_string(build, zone, false);
+		jsonb_put_key(builder, "weekday_time_zone");
+		jsonb_put_string(builder, zone, false);
 	}
-	build_key(build, "rates");
-	build_json(build, rates, false);
-	build_close(build, false);
+	jsonb_put_key(builder, "rates");
+	jsonb_put_document(builder, rates, false);
+	jsonb_close(builder, false);
 	return NULL;
 }
 
 /* The windows of one schedule, whose hours are a string or several */
 static const char *
-put_schedule(Build *build, JsonbContainer *schedule, const char *zone, Jsonb *rates)
+put_schedule(JsonbBuilder *builder, JsonbContainer *schedule, const char *zone, Jsonb *rates)
 {
 	JsonbValue	hours;
 
-	if (!json_field(schedule, "hours_utc", &hours))
+	if (!jsonb_field(schedule, "hours_utc", &hours))
 		return NULL;
 	if (hours.type != jbvBinary || !JsonContainerIsArray(hours.val.binary.data))
-		return put_window(build, schedule, &hours, zone, rates);
+		return put_window(builder, schedule, &hours, zone, rates);
 	for (uint32 i = 0; i < JsonContainerSize(hours.val.binary.data); i++)
 	{
-		const char *problem = put_window(build, schedule,
+		const char *problem = put_window(builder, schedule,
 										 getIthJsonbValueFromContainer(hours.val.binary.data, i),
 										 zone, rates);
 
@@ -431,13 +431,13 @@ read_off_peak(JsonbContainer *entry, Jsonb **windows)
 	JsonbValue	list;
 	JsonbContainer *block;
 	RateCollector collector = {0};
-	Build		build = {0};
+	JsonbBuilder builder = {0};
 	char	   *zone;
 	Jsonb	   *rates;
 	const char *problem;
 
 	*windows = NULL;
-	if (!json_field(entry, "off_peak_pricing", &value))
+	if (!jsonb_field(entry, "off_peak_pricing", &value))
 		return NULL;
 	if (value.type != jbvBinary || !JsonContainerIsObject(value.val.binary.data))
 		return "off_peak_pricing: it is not an object";
@@ -448,11 +448,11 @@ read_off_peak(JsonbContainer *entry, Jsonb **windows)
 	if (problem != NULL)
 		return problem;
 	rates = collector_rates(&collector);
-	zone = json_text(block, "weekday_timezone");
+	zone = jsonb_field_string(block, "weekday_timezone");
 
-	build_array(&build);
-	problem = put_schedule(&build, block, zone, rates);
-	if (problem == NULL && json_field(block, "windows", &list))
+	jsonb_begin_array(&builder);
+	problem = put_schedule(&builder, block, zone, rates);
+	if (problem == NULL && jsonb_field(block, "windows", &list))
 	{
 		if (list.type != jbvBinary || !JsonContainerIsArray(list.val.binary.data))
 			return "off_peak_pricing: windows are not an array";
@@ -462,13 +462,13 @@ read_off_peak(JsonbContainer *entry, Jsonb **windows)
 
 			if (element->type != jbvBinary || !JsonContainerIsObject(element->val.binary.data))
 				return "off_peak_pricing: a window is not an object";
-			problem = put_schedule(&build, element->val.binary.data, zone, rates);
+			problem = put_schedule(&builder, element->val.binary.data, zone, rates);
 		}
 	}
 	if (problem != NULL)
 		return problem;
-	build_close(&build, true);
-	*windows = build_end(&build);
+	jsonb_close(&builder, true);
+	*windows = jsonb_finish(&builder);
 	return NULL;
 }
 
@@ -511,7 +511,7 @@ read_entry(JsonbContainer *entry, ImportItem *item, TimestampTz since)
 	content = content_make(bare_name(item->entry.model, item->entry.provider), NULL, NULL,
 						   collector_rates(&collector),
 						   collector_context_tiers(&collector, provider_is(item->entry.provider, "xai") &&
-												   !json_field(entry, "tiered_pricing", &(JsonbValue) {0})),
+												   !jsonb_field(entry, "tiered_pricing", &(JsonbValue) {0})),
 						   collector_service_tiers(&collector), windows);
 	problem = content_problem(content);
 	if (problem == NULL)
@@ -536,7 +536,7 @@ read_litellm(JsonbContainer *document, ImportList *list)
 
 		(void) JsonbIteratorNext(&it, &value, true);
 		if (value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data))
-			provider = json_text(value.val.binary.data, "litellm_provider");
+			provider = jsonb_field_string(value.val.binary.data, "litellm_provider");
 		item = import_add(list, provider == NULL ? "" : provider, model);
 		if (strcmp(model, "sample_spec") == 0 || strcmp(model, "fallback_generalizations") == 0)
 			item->skipped = "it is not a model";

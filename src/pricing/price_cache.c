@@ -238,7 +238,7 @@ provider_pattern(Jsonb *about, const char *key)
 	JsonbValue	value;
 	NamePattern *pattern = NULL;
 
-	if (about == NULL || !JB_ROOT_IS_OBJECT(about) || !json_field(&about->root, key, &value) ||
+	if (about == NULL || !JB_ROOT_IS_OBJECT(about) || !jsonb_field(&about->root, key, &value) ||
 		value.type != jbvBinary || name_pattern_parse(value.val.binary.data, &pattern) != NULL)
 		return NULL;
 	return pattern;
@@ -267,7 +267,7 @@ provider_named(PriceCache *new, const char *name, Jsonb *about)
 	if (provider->models == NULL)
 		provider->models = provider_pattern(about, "models");
 	if (provider->fallback == NULL && about != NULL && JB_ROOT_IS_OBJECT(about) &&
-		json_field(&about->root, "fallback", &list) && list.type == jbvBinary &&
+		jsonb_field(&about->root, "fallback", &list) && list.type == jbvBinary &&
 		JsonContainerIsArray(list.val.binary.data))
 	{
 		uint32		count = JsonContainerSize(list.val.binary.data);

@@ -94,12 +94,12 @@ typedef struct Changes
 /* ---------- content ---------- */
 
 static void
-put_document(Build *build, const char *key, Jsonb *document)
+put_document(JsonbBuilder *builder, const char *key, Jsonb *document)
 {
 	if (document == NULL)
 		return;
-	build_key(build, key);
-	build_json(build, document, false);
+	jsonb_put_key(builder, key);
+	jsonb_put_document(builder, document, false);
 }
 
 /* What a price says, as one object; what is NULL or empty is left out */
@@ -107,9 +107,9 @@ Jsonb *
 content_make(ArrayType *aliases, Jsonb *match_rule, Jsonb *provider_rule, Jsonb *rates,
 			 Jsonb *context_tiers, Jsonb *service_tiers, Jsonb *time_windows)
 {
-	Build		build = {0};
+	JsonbBuilder builder = {0};
 
-	build_object(&build);
+	jsonb_begin_object(&builder);
 	if (aliases != NULL && ArrayGetNItems(ARR_NDIM(aliases), ARR_DIMS(aliases)) > 0)
 	{
 		Datum	   *elements;
@@ -117,23 +117,23 @@ content_make(ArrayType *aliases, Jsonb *match_rule, Jsonb *provider_rule, Jsonb 
 		int			count;
 
 		deconstruct_array(aliases, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-		build_key(&build, "aliases");
-		build_array(&build);
+		jsonb_put_key(&builder, "aliases");
+		jsonb_begin_array(&builder);
 		for (int i = 0; i < count; i++)
 		{
 			if (!nulls[i])
-				build_string(&build, TextDatumGetCString(elements[i]), true);
+				jsonb_put_string(&builder, TextDatumGetCString(elements[i]), true);
 		}
-		build_close(&build, true);
+		jsonb_close(&builder, true);
 	}
-	put_document(&build, "match_rule", match_rule);
-	put_document(&build, "provider_rule", provider_rule);
-	put_document(&build, "rates", rates);
-	put_document(&build, "context_tiers", context_tiers);
-	put_document(&build, "service_tiers", service_tiers);
-	put_document(&build, "time_windows", time_windows);
-	build_close(&build, false);
-	return build_end(&build);
+	put_document(&builder, "match_rule", match_rule);
+	put_document(&builder, "provider_rule", provider_rule);
+	put_document(&builder, "rates", rates);
+	put_document(&builder, "context_tiers", context_tiers);
+	put_document(&builder, "service_tiers", service_tiers);
+	put_document(&builder, "time_windows", time_windows);
+	jsonb_close(&builder, false);
+	return jsonb_finish(&builder);
 }
 
 /* A document that is a part of a content, or NULL */
@@ -142,7 +142,7 @@ content_part(Jsonb *content, const char *key)
 {
 	JsonbValue	value;
 
-	if (!json_field(&content->root, key, &value))
+	if (!jsonb_field(&content->root, key, &value))
 		return NULL;
 	return JsonbValueToJsonb(&value);
 }
@@ -177,7 +177,7 @@ content_problem(Jsonb *content)
 	{
 		JsonbValue	value;
 
-		if (json_field(&about->root, keys[i], &value))
+		if (jsonb_field(&about->root, keys[i], &value))
 			problem = value.type != jbvBinary ? "a rule is not an object with one key" :
 				pattern_document_problem(value.val.binary.data);
 	}

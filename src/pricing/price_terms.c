@@ -157,13 +157,13 @@ parse_rate_set(JsonbContainer *object, RateSet *set)
 	JsonbValue	value;
 	const char *problem;
 
-	if (!json_field(object, "rates", &value) || value.type != jbvBinary ||
+	if (!jsonb_field(object, "rates", &value) || value.type != jbvBinary ||
 		!JsonContainerIsObject(value.val.binary.data))
 		return "\"rates\" is not an object";
 	problem = parse_rates(value.val.binary.data, &set->rates);
 	if (problem != NULL)
 		return problem;
-	if (!json_field(object, "service_tiers", &value))
+	if (!jsonb_field(object, "service_tiers", &value))
 		return NULL;
 	if (value.type != jbvBinary || !JsonContainerIsObject(value.val.binary.data))
 		return "\"service_tiers\" is not an object";
@@ -208,8 +208,8 @@ parse_threshold(JsonbContainer *object, int64 *above)
 {
 	JsonbValue	value;
 	JsonbValue	from;
-	bool		has_above = json_field(object, "above", &value);
-	bool		has_from = json_field(object, "from", &from);
+	bool		has_above = jsonb_field(object, "above", &value);
+	bool		has_from = jsonb_field(object, "from", &from);
 	Datum		number;
 
 	if (has_above == has_from)
@@ -301,7 +301,7 @@ parse_weekdays(JsonbContainer *object, TimeWindow *window)
 	JsonbContainer *array;
 
 	window->weekdays = EVERY_DAY;
-	if (!json_field(object, "weekdays", &value))
+	if (!jsonb_field(object, "weekdays", &value))
 		return NULL;
 	if (value.type != jbvBinary || !JsonContainerIsArray(value.val.binary.data))
 		return "\"weekdays\" is not an array";
@@ -328,10 +328,10 @@ static const char *
 parse_zone(JsonbContainer *object, const char *key, pg_tz **zone)
 {
 	JsonbValue	value;
-	char	   *name = json_text(object, key);
+	char	   *name = jsonb_field_string(object, key);
 
 	if (name == NULL)
-		return json_field(object, key, &value) ?
+		return jsonb_field(object, key, &value) ?
 			psprintf("\"%s\" is not a string", key) : NULL;
 	*zone = strlen(name) > TZ_STRLEN_MAX ? NULL : pg_tzset(name);
 	if (*zone == NULL)
@@ -346,8 +346,8 @@ parse_window(JsonbContainer *object, TimeWindow *window)
 		"from", "to", "time_zone", "weekdays", "weekday_time_zone", "rates", "context_tiers",
 		"service_tiers", NULL
 	};
-	char	   *from = json_text(object, "from");
-	char	   *to = json_text(object, "to");
+	char	   *from = jsonb_field_string(object, "from");
+	char	   *to = jsonb_field_string(object, "to");
 	JsonbValue	value;
 	const char *problem = check_keys(object, known);
 
@@ -369,7 +369,7 @@ parse_window(JsonbContainer *object, TimeWindow *window)
 		return problem;
 	window->label = psprintf("%s-%s %s", from, to, pg_get_timezone_name(window->zone));
 
-	if (!json_field(object, "context_tiers", &value))
+	if (!jsonb_field(object, "context_tiers", &value))
 		return NULL;
 	if (value.type != jbvBinary || !JsonContainerIsArray(value.val.binary.data))
 		return "\"context_tiers\" is not an array";

@@ -87,19 +87,20 @@ collector_drop_context(RateCollector *collector)
 
 /* The rates of one context tier and one service tier, as an object */
 static void
-put_rates(Build *build, const RateCollector *collector, int64 above, const char *service_tier)
+put_rates(JsonbBuilder *builder, const RateCollector *collector, int64 above,
+		  const char *service_tier)
 {
-	build_object(build);
+	jsonb_begin_object(builder);
 	for (int i = 0; i < collector->count; i++)
 	{
 		const CollectedRate *collected = &collector->rates[i];
 
 		if (collected->above != above || !same_tier(collected->service_tier, service_tier))
 			continue;
-		build_key(build, bucket_name(collected->bucket));
-		build_numeric(build, collected->rate, false);
+		jsonb_put_key(builder, bucket_name(collected->bucket));
+		jsonb_put_numeric(builder, collected->rate, false);
 	}
-	build_close(build, false);
+	jsonb_close(builder, false);
 }
 
 /* Is the rate the first one of its service tier, in its context tier? */
@@ -145,39 +146,39 @@ has_service_tiers(const RateCollector *collector, int64 above)
 }
 
 static void
-put_service_tiers(Build *build, const RateCollector *collector, int64 above)
+put_service_tiers(JsonbBuilder *builder, const RateCollector *collector, int64 above)
 {
-	build_object(build);
+	jsonb_begin_object(builder);
 	for (int i = 0; i < collector->count; i++)
 	{
 		if (collector->rates[i].above != above || !begins_service_tier(collector, i))
 			continue;
-		build_key(build, collector->rates[i].service_tier);
-		put_rates(build, collector, above, collector->rates[i].service_tier);
+		jsonb_put_key(builder, collector->rates[i].service_tier);
+		put_rates(builder, collector, above, collector->rates[i].service_tier);
 	}
-	build_close(build, false);
+	jsonb_close(builder, false);
 }
 
 /* The rates outside of any tier */
 Jsonb *
 collector_rates(const RateCollector *collector)
 {
-	Build		build = {0};
+	JsonbBuilder builder = {0};
 
-	put_rates(&build, collector, -1, NULL);
-	return build_end(&build);
+	put_rates(&builder, collector, -1, NULL);
+	return jsonb_finish(&builder);
 }
 
 /* The service tiers outside of context tiers, or NULL */
 Jsonb *
 collector_service_tiers(const RateCollector *collector)
 {
-	Build		build = {0};
+	JsonbBuilder builder = {0};
 
 	if (!has_service_tiers(collector, -1))
 		return NULL;
-	put_service_tiers(&build, collector, -1);
-	return build_end(&build);
+	put_service_tiers(&builder, collector, -1);
+	return jsonb_finish(&builder);
 }
 
 static int
@@ -195,7 +196,7 @@ collector_context_tiers(const RateCollector *collector, bool is_inclusive)
 {
 	int64	   *thresholds = palloc_array(int64, Max(collector->count, 1));
 	int			count = 0;
-	Build		build = {0};
+	JsonbBuilder builder = {0};
 
 	for (int i = 0; i < collector->count; i++)
 	{
@@ -206,23 +207,23 @@ collector_context_tiers(const RateCollector *collector, bool is_inclusive)
 		return NULL;
 	qsort(thresholds, count, sizeof(int64), threshold_order);
 
-	build_array(&build);
+	jsonb_begin_array(&builder);
 	for (int i = 0; i < count; i++)
 	{
-		build_object(&build);
-		build_key(&build, is_inclusive ? "from" : "above");
-		build_numeric(&build, int64_to_numeric(thresholds[i]), false);
-		build_key(&build, "rates");
-		put_rates(&build, collector, thresholds[i], NULL);
+		jsonb_begin_object(&builder);
+		jsonb_put_key(&builder, is_inclusive ? "from" : "above");
+		jsonb_put_numeric(&builder, int64_to_numeric(thresholds[i]), false);
+		jsonb_put_key(&builder, "rates");
+		put_rates(&builder, collector, thresholds[i], NULL);
 		if (has_service_tiers(collector, thresholds[i]))
 		{
-			build_key(&build, "service_tiers");
-			put_service_tiers(&build, collector, thresholds[i]);
+			jsonb_put_key(&builder, "service_tiers");
+			put_service_tiers(&builder, collector, thresholds[i]);
 		}
-		build_close(&build, false);
+		jsonb_close(&builder, false);
 	}
-	build_close(&build, true);
-	return build_end(&build);
+	jsonb_close(&builder, true);
+	return jsonb_finish(&builder);
 }
 
 /* ---------- numbers ---------- */

@@ -214,7 +214,7 @@ read_count(JsonbContainer *object, const char *path, const char *key, int64 *cou
 {
 	JsonbValue	value;
 
-	if (*count != USAGE_UNKNOWN || object == NULL || !json_field(object, key, &value))
+	if (*count != USAGE_UNKNOWN || object == NULL || !jsonb_field(object, key, &value))
 		return false;
 	*count = count_from_value(&value, path, key, 1);
 	return true;
@@ -226,7 +226,7 @@ read_object(JsonbContainer *object, const char *key)
 {
 	JsonbValue	value;
 
-	if (object == NULL || !json_field(object, key, &value))
+	if (object == NULL || !jsonb_field(object, key, &value))
 		return NULL;
 	if (value.type != jbvBinary || !JsonContainerIsObject(value.val.binary.data))
 		ereport(ERROR,
@@ -243,7 +243,7 @@ has_field(JsonbContainer *object, const char *key)
 {
 	JsonbValue	value;
 
-	return json_field(object, key, &value);
+	return jsonb_field(object, key, &value);
 }
 
 static bool
@@ -251,7 +251,7 @@ has_object(JsonbContainer *object, const char *key)
 {
 	JsonbValue	value;
 
-	return json_field(object, key, &value) && value.type == jbvBinary;
+	return jsonb_field(object, key, &value) && value.type == jbvBinary;
 }
 
 /* Has the object one of these keys?  The last one is NULL. */
@@ -376,7 +376,7 @@ read_modalities(JsonbContainer *usage, const char *key, const char *count_key,
 	JsonbValue	list;
 	JsonbContainer *array;
 
-	if (!json_field(usage, key, &list) || list.type != jbvBinary ||
+	if (!jsonb_field(usage, key, &list) || list.type != jbvBinary ||
 		!JsonContainerIsArray(list.val.binary.data))
 		return;
 	array = list.val.binary.data;
@@ -389,7 +389,7 @@ read_modalities(JsonbContainer *usage, const char *key, const char *count_key,
 
 		if (element->type != jbvBinary || !JsonContainerIsObject(element->val.binary.data))
 			continue;
-		modality = json_text(element->val.binary.data, "modality");
+		modality = jsonb_field_string(element->val.binary.data, "modality");
 		read_count(element->val.binary.data, psprintf("%s.", key), count_key, &count);
 		if (modality == NULL || count == USAGE_UNKNOWN)
 			continue;
@@ -640,7 +640,7 @@ read_bucket(JsonbContainer *object, const char *name, Bucket bucket, Usage *usag
 {
 	JsonbValue	value;
 
-	if (!json_field(object, name, &value))
+	if (!jsonb_field(object, name, &value))
 		return;
 	usage->count[bucket] += count_from_value(&value, "", name,
 											 BUCKET_IS_SECONDS(bucket) ? 1000 : 1);
@@ -786,19 +786,19 @@ usage_normalize(Jsonb *raw, const char *provider, Usage *usage)
 
 	memset(usage, 0, sizeof(Usage));
 	usage->tokens_input = usage->tokens_output = usage->tokens_total = USAGE_UNKNOWN;
-	usage->service_tier = json_text(object, "service_tier");
+	usage->service_tier = jsonb_field_string(object, "service_tier");
 	if (usage->service_tier == NULL)
-		usage->service_tier = json_text(object, "serviceTier");
+		usage->service_tier = jsonb_field_string(object, "serviceTier");
 
 	/* a whole response has its usage under one of these keys */
 	for (int i = 0; i < lengthof(wrappers); i++)
 	{
-		if (json_field(object, wrappers[i], &inner) && inner.type == jbvBinary &&
+		if (jsonb_field(object, wrappers[i], &inner) && inner.type == jbvBinary &&
 			JsonContainerIsObject(inner.val.binary.data))
 		{
 			object = inner.val.binary.data;
 			if (usage->service_tier == NULL)
-				usage->service_tier = json_text(object, "service_tier");
+				usage->service_tier = jsonb_field_string(object, "service_tier");
 			break;
 		}
 	}
@@ -822,28 +822,28 @@ usage_to_jsonb(const Usage *usage)
 		{"tokens_output", usage->tokens_output},
 		{"tokens_total", usage->tokens_total},
 	};
-	Build		build = {0};
+	JsonbBuilder builder = {0};
 
-	build_object(&build);
+	jsonb_begin_object(&builder);
 	for (int i = 0; i < BUCKET_COUNT; i++)
 	{
 		if (usage->count[i] == 0)
 			continue;
-		build_key(&build, bucket_names[i]);
-		build_numeric(&build,
-					  DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
-														  NumericGetDatum(bucket_amount(usage, i)))),
-					  false);
+		jsonb_put_key(&builder, bucket_names[i]);
+		jsonb_put_numeric(&builder,
+						  DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
+											NumericGetDatum(bucket_amount(usage, i)))),
+						  false);
 	}
 	for (int i = 0; i < lengthof(totals); i++)
 	{
 		if (totals[i].count == USAGE_UNKNOWN)
 			continue;
-		build_key(&build, totals[i].name);
-		build_numeric(&build, int64_to_numeric(totals[i].count), false);
+		jsonb_put_key(&builder, totals[i].name);
+		jsonb_put_numeric(&builder, int64_to_numeric(totals[i].count), false);
 	}
-	build_close(&build, false);
-	return build_end(&build);
+	jsonb_close(&builder, false);
+	return jsonb_finish(&builder);
 }
 
 /* airun_normalize_usage(usage, provider) returns jsonb */

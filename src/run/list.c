@@ -33,12 +33,6 @@ PG_FUNCTION_INFO_V1(airun_list_runs);
 #define DEFAULT_PAGE_SIZE	20
 #define MAX_PAGE_SIZE		1000
 #define MAX_SEARCH			1000	/* characters */
-#define SUMMARY_COLUMNS		19
-
-/* Where the columns of the cursor stand in RUN_SUMMARY */
-#define COLUMN_ID				1
-#define COLUMN_LAST_MESSAGE_AT	18
-#define COLUMN_ACTIVE_HOUR		19
 
 /*
  * What the planner should know makes a statement of its own.
@@ -235,7 +229,7 @@ airun_list_runs(PG_FUNCTION_ARGS)
 	else if (page_size > DEFAULT_PAGE_SIZE)
 		kind |= LIST_LONGER_PAGE;
 
-	result_begin_rows(fcinfo, SUMMARY_COLUMNS + 1);
+	result_begin_rows(fcinfo, RUN_SUMMARY_COLUMNS + 1);
 	store_open(false);
 
 	arg_add(&args, PG_GETARG_DATUM(0), PG_ARGISNULL(0));
@@ -261,16 +255,16 @@ airun_list_runs(PG_FUNCTION_ARGS)
 	rows = statement_read(list_statement(kind), &args, page_size);
 	for (uint64 row = 0; row < rows; row++)
 	{
-		Datum		values[SUMMARY_COLUMNS + 1];
-		bool		nulls[SUMMARY_COLUMNS + 1];
+		Datum		values[RUN_SUMMARY_COLUMNS + 1];
+		bool		nulls[RUN_SUMMARY_COLUMNS + 1];
 
-		for (int i = 0; i < SUMMARY_COLUMNS; i++)
+		for (int i = 0; i < RUN_SUMMARY_COLUMNS; i++)
 			values[i] = result_value(row, i + 1, &nulls[i]);
-		cursor.active_hour = DatumGetTimestampTz(values[COLUMN_ACTIVE_HOUR - 1]);
-		cursor.last_message_at = DatumGetTimestampTz(values[COLUMN_LAST_MESSAGE_AT - 1]);
-		cursor.id = *DatumGetUUIDP(values[COLUMN_ID - 1]);
-		values[SUMMARY_COLUMNS] = PointerGetDatum(cursor_to_text(&cursor));
-		nulls[SUMMARY_COLUMNS] = false;
+		cursor.active_hour = DatumGetTimestampTz(values[RUN_SUMMARY_ACTIVE_HOUR - 1]);
+		cursor.last_message_at = DatumGetTimestampTz(values[RUN_SUMMARY_LAST_MESSAGE_AT - 1]);
+		cursor.id = *DatumGetUUIDP(values[RUN_SUMMARY_ID - 1]);
+		values[RUN_SUMMARY_COLUMNS] = PointerGetDatum(cursor_to_text(&cursor));
+		nulls[RUN_SUMMARY_COLUMNS] = false;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	store_close();

@@ -219,8 +219,9 @@ run_state_from_result(RunState *state)
 }
 
 /* The columns that say how a run stands */
-#define STATE_COLUMNS	"r.message_count, r.last_message_at, r.name, r.status"
-#define STATE_COUNT		4
+#define RUN_STATE_STORED \
+	"r.message_count, r.last_message_at, r.name, r.status"
+#define RUN_STATE_STORED_COLUMNS	4
 
 static RunState
 state_from_values(const Datum *values, const bool *nulls)
@@ -240,10 +241,10 @@ state_from_values(const Datum *values, const bool *nulls)
 static bool
 find_at_once(const pg_uuid_t *run_id, bool lock, RunState *state, bool *is_active)
 {
-	static ColumnList columns = {.text = STATE_COLUMNS};
+	static ColumnList columns = {.text = RUN_STATE_STORED};
 	Find		find;
-	Datum		values[STATE_COUNT];
-	bool		nulls[STATE_COUNT];
+	Datum		values[RUN_STATE_STORED_COLUMNS];
+	bool		nulls[RUN_STATE_STORED_COLUMNS];
 	bool		found;
 
 	/* Where a snapshot lasts, the statement tells whether the run has changed since */
@@ -359,12 +360,12 @@ run_state_from_summary(RunState *state)
 {
 	bool		isnull;
 
-	(void) result_value(0, SUMMARY_NAME, &isnull);
+	(void) result_value(0, RUN_SUMMARY_NAME, &isnull);
 	state->has_name = !isnull;
-	state->message_count = DatumGetInt64(result_value(0, SUMMARY_MESSAGE_COUNT, &isnull));
+	state->message_count = DatumGetInt64(result_value(0, RUN_SUMMARY_MESSAGE_COUNT, &isnull));
 	state->last_message_at =
-		DatumGetTimestampTz(result_value(0, SUMMARY_LAST_MESSAGE_AT, &isnull));
-	state->is_completed = status_is(result_value(0, SUMMARY_RUN_STATUS, &isnull), "completed");
+		DatumGetTimestampTz(result_value(0, RUN_SUMMARY_LAST_MESSAGE_AT, &isnull));
+	state->is_completed = status_is(result_value(0, RUN_SUMMARY_STATUS, &isnull), "completed");
 	ItemPointerSetInvalid(&state->place);
 	state->summary = SPI_tuptable;
 }
@@ -399,11 +400,11 @@ run_try_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 			{"updated_at", TIMESTAMPTZOID, WRITE_LATEST},
 			{"active_hour", TIMESTAMPTZOID, WRITE_LATEST}
 		},
-		.returning = STATE_COLUMNS
+		.returning = RUN_STATE_STORED
 	};
 	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[STATE_COUNT];
-	bool		nulls[STATE_COUNT];
+	Datum		values[RUN_STATE_STORED_COLUMNS];
+	bool		nulls[RUN_STATE_STORED_COLUMNS];
 	Args		args = {0};
 
 	arg_uuid(&args, run_id);
@@ -880,8 +881,8 @@ airun_purge_runs(PG_FUNCTION_ARGS)
 	count = statement_write(&find_texts, &these);
 	found = SPI_tuptable;
 	for (uint64 i = 0; i < count; i++)
-		stream_lock(DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)),
-					DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull)));
+		chunk_lock(DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)),
+				   DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull)));
 	count = statement_write(&purge, &these);
 	store_close();
 	PG_RETURN_INT64((int64) count);

@@ -37,10 +37,13 @@ typedef struct RunState
 	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ "'completed', r.ctid"
 
 /* Numbers of columns in RUN_SUMMARY */
-#define SUMMARY_NAME				5
-#define SUMMARY_MESSAGE_COUNT		9
-#define SUMMARY_RUN_STATUS			13
-#define SUMMARY_LAST_MESSAGE_AT		18
+#define RUN_SUMMARY_ID				1
+#define RUN_SUMMARY_NAME			5
+#define RUN_SUMMARY_MESSAGE_COUNT	9
+#define RUN_SUMMARY_STATUS			13
+#define RUN_SUMMARY_LAST_MESSAGE_AT	18
+#define RUN_SUMMARY_ACTIVE_HOUR		19
+#define RUN_SUMMARY_COLUMNS			19
 
 /* What happens to a run in one step */
 typedef struct RunChange

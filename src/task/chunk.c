@@ -20,7 +20,7 @@
  * key, which would lock the task's row for every piece (56 bytes of WAL and a
  * query); whatever removes a task removes its chunks, in totals.c.
  *
- * Locks: stream_lock() is a lock on the task's text, until the end of the
+ * Locks: chunk_lock() is a lock on the task's text, until the end of the
  * transaction.  Whoever adds a chunk, or ends or removes a task that streams,
  * takes it, behind the run's row and before the task's.  Under the lock chunks
  * are read as they are now, whatever the isolation level.
@@ -66,14 +66,14 @@ lock_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id, bool wait)
 
 /* Lock the text of a task against whoever adds to it, ends or removes it */
 void
-stream_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+chunk_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
 	(void) lock_text(run_id, task_id, true);
 }
 
 /* The same unless somebody holds it; returns whether it is locked now */
 bool
-stream_try_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+chunk_try_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
 	return lock_text(run_id, task_id, false);
 }
@@ -122,14 +122,14 @@ hash_more(uint64 hash, const char *data, Size len)
 
 /* Where a text stands of which nothing has come */
 void
-stream_begin(Stream *stream, int32 generation)
+chunk_begin(Stream *stream, int32 generation)
 {
 	*stream = (Stream) {.generation = generation, .hash = HASH_OF_NOTHING};
 }
 
 /* Is what has come so far the beginning of this text? */
 bool
-stream_is_beginning_of(const Stream *stream, text *whole)
+chunk_is_beginning_of(const Stream *stream, text *whole)
 {
 	return stream->bytes <= VARSIZE_ANY_EXHDR(whole) &&
 		hash_more(HASH_OF_NOTHING, VARDATA_ANY(whole), stream->bytes) == stream->hash;
@@ -186,11 +186,11 @@ check_snapshot(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 
 	if (!IsolationUsesXactSnapshot())
 		return;
-	stream_find(run_id, task_id, &latest);
+	chunk_find(run_id, task_id, &latest);
 	PushCopiedSnapshot(GetTransactionSnapshot());
 	UpdateActiveSnapshotCommandId();
 	if (!chunk_row_last(run_id, task_id, GetActiveSnapshot(), &seen))
-		stream_begin(&seen, 0);
+		chunk_begin(&seen, 0);
 	PopActiveSnapshot();
 	if (seen.chars != latest.chars || seen.generation != latest.generation)
 		ereport(ERROR,
@@ -206,12 +206,12 @@ check_snapshot(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
  * false where there is none.
  */
 bool
-stream_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream)
+chunk_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream)
 {
 	bool		found = chunk_row_last(run_id, task_id, NULL, stream);
 
 	if (!found)
-		stream_begin(stream, 0);
+		chunk_begin(stream, 0);
 	return found;
 }
 
@@ -252,7 +252,7 @@ is_late(const pg_uuid_t *run_id, const pg_uuid_t *task_id, text *whole)
 	text	   *next = NULL;
 	uint64		count;
 
-	stream_begin(&before, 0);
+	chunk_begin(&before, 0);
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	arg_add(&args, Int32GetDatum(text_chars(whole)), false);
@@ -270,7 +270,7 @@ is_late(const pg_uuid_t *run_id, const pg_uuid_t *task_id, text *whole)
 		before.bytes = DatumGetInt32(result_value(i, 1, &isnull));
 		before.hash = (uint64) DatumGetInt64(result_value(i, 2, &isnull));
 	}
-	if (next == NULL || !stream_is_beginning_of(&before, whole))
+	if (next == NULL || !chunk_is_beginning_of(&before, whole))
 		return false;
 	return VARSIZE_ANY_EXHDR(whole) - before.bytes <= VARSIZE_ANY_EXHDR(next) &&
 		memcmp(VARDATA_ANY(next), VARDATA_ANY(whole) + before.bytes,
@@ -284,11 +284,11 @@ is_late(const pg_uuid_t *run_id, const pg_uuid_t *task_id, text *whole)
  * whether anything has changed.
  */
 bool
-stream_put(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream, text *whole)
+chunk_put(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream, text *whole)
 {
 	Size		len = VARSIZE_ANY_EXHDR(whole);
 
-	if (stream_is_beginning_of(stream, whole))
+	if (chunk_is_beginning_of(stream, whole))
 	{
 		if (len == stream->bytes)
 			return false;
@@ -299,8 +299,8 @@ stream_put(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream, te
 	if (len < stream->bytes && is_late(run_id, task_id, whole))
 		return false;
 
-	stream_remove(run_id, task_id);
-	stream_begin(stream, stream->generation + 1);
+	chunk_remove(run_id, task_id);
+	chunk_begin(stream, stream->generation + 1);
 	insert_chunk(run_id, task_id, stream, VARDATA_ANY(whole), len);
 	return true;
 }
@@ -379,8 +379,8 @@ stored_already(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *
  * Returns whether anything has changed.
  */
 bool
-stream_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
-			  text *delta, const Field *at)
+chunk_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
+			 text *delta, const Field *at)
 {
 	Size		done = 0;
 
@@ -458,7 +458,7 @@ join_chunks(Statement *statement, const pg_uuid_t *run_id, const pg_uuid_t *task
 
 /* The text of a task as far as it has come, or NULL for none; it is locked by now */
 text *
-stream_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+chunk_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
 	static Statement read = {
 		"SELECT c.chars, c.chunk FROM airun.task_chunks AS c "
@@ -471,7 +471,7 @@ stream_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 
 /* The same, and the chunks are removed */
 text *
-stream_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+chunk_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
 	static Statement take = {
 		"DELETE FROM airun.task_chunks AS c WHERE c.run_id" EQ "$1 AND c.task_id" EQ "$2 "
@@ -485,7 +485,7 @@ stream_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 
 /* Remove the chunks of a task, whose text is locked by now */
 void
-stream_remove(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+chunk_remove(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
 	check_snapshot(run_id, task_id);
 	chunk_rows_remove(run_id, task_id);

@@ -27,18 +27,18 @@ typedef struct Stream
 /* The longest text, in bytes: what a jsonb string can hold */
 #define MAX_TEXT_SIZE	(256 * 1024 * 1024 - 1)
 
-extern void stream_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
-extern bool stream_try_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
-extern void stream_begin(Stream *stream, int32 generation);
-extern bool stream_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream);
-extern bool stream_put(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
-					   text *whole);
-extern bool stream_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
-						  text *delta, const Field *at);
-extern bool stream_is_beginning_of(const Stream *stream, text *whole);
-extern text *stream_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
-extern text *stream_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
-extern void stream_remove(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern void chunk_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern bool chunk_try_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern void chunk_begin(Stream *stream, int32 generation);
+extern bool chunk_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream);
+extern bool chunk_put(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
+					  text *whole);
+extern bool chunk_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
+						 text *delta, const Field *at);
+extern bool chunk_is_beginning_of(const Stream *stream, text *whole);
+extern text *chunk_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern text *chunk_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern void chunk_remove(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern int32 text_chars(text *value);
 extern void text_check_size(const char *name, Size size);
 

@@ -98,7 +98,7 @@ airun_heartbeat_task(PG_FUNCTION_ARGS)
 	arg_time(&args, GetCurrentTimestamp());
 	changed = statement_write_task(&beat, &args, &run_id, task_id) == 1;
 	task_read_summary(&run_id, task_id);
-	status = task_status_word(DatumGetTextPP(result_value(0, SUMMARY_STATUS, &isnull)));
+	status = task_status_word(DatumGetTextPP(result_value(0, TASK_SUMMARY_STATUS, &isnull)));
 	if (!changed && !task_is_final(status))
 		task_not_found(task_id);
 	result = result_tuple(fcinfo);
@@ -131,7 +131,7 @@ expire(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz at)
 	TaskState	state;
 	Args		args = {0};
 
-	if (!stream_try_lock(run_id, task_id))
+	if (!chunk_try_lock(run_id, task_id))
 		return false;
 	arg_time(&args, at);
 	arg_add(&args, default_timeout(), false);

@@ -111,7 +111,7 @@ enum
 {
 	COLUMN_GENERATION,
 	SUMMARY,
-	COLUMNS = SUMMARY + SUMMARY_COLUMNS
+	COLUMNS = SUMMARY + TASK_SUMMARY_COLUMNS
 };
 
 /* A task that progress is for, its text locked */
@@ -132,7 +132,7 @@ static void
 know_status(Progress *progress)
 {
 	progress->status = task_status_word(
-		DatumGetTextPP(progress->values[SUMMARY + SUMMARY_STATUS - 1]));
+		DatumGetTextPP(progress->values[SUMMARY + TASK_SUMMARY_STATUS - 1]));
 }
 
 /* From the current SPI result */
@@ -205,8 +205,8 @@ static void
 find_text(Progress *progress)
 {
 	if (progress->status != TASK_STREAMING ||
-		!stream_find(&progress->run_id, progress->task_id, &progress->stream))
-		stream_begin(&progress->stream, DatumGetInt32(progress->values[COLUMN_GENERATION]));
+		!chunk_find(&progress->run_id, progress->task_id, &progress->stream))
+		chunk_begin(&progress->stream, DatumGetInt32(progress->values[COLUMN_GENERATION]));
 }
 
 static void
@@ -216,11 +216,11 @@ begin_progress(FunctionCallInfo fcinfo, int run_argument, Progress *progress)
 	store_open(true);
 	progress->run_id = task_run_argument(fcinfo, run_argument, progress->task_id);
 	progress->only_progress = only_progress();
-	if (!stream_try_lock(&progress->run_id, progress->task_id))
+	if (!chunk_try_lock(&progress->run_id, progress->task_id))
 	{
 		/* Who may not see the task is not to learn from waiting that it is there */
 		read_task(progress, false);
-		stream_lock(&progress->run_id, progress->task_id);
+		chunk_lock(&progress->run_id, progress->task_id);
 	}
 	read_task(progress, true);
 	find_text(progress);
@@ -270,8 +270,8 @@ touch_task(Progress *progress, const Field *response_data)
 		arg_pointer(&values, cstring_to_text(task_status_name(TASK_STREAMING)));
 		arg_field(&values, response_data);
 		arg_add(&values, NumericGetDatum(task_elapsed(
-			DatumGetTimestampTz(summary[SUMMARY_CREATED_AT - 1]), now)),
-			!progress->nulls[SUMMARY + SUMMARY_FIRST_TOKEN - 1]);
+			DatumGetTimestampTz(summary[TASK_SUMMARY_CREATED_AT - 1]), now)),
+			!progress->nulls[SUMMARY + TASK_SUMMARY_FIRST_TOKEN - 1]);
 		arg_time(&values, now);
 		if (write_update(&touch_at_once, &values, &progress->place))
 		{
@@ -302,18 +302,18 @@ end_progress(FunctionCallInfo fcinfo, Progress *progress, bool grown)
 	if (stream->chars > 0)
 	{
 		/* The last chunk tells when it was last changed, and how long its text is */
-		TimestampTz updated_at = DatumGetTimestampTz(summary[SUMMARY_UPDATED_AT - 1]);
+		TimestampTz updated_at = DatumGetTimestampTz(summary[TASK_SUMMARY_UPDATED_AT - 1]);
 
-		summary[SUMMARY_UPDATED_AT - 1] =
+		summary[TASK_SUMMARY_UPDATED_AT - 1] =
 			TimestampTzGetDatum(Max(updated_at, stream->saved_at));
-		summary[SUMMARY_RESPONSE_LENGTH - 1] = Int64GetDatum(stream->chars);
+		summary[TASK_SUMMARY_RESPONSE_LENGTH - 1] = Int64GetDatum(stream->chars);
 	}
 	if (grown)
 		task_notify(&progress->run_id, progress->task_id, TASK_STREAMING,
 					stream->chars, stream->generation);
 	if (progress->only_progress)
 		progress_end = XactLastRecEnd;
-	result = composite_result(fcinfo, summary, progress->nulls + SUMMARY, SUMMARY_COLUMNS);
+	result = composite_result(fcinfo, summary, progress->nulls + SUMMARY, TASK_SUMMARY_COLUMNS);
 	store_close();
 	return result;
 }
@@ -344,7 +344,7 @@ airun_update_task(PG_FUNCTION_ARGS)
 	if (progress.status == TASK_STREAMING)
 	{
 		if (whole != NULL)
-			grown = stream_put(&progress.run_id, progress.task_id, &progress.stream, whole);
+			grown = chunk_put(&progress.run_id, progress.task_id, &progress.stream, whole);
 		if (!is_kept &&
 			(whole == NULL || VARSIZE_ANY_EXHDR(whole) >= progress.stream.bytes))
 			touch_task(&progress, &response_data);
@@ -372,8 +372,8 @@ airun_stream_delta(PG_FUNCTION_ARGS)
 	if (progress.status == TASK_PENDING)
 		touch_task(&progress, &none);
 	if (progress.status == TASK_STREAMING)
-		grown = stream_append(&progress.run_id, progress.task_id, &progress.stream,
-							  PG_GETARG_TEXT_PP(1), &at);
+		grown = chunk_append(&progress.run_id, progress.task_id, &progress.stream,
+							 PG_GETARG_TEXT_PP(1), &at);
 	PG_RETURN_DATUM(end_progress(fcinfo, &progress, grown));
 }
 

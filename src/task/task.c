@@ -345,7 +345,7 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 	"t.generation, t.status, t.created_at, t.text_in_answer, t.answer_seq, t.tokens_total, " \
 	"t.cost, t.response_text, t.usage, t.tokens_input, t.tokens_output, t.client_cost, " \
 	"t.provider, t.model_id, t.time_to_first_token"
-#define STATE_COLUMNS	15
+#define TASK_STATE_COLUMNS	15
 
 /*
  * The usual case: the task can be found and locked without a plan.  Returns
@@ -384,14 +384,14 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 		&state->tokens_input, &state->tokens_output, &state->client_cost,
 		&state->provider, &state->model_id, &state->time_to_first_token
 	};
-	Datum		values[STATE_COLUMNS + 1];
-	bool		nulls[STATE_COLUMNS + 1];
+	Datum		values[TASK_STATE_COLUMNS + 1];
+	bool		nulls[TASK_STATE_COLUMNS + 1];
 	int			column = 0;
 	int32		generation;
 
 	if (!run_try_lock(run_id, &state->run))
 		task_not_found(task_id);
-	stream_lock(run_id, task_id);
+	chunk_lock(run_id, task_id);
 
 	if (!lock_at_once(run_id, task_id, state, values, nulls))
 	{
@@ -402,7 +402,7 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 		if (statement_read_latest(&lock, &args, run_id) != 1)
 			task_not_found(task_id);
 		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
-		state->place = *(ItemPointer) DatumGetPointer(values[STATE_COLUMNS]);
+		state->place = *(ItemPointer) DatumGetPointer(values[TASK_STATE_COLUMNS]);
 	}
 
 	generation = DatumGetInt32(values[column++]);
@@ -413,8 +413,8 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	column++;
 	for (int i = 0; i < lengthof(fields); i++, column++)
 		*fields[i] = (Field) {values[column], nulls[column]};
-	if (state->status != TASK_STREAMING || !stream_find(run_id, task_id, &state->stream))
-		stream_begin(&state->stream, generation);
+	if (state->status != TASK_STREAMING || !chunk_find(run_id, task_id, &state->stream))
+		chunk_begin(&state->stream, generation);
 }
 
 /* The summary of a task that is there, as the current SPI result */
@@ -449,10 +449,10 @@ task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id, RunSta
 	Datum		value;
 	bool		isnull;
 
-	value = result_value(0, SUMMARY_TOKENS_TOTAL, &isnull);
+	value = result_value(0, TASK_SUMMARY_TOKENS_TOTAL, &isnull);
 	change.tokens = (isnull ? 0 : DatumGetInt64(value)) -
 		(assumed_total->isnull ? 0 : DatumGetInt64(assumed_total->value));
-	value = result_value(0, SUMMARY_COST, &isnull);
+	value = result_value(0, TASK_SUMMARY_COST, &isnull);
 	cost = DirectFunctionCall2(numeric_sub, isnull ? NumericGetDatum(zero) : value,
 							   assumed_cost->isnull ? NumericGetDatum(zero) : assumed_cost->value);
 	if (change.tokens == 0 &&

@@ -39,14 +39,14 @@
 #define TASK_SUMMARY_STORED	TASK_SUMMARY_OF("t.updated_at", "t.response_length")
 
 /* Numbers of columns in all of these */
-#define SUMMARY_STATUS			12
-#define SUMMARY_TOKENS_TOTAL	15
-#define SUMMARY_COST			17
-#define SUMMARY_FIRST_TOKEN		20
-#define SUMMARY_CREATED_AT		22
-#define SUMMARY_UPDATED_AT		23
-#define SUMMARY_RESPONSE_LENGTH	25
-#define SUMMARY_COLUMNS			25
+#define TASK_SUMMARY_STATUS				12
+#define TASK_SUMMARY_TOKENS_TOTAL		15
+#define TASK_SUMMARY_COST				17
+#define TASK_SUMMARY_FIRST_TOKEN		20
+#define TASK_SUMMARY_CREATED_AT			22
+#define TASK_SUMMARY_UPDATED_AT			23
+#define TASK_SUMMARY_RESPONSE_LENGTH	25
+#define TASK_SUMMARY_COLUMNS			25
 
 /*
  * The answer's text of the task t, in a statement of the extension's schema:

@@ -190,10 +190,10 @@ take_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const TaskState *st
 	if (state->stream.chars == 0)
 		return stated;
 	if (stated == NULL)
-		return stream_take(run_id, task_id);
-	if (!stream_is_beginning_of(&state->stream, stated))
+		return chunk_take(run_id, task_id);
+	if (!chunk_is_beginning_of(&state->stream, stated))
 		(*generation)++;
-	stream_remove(run_id, task_id);
+	chunk_remove(run_id, task_id);
 	return stated;
 }
 

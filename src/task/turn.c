@@ -523,7 +523,7 @@ make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answe
 	if (end->response_text.isnull)
 	{
 		content = task_is_final(state->status) ? task_text(run_id, state) :
-			stream_take(run_id, task_id);
+			chunk_take(run_id, task_id);
 		state->stream.chars = 0;
 		if (!task_is_final(state->status))
 			end->response_text = (Field) {PointerGetDatum(content), content == NULL};
