@@ -30,6 +30,7 @@
 #include "task/chunk.h"
 #include "task/request_compact.h"
 #include "task/task.h"
+#include "task/task_end.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 

@@ -24,6 +24,7 @@
 #include "store/identity.h"
 #include "store/store.h"
 #include "task/chunk.h"
+#include "task/task_end.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 

@@ -19,10 +19,8 @@
  */
 #include "task/task.h"
 
-#include "access/detoast.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
-#include "pricing/charge.h"
 #include "store/direct_scan.h"
 #include "store/direct_write.h"
 #include "store/identity.h"
@@ -33,14 +31,8 @@
 
 PG_FUNCTION_INFO_V1(airun_create_task);
 
-/* The longest names, in characters */
-#define MAX_TASK_WORD		200
+/* The longest endpoint, in characters */
 #define MAX_ENDPOINT		2000
-
-/* The most that one task may state, so that sums stay far from any limit */
-#define MAX_TOKENS			INT64CONST(1000000000000)
-#define MAX_SCALE			30
-static const char max_amount[] = "1000000000000";
 
 /* The longest that a task may be without progress */
 #define MAX_TIMEOUT_DAYS	366
@@ -160,106 +152,6 @@ task_check_fields(const TaskFields *fields)
 	check_length("model_id", &fields->model_id, MAX_TASK_WORD);
 	check_object("metadata", &fields->metadata);
 	check_timeout(&fields->timeout);
-}
-
-/* What input and output make together, as far as they are known */
-Field
-task_sum_tokens(const Field *input, const Field *output)
-{
-	int64		sum = 0;
-
-	if (!input->isnull)
-		sum += DatumGetInt64(input->value);
-	if (!output->isnull)
-		sum += DatumGetInt64(output->value);
-	return (Field) {Int64GetDatum(sum), input->isnull && output->isnull};
-}
-
-/* PT422 where a stated total is less than the parts that are known */
-void
-task_check_total(const Field *total, const Field *input, const Field *output)
-{
-	int64		parts = DatumGetInt64(task_sum_tokens(input, output).value);
-
-	if (!total->isnull && DatumGetInt64(total->value) < parts)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"tokens_total\" is less than its parts"),
-				 errdetail("The total is " INT64_FORMAT ", input and output are " INT64_FORMAT ".",
-						   DatumGetInt64(total->value), parts),
-				 errhint("Leave \"tokens_total\" out to have it added up.")));
-}
-
-static void
-check_tokens(const char *name, const Field *field)
-{
-	int64		tokens = DatumGetInt64(field->value);
-
-	if (!field->isnull && (tokens < 0 || tokens > MAX_TOKENS))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" must be between 0 and " INT64_FORMAT ", not " INT64_FORMAT,
-						name, MAX_TOKENS, tokens),
-				 errhint("Leave it out where it is not known.")));
-}
-
-/*
- * An amount of money or time: finite, not negative, not absurd.  NaN compares
- * as greater than any number, so that one comparison refuses it, too.
- */
-static void
-check_amount(const char *name, const Field *field)
-{
-	Datum		max;
-
-	if (field->isnull)
-		return;
-	max = DirectFunctionCall3(numeric_in, CStringGetDatum(max_amount),
-							  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-	if (DatumGetBool(DirectFunctionCall2(numeric_gt, field->value, max)) ||
-		DatumGetBool(DirectFunctionCall2(numeric_lt, field->value,
-										 NumericGetDatum(int64_to_numeric(0)))))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" must be between 0 and %s", name, max_amount),
-				 errdetail("Found %.100s.",
-						   DatumGetCString(DirectFunctionCall1(numeric_out, field->value))),
-				 errhint("Leave it out where it is not known.")));
-	if (DatumGetInt32(DirectFunctionCall1(numeric_scale, field->value)) > MAX_SCALE)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" has more than %d decimal places", name, MAX_SCALE),
-				 errhint("Round it.")));
-}
-
-/*
- * Take the tokens from the usage that is stated, or else from the one that is
- * known, where it says them.  Done once the provider is known, before what is
- * stated is compared or stored.
- */
-void
-task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider)
-{
-	charge_count_usage(end->usage.isnull ? known_usage : &end->usage, provider, &end->tokens_input,
-					   &end->tokens_output, &end->tokens_total, &end->usage_buckets);
-}
-
-/* PT422 unless what is stated about a task's end is acceptable */
-void
-task_check_end(const TaskEnd *end)
-{
-	check_tokens("tokens_input", &end->tokens_input);
-	check_tokens("tokens_output", &end->tokens_output);
-	check_tokens("tokens_total", &end->tokens_total);
-	task_check_total(&end->tokens_total, &end->tokens_input, &end->tokens_output);
-	check_amount("cost", &end->cost);
-	check_amount("time_to_first_token", &end->time_to_first_token);
-	check_amount("total_time", &end->total_time);
-	check_object("usage", &end->usage);
-	check_length("finish_reason", &end->finish_reason, MAX_TASK_WORD);
-	if (!end->response_text.isnull)
-		text_check_size("response_text",
-						toast_raw_datum_size(end->response_text.value) - VARHDRSZ);
 }
 
 /* Milliseconds between two times, exact to the microsecond */

@@ -1,6 +1,6 @@
 /*
  * task.h
- *		A task: one request to a model, from its beginning to its end.
+ *		A task: one request to a model; what it is, and its beginning.
  */
 #ifndef AIRUN_TASK_H
 #define AIRUN_TASK_H
@@ -90,25 +90,6 @@ typedef struct TaskFields
 	Field		timeout;
 } TaskFields;
 
-/* What a caller states about a task's end; all may be absent */
-typedef struct TaskEnd
-{
-	TaskStatus	status;
-	Field		response_text;
-	Field		response_data;
-	Field		usage;
-	Field		usage_buckets;	/* what the usage says, once it is counted */
-	Field		tokens_input;
-	Field		tokens_output;
-	Field		tokens_total;
-	Field		cost;			/* as the client states it */
-	Field		time_to_first_token;
-	Field		total_time;
-	Field		finish_reason;
-	Field		error;
-	bool		text_is_derived;	/* from the message that comes out */
-} TaskEnd;
-
 /* A task as it was locked, with its run */
 typedef struct TaskState
 {
@@ -134,17 +115,14 @@ typedef struct TaskState
 /* The task that a statement is about, of a table aliased t */
 #define THIS_TASK	"t.run_id" EQ "$1 AND t.task_id" EQ "$2"
 
+/* The longest word about a task, such as its service or model, in characters */
+#define MAX_TASK_WORD	200
+
 extern const char *task_status_name(TaskStatus status);
 extern TaskStatus task_status_word(text *status);
 extern bool task_is_final(TaskStatus status);
 extern void task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to);
 extern void task_check_fields(const TaskFields *fields);
-extern TaskEnd task_end_nothing(TaskStatus status);
-extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
-extern void task_check_end(const TaskEnd *end);
-extern void task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider);
-extern void task_check_total(const Field *total, const Field *input, const Field *output);
-extern Field task_sum_tokens(const Field *input, const Field *output);
 extern Numeric task_elapsed(TimestampTz from, TimestampTz to);
 
 extern bool task_find_run(const pg_uuid_t *task_id, pg_uuid_t *run_id);
@@ -160,14 +138,8 @@ extern void task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 						int64 inputs_from, int64 inputs_to);
 extern void task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 								   RunState *run, const Field *assumed_total, const Field *assumed_cost);
-extern text *task_text(const pg_uuid_t *run_id, const TaskState *state);
-extern bool task_text_is_in(text *spoken, const NewMessage *answer);
-extern void task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-									const TaskState *state, const TaskEnd *end);
 extern void task_notify(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskStatus status,
 						int32 position, int32 generation);
 extern void task_read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
-extern void task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
-					 const TaskEnd *end, NewMessage *answer);
 
 #endif							/* AIRUN_TASK_H */

@@ -26,6 +26,7 @@
 #include "store/store.h"
 #include "task/lease.h"
 #include "task/task.h"
+#include "task/task_end.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -176,7 +177,7 @@ parse_run(Jsonb *object, RunFields *fields, Field *id)
 /* ---------- what is returned ---------- */
 
 static void
-append_quoted(StringInfo out, const char *key, const char *value)
+append_member(StringInfo out, const char *key, const char *value)
 {
 	appendStringInfo(out, ",\"%s\":", key);
 	if (value == NULL)
@@ -236,12 +237,12 @@ turn_result(StringInfo out, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 													TIMESTAMPTZOID, NULL);
 
 		appendStringInfo(out, "%s{\"seq\":" INT64_FORMAT, i > 0 ? "," : "", message->seq);
-		append_quoted(out, "message_id",
+		append_member(out, "message_id",
 					  message->message_id ? text_to_cstring(message->message_id) : NULL);
-		append_quoted(out, "task_id",
+		append_member(out, "task_id",
 					  message->task_id ? uuid_string(message->task_id) : NULL);
-		append_quoted(out, "role", text_to_cstring(message_role(message->message)));
-		append_quoted(out, "created_at", created_at);
+		append_member(out, "role", text_to_cstring(message_role(message->message)));
+		append_member(out, "created_at", created_at);
 		appendStringInfoChar(out, '}');
 	}
 

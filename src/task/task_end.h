@@ -1,0 +1,44 @@
+/*
+ * task_end.h
+ *		The end of a task: completed, failed or cancelled.
+ */
+#ifndef AIRUN_TASK_END_H
+#define AIRUN_TASK_END_H
+
+#include "airun.h"
+
+#include "task/task.h"
+
+/* What a caller states about a task's end; all may be absent */
+typedef struct TaskEnd
+{
+	TaskStatus	status;
+	Field		response_text;
+	Field		response_data;
+	Field		usage;
+	Field		usage_buckets;	/* what the usage says, once it is counted */
+	Field		tokens_input;
+	Field		tokens_output;
+	Field		tokens_total;
+	Field		cost;			/* as the client states it */
+	Field		time_to_first_token;
+	Field		total_time;
+	Field		finish_reason;
+	Field		error;
+	bool		text_is_derived;	/* from the message that comes out */
+} TaskEnd;
+
+extern TaskEnd task_end_nothing(TaskStatus status);
+extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
+extern void task_check_end(const TaskEnd *end);
+extern void task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider);
+extern Field task_sum_tokens(const Field *input, const Field *output);
+
+extern text *task_text(const pg_uuid_t *run_id, const TaskState *state);
+extern bool task_text_is_in(text *spoken, const NewMessage *answer);
+extern void task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+									const TaskState *state, const TaskEnd *end);
+extern void task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
+					 const TaskEnd *end, NewMessage *answer);
+
+#endif							/* AIRUN_TASK_END_H */
