@@ -15,7 +15,7 @@ PARTS = airun \
 	store/direct_write install/types store/identity \
 	json/jsonb_copy json/json_text json/jsonb_util \
 	run/run run/list run/message \
-	task/chunk_row task/chunk task/request_compact \
+	task/chunk task/request_compact \
 	pricing/names pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \

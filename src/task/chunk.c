@@ -20,6 +20,10 @@
  * key, which would lock the task's row for every piece (56 bytes of WAL and a
  * query); whatever removes a task removes its chunks, in totals.c.
  *
+ * Rows are read, written and removed without a plan where the table is as it was
+ * made (direct_scan.c, direct_write.c), and else by a statement.  The callers of
+ * the public functions answer for the right to do so.
+ *
  * Locks: chunk_lock() is a lock on the task's text, until the end of the
  * transaction.  Whoever adds a chunk, or ends or removes a task that streams,
  * takes it, behind the run's row and before the task's.  Under the lock chunks
@@ -30,6 +34,7 @@
  */
 #include "task/chunk.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -39,9 +44,10 @@
 #include "port/pg_bswap.h"
 #include "port/pg_crc32c.h"
 #include "storage/lock.h"
+#include "store/direct_scan.h"
+#include "store/direct_write.h"
 #include "store/identity.h"
 #include "store/store.h"
-#include "task/chunk_row.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -174,6 +180,134 @@ text_check_size(const char *name, Size size)
 
 /* ---------- rows ---------- */
 
+#define LAST_COLUMNS	"c.created_at, c.hash, c.chars, c.bytes, c.generation"
+#define LAST_COLUMN_COUNT		5
+
+static bool
+last_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot snapshot,
+				  Datum *values, bool *nulls)
+{
+	static Statement find = {
+		"SELECT " LAST_COLUMNS " FROM airun.task_chunks AS c "
+		"WHERE c.run_id" EQ "$1 AND c.task_id" EQ "$2 ORDER BY c.chars DESC LIMIT 1",
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+	uint64		found;
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	if (snapshot != NULL)
+		found = statement_as_owner_at(&find, &args, store_chunks_owner(), snapshot);
+	else
+		found = statement_write_as_owner(&find, &args, store_chunks_owner());
+	if (found > 0)
+		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+	return found > 0;
+}
+
+/*
+ * The last chunk of a task that a snapshot shows; NULL for what is committed by
+ * now.  Returns false for none.  The table is locked as for the chunk that
+ * follows.
+ */
+static bool
+last_chunk(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot snapshot, Stream *stream)
+{
+	static ColumnList columns = {.text = LAST_COLUMNS};
+	Find		find;
+	Datum		values[LAST_COLUMN_COUNT];
+	bool		nulls[LAST_COLUMN_COUNT];
+	bool		found;
+
+	if (find_begin(&find, CHUNKS_KEY, RowExclusiveLock, run_id, task_id, snapshot))
+	{
+		found = find.row != NULL && find_values(&find, &columns, values, nulls);
+		find_end(&find);
+	}
+	else
+		found = last_by_statement(run_id, task_id, snapshot, values, nulls);
+	if (found)
+		*stream = (Stream) {
+			.saved_at = DatumGetTimestampTz(values[0]),
+			.hash = (uint64) DatumGetInt64(values[1]),
+			.chars = DatumGetInt32(values[2]),
+			.bytes = DatumGetInt32(values[3]),
+			.generation = DatumGetInt32(values[4]),
+		};
+	return found;
+}
+
+/* Insert the row of a chunk; what follows in the transaction sees it */
+static void
+insert_row(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stream,
+		   text *chunk)
+{
+	static Write insert = {
+		.table = TABLE_CHUNKS,
+		.column_count = 8,
+		.columns = {
+			{"run_id", UUIDOID}, {"task_id", UUIDOID}, {"created_at", TIMESTAMPTZOID},
+			{"hash", INT8OID}, {"chars", INT4OID}, {"bytes", INT4OID},
+			{"generation", INT4OID}, {"chunk", TEXTOID}
+		}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	arg_time(&args, stream->saved_at);
+	arg_int64(&args, (int64) stream->hash);
+	arg_add(&args, Int32GetDatum(stream->chars), false);
+	arg_add(&args, Int32GetDatum(stream->bytes), false);
+	arg_add(&args, Int32GetDatum(stream->generation), false);
+	arg_pointer(&args, chunk);
+	if (!write_insert(&insert, &args, true) &&
+		statement_write_as_owner(write_statement(&insert), &args, store_chunks_owner()) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a trigger on airun.task_chunks has suppressed a chunk")));
+}
+
+/* Remove the chunks of a task without a plan.  Returns false where that is a statement's to do. */
+static bool
+remove_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	Find		find;
+	bool		done = true;
+
+	if (!find_begin(&find, CHUNKS_KEY, RowExclusiveLock, run_id, task_id, NULL))
+		return false;
+	CheckCmdReplicaIdentity(find.relation, CMD_DELETE);
+	for (; done && find.row != NULL; find_next(&find))
+	{
+		CHECK_FOR_INTERRUPTS();
+		done = delete_tuple(find.relation, &find.row->t_self, find.snapshot) == TM_Ok;
+	}
+	find_end(&find);
+	CommandCounterIncrement();
+	return done;
+}
+
+/* Remove all the chunks of a task; what follows in the transaction sees none */
+static void
+remove_rows(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement remove = {
+		"DELETE FROM airun.task_chunks AS c WHERE c.run_id" EQ "$1 AND c.task_id" EQ "$2",
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+
+	if (remove_at_once(run_id, task_id))
+		return;
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	statement_write_as_owner(&remove, &args, store_chunks_owner());
+}
+
+/* ---------- what is there, and a piece behind it ---------- */
+
 /*
  * Where a snapshot lasts as long as the transaction, it must show the text
  * that is going to be changed: else what is added would be seen behind a gap.
@@ -189,7 +323,7 @@ check_snapshot(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 	chunk_find(run_id, task_id, &latest);
 	PushCopiedSnapshot(GetTransactionSnapshot());
 	UpdateActiveSnapshotCommandId();
-	if (!chunk_row_last(run_id, task_id, GetActiveSnapshot(), &seen))
+	if (!last_chunk(run_id, task_id, GetActiveSnapshot(), &seen))
 		chunk_begin(&seen, 0);
 	PopActiveSnapshot();
 	if (seen.chars != latest.chars || seen.generation != latest.generation)
@@ -208,7 +342,7 @@ check_snapshot(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 bool
 chunk_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream)
 {
-	bool		found = chunk_row_last(run_id, task_id, NULL, stream);
+	bool		found = last_chunk(run_id, task_id, NULL, stream);
 
 	if (!found)
 		chunk_begin(stream, 0);
@@ -226,7 +360,7 @@ insert_chunk(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
 	stream->chars += count_chars(data, len);
 	stream->bytes += len;
 	stream->saved_at = GetCurrentTimestamp();
-	chunk_row_insert(run_id, task_id, stream, cstring_to_text_with_len(data, len));
+	insert_row(run_id, task_id, stream, cstring_to_text_with_len(data, len));
 }
 
 /* ---------- the whole text so far ---------- */
@@ -488,5 +622,5 @@ void
 chunk_remove(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
 	check_snapshot(run_id, task_id);
-	chunk_rows_remove(run_id, task_id);
+	remove_rows(run_id, task_id);
 }

@@ -68,7 +68,7 @@ uuid_field(const JsonbValue *value, const char *key)
 }
 
 static Field
-jsonb_field(JsonbValue *value)
+document_field(JsonbValue *value)
 {
 	return (Field) {JsonbPGetDatum(JsonbValueToJsonb(value)), false};
 }
@@ -165,7 +165,7 @@ parse_run(Jsonb *object, RunFields *fields, Field *id)
 				*keys[i].field = uuid_field(&value, name);
 				break;
 			case JSONB_KEY:
-				*keys[i].field = jsonb_field(&value);
+				*keys[i].field = document_field(&value);
 				break;
 			case TAGS_KEY:
 				*keys[i].field = tags_field(&value);
