@@ -1,6 +1,6 @@
 /*
  * json_text.h
- *		From rows to JSON text, for the functions that load.
+ *		JSON as text: written from jsonb and from rows, and read with repairs.
  */
 #ifndef AIRUN_JSON_TEXT_H
 #define AIRUN_JSON_TEXT_H
@@ -10,10 +10,16 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "tcop/dest.h"
+#include "utils/jsonb.h"
+
+extern void json_append_container(StringInfo out, JsonbContainer *container);
+extern void json_append_string(StringInfo out, const char *str, int len);
 
 extern void json_begin(StringInfo out);
 extern Datum json_end(StringInfo out);
 extern void json_append_row(StringInfo out, SPITupleTable *rows);
 extern DestReceiver *json_array_receiver(StringInfo out);
+
+extern Jsonb *json_parse(text *document, int sqlerrcode, const char *what);
 
 #endif							/* AIRUN_JSON_TEXT_H */

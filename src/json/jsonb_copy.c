@@ -1,6 +1,6 @@
 /*
  * jsonb_copy.c
- *		jsonb containers copied whole, and written as text.
+ *		jsonb containers copied whole.
  *
  * A jsonb value is a tree of containers.  Core builds one by walking every
  * scalar of every document that goes into it; here a child that is already in
@@ -10,23 +10,17 @@
  * - What it builds is byte for byte what core would have built from the same
  *	 children (utils/jsonb.h describes the format): airun_array_agg() gives the
  *	 value of jsonb_agg(), jsonb_set_string() that of the || operator.
- * - What it writes as text parses to the same jsonb again, and has no blanks
- *	 outside of strings.
- * - What it repairs in a document is only what JSON allows and jsonb refuses.
- * - No document, however large, deep or malformed, reaches an elog(ERROR): the
- *	 limits of jsonb are reported as 54000, malformed JSON by the SQLSTATE that
- *	 is asked for.
+ * - The limits of jsonb are reported as 54000: no document, however large,
+ *	 reaches an elog(ERROR).
+ *
+ * Nothing is locked.
  */
-#include "postgres.h"
-
-#include "airun.h"
 #include "json/jsonb_copy.h"
 
-#include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "port/pg_bitutils.h"
-#include "port/pg_bswap.h"
-#include "utils/builtins.h"
+#include "airun.h"
+
+#include "json/jsonb_child.h"
+#include "json/malloc_keep.h"
 #include "utils/memutils.h"
 
 /* What an aggregate starts with: small, since there may be many groups */
@@ -35,9 +29,6 @@
 
 /* The largest block that elements are copied into, several to one */
 #define LARGEST_BLOCK		65536
-
-/* The largest array for which malloc is to keep memory */
-#define LARGEST_KEPT		(2 * 1024 * 1024)
 
 /*
  * A container in the making.  An object's children are its keys, then its
@@ -50,14 +41,6 @@ typedef struct ChildWriter
 	uint32		count;			/* children so far */
 	uint32		len;			/* bytes of data so far */
 } ChildWriter;
-
-/* A child of a container, as it is written in it */
-typedef struct Child
-{
-	JEntry		type;			/* the JENTRY_IS... bits and nothing else */
-	const char *data;			/* without the padding that aligns it */
-	uint32		len;
-} Child;
 
 typedef struct Element
 {
@@ -82,56 +65,13 @@ typedef struct ArrayState
 	uint32		block_len;		/* of the last block */
 } ArrayState;
 
-/* A position in a container */
-typedef struct ChildReader
-{
-	const JEntry *entry;		/* of the next child */
-	const char *base;			/* where the container's data begin */
-	uint32		offset;			/* of the next child's data, padding included */
-} ChildReader;
-
-/*
- * For each byte of a string: the letter that follows the backslash when JSON
- * wants it escaped, or 0.  'u' stands for the form with four digits.
- */
-static const char escape_letter[256] = {
-	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u',
-	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
-	['"'] = '"',
-	['\\'] = '\\'
-};
-
-/*
- * The same question for eight bytes at a time, in a word whose lowest byte is
- * the first.  Each test leaves the top bit of a byte set if that byte is sought;
- * a borrow may mark a byte that is not, but only above one that is, so that the
- * lowest mark is always right.
- */
-#define EVERY_BYTE(c)		(UINT64CONST(0x0101010101010101) * (c))
-#define BYTES_BELOW(word, c) \
-	(((word) - EVERY_BYTE(c)) & ~(word) & EVERY_BYTE(0x80))
-#define BYTES_EQUAL(word, c) \
-	BYTES_BELOW((word) ^ EVERY_BYTE(c), 0x01)
-#define BYTES_TO_ESCAPE(word) \
-	(BYTES_BELOW(word, 0x20) | BYTES_EQUAL(word, '"') | BYTES_EQUAL(word, '\\'))
-
 PG_FUNCTION_INFO_V1(airun_array_add);
 PG_FUNCTION_INFO_V1(airun_array_result);
-PG_FUNCTION_INFO_V1(airun_json);
 
 /* ---------------------------------------------------------------------------
  * Children of a container
  * ---------------------------------------------------------------------------
  */
-
-/* Where the data of a child of this type begin, if they come after len bytes */
-static inline uint32
-child_start(JEntry type, uint32 len)
-{
-	if (type == JENTRY_ISNUMERIC || type == JENTRY_ISCONTAINER)
-		return INTALIGN(len);
-	return len;
-}
 
 /* The size of a container: its header, its entries, its data */
 static inline uint64
@@ -162,39 +102,6 @@ put_child(ChildWriter *writer, const Child *child)
 		writer->entries[writer->count] = child->type | (end - writer->len);
 	writer->count++;
 	writer->len = end;
-}
-
-/*
- * Stands before the child with this index.  The container must be aligned, as
- * it is in any detoasted jsonb.
- */
-static inline void
-start_reading(ChildReader *reader, const JsonbContainer *container, uint32 index)
-{
-	uint32		count = JsonContainerSize(container);
-
-	if (JsonContainerIsObject(container))
-		count *= 2;
-	reader->entry = &container->children[index];
-	reader->base = (const char *) &container->children[count];
-	reader->offset = index == 0 ? 0 : getJsonbOffset(container, index);
-}
-
-/*
- * Reads a child and steps past it.  Whether an entry is an offset or a length
- * is told by its own bit only: the stride is the writer's business.
- */
-static inline void
-next_child(ChildReader *reader, Child *child)
-{
-	JEntry		entry = *reader->entry++;
-	uint32		start;
-
-	child->type = entry & JENTRY_TYPEMASK;
-	start = child_start(child->type, reader->offset);
-	JBE_ADVANCE_OFFSET(reader->offset, entry);
-	child->data = reader->base + start;
-	child->len = reader->offset - start;
 }
 
 /* Copies the next count children */
@@ -360,37 +267,6 @@ airun_array_add(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(state);
 }
 
-/*
- * Has malloc keep the memory of a query that makes an array of this size, for
- * the next one.
- *
- * To send it to the client the query touches five times as much, in blocks as
- * large: the elements, the array, a subplan's copy of it, the text, the message.
- * When it ends, glibc gives all that back to the kernel, and the next query
- * faults in every page anew, which took half of its time.  glibc keeps what is
- * free at the end of the heap as long as it is less than twice the largest block
- * that was mapped apart and freed; so it is shown a larger one, once for each
- * power of two.  Nobody writes to that block, so that it takes no memory.  What
- * a backend keeps is what its queries have used, at most 8 times LARGEST_KEPT,
- * to which glibc comes by itself after one text of 8 MB.  Other allocators are
- * not disturbed by it.
- */
-static void
-keep_memory_for(Size size)
-{
-	static Size shown = 128 * 1024; /* as large a block is mapped at first */
-	Size		block;
-
-	if (size > LARGEST_KEPT)
-		return;
-	block = pg_nextpower2_size_t(4 * size);
-	if (block > shown)
-	{
-		pfree(palloc(block));
-		shown = block;
-	}
-}
-
 static int
 compare_places(const void *a, const void *b)
 {
@@ -437,7 +313,7 @@ airun_array_result(PG_FUNCTION_ARGS)
 	/* in another order the padding may take three bytes more an element */
 	size = VARHDRSZ + container_size(state->count, state->len) +
 		(state->is_ordered ? 0 : 3 * (Size) state->count);
-	keep_memory_for(size);
+	malloc_keep(size);
 	result = palloc_extended(size, MCXT_ALLOC_HUGE);
 	writer.entries = result->root.children;
 	writer.data = (char *) &result->root.children[state->count];
@@ -569,408 +445,4 @@ jsonb_set_string(Jsonb *object, const char *key, const char *value, int len)
 	result->root.header = JB_FOBJECT | new_pairs;
 	SET_VARSIZE(result, VARHDRSZ + size);
 	return result;
-}
-
-/* ---------------------------------------------------------------------------
- * jsonb as text
- * ---------------------------------------------------------------------------
- */
-
-/*
- * json_append_string
- *
- * Appends len bytes of text as a JSON string, quoted and escaped.  Escaped is
- * only what JSON demands (RFC 8259, section 7): quotes, backslashes and control
- * characters.  The text must be valid in the server's encoding and have no NUL
- * in it; in every server encoding the bytes of a multibyte character are above
- * ASCII, so that byte by byte is safe.  Raises 54000 when out would pass 1 GB.
- */
-void
-json_append_string(StringInfo out, const char *str, int len)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *end = str + len;
-	char	   *to;
-
-	/*
-	 * Throughout, out has room for the rest of the text as it is, for the
-	 * closing quote, and for one more word or escape sequence.
-	 */
-	enlargeStringInfo(out, len + 2 + sizeof(uint64));
-	to = out->data + out->len;
-	*to++ = '"';
-
-	for (;;)
-	{
-		unsigned char c;
-		char		letter;
-
-		/* Copy first and then look: what was too much is overwritten */
-		while (end - str >= sizeof(uint64))
-		{
-			uint64		word;
-			uint64		marks;
-			int			clean = sizeof(word);
-
-			memcpy(&word, str, sizeof(word));
-			memcpy(to, &word, sizeof(word));
-			word = pg_bswap64(pg_ntoh64(word)); /* first byte lowest, everywhere */
-			marks = BYTES_TO_ESCAPE(word);
-			if (marks != 0)
-				clean = pg_rightmost_one_pos64(marks) / BITS_PER_BYTE;
-			str += clean;
-			to += clean;
-			if (marks != 0)
-				break;
-		}
-		while (str < end && escape_letter[(unsigned char) *str] == 0)
-			*to++ = *str++;
-		if (str >= end)
-			break;
-
-		c = (unsigned char) *str++;
-		letter = escape_letter[c];
-		*to++ = '\\';
-		*to++ = letter;
-		if (letter == 'u')
-		{
-			*to++ = '0';
-			*to++ = '0';
-			*to++ = digits[c >> 4];
-			*to++ = digits[c & 0x0F];
-		}
-
-		/* That took more than the one byte it had in the text */
-		out->len = to - out->data;
-		if (out->maxlen - out->len <= (end - str) + 1 + sizeof(uint64))
-		{
-			enlargeStringInfo(out, (end - str) + 1 + sizeof(uint64));
-			to = out->data + out->len;
-		}
-	}
-
-	*to++ = '"';
-	*to = '\0';
-	out->len = to - out->data;
-	Assert(out->len < out->maxlen);
-}
-
-/* Appends the value of a child */
-static inline void
-append_child(StringInfo out, const Child *child)
-{
-	switch (child->type)
-	{
-		case JENTRY_ISSTRING:
-			json_append_string(out, child->data, child->len);
-			break;
-		case JENTRY_ISNUMERIC:
-			{
-				char	   *number;
-
-				/* for a number, numeric's text is JSON as it is */
-				number = DatumGetCString(DirectFunctionCall1(numeric_out,
-															 PointerGetDatum(child->data)));
-				appendBinaryStringInfo(out, number, strlen(number));
-				pfree(number);
-				break;
-			}
-		case JENTRY_ISBOOL_TRUE:
-			appendBinaryStringInfo(out, "true", 4);
-			break;
-		case JENTRY_ISBOOL_FALSE:
-			appendBinaryStringInfo(out, "false", 5);
-			break;
-		case JENTRY_ISNULL:
-			appendBinaryStringInfo(out, "null", 4);
-			break;
-		case JENTRY_ISCONTAINER:
-			json_append_container(out, (JsonbContainer *) child->data);
-			break;
-		default:
-			elog(ERROR, "unknown type of jsonb child: %x", child->type);
-	}
-}
-
-/*
- * json_append_container
- *
- * Appends the JSON text of a container, without blanks; of the pseudo-array
- * that holds a raw scalar, the text of the scalar.  The text parses to the same
- * jsonb.  The container must be aligned and in memory as a whole: the root of
- * a detoasted jsonb, or a container within one.  Raises 54000 when out would
- * pass 1 GB, 54001 when it is nested too deep for the stack; can be cancelled.
- */
-void
-json_append_container(StringInfo out, JsonbContainer *container)
-{
-	uint32		count = JsonContainerSize(container);
-	ChildReader values;
-	Child		child;
-	uint32		i;
-
-	check_stack_depth();
-
-	if (JsonContainerIsObject(container))
-	{
-		ChildReader keys;
-
-		start_reading(&keys, container, 0);
-		start_reading(&values, container, count);
-		appendStringInfoCharMacro(out, '{');
-		for (i = 0; i < count; i++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			if (i > 0)
-				appendStringInfoCharMacro(out, ',');
-			next_child(&keys, &child);
-			json_append_string(out, child.data, child.len);
-			appendStringInfoCharMacro(out, ':');
-			next_child(&values, &child);
-			append_child(out, &child);
-		}
-		appendStringInfoCharMacro(out, '}');
-		return;
-	}
-
-	start_reading(&values, container, 0);
-	if (JsonContainerIsScalar(container))
-	{
-		next_child(&values, &child);
-		append_child(out, &child);
-		return;
-	}
-
-	appendStringInfoCharMacro(out, '[');
-	for (i = 0; i < count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (i > 0)
-			appendStringInfoCharMacro(out, ',');
-		next_child(&values, &child);
-		append_child(out, &child);
-	}
-	appendStringInfoCharMacro(out, ']');
-}
-
-/* ---------------------------------------------------------------------------
- * JSON that jsonb refuses
- * ---------------------------------------------------------------------------
- */
-
-/* The value of four hexadecimal digits, or -1 */
-static int
-read_hex4(const char *p)
-{
-	int			value = 0;
-	int			i;
-
-	for (i = 0; i < 4; i++)
-	{
-		char		c = p[i];
-
-		if (c >= '0' && c <= '9')
-			value = value * 16 + (c - '0');
-		else if (c >= 'a' && c <= 'f')
-			value = value * 16 + (c - 'a' + 10);
-		else if (c >= 'A' && c <= 'F')
-			value = value * 16 + (c - 'A' + 10);
-		else
-			return -1;
-	}
-	return value;
-}
-
-/*
- * The length of the escape sequence that begins with the backslash at p, and
- * whether it is one to repair.  A pair of surrogates is one sequence.  What is
- * not JSON is passed over, for the parser to refuse.
- */
-static int
-read_escape(const char *p, const char *end, bool *repair)
-{
-	int			code;
-
-	*repair = false;
-	if (end - p < 6 || p[1] != 'u' || (code = read_hex4(p + 2)) < 0)
-		return Min(2, (int) (end - p));
-
-	if (code >= 0xD800 && code <= 0xDBFF && end - p >= 12 && p[6] == '\\' && p[7] == 'u')
-	{
-		int			low = read_hex4(p + 8);
-
-		if (low >= 0xDC00 && low <= 0xDFFF)
-			return 12;
-	}
-	*repair = code == 0 || (code >= 0xD800 && code <= 0xDFFF);
-	return 6;
-}
-
-/* Is there anything to repair, if every backslash is taken to be in a string? */
-static bool
-may_need_repair(const char *p, const char *end)
-{
-	while ((p = memchr(p, '\\', end - p)) != NULL)
-	{
-		bool		repair;
-
-		p += read_escape(p, end, &repair);
-		if (repair)
-			return true;
-	}
-	return false;
-}
-
-/*
- * A repaired copy of the document, NUL-terminated.  The character that is put
- * in is shorter than the sequence it replaces.
- */
-static char *
-repair_document(const char *p, const char *end)
-{
-	const char *replacement = GetDatabaseEncoding() == PG_UTF8 ? "\xEF\xBF\xBD" : "?";
-	int			replacement_len = strlen(replacement);
-	char	   *result = palloc(end - p + 1);
-	char	   *to = result;
-	bool		in_string = false;
-
-	while (p < end)
-	{
-		bool		repair;
-		int			len;
-
-		if (*p != '\\' || !in_string)
-		{
-			if (*p == '"')
-				in_string = !in_string;
-			*to++ = *p++;
-			continue;
-		}
-
-		len = read_escape(p, end, &repair);
-		if (repair)
-		{
-			memcpy(to, replacement, replacement_len);
-			to += replacement_len;
-		}
-		else
-		{
-			memcpy(to, p, len);
-			to += len;
-		}
-		p += len;
-	}
-	*to = '\0';
-	return result;
-}
-
-/*
- * Reports, by the SQLSTATE that is asked for, what jsonb's parser had to say.
- * Its context goes into the detail, too, since a client over HTTP sees no
- * context; of a syntax error its first line is the parser's own, and tells the
- * place.
- */
-static void
-report_invalid_document(const ErrorData *error, int sqlerrcode, const char *what)
-{
-	bool		beyond_limit = error->sqlerrcode == ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-		ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED);
-	StringInfoData detail;
-
-	initStringInfo(&detail);
-	appendStringInfoString(&detail, error->message);
-	if (error->detail != NULL)
-		appendStringInfo(&detail, ": %s", error->detail);
-	else
-		appendStringInfoChar(&detail, '.');
-	if (error->sqlerrcode == ERRCODE_INVALID_TEXT_REPRESENTATION && error->context != NULL)
-		appendStringInfo(&detail, " (%.*s)",
-						 (int) strcspn(error->context, "\n"), error->context);
-
-	ereport(ERROR,
-			(errcode(sqlerrcode),
-			 errmsg("%s is not valid JSON", what),
-			 errdetail_internal("%s", detail.data),
-			 beyond_limit ?
-			 errhint("Send a document that jsonb can hold: shorter strings, fewer elements, "
-					 "less nesting, numbers closer to zero.") :
-			 errhint("Send one complete JSON document; in a string, quotes, backslashes "
-					 "and control characters must be escaped.")));
-}
-
-/*
- * jsonb's parser, with what it refuses reported by the SQLSTATE that is asked
- * for.
- *
- * It takes no locks, pins or other resources that a subtransaction would have
- * to give back, so that its errors can be caught without one.  What is no fault
- * of the document, such as a cancel, goes on unchanged.
- */
-static Datum
-parse_document(char *json, int sqlerrcode, const char *what)
-{
-	MemoryContext context = CurrentMemoryContext;
-	volatile Datum result = (Datum) 0;
-
-	PG_TRY();
-	{
-		result = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-		int			category;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-		if (category != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) &&
-			category != ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED))
-			PG_RE_THROW();
-		FlushErrorState();
-		report_invalid_document(error, sqlerrcode, what);
-	}
-	PG_END_TRY();
-
-	return result;
-}
-
-/*
- * Parse JSON as jsonb does, but take what is valid JSON and jsonb refuses:
- * \u0000 and a surrogate (\uD800 to \uDFFF) that is not half of a pair become
- * U+FFFD, or a question mark if the server's encoding is not UTF8.  Nothing
- * else is repaired.  For everything else that jsonb refuses: an error with
- * this SQLSTATE, that names what is not valid, with what jsonb's parser said
- * as the detail.
- */
-Jsonb *
-json_parse(text *document, int sqlerrcode, const char *what)
-{
-	const char *start = VARDATA_ANY(document);
-	const char *end = start + VARSIZE_ANY_EXHDR(document);
-	char	   *json;
-	Datum		result;
-
-	/* The parser wants a NUL at the end, so that one copy is always needed */
-	if (may_need_repair(start, end))
-		json = repair_document(start, end);
-	else
-		json = text_to_cstring(document);
-
-	result = parse_document(json, sqlerrcode, what);
-	pfree(json);
-	return DatumGetJsonbP(result);
-}
-
-/*
- * airun_json(document text) returns jsonb
- *
- * PT422 for what json_parse() does not take.
- */
-Datum
-airun_json(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_JSONB_P(json_parse(PG_GETARG_TEXT_PP(0), ERRCODE_AIRUN_UNACCEPTABLE,
-								 "document"));
 }

@@ -1,5 +1,5 @@
 /*
- * jsonb_copy.sql: the message array, and JSON that jsonb refuses
+ * jsonb_copy.sql: the message array
  */
 CREATE FUNCTION @extschema@.airun_array_add(state internal, element jsonb) RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
@@ -34,8 +34,3 @@ CREATE AGGREGATE @extschema@.airun_array_in_order(element jsonb, place bigint) (
 );
 COMMENT ON AGGREGATE @extschema@.airun_array_in_order(jsonb, bigint) IS
 'The JSONB array of its input in the order of place, for which no row is sorted';
-
-CREATE FUNCTION @extschema@.airun_json(document text) RETURNS jsonb
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION @extschema@.airun_json(text) IS
-'Parses JSON and repairs what jsonb refuses: \u0000 and lone surrogates become U+FFFD';

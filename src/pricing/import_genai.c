@@ -504,11 +504,13 @@ read_model(JsonbContainer *model, const char *provider, Jsonb *about, ImportItem
 
 		if (base >= 0 && prices[base].collector.count > 0)
 		{
-			content = content_make(aliases, rule, about, collector_rates(&prices[base].collector),
-								   collector_context_tiers(&prices[base].collector, is_inclusive),
-								   NULL,
-								   make_windows(prices, count, base, times[i], is_inclusive));
-			problem = content_problem(content);
+			const RateCollector *collector = &prices[base].collector;
+
+			content = price_content_make(aliases, rule, about, collector_rates(collector),
+										 collector_context_tiers(collector, is_inclusive), NULL,
+										 make_windows(prices, count, base, times[i],
+													  is_inclusive));
+			problem = price_content_problem(content);
 			if (problem != NULL)
 				return problem;
 		}

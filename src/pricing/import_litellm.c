@@ -493,6 +493,7 @@ static const char *
 read_entry(JsonbContainer *entry, ImportItem *item, TimestampTz since)
 {
 	RateCollector collector = {0};
+	bool		is_inclusive;
 	Jsonb	   *windows;
 	Jsonb	   *content;
 	const char *problem = read_rates(entry, &collector);
@@ -508,12 +509,13 @@ read_entry(JsonbContainer *entry, ImportItem *item, TimestampTz since)
 	if (collector.count == 0)
 		return "it has no rate that is known here";
 
-	content = content_make(bare_name(item->entry.model, item->entry.provider), NULL, NULL,
-						   collector_rates(&collector),
-						   collector_context_tiers(&collector, provider_is(item->entry.provider, "xai") &&
-												   !jsonb_field(entry, "tiered_pricing", &(JsonbValue) {0})),
-						   collector_service_tiers(&collector), windows);
-	problem = content_problem(content);
+	is_inclusive = provider_is(item->entry.provider, "xai") &&
+		!jsonb_field(entry, "tiered_pricing", &(JsonbValue) {0});
+	content = price_content_make(bare_name(item->entry.model, item->entry.provider), NULL, NULL,
+								 collector_rates(&collector),
+								 collector_context_tiers(&collector, is_inclusive),
+								 collector_service_tiers(&collector), windows);
+	problem = price_content_problem(content);
 	if (problem == NULL)
 		import_segment(item, since, content);
 	return problem;

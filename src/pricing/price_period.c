@@ -19,7 +19,6 @@
 
 #include "catalog/pg_type.h"
 #include "json/jsonb_util.h"
-#include "pricing/name_pattern.h"
 #include "pricing/price_terms.h"
 #include "store/args.h"
 #include "store/identity.h"
@@ -90,99 +89,6 @@ typedef struct Changes
 	Values		refresh_id;
 	Values		refresh_raw;
 } Changes;
-
-/* ---------- content ---------- */
-
-static void
-put_document(JsonbBuilder *builder, const char *key, Jsonb *document)
-{
-	if (document == NULL)
-		return;
-	jsonb_put_key(builder, key);
-	jsonb_put_document(builder, document, false);
-}
-
-/* What a price says, as one object; what is NULL or empty is left out */
-Jsonb *
-content_make(ArrayType *aliases, Jsonb *match_rule, Jsonb *provider_rule, Jsonb *rates,
-			 Jsonb *context_tiers, Jsonb *service_tiers, Jsonb *time_windows)
-{
-	JsonbBuilder builder = {0};
-
-	jsonb_begin_object(&builder);
-	if (aliases != NULL && ArrayGetNItems(ARR_NDIM(aliases), ARR_DIMS(aliases)) > 0)
-	{
-		Datum	   *elements;
-		bool	   *nulls;
-		int			count;
-
-		deconstruct_array(aliases, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-		jsonb_put_key(&builder, "aliases");
-		jsonb_begin_array(&builder);
-		for (int i = 0; i < count; i++)
-		{
-			if (!nulls[i])
-				jsonb_put_string(&builder, TextDatumGetCString(elements[i]), true);
-		}
-		jsonb_close(&builder, true);
-	}
-	put_document(&builder, "match_rule", match_rule);
-	put_document(&builder, "provider_rule", provider_rule);
-	put_document(&builder, "rates", rates);
-	put_document(&builder, "context_tiers", context_tiers);
-	put_document(&builder, "service_tiers", service_tiers);
-	put_document(&builder, "time_windows", time_windows);
-	jsonb_close(&builder, false);
-	return jsonb_finish(&builder);
-}
-
-/* A document that is a part of a content, or NULL */
-static Jsonb *
-content_part(Jsonb *content, const char *key)
-{
-	JsonbValue	value;
-
-	if (!jsonb_field(&content->root, key, &value))
-		return NULL;
-	return JsonbValueToJsonb(&value);
-}
-
-/* What is wrong with a pattern, its regular expressions included, or NULL */
-static const char *
-pattern_document_problem(JsonbContainer *container)
-{
-	NamePattern *pattern;
-	const char *problem = name_pattern_parse(container, &pattern);
-
-	return problem != NULL ? problem : name_pattern_problem(pattern);
-}
-
-/* What is wrong with a price, or NULL */
-const char *
-content_problem(Jsonb *content)
-{
-	PriceColumns columns = {
-		content_part(content, "rates"), content_part(content, "context_tiers"),
-		content_part(content, "service_tiers"), content_part(content, "time_windows")
-	};
-	PriceTerms	terms;
-	Jsonb	   *rule = content_part(content, "match_rule");
-	Jsonb	   *about = content_part(content, "provider_rule");
-	const char *problem = price_parse(&columns, &terms);
-	static const char *const keys[] = {"names", "models"};
-
-	if (problem == NULL && rule != NULL)
-		problem = pattern_document_problem(&rule->root);
-	for (int i = 0; i < lengthof(keys) && about != NULL && problem == NULL; i++)
-	{
-		JsonbValue	value;
-
-		if (jsonb_field(&about->root, keys[i], &value))
-			problem = value.type != jbvBinary ? "a rule is not an object with one key" :
-				pattern_document_problem(value.val.binary.data);
-	}
-	return problem;
-}
 
 /* ---------- reading and writing ---------- */
 
@@ -650,13 +556,16 @@ airun_set_price(PG_FUNCTION_ARGS)
 				 errhint("Name the model as it is called in tasks.")));
 
 	unit = unit_of(PG_GETARG_INT64(5));
-	content = content_make(PG_ARGISNULL(6) ? NULL : PG_GETARG_ARRAYTYPE_P(6),
-						   document_argument(fcinfo, 7, "match_rule", false), NULL,
-						   scale_rates(document_argument(fcinfo, 1, "rates", false), unit),
-						   scale_rates(document_argument(fcinfo, 8, "context_tiers", true), unit),
-						   scale_rates(document_argument(fcinfo, 9, "service_tiers", false), unit),
-						   scale_rates(document_argument(fcinfo, 10, "time_windows", true), unit));
-	problem = content_problem(content);
+	content = price_content_make(PG_ARGISNULL(6) ? NULL : PG_GETARG_ARRAYTYPE_P(6),
+								 document_argument(fcinfo, 7, "match_rule", false), NULL,
+								 scale_rates(document_argument(fcinfo, 1, "rates", false), unit),
+								 scale_rates(document_argument(fcinfo, 8, "context_tiers", true),
+											 unit),
+								 scale_rates(document_argument(fcinfo, 9, "service_tiers", false),
+											 unit),
+								 scale_rates(document_argument(fcinfo, 10, "time_windows", true),
+											 unit));
+	problem = price_content_problem(content);
 	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),

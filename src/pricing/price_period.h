@@ -43,10 +43,6 @@ typedef struct PriceEntry
 	TimestampTz effective_from;
 } PriceEntry;
 
-extern Jsonb *content_make(ArrayType *aliases, Jsonb *match_rule, Jsonb *provider_rule,
-						   Jsonb *rates, Jsonb *context_tiers, Jsonb *service_tiers,
-						   Jsonb *time_windows);
-extern const char *content_problem(Jsonb *content);
 extern void price_period_enter(const char *source, TimestampTz since, PriceEntry *entries,
 							   int count);
 

@@ -2,7 +2,7 @@
  * price_terms.c
  *		What one price says: rates, tiers and windows of time.
  *
- * A price is four columns of jsonb.  They are taken apart by one parser that
+ * The terms of a price are four columns of jsonb.  They are taken apart by one parser that
  * never raises an error over what they say: it returns what is wrong, so that
  * the way in can refuse it, an import can skip it, and a lookup can do without
  * a price that somebody has broken by hand.
@@ -20,14 +20,20 @@
  * The context tier is the highest that the whole input exceeds, cached tokens
  * included; it then counts for every token of the request, output as well.
  *
+ * These columns, with aliases and name patterns, are also kept as one object,
+ * the price's content, by which periods are compared.
+ *
  * Nothing is locked.
  */
 #include "pricing/price_terms.h"
 
 #include <ctype.h>
 
+#include "catalog/pg_type.h"
 #include "json/jsonb_util.h"
+#include "pricing/name_pattern.h"
 #include "pricing/names.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
@@ -579,4 +585,97 @@ price_rate(const PriceTerms *terms, const TimeWindow *window, int64 input_tokens
 			return true;
 	}
 	return false;
+}
+
+/* ---------- all that a price says, as one object ---------- */
+
+static void
+put_document(JsonbBuilder *builder, const char *key, Jsonb *document)
+{
+	if (document == NULL)
+		return;
+	jsonb_put_key(builder, key);
+	jsonb_put_document(builder, document, false);
+}
+
+/* What a price says, as one object; what is NULL or empty is left out */
+Jsonb *
+price_content_make(ArrayType *aliases, Jsonb *match_rule, Jsonb *provider_rule, Jsonb *rates,
+				   Jsonb *context_tiers, Jsonb *service_tiers, Jsonb *time_windows)
+{
+	JsonbBuilder builder = {0};
+
+	jsonb_begin_object(&builder);
+	if (aliases != NULL && ArrayGetNItems(ARR_NDIM(aliases), ARR_DIMS(aliases)) > 0)
+	{
+		Datum	   *elements;
+		bool	   *nulls;
+		int			count;
+
+		deconstruct_array(aliases, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+		jsonb_put_key(&builder, "aliases");
+		jsonb_begin_array(&builder);
+		for (int i = 0; i < count; i++)
+		{
+			if (!nulls[i])
+				jsonb_put_string(&builder, TextDatumGetCString(elements[i]), true);
+		}
+		jsonb_close(&builder, true);
+	}
+	put_document(&builder, "match_rule", match_rule);
+	put_document(&builder, "provider_rule", provider_rule);
+	put_document(&builder, "rates", rates);
+	put_document(&builder, "context_tiers", context_tiers);
+	put_document(&builder, "service_tiers", service_tiers);
+	put_document(&builder, "time_windows", time_windows);
+	jsonb_close(&builder, false);
+	return jsonb_finish(&builder);
+}
+
+/* A document that is a part of a content, or NULL */
+static Jsonb *
+content_part(Jsonb *content, const char *key)
+{
+	JsonbValue	value;
+
+	if (!jsonb_field(&content->root, key, &value))
+		return NULL;
+	return JsonbValueToJsonb(&value);
+}
+
+/* What is wrong with a pattern, its regular expressions included, or NULL */
+static const char *
+pattern_document_problem(JsonbContainer *container)
+{
+	NamePattern *pattern;
+	const char *problem = name_pattern_parse(container, &pattern);
+
+	return problem != NULL ? problem : name_pattern_problem(pattern);
+}
+
+/* What is wrong with a price, or NULL */
+const char *
+price_content_problem(Jsonb *content)
+{
+	PriceColumns columns = {
+		content_part(content, "rates"), content_part(content, "context_tiers"),
+		content_part(content, "service_tiers"), content_part(content, "time_windows")
+	};
+	PriceTerms	terms;
+	Jsonb	   *rule = content_part(content, "match_rule");
+	Jsonb	   *about = content_part(content, "provider_rule");
+	const char *problem = price_parse(&columns, &terms);
+	static const char *const keys[] = {"names", "models"};
+
+	if (problem == NULL && rule != NULL)
+		problem = pattern_document_problem(&rule->root);
+	for (int i = 0; i < lengthof(keys) && about != NULL && problem == NULL; i++)
+	{
+		JsonbValue	value;
+
+		if (jsonb_field(&about->root, keys[i], &value))
+			problem = value.type != jbvBinary ? "a rule is not an object with one key" :
+				pattern_document_problem(value.val.binary.data);
+	}
+	return problem;
 }

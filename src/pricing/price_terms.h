@@ -10,6 +10,7 @@
 #include "datatype/timestamp.h"
 #include "pgtime.h"
 #include "pricing/usage.h"
+#include "utils/array.h"
 
 /* What is charged for one unit of each bucket; NULL where nothing is said */
 typedef struct Rates
@@ -92,5 +93,10 @@ extern bool price_rate(const PriceTerms *terms, const TimeWindow *window, int64 
 					   const char *service_tier, Bucket bucket, FoundRate *found);
 extern char *service_tier_word(const char *name);
 extern const char *rate_problem(Numeric rate);
+
+extern Jsonb *price_content_make(ArrayType *aliases, Jsonb *match_rule, Jsonb *provider_rule,
+								 Jsonb *rates, Jsonb *context_tiers, Jsonb *service_tiers,
+								 Jsonb *time_windows);
+extern const char *price_content_problem(Jsonb *content);
 
 #endif							/* AIRUN_PRICE_TERMS_H */

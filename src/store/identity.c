@@ -13,7 +13,7 @@
 
 #include <uuid/uuid.h>
 
-#include "json/jsonb_copy.h"
+#include "json/json_text.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"

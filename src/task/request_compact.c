@@ -36,7 +36,7 @@
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "json/jsonb_copy.h"
+#include "json/json_text.h"
 #include "miscadmin.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
