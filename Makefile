@@ -14,7 +14,7 @@ PARTS = airun \
 	store/plans store/args store/store install/store store/definition store/direct_scan \
 	store/direct_write install/types store/identity \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util \
-	run/run run/list run/message \
+	run/run run/list run/run_name run/message \
 	task/chunk task/request_compact \
 	pricing/names pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \

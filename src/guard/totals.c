@@ -27,6 +27,7 @@
 #include "executor/tuptable.h"
 #include "run/message.h"
 #include "run/run.h"
+#include "run/run_name.h"
 #include "storage/lmgr.h"
 #include "store/definition.h"
 #include "store/identity.h"
@@ -222,7 +223,7 @@ name_runs(void)
 
 		if (named != NULL && uuid_equal(named, run_id))
 			continue;
-		name = message_run_name(DatumGetJsonbP(message));
+		name = run_name_from_message(DatumGetJsonbP(message));
 		if (name != NULL)
 		{
 			run_set_name(run_id, name);

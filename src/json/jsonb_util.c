@@ -9,6 +9,8 @@
 
 #include "utils/builtins.h"
 
+/* ---------- making ---------- */
+
 /* Begin an object: the document itself, or the value of the last key */
 void
 jsonb_begin_object(JsonbBuilder *builder)
@@ -94,12 +96,29 @@ jsonb_finish(JsonbBuilder *builder)
 	return JsonbValueToJsonb(builder->result);
 }
 
+/* ---------- looking into ---------- */
+
+/* The value of a key in an object, or NULL; a JSON null is a value */
+JsonbValue *
+jsonb_get_key(JsonbContainer *object, const char *key, JsonbValue *buffer)
+{
+	return getKeyJsonValueFromContainer(object, key, strlen(key), buffer);
+}
+
 /* Has the object a value under the key that is not null? */
 bool
 jsonb_field(JsonbContainer *object, const char *key, JsonbValue *value)
 {
-	return getKeyJsonValueFromContainer(object, key, strlen(key), value) != NULL &&
-		value->type != jbvNull;
+	return jsonb_get_key(object, key, value) != NULL && value->type != jbvNull;
+}
+
+/* The same where the value itself does not matter */
+bool
+jsonb_has_field(JsonbContainer *object, const char *key)
+{
+	JsonbValue	value;
+
+	return jsonb_field(object, key, &value);
 }
 
 /* The string under the key, or NULL where there is none */
@@ -111,4 +130,21 @@ jsonb_field_string(JsonbContainer *object, const char *key)
 	if (!jsonb_field(object, key, &value) || value.type != jbvString)
 		return NULL;
 	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+/* Is the value this string? */
+bool
+jsonb_string_is(const JsonbValue *value, const char *string)
+{
+	return value->type == jbvString && value->val.string.len == (int) strlen(string) &&
+		memcmp(value->val.string.val, string, value->val.string.len) == 0;
+}
+
+/* Are two documents, each of which may be NULL, equal as jsonb compares them? */
+bool
+jsonb_same(Jsonb *a, Jsonb *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return compareJsonbContainers(&a->root, &b->root) == 0;
 }

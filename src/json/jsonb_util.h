@@ -1,6 +1,6 @@
 /*
  * jsonb_util.h
- *		JSON objects and arrays made piece by piece.
+ *		JSON objects and arrays made piece by piece, and looked into.
  */
 #ifndef AIRUN_JSONB_UTIL_H
 #define AIRUN_JSONB_UTIL_H
@@ -24,7 +24,11 @@ extern void jsonb_put_numeric(JsonbBuilder *builder, Numeric number, bool is_ele
 extern void jsonb_put_document(JsonbBuilder *builder, Jsonb *document, bool is_element);
 extern Jsonb *jsonb_finish(JsonbBuilder *builder);
 
+extern JsonbValue *jsonb_get_key(JsonbContainer *object, const char *key, JsonbValue *buffer);
 extern bool jsonb_field(JsonbContainer *object, const char *key, JsonbValue *value);
+extern bool jsonb_has_field(JsonbContainer *object, const char *key);
 extern char *jsonb_field_string(JsonbContainer *object, const char *key);
+extern bool jsonb_string_is(const JsonbValue *value, const char *string);
+extern bool jsonb_same(Jsonb *a, Jsonb *b);
 
 #endif							/* AIRUN_JSONB_UTIL_H */

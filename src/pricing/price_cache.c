@@ -43,13 +43,13 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "json/jsonb_util.h"
 #include "miscadmin.h"
 #include "pricing/names.h"
 #include "store/definition.h"
 #include "store/plans.h"
+#include "store/row_trigger.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -716,20 +716,12 @@ is_usable(Price *price)
 }
 
 static bool
-same_jsonb(Jsonb *a, Jsonb *b)
-{
-	if (a == NULL || b == NULL)
-		return a == b;
-	return compareJsonbContainers(&a->root, &b->root) == 0;
-}
-
-static bool
 same_terms(const Price *a, const Price *b)
 {
-	return same_jsonb(a->columns.rates, b->columns.rates) &&
-		same_jsonb(a->columns.context_tiers, b->columns.context_tiers) &&
-		same_jsonb(a->columns.service_tiers, b->columns.service_tiers) &&
-		same_jsonb(a->columns.time_windows, b->columns.time_windows);
+	return jsonb_same(a->columns.rates, b->columns.rates) &&
+		jsonb_same(a->columns.context_tiers, b->columns.context_tiers) &&
+		jsonb_same(a->columns.service_tiers, b->columns.service_tiers) &&
+		jsonb_same(a->columns.time_windows, b->columns.time_windows);
 }
 
 static bool
@@ -815,27 +807,10 @@ airun_price_changed(PG_FUNCTION_ARGS)
 		"SET version = EXCLUDED.version, changed_at = EXCLUDED.changed_at",
 		0, {0}
 	};
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	Args		args = {0};
 
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by trigger manager",
-						get_func_name(fcinfo->flinfo->fn_oid))));
-	if (strcmp(RelationGetRelationName(trigger->tg_relation), "prices") != 0 ||
-		strcmp(get_namespace_name(RelationGetNamespace(trigger->tg_relation)), "airun") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" is not a trigger for table \"%s\"",
-						get_func_name(fcinfo->flinfo->fn_oid),
-						RelationGetRelationName(trigger->tg_relation))));
-	if (!TRIGGER_FIRED_AFTER(trigger->tg_event) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be fired as airun_install() declares it",
-						get_func_name(fcinfo->flinfo->fn_oid))));
-
+	(void) trigger_data(fcinfo, "airun", "prices", TRIGGER_EVENT_AFTER,
+						ON_INSERT | ON_UPDATE | ON_DELETE | ON_TRUNCATE | WITHOUT_ROWS);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	(void) statement_write(&change, &args);

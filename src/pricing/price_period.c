@@ -247,14 +247,6 @@ write_changes(const char *source, const Changes *changes)
 
 /* ---------- what changes ---------- */
 
-static bool
-same_document(Jsonb *a, Jsonb *b)
-{
-	if (a == NULL || b == NULL)
-		return a == b;
-	return compareJsonbContainers(&a->root, &b->root) == 0;
-}
-
 /* When a segment ends: when the next one begins */
 static TimestampTz
 segment_end(const PriceEntry *entry, int i)
@@ -273,7 +265,7 @@ agrees_until(const PriceEntry *entry, const PriceRow *row, TimestampTz from)
 		if (segment_end(entry, i) <= until)
 			continue;
 		if (entry->segments[i].content == NULL ||
-			!same_document(entry->segments[i].content, row->content))
+			!jsonb_same(entry->segments[i].content, row->content))
 			break;
 		until = Min(segment_end(entry, i), row->to);
 	}
@@ -367,7 +359,7 @@ enter(PriceEntry *entry, TimestampTz since, PriceRow *rows, int count, Changes *
 		if (until > from)
 		{
 			note_price(entry, &is_noted, &rows[i].price_id, rows[i].from);
-			if (entry->raw != NULL && !same_document(entry->raw, rows[i].raw))
+			if (entry->raw != NULL && !jsonb_same(entry->raw, rows[i].raw))
 			{
 				add_value(&changes->refresh_id, &column_uuid,
 						  UUIDPGetDatum(&rows[i].price_id), false);

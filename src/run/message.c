@@ -28,8 +28,10 @@
 #include "funcapi.h"
 #include "json/json_text.h"
 #include "json/jsonb_copy.h"
+#include "json/jsonb_util.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "run/run_name.h"
 #include "store/direct_write.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -42,37 +44,13 @@ PG_FUNCTION_INFO_V1(airun_append_messages);
 PG_FUNCTION_INFO_V1(airun_messages);
 PG_FUNCTION_INFO_V1(airun_message_text);
 
-/* Characters */
+/* The longest, in characters */
 #define MAX_MESSAGE_ID	200
-#define MAX_DERIVED_NAME	60
 
 /* In one call */
 #define MAX_MESSAGES	100000
 
 /* ---------- what is accepted ---------- */
-
-static JsonbValue *
-get_key(Jsonb *object, const char *key, JsonbValue *buffer)
-{
-	return getKeyJsonValueFromContainer(&object->root, key, strlen(key), buffer);
-}
-
-/* A key that is there and not null */
-static bool
-has_value(Jsonb *object, const char *key)
-{
-	JsonbValue	buffer;
-	JsonbValue *value = get_key(object, key, &buffer);
-
-	return value != NULL && value->type != jbvNull;
-}
-
-static bool
-string_is(const JsonbValue *value, const char *text)
-{
-	return value->val.string.len == (int) strlen(text) &&
-		memcmp(value->val.string.val, text, value->val.string.len) == 0;
-}
 
 static void
 check_role(Jsonb *message)
@@ -82,7 +60,7 @@ check_role(Jsonb *message)
 		"model", "data"
 	};
 	JsonbValue	buffer;
-	JsonbValue *role = get_key(message, "role", &buffer);
+	JsonbValue *role = jsonb_get_key(&message->root, "role", &buffer);
 
 	if (role == NULL || role->type != jbvString)
 		ereport(ERROR,
@@ -92,7 +70,7 @@ check_role(Jsonb *message)
 				 errhint("The roles are system, developer, user, assistant, tool, function, model and data.")));
 	for (int i = 0; i < lengthof(roles); i++)
 	{
-		if (string_is(role, roles[i]))
+		if (jsonb_string_is(role, roles[i]))
 			return;
 	}
 	ereport(ERROR,
@@ -109,13 +87,13 @@ check_content(Jsonb *message)
 		"tool_calls", "parts", "function_call", "refusal", "audio"
 	};
 	JsonbValue	buffer;
-	JsonbValue *content = get_key(message, "content", &buffer);
+	JsonbValue *content = jsonb_get_key(&message->root, "content", &buffer);
 
 	if (content == NULL || content->type == jbvNull)
 	{
 		for (int i = 0; i < lengthof(instead); i++)
 		{
-			if (has_value(message, instead[i]))
+			if (jsonb_has_field(&message->root, instead[i]))
 				return;
 		}
 		ereport(ERROR,
@@ -187,7 +165,7 @@ text *
 message_role(Jsonb *message)
 {
 	JsonbValue	buffer;
-	JsonbValue *role = get_key(message, "role", &buffer);
+	JsonbValue *role = jsonb_get_key(&message->root, "role", &buffer);
 
 	return cstring_to_text_with_len(role->val.string.val, role->val.string.len);
 }
@@ -197,7 +175,7 @@ text *
 message_own_id(Jsonb *message)
 {
 	JsonbValue	buffer;
-	JsonbValue *id = get_key(message, "id", &buffer);
+	JsonbValue *id = jsonb_get_key(&message->root, "id", &buffer);
 
 	if (id == NULL || id->type != jbvString || id->val.string.len == 0 ||
 		pg_mbstrlen_with_len(id->val.string.val, id->val.string.len) > MAX_MESSAGE_ID)
@@ -210,10 +188,9 @@ static bool
 is_reasoning(JsonbContainer *part)
 {
 	JsonbValue	buffer;
-	JsonbValue *type = getKeyJsonValueFromContainer(part, "type", 4, &buffer);
+	JsonbValue *type = jsonb_get_key(part, "type", &buffer);
 
-	return type != NULL && type->type == jbvString &&
-		(string_is(type, "reasoning") || string_is(type, "thinking"));
+	return type != NULL && (jsonb_string_is(type, "reasoning") || jsonb_string_is(type, "thinking"));
 }
 
 /*
@@ -236,7 +213,7 @@ append_text(StringInfo out, const JsonbValue *value)
 	if (JsonContainerIsObject(container))
 	{
 		JsonbValue	buffer;
-		JsonbValue *part = getKeyJsonValueFromContainer(container, "text", 4, &buffer);
+		JsonbValue *part = jsonb_get_key(container, "text", &buffer);
 
 		if (part != NULL && part->type == jbvString && !is_reasoning(container))
 			appendBinaryStringInfo(out, part->val.string.val, part->val.string.len);
@@ -256,11 +233,11 @@ message_text(Jsonb *message)
 {
 	StringInfoData out;
 	JsonbValue	buffer;
-	JsonbValue *content = get_key(message, "content", &buffer);
+	JsonbValue *content = jsonb_get_key(&message->root, "content", &buffer);
 
 	initStringInfo(&out);
 	if (content == NULL || content->type == jbvNull)
-		content = get_key(message, "parts", &buffer);
+		content = jsonb_get_key(&message->root, "parts", &buffer);
 	if (content != NULL)
 		append_text(&out, content);
 	return out.len > 0 ? cstring_to_text_with_len(out.data, out.len) : NULL;
@@ -281,82 +258,6 @@ airun_message_text(PG_FUNCTION_ARGS)
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(result);
-}
-
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
-
-/* Does a sentence end with the character of len bytes, before next? */
-static bool
-ends_sentence(const char *s, int len, char next)
-{
-	if (len == 1)
-		return (*s == '.' || *s == '!' || *s == '?') && (next == '\0' || is_blank(next));
-
-	/* the full stops of Chinese and Japanese need no blank after them */
-	return GetDatabaseEncoding() == PG_UTF8 && len == 3 &&
-		(memcmp(s, "\xe3\x80\x82", 3) == 0 || memcmp(s, "\xef\xbc\x81", 3) == 0 ||
-		 memcmp(s, "\xef\xbc\x9f", 3) == 0);
-}
-
-/*
- * A name for the run whose first user message this is: its first sentence or
- * line, blanks for any white space, at most MAX_DERIVED_NAME characters, cut at a word
- * where there is one to cut at.  NULL: this message gives none.
- */
-text *
-message_run_name(Jsonb *message)
-{
-	JsonbValue	buffer;
-	JsonbValue *role = get_key(message, "role", &buffer);
-	StringInfoData name;
-	text	   *content;
-	const char *s;
-	const char *end;
-	int			chars = 0;
-	int			last_word_end = 0;
-	bool		blank = false;
-
-	if (!string_is(role, "user") || (content = message_text(message)) == NULL)
-		return NULL;
-
-	initStringInfo(&name);
-	s = VARDATA_ANY(content);
-	end = s + VARSIZE_ANY_EXHDR(content);
-	while (s < end && is_blank(*s))
-		s++;
-	while (s < end && *s != '\n' && *s != '\r')
-	{
-		int			len = Min(pg_mblen(s), end - s);
-
-		if (is_blank(*s))
-			blank = true;
-		else
-		{
-			if (blank)
-			{
-				last_word_end = name.len;
-				appendStringInfoChar(&name, ' ');
-				chars++;
-				blank = false;
-			}
-			if (chars + 1 > MAX_DERIVED_NAME)
-			{
-				if (last_word_end > 0)
-					name.len = last_word_end;
-				break;
-			}
-			appendBinaryStringInfo(&name, s, len);
-			chars++;
-			if (ends_sentence(s, len, s + len < end ? s[len] : '\0'))
-				break;
-		}
-		s += len;
-	}
-	return name.len > 0 ? cstring_to_text_with_len(name.data, name.len) : NULL;
 }
 
 /* Write a number with its leading zeros, and what follows it; returns where that ends */
@@ -380,7 +281,7 @@ message_complete(Jsonb *message, TimestampTz time)
 	char		timestamp[64];
 	char	   *end = timestamp;
 
-	if (has_value(message, "timestamp"))
+	if (jsonb_has_field(&message->root, "timestamp"))
 		return message;
 	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
 		elog(ERROR, "timestamp out of range");
@@ -433,11 +334,11 @@ message_answers_task(const pg_uuid_t *run_id, const NewMessage *message)
 		4, {UUIDOID, UUIDOID, INT8OID, TEXTOID}
 	};
 	JsonbValue	buffer;
-	JsonbValue *role = get_key(message->message, "role", &buffer);
+	JsonbValue *role = jsonb_get_key(&message->message->root, "role", &buffer);
 	text	   *said = message_text(message->message);
 	Args		args = {0};
 
-	if (said == NULL || !(string_is(role, "assistant") || string_is(role, "model")))
+	if (said == NULL || !(jsonb_string_is(role, "assistant") || jsonb_string_is(role, "model")))
 		return;
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, message->task_id);
@@ -643,7 +544,7 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 					 errmsg("a trigger on airun.messages has suppressed a message")));
 		if (!state->has_name && name == NULL)
-			name = message_run_name(message->message);
+			name = run_name_from_message(message->message);
 	}
 	if (name != NULL)
 	{
@@ -821,9 +722,9 @@ message_limit(FunctionCallInfo fcinfo, int argument)
 	return limit;
 }
 
-/* How much room is made for the text of messages beforehand, in bytes */
-#define ROOM_A_MESSAGE	8192
-#define MAX_ROOM		(8 * 1024 * 1024)
+/* What is allocated for the text of messages beforehand, in bytes */
+#define BYTES_PER_MESSAGE	8192
+#define MAX_BYTES_AHEAD		(8 * 1024 * 1024)
 
 /*
  * Append a run's messages, or a part of them, as a JSON array.  Returns the
@@ -862,8 +763,8 @@ messages_as_json(StringInfo out, const pg_uuid_t *run_id, const MessageRange *ra
 	appendStringInfoChar(out, '[');
 	if (before - 1 > after)
 	{
-		/* room that is not used is not touched, but a buffer that grows is copied */
-		enlargeStringInfo(out, Min((before - 1 - after) * ROOM_A_MESSAGE, MAX_ROOM));
+		/* memory that is not used is not touched, but a buffer that grows is copied */
+		enlargeStringInfo(out, Min((before - 1 - after) * BYTES_PER_MESSAGE, MAX_BYTES_AHEAD));
 		arg_int64(&args, after);
 		arg_int64(&args, before);
 		statement_stream_own(&read_messages, &args, run_id, json_array_receiver(out));

@@ -36,7 +36,6 @@ extern void message_check(Jsonb *message);
 extern Jsonb *message_complete(Jsonb *message, TimestampTz time);
 extern text *message_role(Jsonb *message);
 extern text *message_own_id(Jsonb *message);
-extern text *message_run_name(Jsonb *message);
 extern text *message_text(Jsonb *message);
 extern void message_check_id(text *message_id);
 pg_noreturn extern void message_refuse_change(void);

@@ -59,7 +59,7 @@ trigger_data(FunctionCallInfo fcinfo, const char *schema, const char *table,
 						RelationGetRelationName(trigger->tg_relation))));
 	if ((trigger->tg_event & (TRIGGER_EVENT_ROW | TRIGGER_EVENT_TIMINGMASK)) != timing_and_level ||
 		(events & (1 << (trigger->tg_event & TRIGGER_EVENT_OPMASK))) == 0 ||
-		!has_transition_tables(trigger))
+		((events & WITHOUT_ROWS) == 0 && !has_transition_tables(trigger)))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired as airun_install() declares it",

@@ -8,7 +8,6 @@
 #include "airun.h"
 
 #include "commands/trigger.h"
-#include "run/run.h"
 #include "store/plans.h"
 
 #define ROW_MAX_COLUMNS	32
@@ -30,6 +29,9 @@ typedef struct Row
 #define ON_DELETE	(1 << TRIGGER_EVENT_DELETE)
 #define ON_UPDATE	(1 << TRIGGER_EVENT_UPDATE)
 #define ON_TRUNCATE	(1 << TRIGGER_EVENT_TRUNCATE)
+
+/* With the events: a statement trigger that reads no rows */
+#define WITHOUT_ROWS	(1 << 4)
 
 extern TriggerData *trigger_data(FunctionCallInfo fcinfo, const char *schema,
 								 const char *table, TriggerEvent timing_and_level,

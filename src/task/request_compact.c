@@ -37,6 +37,7 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "json/json_text.h"
+#include "json/jsonb_util.h"
 #include "miscadmin.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -122,13 +123,6 @@ report_corrupted(const char *detail)
 
 /* ---------- values ---------- */
 
-/* The value of a key in an object, or NULL */
-static JsonbValue *
-get_key(JsonbContainer *object, const char *key, JsonbValue *buffer)
-{
-	return getKeyJsonValueFromContainer(object, key, strlen(key), buffer);
-}
-
 /* The container in a value, if it is one of this kind, or else NULL */
 static JsonbContainer *
 container_of(const JsonbValue *value, uint32 kind)
@@ -136,13 +130,6 @@ container_of(const JsonbValue *value, uint32 kind)
 	if (value == NULL || value->type != jbvBinary || (value->val.binary.data->header & kind) == 0)
 		return NULL;
 	return value->val.binary.data;
-}
-
-static bool
-string_is(const JsonbValue *value, const char *text)
-{
-	return value->type == jbvString && value->val.string.len == (int) strlen(text) &&
-		memcmp(value->val.string.val, text, value->val.string.len) == 0;
 }
 
 /* The same value, to the byte?  A container's bytes do not depend on its place. */
@@ -285,16 +272,16 @@ reference_read(Jsonb *jsonb, Reference *reference)
 	bool		failed = true;
 
 	if (JB_ROOT_IS_OBJECT(jsonb) &&
-		get_key(&jsonb->root, "key", &reference->key) != NULL &&
+		jsonb_get_key(&jsonb->root, "key", &reference->key) != NULL &&
 		reference->key.type == jbvString &&
-		get_key(&jsonb->root, "at", &at) != NULL && at.type == jbvNumeric)
+		jsonb_get_key(&jsonb->root, "at", &at) != NULL && at.type == jbvNumeric)
 	{
 		reference->at = numeric_to_int4(at.val.numeric, &failed);
 		reference->count = -1;
-		if (!failed && get_key(&jsonb->root, "count", &count) != NULL &&
+		if (!failed && jsonb_get_key(&jsonb->root, "count", &count) != NULL &&
 			count.type == jbvNumeric)
 			reference->count = numeric_to_int4(count.val.numeric, &failed);
-		names = container_of(get_key(&jsonb->root, "keys", &keys), JB_FARRAY);
+		names = container_of(jsonb_get_key(&jsonb->root, "keys", &keys), JB_FARRAY);
 	}
 	if (failed || reference->at < 0 || names == NULL)
 		report_corrupted("The reference is not one that airun makes.");
@@ -537,9 +524,9 @@ count_instructions(const JsonbValue *elements, int count)
 	{
 		JsonbContainer *element = container_of(&elements[i], JB_FOBJECT);
 		JsonbValue	buffer;
-		JsonbValue *role = element == NULL ? NULL : get_key(element, "role", &buffer);
+		JsonbValue *role = element == NULL ? NULL : jsonb_get_key(element, "role", &buffer);
 
-		if (role == NULL || !(string_is(role, "system") || string_is(role, "developer")))
+		if (role == NULL || !(jsonb_string_is(role, "system") || jsonb_string_is(role, "developer")))
 			break;
 	}
 	return i;
@@ -643,7 +630,7 @@ compact_array(const pg_uuid_t *run_id, int64 message_count, Jsonb *request, cons
 {
 	Search		search = {.run_id = run_id, .message_count = message_count};
 	JsonbValue	buffer;
-	JsonbContainer *array = container_of(get_key(&request->root, key, &buffer), JB_FARRAY);
+	JsonbContainer *array = container_of(jsonb_get_key(&request->root, key, &buffer), JB_FARRAY);
 	Jsonb	   *compacted = NULL;
 
 	if (array == NULL || JsonContainerSize(array) > MAX_ELEMENTS)

@@ -20,6 +20,7 @@
 
 #include "access/detoast.h"
 #include "catalog/pg_type.h"
+#include "json/jsonb_util.h"
 #include "pricing/charge.h"
 #include "store/direct_write.h"
 #include "store/identity.h"
@@ -191,12 +192,11 @@ same_text(const pg_uuid_t *run_id, const TaskEnd *end, const TaskState *state)
 }
 
 static bool
-same_jsonb(const Field *stated, const Field *stored)
+same_document(const Field *stated, const Field *stored)
 {
 	return stated->isnull ||
-		(!stored->isnull &&
-		 compareJsonbContainers(&DatumGetJsonbP(stated->value)->root,
-								&DatumGetJsonbP(stored->value)->root) == 0);
+		(!stored->isnull && jsonb_same(DatumGetJsonbP(stated->value),
+									   DatumGetJsonbP(stored->value)));
 }
 
 static bool
@@ -220,7 +220,7 @@ task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 	task_check_transition(task_id, state->status, end->status);
 	if (!same_text(run_id, end, state))
 		other = "response_text";
-	else if (!same_jsonb(&end->usage, &state->usage))
+	else if (!same_document(&end->usage, &state->usage))
 		other = "usage";
 	else if (!same_int64(&end->tokens_input, &state->tokens_input))
 		other = "tokens_input";
