@@ -11,8 +11,10 @@
 # The parts, each src/PART.c, src/PART.sql or both, in the order of their SQL.
 # This list is the only one.
 PARTS = airun \
-	store/plans store/args store/store install/store store/definition store/direct_scan \
-	store/direct_write install/types store/identity \
+	store/plans store/args store/store \
+	install/tables install/constraints install/policies install/triggers install/objects \
+	install/store store/definition store/direct_scan store/direct_write \
+	install/types store/identity \
 	json/jsonb_copy json/json_text json/jsonb_util \
 	run/run run/list run/message \
 	task/chunk_row task/chunk task/request_compact \
