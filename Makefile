@@ -13,7 +13,7 @@
 PARTS = airun \
 	store/plans store/args store/store \
 	install/tables install/constraints install/policies install/triggers install/objects \
-	install/store store/definition store/direct_scan store/direct_write \
+	install/views install/comments install/install store/definition store/direct_scan store/direct_write \
 	install/types store/identity \
 	json/jsonb_copy json/json_text json/jsonb_util \
 	run/run run/list run/message \

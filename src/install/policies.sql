@@ -5,7 +5,7 @@
  * A user's rows are the user's alone, and what belongs to a run is seen and
  * changed by whoever may see and change the run.
  */
-CREATE FUNCTION @extschema@.airun_store_policies()
+CREATE FUNCTION @extschema@.airun_store_policies(boolean DEFAULT NULL)
 RETURNS TABLE (kind text, relation text, name text, definition text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $policies$
@@ -33,5 +33,5 @@ VALUES
 	('policy', 'prices', 'airun_read', 'FOR SELECT USING (true)'),
 	('policy', 'price_book', 'airun_read', 'FOR SELECT USING (true)')
 $policies$;
-COMMENT ON FUNCTION @extschema@.airun_store_policies() IS
+COMMENT ON FUNCTION @extschema@.airun_store_policies(boolean) IS
 'Rows of airun_store_objects(): policies';

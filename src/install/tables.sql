@@ -21,7 +21,7 @@
  * anew for every statement that writes, which is a tenth of an append.  The
  * functions and the triggers hold what it would say, and airun_check() tells.
  */
-CREATE FUNCTION @extschema@.airun_store_tables()
+CREATE FUNCTION @extschema@.airun_store_tables(boolean DEFAULT NULL)
 RETURNS TABLE (name text, marks name[], options text, comment text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $tables$
@@ -40,15 +40,17 @@ VALUES
 	('price_book', '{is_only,version}', '',
 	 'The version of the price book: another one with every change')
 $tables$;
-COMMENT ON FUNCTION @extschema@.airun_store_tables() IS
+COMMENT ON FUNCTION @extschema@.airun_store_tables(boolean) IS
 'The tables of the store, in the order in which airun_install() makes them';
 
 /*
  * The columns.  Defaults stand as pg_get_expr() prints them with the search_path
- * pg_catalog, pg_temp.  The numbers are the places in the view of the table and
- * in its summary type: ai_runs and ai_run_summary, ai_tasks and ai_task_summary.
+ * pg_catalog, pg_temp.  The numbers are the places in the view of the table
+ * (ai_runs, ai_messages, ai_tasks), where the view computes nothing else instead, and
+ * in its summary (ai_run_summaries, and the types ai_run_summary, ai_message and
+ * ai_task_summary).
  */
-CREATE FUNCTION @extschema@.airun_store_columns()
+CREATE FUNCTION @extschema@.airun_store_columns(boolean DEFAULT NULL)
 RETURNS TABLE (relation text, name text, type text, required text, value text,
 	in_view integer, in_summary integer, comment text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -102,17 +104,17 @@ VALUES
 	 'The values of the variables that it was started with'),
 
 	-- airun.messages
-	('messages', 'run_id', 'uuid', 'NOT NULL', NULL, NULL, NULL,
+	('messages', 'run_id', 'uuid', 'NOT NULL', NULL, 1, 1,
 	 'The run that the message belongs to'),
-	('messages', 'seq', 'bigint', 'NOT NULL', NULL, NULL, NULL,
+	('messages', 'seq', 'bigint', 'NOT NULL', NULL, 2, 2,
 	 'Its place in the run, from 1 and without a gap'),
-	('messages', 'created_at', 'timestamptz', 'NOT NULL', 'now()', NULL, NULL,
+	('messages', 'created_at', 'timestamptz', 'NOT NULL', 'now()', 7, 7,
 	 'When it was appended'),
-	('messages', 'task_id', 'uuid', '', NULL, NULL, NULL,
+	('messages', 'task_id', 'uuid', '', NULL, 4, 4,
 	 'The task that it went in with, or came out of'),
-	('messages', 'message_id', 'text', '', NULL, NULL, NULL,
+	('messages', 'message_id', 'text', '', NULL, 3, 3,
 	 'The client''s id for it, by which it is appended once'),
-	('messages', 'message', 'jsonb', 'NOT NULL', NULL, NULL, NULL,
+	('messages', 'message', 'jsonb', 'NOT NULL', NULL, 6, 6,
 	 'The message itself, a JSON object'),
 
 	-- airun.tasks
@@ -124,7 +126,7 @@ VALUES
 	 'Who made it'),
 	('tasks', 'created_at', 'timestamptz', 'NOT NULL', 'now()', 24, 22,
 	 'When it was created'),
-	('tasks', 'updated_at', 'timestamptz', 'NOT NULL', 'now()', 25, 23,
+	('tasks', 'updated_at', 'timestamptz', 'NOT NULL', 'now()', NULL, 23,
 	 'When it was last changed'),
 	('tasks', 'completed_at', 'timestamptz', '', NULL, 26, 24,
 	 'When it ended, in whichever way'),
@@ -176,11 +178,11 @@ VALUES
 	 'What went wrong, as the client says'),
 	('tasks', 'metadata', 'jsonb', 'NOT NULL', $$'{}'::jsonb$$, 13, 10,
 	 'Anything the application keeps with it'),
-	('tasks', 'response_text', 'text', '', NULL, 10, NULL,
+	('tasks', 'response_text', 'text', '', NULL, NULL, NULL,
 	 'The answer''s text, once it is complete, unless it is in the answer'),
 	('tasks', 'response_data', 'jsonb', '', NULL, 11, NULL,
 	 'What else the model sent'),
-	('tasks', 'request_data', 'jsonb', '', NULL, 9, NULL,
+	('tasks', 'request_data', 'jsonb', '', NULL, NULL, NULL,
 	 'What was sent to the model, without the messages that request_reference tells'),
 	('tasks', 'request_reference', 'jsonb', '', NULL, NULL, NULL,
 	 'Which array of request_data has the run''s own messages, from which seq, how many, with which keys'),
@@ -249,5 +251,5 @@ VALUES
 	('price_book', 'changed_at', 'timestamptz', 'NOT NULL', 'now()', NULL, NULL,
 	 'When the book was last changed')
 $columns$;
-COMMENT ON FUNCTION @extschema@.airun_store_columns() IS
+COMMENT ON FUNCTION @extschema@.airun_store_columns(boolean) IS
 'The columns of the store''s tables, in order; value is the default';

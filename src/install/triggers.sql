@@ -4,7 +4,7 @@
  * Rows of airun_store_objects().  Chunks need none: only their owner may write
  * them, and so the functions do.
  */
-CREATE FUNCTION @extschema@.airun_store_triggers()
+CREATE FUNCTION @extschema@.airun_store_triggers(boolean DEFAULT NULL)
 RETURNS TABLE (kind text, relation text, name text, definition text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $triggers$
@@ -60,5 +60,5 @@ VALUES
 	 'CREATE TRIGGER airun_view INSTEAD OF INSERT OR DELETE OR UPDATE ON @extschema@.ai_tasks
 		FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_view_task()')
 $triggers$;
-COMMENT ON FUNCTION @extschema@.airun_store_triggers() IS
+COMMENT ON FUNCTION @extschema@.airun_store_triggers(boolean) IS
 'Rows of airun_store_objects(): triggers';
