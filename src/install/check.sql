@@ -161,7 +161,7 @@ BEGIN
 	-- What guards the store, by the list that airun_install() makes it of
 	RETURN QUERY
 	SELECT NULL::uuid, NULL::uuid, NULL::bigint,
-		concat_ws(' ', d.kind, d.name, 'of', d.target),
+		concat_ws(' ', d.kind, d.name, 'of', COALESCE(d.target::text, d.relation)),
 		CASE WHEN d.found = d.definition THEN 'enabled' ELSE d.definition END,
 		CASE WHEN d.found = d.definition THEN 'disabled' ELSE COALESCE(d.found, 'missing') END
 	FROM @extschema@.airun_store_differences() AS d;

@@ -8,6 +8,7 @@
 CREATE FUNCTION @extschema@.airun_store_constraints(boolean DEFAULT NULL)
 RETURNS TABLE (kind text, relation text, name text, definition text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
 AS $constraints$
 VALUES
 	('constraint', 'runs', 'runs_pkey', 'PRIMARY KEY (id)'),

@@ -25,10 +25,11 @@
 CREATE FUNCTION @extschema@.airun_store_objects(boolean DEFAULT NULL)
 RETURNS TABLE (kind text, relation text, name text, definition text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
 AS $objects$
 -- Where the lists break a line, the server puts a space.
 SELECT o.kind, o.relation, o.name,
-	pg_catalog.regexp_replace(o.definition, '[[:space:]]+', ' ', 'g')
+	regexp_replace(o.definition, '[[:space:]]+', ' ', 'g')
 FROM (
 	SELECT * FROM @extschema@.airun_store_constraints()
 	UNION ALL

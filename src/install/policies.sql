@@ -8,6 +8,7 @@
 CREATE FUNCTION @extschema@.airun_store_policies(boolean DEFAULT NULL)
 RETURNS TABLE (kind text, relation text, name text, definition text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
 AS $policies$
 VALUES
 	-- A plain comparison, and nothing of deletion: an UPDATE that sets deleted_at

@@ -24,9 +24,10 @@
 CREATE FUNCTION @extschema@.airun_store_tables(boolean DEFAULT NULL)
 RETURNS TABLE (name text, marks name[], options text, comment text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
 AS $tables$
 VALUES
-	('runs', '{id,user_id,message_count,active_hour,total_cost}'::pg_catalog.name[],
+	('runs', '{id,user_id,message_count,active_hour,total_cost}'::name[],
 	 'WITH (fillfactor = 60)',
 	 'Conversations with AI models: one row is the lock and the counter of its messages and tasks'),
 	('messages', '{run_id,seq,created_at,message}', '',
@@ -54,6 +55,7 @@ CREATE FUNCTION @extschema@.airun_store_columns(boolean DEFAULT NULL)
 RETURNS TABLE (relation text, name text, type text, required text, value text,
 	in_view integer, in_summary integer, comment text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
 AS $columns$
 VALUES
 	-- airun.runs

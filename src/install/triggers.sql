@@ -7,6 +7,7 @@
 CREATE FUNCTION @extschema@.airun_store_triggers(boolean DEFAULT NULL)
 RETURNS TABLE (kind text, relation text, name text, definition text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
 AS $triggers$
 VALUES
 	('trigger', 'runs', 'airun_guard',
