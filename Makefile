@@ -11,11 +11,13 @@
 # The parts, each src/PART.c, src/PART.sql or both, in the order of their SQL.
 # This list is the only one.
 PARTS = airun \
-	store/plans store/args store/store install/store store/definition store/direct_scan \
-	store/direct_write install/types store/identity \
-	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util \
-	run/run run/list run/run_name run/message \
-	task/chunk task/request_compact \
+	store/plans store/args store/store \
+	install/tables install/constraints install/policies install/triggers install/objects \
+	install/views install/comments install/install store/definition store/direct_scan store/direct_write \
+	install/types store/identity \
+	json/jsonb_copy json/json_text json/jsonb_util \
+	run/run run/list run/message \
+	task/chunk_row task/chunk task/request_compact \
 	pricing/names pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
@@ -24,7 +26,7 @@ PARTS = airun \
 	install/check install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = json install run list message fold task turn totals stream lease refusals access \
+REGRESS = json install objects run list message fold task turn totals stream lease refusals access \
 	postgrest usage price cost money privileges cover direct seen lint site tour
 
 # The isolation specs of test/specs.

@@ -104,6 +104,7 @@ WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.prokind = 'f'
 	AND p.proname NOT IN ('airun_install', 'airun_user_id', 'airun_user_uuid', 'airun_uuid',
 		'airun_json', 'airun_array_result', 'airun_message_text', 'airun_request', 'airun_is_overdue', 'airun_array_in_order', 'airun_array_add_at',
 		'airun_normalize_usage')
+	AND p.proname NOT LIKE 'airun\_store\_%'	-- lists
 ORDER BY p.proname COLLATE "C";
 -- it made nothing by the way
 SELECT count(*) FROM pg_namespace WHERE nspname = 'airun';
@@ -314,7 +315,7 @@ SELECT (airun_create_run(name => 'migrated', id => '0a000000-0000-4000-8000-0000
 -- a store of version 1, where the text of an unfinished task was in its row
 SELECT (airun_create_task('0a000000-0000-4000-8000-000000000001', ('0a000000-0000-4000-8000-0000000000b' || n)::uuid)).status FROM generate_series(1, 3) n;
 SELECT (airun_complete_task('0a000000-0000-4000-8000-0000000000b1', 'the whole text')).response_length;
-DROP VIEW ai_tasks;
+DROP VIEW ai_tasks, ai_unpriced_models;
 CREATE VIEW ai_tasks WITH (security_invoker = true) AS
 	SELECT task_id, run_id, user_id, service, task_name, provider, endpoint, model_id, request_data, response_text, response_data, error, metadata,
 		finish_reason, status, tokens_input, tokens_output, tokens_total, usage, cost, cost_details, time_to_first_token, total_time, created_at,

@@ -14,7 +14,14 @@ CREATE TEMP VIEW f AS
 	FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
 	JOIN pg_extension e ON e.oid = d.refobjid
 	WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
-		AND d.deptype = 'e' AND e.extname = 'airun';
+		AND d.deptype = 'e' AND e.extname = 'airun' AND p.proname NOT LIKE 'airun\_store\_%';
+-- and the lists of what the store is made of, which are no part of the API
+CREATE TEMP VIEW l AS
+	SELECT p.*, p.oid::regprocedure AS signature
+	FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
+	JOIN pg_extension e ON e.oid = d.refobjid
+	WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
+		AND d.deptype = 'e' AND e.extname = 'airun' AND p.proname LIKE 'airun\_store\_%';
 CREATE TEMP VIEW y AS
 	SELECT t.* FROM pg_depend d JOIN pg_type t ON t.oid = d.objid
 	JOIN pg_extension e ON e.oid = d.refobjid
@@ -160,6 +167,17 @@ WHERE a.attrelid = 'airun.runs'::regclass AND a.attlen = -1
 SELECT indexrelid::regclass FROM pg_index
 WHERE indrelid IN ('airun.messages'::regclass, 'airun.tasks'::regclass, 'airun.task_chunks'::regclass) AND indisunique
 	AND indkey[0] <> (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND attname = 'run_id');
+
+--
+-- The lists of what the store is made of
+--
+SELECT signature, provolatile AS vol FROM l ORDER BY proname COLLATE "C";
+-- constants, or a look at the catalog, for everybody, with the caller's rights and a search_path of their own
+SELECT signature FROM l WHERE NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR NOT has_function_privilege('public', oid, 'EXECUTE')
+	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql') OR pronamespace <> (SELECT oid FROM api)
+	OR proconfig <> '{"search_path=pg_catalog, pg_temp"}' OR obj_description(oid, 'pg_proc') IS NULL;
+-- PostgREST leaves out what has an argument without a name
+SELECT signature FROM l WHERE pronargs <> 1 OR pronargdefaults <> 1 OR proargnames[1] <> '' OR proargtypes[0] IN ('json'::regtype, 'jsonb'::regtype, 'text'::regtype, 'bytea'::regtype, 'xml'::regtype);
 
 --
 -- The tables of the design: columns, their types and order, of views and results

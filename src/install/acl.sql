@@ -23,7 +23,11 @@ BEGIN
 				'airun_array_agg', 'airun_array_add', 'airun_array_result',
 				'airun_array_in_order', 'airun_array_add_at',
 				'airun_normalize_usage',
-				'airun_sees_run', 'airun_writes_run']::pg_catalog.name[])
+				'airun_sees_run', 'airun_writes_run',
+				'airun_store_tables', 'airun_store_columns', 'airun_store_constraints',
+				'airun_store_policies', 'airun_store_triggers', 'airun_store_objects',
+				'airun_store_view_columns', 'airun_store_views', 'airun_store_comments',
+				'airun_store_differences']::pg_catalog.name[])
 	LOOP
 		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
 	END LOOP;

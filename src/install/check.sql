@@ -158,24 +158,13 @@ BEGIN
 	WHERE NOT EXISTS (SELECT FROM airun.tasks AS t
 					  WHERE t.run_id = c.run_id AND t.task_id = c.task_id);
 
-	-- The walls themselves
+	-- What guards the store, by the list that airun_install() makes it of
 	RETURN QUERY
-	SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'row security of airun.' || c.relname,
-		'enabled'::text, 'disabled'::text
-	FROM pg_class AS c
-	WHERE c.oid IN ('airun.runs'::regclass, 'airun.messages'::regclass, 'airun.tasks'::regclass,
-					'airun.task_chunks'::regclass, 'airun.prices'::regclass,
-					'airun.price_book'::regclass)
-		AND NOT c.relrowsecurity;
-	RETURN QUERY
-	SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'triggers of airun.' || c.relname,
-		w.triggers || ' enabled', count(t.oid) || ' enabled'
-	FROM (VALUES ('runs', 1), ('messages', 4), ('tasks', 5), ('prices', 1)) AS w (name, triggers)
-	JOIN pg_class AS c ON c.relname = w.name AND c.relnamespace = 'airun'::regnamespace
-	LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname LIKE 'airun\_%'
-		AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
-	GROUP BY c.relname, w.triggers
-	HAVING count(t.oid) <> w.triggers;
+	SELECT NULL::uuid, NULL::uuid, NULL::bigint,
+		concat_ws(' ', d.kind, d.name, 'of', COALESCE(d.target::text, d.relation)),
+		CASE WHEN d.found = d.definition THEN 'enabled' ELSE d.definition END,
+		CASE WHEN d.found = d.definition THEN 'disabled' ELSE COALESCE(d.found, 'missing') END
+	FROM @extschema@.airun_store_differences() AS d;
 END
 $check$;
 COMMENT ON FUNCTION @extschema@.airun_check(uuid) IS

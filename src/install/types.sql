@@ -2,135 +2,39 @@
  * types.sql: what the functions return
  *
  * Composite types of the extension, never a view's row type, so that views and
- * functions can grow apart.  The C code fills them by position: the order here
- * is the order of the column lists in run.h and task.h.
+ * functions can grow apart.  The C code fills them by position.  The columns of
+ * ai_run_summary, ai_run_listing and ai_task_summary, in this order, and the
+ * comments on them are those of tables.sql.
  */
-CREATE TYPE @extschema@.ai_run_summary AS (
-	id uuid,
-	user_id uuid,
-	source_type text,
-	source_id uuid,
-	name text,
-	description text,
-	tags text[],
-	metadata jsonb,
-	message_count bigint,
-	task_count bigint,
-	total_tokens bigint,
-	total_cost numeric,
-	status text,
-	is_starred boolean,
-	is_archived boolean,
-	created_at timestamptz,
-	updated_at timestamptz,
-	last_message_at timestamptz,
-	active_hour timestamptz
-);
+DO $types$
+DECLARE
+	item pg_catalog.record;
+BEGIN
+	FOR item IN
+		SELECT w.name, pg_catalog.concat_ws(', ', pg_catalog.string_agg(
+				pg_catalog.format('%I %s', c.name, c.type), ', ' ORDER BY c.in_summary),
+			w.more) AS columns
+		FROM (VALUES
+			('ai_run_summary', 'runs', NULL),
+			('ai_run_listing', 'runs', 'cursor text'),
+			('ai_task_summary', 'tasks', NULL)) AS w (name, relation, more)
+		JOIN @extschema@.airun_store_columns() AS c
+			ON c.relation OPERATOR(pg_catalog.=) w.relation AND c.in_summary IS NOT NULL
+		GROUP BY w.name, w.more
+	LOOP
+		EXECUTE pg_catalog.format('CREATE TYPE %s.%I AS (%s)',
+								  '@extschema@', item.name, item.columns);
+	END LOOP;
+END
+$types$;
 COMMENT ON TYPE @extschema@.ai_run_summary IS
 'A run without its messages, settings and variable values: what a sidebar shows';
-COMMENT ON COLUMN @extschema@.ai_run_summary.id IS
-'The run''s id';
-COMMENT ON COLUMN @extschema@.ai_run_summary.user_id IS
-'Whose run it is';
-COMMENT ON COLUMN @extschema@.ai_run_summary.source_type IS
-'Where it comes from: prompt, chat, action, ...';
-COMMENT ON COLUMN @extschema@.ai_run_summary.source_id IS
-'Which prompt, chat or action, where there is one';
-COMMENT ON COLUMN @extschema@.ai_run_summary.name IS
-'Its name; made from the first user message where none is given';
-COMMENT ON COLUMN @extschema@.ai_run_summary.description IS
-'What the user says about it';
-COMMENT ON COLUMN @extschema@.ai_run_summary.tags IS
-'Words to find it by';
-COMMENT ON COLUMN @extschema@.ai_run_summary.metadata IS
-'Anything the application keeps with it';
-COMMENT ON COLUMN @extschema@.ai_run_summary.message_count IS
-'How many messages it has';
-COMMENT ON COLUMN @extschema@.ai_run_summary.task_count IS
-'How many tasks it has, of any status';
-COMMENT ON COLUMN @extschema@.ai_run_summary.total_tokens IS
-'Tokens of all its tasks, as far as they are known';
-COMMENT ON COLUMN @extschema@.ai_run_summary.total_cost IS
-'Cost of all its tasks, as far as it is known';
-COMMENT ON COLUMN @extschema@.ai_run_summary.status IS
-'active, completed or error';
-COMMENT ON COLUMN @extschema@.ai_run_summary.is_starred IS
-'Has the user starred it?';
-COMMENT ON COLUMN @extschema@.ai_run_summary.is_archived IS
-'Has the user archived it?';
-COMMENT ON COLUMN @extschema@.ai_run_summary.created_at IS
-'When it was created';
-COMMENT ON COLUMN @extschema@.ai_run_summary.updated_at IS
-'When it was last changed';
-COMMENT ON COLUMN @extschema@.ai_run_summary.last_message_at IS
-'When the last message was appended, or else when it was created';
-COMMENT ON COLUMN @extschema@.ai_run_summary.active_hour IS
-'The hour (UTC) of last_message_at: what lists are ordered by first';
-
-CREATE TYPE @extschema@.ai_run_listing AS (
-	id uuid,
-	user_id uuid,
-	source_type text,
-	source_id uuid,
-	name text,
-	description text,
-	tags text[],
-	metadata jsonb,
-	message_count bigint,
-	task_count bigint,
-	total_tokens bigint,
-	total_cost numeric,
-	status text,
-	is_starred boolean,
-	is_archived boolean,
-	created_at timestamptz,
-	updated_at timestamptz,
-	last_message_at timestamptz,
-	active_hour timestamptz,
-	cursor text
-);
 COMMENT ON TYPE @extschema@.ai_run_listing IS
 'A run''s summary and the cursor that continues a list after it';
-COMMENT ON COLUMN @extschema@.ai_run_listing.id IS
-'The run''s id';
-COMMENT ON COLUMN @extschema@.ai_run_listing.user_id IS
-'Whose run it is';
-COMMENT ON COLUMN @extschema@.ai_run_listing.source_type IS
-'Where it comes from: prompt, chat, action, ...';
-COMMENT ON COLUMN @extschema@.ai_run_listing.source_id IS
-'Which prompt, chat or action, where there is one';
-COMMENT ON COLUMN @extschema@.ai_run_listing.name IS
-'Its name; made from the first user message where none is given';
-COMMENT ON COLUMN @extschema@.ai_run_listing.description IS
-'What the user says about it';
-COMMENT ON COLUMN @extschema@.ai_run_listing.tags IS
-'Words to find it by';
-COMMENT ON COLUMN @extschema@.ai_run_listing.metadata IS
-'Anything the application keeps with it';
-COMMENT ON COLUMN @extschema@.ai_run_listing.message_count IS
-'How many messages it has';
-COMMENT ON COLUMN @extschema@.ai_run_listing.task_count IS
-'How many tasks it has, of any status';
-COMMENT ON COLUMN @extschema@.ai_run_listing.total_tokens IS
-'Tokens of all its tasks, as far as they are known';
-COMMENT ON COLUMN @extschema@.ai_run_listing.total_cost IS
-'Cost of all its tasks, as far as it is known';
-COMMENT ON COLUMN @extschema@.ai_run_listing.status IS
-'active, completed or error';
-COMMENT ON COLUMN @extschema@.ai_run_listing.is_starred IS
-'Has the user starred it?';
-COMMENT ON COLUMN @extschema@.ai_run_listing.is_archived IS
-'Has the user archived it?';
-COMMENT ON COLUMN @extschema@.ai_run_listing.created_at IS
-'When it was created';
-COMMENT ON COLUMN @extschema@.ai_run_listing.updated_at IS
-'When it was last changed';
-COMMENT ON COLUMN @extschema@.ai_run_listing.last_message_at IS
-'When the last message was appended, or else when it was created';
-COMMENT ON COLUMN @extschema@.ai_run_listing.active_hour IS
-'The hour (UTC) of last_message_at: what lists are ordered by first';
 COMMENT ON COLUMN @extschema@.ai_run_listing.cursor IS
 'Pass it to airun_list_runs() for the rows behind this one';
+COMMENT ON TYPE @extschema@.ai_task_summary IS
+'A task without its request, its response text and its response data';
 
 CREATE TYPE @extschema@.ai_message AS (
 	run_id uuid,
@@ -143,100 +47,29 @@ CREATE TYPE @extschema@.ai_message AS (
 );
 COMMENT ON TYPE @extschema@.ai_message IS
 'One message of a run, with its place in the run';
-COMMENT ON COLUMN @extschema@.ai_message.run_id IS
-'The run that the message belongs to';
-COMMENT ON COLUMN @extschema@.ai_message.seq IS
-'Its place in the run, from 1 and without a gap';
-COMMENT ON COLUMN @extschema@.ai_message.message_id IS
-'The client''s id for it, by which it is appended once';
-COMMENT ON COLUMN @extschema@.ai_message.task_id IS
-'The task that it went in with, or came out of';
 COMMENT ON COLUMN @extschema@.ai_message.role IS
 'Who speaks: system, developer, user, assistant, tool, function, model or data';
-COMMENT ON COLUMN @extschema@.ai_message.message IS
-'The message itself, a JSON object';
-COMMENT ON COLUMN @extschema@.ai_message.created_at IS
-'When it was appended';
 
-CREATE TYPE @extschema@.ai_task_summary AS (
-	task_id uuid,
-	run_id uuid,
-	user_id uuid,
-	service text,
-	task_name text,
-	provider text,
-	endpoint text,
-	model_id text,
-	error jsonb,
-	metadata jsonb,
-	finish_reason text,
-	status text,
-	tokens_input bigint,
-	tokens_output bigint,
-	tokens_total bigint,
-	usage jsonb,
-	cost numeric,
-	cost_details jsonb,
-	price_status text,
-	time_to_first_token numeric,
-	total_time numeric,
-	created_at timestamptz,
-	updated_at timestamptz,
-	completed_at timestamptz,
-	response_length bigint
-);
-COMMENT ON TYPE @extschema@.ai_task_summary IS
-'A task without its request, its response text and its response data';
-COMMENT ON COLUMN @extschema@.ai_task_summary.task_id IS
-'The task''s id';
-COMMENT ON COLUMN @extschema@.ai_task_summary.run_id IS
-'The run that it belongs to';
-COMMENT ON COLUMN @extschema@.ai_task_summary.user_id IS
-'Who made it';
-COMMENT ON COLUMN @extschema@.ai_task_summary.service IS
-'The application''s service that asks';
-COMMENT ON COLUMN @extschema@.ai_task_summary.task_name IS
-'What the service calls this kind of task';
-COMMENT ON COLUMN @extschema@.ai_task_summary.provider IS
-'Who serves the model';
-COMMENT ON COLUMN @extschema@.ai_task_summary.endpoint IS
-'What was called';
-COMMENT ON COLUMN @extschema@.ai_task_summary.model_id IS
-'The model';
-COMMENT ON COLUMN @extschema@.ai_task_summary.error IS
-'What went wrong, as the client says';
-COMMENT ON COLUMN @extschema@.ai_task_summary.metadata IS
-'Anything the application keeps with it';
-COMMENT ON COLUMN @extschema@.ai_task_summary.finish_reason IS
-'Why the model stopped, in the provider''s words';
-COMMENT ON COLUMN @extschema@.ai_task_summary.status IS
-'pending, streaming, completed, error or cancelled';
-COMMENT ON COLUMN @extschema@.ai_task_summary.tokens_input IS
-'Tokens that went in';
-COMMENT ON COLUMN @extschema@.ai_task_summary.tokens_output IS
-'Tokens that came out';
-COMMENT ON COLUMN @extschema@.ai_task_summary.tokens_total IS
-'All its tokens; the sum of the two where not stated';
-COMMENT ON COLUMN @extschema@.ai_task_summary.usage IS
-'The provider''s usage object, as it was sent';
-COMMENT ON COLUMN @extschema@.ai_task_summary.cost IS
-'What it cost; NULL where that is not known, never 0 for that';
-COMMENT ON COLUMN @extschema@.ai_task_summary.cost_details IS
-'What the cost is made of';
-COMMENT ON COLUMN @extschema@.ai_task_summary.price_status IS
-'Where the cost is from: priced, client (the client has stated it), or unpriced (it is not known)';
-COMMENT ON COLUMN @extschema@.ai_task_summary.time_to_first_token IS
-'Milliseconds from its creation to the first token';
-COMMENT ON COLUMN @extschema@.ai_task_summary.total_time IS
-'Milliseconds from its creation to its end';
-COMMENT ON COLUMN @extschema@.ai_task_summary.created_at IS
-'When it was created';
-COMMENT ON COLUMN @extschema@.ai_task_summary.updated_at IS
-'When it was last changed';
-COMMENT ON COLUMN @extschema@.ai_task_summary.completed_at IS
-'When it ended, in whichever way';
-COMMENT ON COLUMN @extschema@.ai_task_summary.response_length IS
-'How many characters its response text has';
+-- The comments of the tables' columns hold for theirs.
+DO $types$
+DECLARE
+	item pg_catalog.record;
+BEGIN
+	FOR item IN
+		SELECT w.name AS type, c.name, c.comment
+		FROM (VALUES
+			('ai_run_summary', 'runs'),
+			('ai_run_listing', 'runs'),
+			('ai_message', 'messages'),
+			('ai_task_summary', 'tasks')) AS w (name, relation)
+		JOIN @extschema@.airun_store_columns() AS c
+			ON c.relation OPERATOR(pg_catalog.=) w.relation AND c.in_summary IS NOT NULL
+	LOOP
+		EXECUTE pg_catalog.format('COMMENT ON COLUMN %s.%I.%I IS %L',
+								  '@extschema@', item.type, item.name, item.comment);
+	END LOOP;
+END
+$types$;
 
 CREATE TYPE @extschema@.ai_stream_part AS (
 	text text,

@@ -1,0 +1,68 @@
+/*
+ * constraints.sql: constraints and indexes of the store
+ *
+ * Rows of airun_store_objects(), in the order in which they are made; objects.sql
+ * says what the columns mean.  None may use a function of the extension: DROP
+ * EXTENSION would take it, and with a CHECK a site's data would lose its wall.
+ */
+CREATE FUNCTION @extschema@.airun_store_constraints(boolean DEFAULT NULL)
+RETURNS TABLE (kind text, relation text, name text, definition text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $constraints$
+VALUES
+	('constraint', 'runs', 'runs_pkey', 'PRIMARY KEY (id)'),
+	('constraint', 'messages', 'messages_pkey', 'PRIMARY KEY (run_id, seq)'),
+	('constraint', 'tasks', 'tasks_pkey', 'PRIMARY KEY (run_id, task_id)'),
+	('constraint', 'task_chunks', 'task_chunks_pkey', 'PRIMARY KEY (run_id, task_id, chars)'),
+	('constraint', 'prices', 'prices_pkey', 'PRIMARY KEY (price_id)'),
+	('constraint', 'price_book', 'price_book_pkey', 'PRIMARY KEY (is_only)'),
+
+	-- None of task_chunks: for every piece it would lock the task's row, which is a
+	-- tenth of what a save writes.  Whatever removes a task removes its chunks.
+	('constraint', 'messages', 'messages_run_id_fkey',
+	 'FOREIGN KEY (run_id) REFERENCES airun.runs(id) ON DELETE CASCADE'),
+	('constraint', 'tasks', 'tasks_run_id_fkey',
+	 'FOREIGN KEY (run_id) REFERENCES airun.runs(id) ON DELETE CASCADE'),
+
+	-- None of runs, messages and tasks: the server reads its text anew for every
+	-- statement that writes, which is a tenth of an append.  The functions and the
+	-- triggers hold what it would say, and airun_check() tells.
+	('constraint', 'prices', 'prices_time_check',
+	 $$CHECK (((effective_from < 'infinity'::timestamp with time zone) AND
+		(effective_to >= effective_from)))$$),
+	('constraint', 'prices', 'prices_rates_check',
+	 $$CHECK (((jsonb_typeof(rates) = 'object'::text) AND
+		(jsonb_typeof(context_tiers) = 'array'::text) AND
+		(jsonb_typeof(service_tiers) = 'object'::text) AND
+		(jsonb_typeof(time_windows) = 'array'::text) AND
+		(NOT jsonb_path_exists(rates, '$.**?(@ < 0)'::jsonpath)) AND
+		(NOT jsonb_path_exists(context_tiers, '$.**?(@ < 0)'::jsonpath)) AND
+		(NOT jsonb_path_exists(service_tiers, '$.**?(@ < 0)'::jsonpath)) AND
+		(NOT jsonb_path_exists(time_windows, '$.**?(@ < 0)'::jsonpath))))$$),
+	('constraint', 'price_book', 'price_book_only_check', 'CHECK (is_only)'),
+
+	-- Indexes.  None covers a column that every append changes.
+	('index', 'runs', 'runs_user_hour',
+	 'CREATE INDEX runs_user_hour ON airun.runs USING btree (user_id, active_hour DESC)'),
+	('index', 'runs', 'runs_source_hour',
+	 'CREATE INDEX runs_source_hour ON airun.runs
+		USING btree (user_id, source_type, source_id, active_hour DESC)'),
+	('index', 'runs', 'runs_deleted',
+	 'CREATE INDEX runs_deleted ON airun.runs
+		USING btree (deleted_at) WHERE (deleted_at IS NOT NULL)'),
+	('index', 'messages', 'messages_message_id',
+	 'CREATE UNIQUE INDEX messages_message_id ON airun.messages
+		USING btree (run_id, message_id) WHERE (message_id IS NOT NULL)'),
+	('index', 'tasks', 'tasks_task_id',
+	 'CREATE INDEX tasks_task_id ON airun.tasks USING btree (task_id)'),
+	('index', 'tasks', 'tasks_unfinished',
+	 'CREATE INDEX tasks_unfinished ON airun.tasks
+		USING btree (run_id) WHERE (completed_at IS NULL)'),
+	('index', 'prices', 'prices_in_force',
+	 'CREATE UNIQUE INDEX prices_in_force ON airun.prices
+		USING btree (source, provider, model, effective_from)
+		WHERE ((effective_to IS NULL) OR (effective_to > effective_from))')
+$constraints$;
+COMMENT ON FUNCTION @extschema@.airun_store_constraints(boolean) IS
+'Rows of airun_store_objects(): constraints and indexes';

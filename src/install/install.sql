@@ -1,0 +1,307 @@
+/*
+ * install.sql: airun_install(), which makes the store
+ *
+ * The store is made of ordinary objects that belong to whoever calls this,
+ * not to the extension: pg_dump saves them whole, triggers come after data,
+ * and DROP EXTENSION cannot take a row.
+ *
+ * What it is made of stands in the lists of the files beside this one.  Object
+ * by object, what is missing is made: tables and their columns, views, guarding
+ * objects and comments.  A guarding object that has been altered is put back;
+ * a trigger stays disabled, or enabled always, as it was.  Views and comments
+ * that are there are left as they are, and so is all that a site has added.
+ * Where something of the site's depends on what would have to be made anew, the
+ * server refuses with 2BP01, and nothing is changed.
+ *
+ * Refuses: names that are taken (42P07), a schema airun of another owner (42501),
+ * a store of a later version (55000).
+ *
+ * Locks: the tables that it alters, exclusively; none where nothing is to do.
+ */
+CREATE FUNCTION @extschema@.airun_install() RETURNS text
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $install$
+DECLARE
+	store_version constant integer := 2;	-- also in store.h
+	api constant oid := (SELECT extnamespace FROM pg_extension WHERE extname = 'airun');
+	done text[] := '{}';		-- what has been made
+	owner oid;
+	old_version integer;
+	specifications text[];		-- of columns that are missing
+	states text[] := '{}';		-- how triggers were enabled
+	enable constant jsonb :=	-- by pg_trigger.tgenabled
+		'{"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISABLE"}';
+	command text;
+	item record;
+BEGIN
+	IF api = to_regnamespace('airun') THEN
+		RAISE EXCEPTION 'airun''s functions cannot be in the schema of its store'
+			USING ERRCODE = 'invalid_schema_definition',
+				DETAIL = 'The schema "airun" is never exposed to clients.',
+				HINT = 'Put them elsewhere: DROP EXTENSION airun; CREATE EXTENSION airun SCHEMA public;';
+	END IF;
+
+	-- The schema.  One that somebody else has made is not ours to fill.
+	SELECT nspowner INTO owner FROM pg_namespace WHERE nspname = 'airun';
+	IF NOT FOUND THEN
+		CREATE SCHEMA airun;
+		owner := (SELECT nspowner FROM pg_namespace WHERE nspname = 'airun');
+		done := done || 'schema airun'::text;
+	ELSIF owner <> (SELECT oid FROM pg_roles WHERE rolname = current_user) THEN
+		RAISE EXCEPTION 'schema "airun" belongs to role "%"', pg_get_userbyid(owner)
+			USING ERRCODE = 'insufficient_privilege',
+				DETAIL = format('The caller is "%s".', current_user),
+				HINT = 'If that role owns the store, call airun_install() as that role; if not, have the schema renamed or dropped.';
+	END IF;
+
+	-- A store of a later airun is left alone.
+	old_version := (regexp_match(
+		obj_description(to_regnamespace('airun'), 'pg_namespace'),
+		'^airun store version (\d+)'))[1];
+	IF old_version > store_version THEN
+		RAISE EXCEPTION 'the store is of version %, but this airun knows version %',
+			old_version, store_version
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Install the airun that made it, or a later one.';
+	END IF;
+
+	-- The names of the views must be free, or ours: views of the store that its
+	-- owner has made, and nobody else.  A type takes a name as well.
+	FOR item IN
+		SELECT v.name, api::regnamespace AS schema
+		FROM @extschema@.airun_store_views() AS v
+		WHERE (EXISTS (SELECT FROM pg_class AS c
+					   WHERE c.relname = v.name AND c.relnamespace = api)
+			   OR EXISTS (SELECT FROM pg_type AS y
+						  WHERE y.typname = v.name AND y.typnamespace = api))
+			AND NOT EXISTS (
+				SELECT FROM pg_class AS c
+				JOIN pg_rewrite AS w ON w.ev_class = c.oid
+				JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+					AND d.refclassid = 'pg_class'::regclass
+				JOIN pg_class AS t ON t.oid = d.refobjid
+				WHERE c.relname = v.name AND c.relnamespace = api AND c.relkind = 'v'
+					AND c.relowner = owner
+					AND c.reloptions @> '{security_invoker=true}'
+					AND t.relnamespace = to_regnamespace('airun'))
+		ORDER BY v.name
+	LOOP
+		RAISE EXCEPTION 'the name "%" is taken in schema "%"', item.name, item.schema
+			USING ERRCODE = 'duplicate_table',
+				DETAIL = format('airun needs these names for its views: %s.',
+					(SELECT string_agg(v.name, ', ') FROM @extschema@.airun_store_views() AS v)),
+				HINT = 'Rename what has it, or give airun a schema of its own: DROP EXTENSION airun; CREATE SCHEMA api; CREATE EXTENSION airun SCHEMA api; SELECT api.airun_install();';
+	END LOOP;
+
+	-- And so must those of the tables: a table with our columns is ours, if the
+	-- owner of the store has it.
+	FOR item IN
+		SELECT w.name
+		FROM @extschema@.airun_store_tables() AS w
+		WHERE (EXISTS (SELECT FROM pg_class AS c
+					   WHERE c.relname = w.name AND c.relnamespace = to_regnamespace('airun'))
+			   OR EXISTS (SELECT FROM pg_type AS y
+						  WHERE y.typname = w.name AND y.typnamespace = to_regnamespace('airun')))
+			AND NOT EXISTS (
+				SELECT FROM pg_class AS c
+				WHERE c.relname = w.name AND c.relnamespace = to_regnamespace('airun')
+					AND c.relkind = 'r' AND c.relowner = owner
+					AND ARRAY(SELECT a.attname FROM pg_attribute AS a
+							  WHERE a.attrelid = c.oid) @> w.marks)
+		ORDER BY w.name
+	LOOP
+		RAISE EXCEPTION 'the name "%" is taken in schema "airun"', item.name
+			USING ERRCODE = 'duplicate_table',
+				DETAIL = format('airun keeps its tables in that schema: %s.',
+					(SELECT string_agg(t.name, ', ') FROM @extschema@.airun_store_tables() AS t)),
+				HINT = 'Rename or drop what has the name, and call airun_install() again.';
+	END LOOP;
+
+	-- Tables, and columns that an older store lacks
+
+	FOR item IN
+		SELECT t.name, t.options, t.comment, to_regclass('airun.' || t.name) AS present
+		FROM @extschema@.airun_store_tables() WITH ORDINALITY
+			AS t (name, marks, options, comment, place)
+		ORDER BY t.place
+	LOOP
+		specifications := ARRAY(
+			SELECT format('%I %s %s %s', c.name, c.type, c.required, 'DEFAULT ' || c.value)
+			FROM @extschema@.airun_store_columns() WITH ORDINALITY
+				AS c (relation, name, type, required, value, in_view, in_summary, comment, place)
+			WHERE c.relation = item.name AND NOT EXISTS (
+				SELECT FROM pg_attribute AS a
+				WHERE a.attrelid = item.present AND a.attname = c.name)
+			ORDER BY c.place);
+		IF item.present IS NULL THEN
+			EXECUTE format('CREATE TABLE airun.%I (%s) %s', item.name,
+						   array_to_string(specifications, ', '), item.options);
+			EXECUTE format('COMMENT ON TABLE airun.%I IS %L', item.name, item.comment);
+			done := done || format('table airun.%I', item.name);
+		ELSIF specifications <> '{}' THEN
+			EXECUTE format('ALTER TABLE airun.%I ADD COLUMN %s', item.name,
+						   array_to_string(specifications, ', ADD COLUMN '));
+			done := done || format('columns of table airun.%I', item.name);
+		END IF;
+	END LOOP;
+
+	-- A message of some kilobytes belongs on the heap page: compressed, and moved
+	-- out only when it would not fit.  Large values are compressed fast rather
+	-- than well.
+	IF 'table airun.messages' = ANY (done) THEN
+		ALTER TABLE airun.messages ALTER COLUMN message SET STORAGE MAIN;
+	END IF;
+	IF EXISTS (SELECT FROM pg_settings
+			   WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)) THEN
+		IF 'table airun.messages' = ANY (done) THEN
+			ALTER TABLE airun.messages ALTER COLUMN message SET COMPRESSION lz4;
+		END IF;
+		IF done && '{"table airun.tasks","table airun.task_chunks"}' OR old_version < 2 THEN
+			ALTER TABLE airun.tasks
+				ALTER COLUMN response_text SET COMPRESSION lz4,
+				ALTER COLUMN response_data SET COMPRESSION lz4,
+				ALTER COLUMN request_data SET COMPRESSION lz4;
+			ALTER TABLE airun.task_chunks ALTER COLUMN chunk SET COMPRESSION lz4;
+		END IF;
+	END IF;
+
+	-- From version 1: what ended tasks say of themselves.  Texts of unfinished ones
+	-- move to chunks, by the guard, below.
+	IF old_version < 2 THEN
+		FOR item IN
+			SELECT t.tgname, t.tgenabled
+			FROM pg_trigger AS t WHERE t.tgrelid = 'airun.tasks'::regclass AND NOT t.tgisinternal
+		LOOP
+			states := states || format('ALTER TABLE airun.tasks %s TRIGGER %I',
+									   enable ->> item.tgenabled::text, item.tgname);
+		END LOOP;
+		ALTER TABLE airun.tasks DISABLE TRIGGER USER;
+		UPDATE airun.tasks SET response_length = COALESCE(length(response_text), 0),
+				client_cost = cost,
+				price_status = CASE WHEN cost IS NULL THEN 'unpriced' ELSE 'client' END
+			WHERE completed_at IS NOT NULL;
+		FOREACH command IN ARRAY states LOOP
+			EXECUTE command;
+		END LOOP;
+		ALTER TABLE airun.tasks
+			DROP CONSTRAINT IF EXISTS tasks_status_check,
+			DROP CONSTRAINT IF EXISTS tasks_figures_check;
+	END IF;
+
+	-- Views, with the caller's rights: those that are missing, or lack a column
+
+	FOR item IN
+		SELECT v.name, v.definition, v.comment
+		FROM @extschema@.airun_store_views() AS v
+		WHERE NOT v.columns <@ ARRAY(
+			SELECT a.attname FROM pg_attribute AS a
+			WHERE a.attrelid = to_regclass(format('@extschema@.%I', v.name)))
+	LOOP
+		EXECUTE format('CREATE OR REPLACE VIEW @extschema@.%I WITH (security_invoker = true) AS %s',
+					   item.name, item.definition);
+		EXECUTE format('COMMENT ON VIEW @extschema@.%I IS %L', item.name, item.comment);
+		done := done || format('view %I', item.name);
+	END LOOP;
+
+	-- What guards them: constraints, indexes, defaults, policies and triggers
+
+	FOR item IN
+		SELECT d.* FROM @extschema@.airun_store_differences() AS d
+		WHERE d.found IS DISTINCT FROM d.definition
+	LOOP
+		IF item.found IS NOT NULL THEN
+			command := CASE item.kind
+				WHEN 'constraint' THEN 'ALTER TABLE %s DROP CONSTRAINT %I'
+				WHEN 'index' THEN 'DROP INDEX airun.%2$I'
+				WHEN 'policy' THEN 'DROP POLICY %2$I ON %1$s'
+				WHEN 'trigger' THEN 'DROP TRIGGER %2$I ON %1$s' END;
+			IF command IS NOT NULL THEN
+				EXECUTE format(command, item.target, item.name);
+			END IF;
+		END IF;
+		command := CASE item.kind
+			WHEN 'constraint' THEN 'ALTER TABLE %1$s ADD CONSTRAINT %2$I %3$s'
+			WHEN 'default' THEN 'ALTER TABLE %1$s ALTER COLUMN %2$I SET DEFAULT %3$s'
+			WHEN 'row security' THEN 'ALTER TABLE %1$s ENABLE ROW LEVEL SECURITY'
+			WHEN 'policy' THEN 'CREATE POLICY %2$I ON %1$s %3$s'
+			ELSE '%3$s' END;
+		EXECUTE format(command, item.target, item.name, item.definition);
+		IF item.state <> 'O' THEN
+			EXECUTE format('ALTER TABLE %s %s TRIGGER %I', item.target,
+						   enable ->> item.state::text, item.name);
+		END IF;
+		done := done || format(CASE
+			WHEN item.kind IN ('constraint', 'index') THEN '%1$s %2$s'
+			WHEN item.kind = 'default' THEN '%1$s of %3$s.%2$s'
+			WHEN item.kind = 'row security' THEN '%1$s of %3$s'
+			ELSE '%1$s %2$s of %3$s' END, item.kind, item.name, item.relation);
+	END LOOP;
+
+	-- What was changed without that trigger is a change as well.
+	IF 'trigger airun_version of prices' = ANY (done) THEN
+		UPDATE airun.price_book SET version = gen_random_uuid(), changed_at = now();
+	END IF;
+
+	-- Comments on columns that have none
+
+	FOR item IN
+		SELECT c.target, c.name, c.comment
+		FROM @extschema@.airun_store_comments() AS c
+		JOIN pg_attribute AS a ON a.attrelid = c.target AND a.attname = c.name
+		WHERE col_description(c.target, a.attnum) IS NULL
+	LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', item.target, item.name, item.comment);
+		IF NOT ARRAY[format('table %s', item.target),
+				'view ' || (SELECT c.relname FROM pg_class AS c WHERE c.oid = item.target)] && done
+		THEN
+			done := done || format('comment on %s.%I', item.target, item.name);
+		END IF;
+	END LOOP;
+
+	IF old_version IS DISTINCT FROM store_version THEN
+		EXECUTE format('COMMENT ON SCHEMA airun IS %L',
+					   format('airun store version %s: what airun_install() made and airun''s functions work on',
+							  store_version));
+		done := done || 'version, in the comment on schema airun'::text;
+	END IF;
+
+	-- Texts of unfinished tasks that an older store kept in the task's row.  The
+	-- guard, which is there by now and knows the version, moves them.
+	IF old_version < 2 THEN
+		UPDATE airun.tasks SET response_text = response_text
+			WHERE completed_at IS NULL AND response_text IS NOT NULL;
+	END IF;
+
+	-- What is new, of the store or among the functions, is granted to the roles
+	-- that had been granted the store.
+	FOR item IN
+		SELECT DISTINCT pg_get_userbyid(a.grantee) AS role, a.grantee
+		FROM pg_class AS c, aclexplode(c.relacl) AS a
+		WHERE c.oid = 'airun.runs'::regclass AND a.privilege_type = 'INSERT'
+			AND a.grantee NOT IN (0, c.relowner)
+		ORDER BY role
+	LOOP
+		-- what airun_grant() gives
+		IF done <> '{}' OR EXISTS (
+				SELECT FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid
+				WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
+					AND d.refclassid = 'pg_extension'::regclass
+					AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'airun')
+					AND p.prorettype <> 'trigger'::regtype
+					AND p.proname NOT IN ('airun_install', 'airun_grant', 'airun_purge_runs',
+						'airun_reprice', 'airun_import_prices', 'airun_set_price')
+					AND NOT has_function_privilege(item.grantee, p.oid, 'EXECUTE')) THEN
+			PERFORM @extschema@.airun_grant(item.role);
+			done := done || format('grants to %I', item.role);
+		END IF;
+	END LOOP;
+	IF done = '{}' THEN
+		RETURN format('The store is complete, at version %s; nothing was changed.', store_version);
+	END IF;
+	RETURN format(E'Made at version %s:\n  %s', store_version, array_to_string(done, E'\n  '));
+END
+$install$;
+COMMENT ON FUNCTION @extschema@.airun_install() IS
+'Creates the store in this database, or completes and migrates it; says what it did
+The store belongs to the caller.  Calling it again changes nothing.';

@@ -1,0 +1,107 @@
+/*
+ * objects.sql: what guards the store, as one list
+ *
+ * Of each constraint, index, default, policy and trigger that airun_install()
+ * makes, the definition stands once, in constraints.sql, tables.sql, policies.sql
+ * and triggers.sql, and serves three times: airun_install() makes it, airun_check()
+ * reports where it is missing or another, and the direct path is open only where
+ * the catalog says the same.
+ *
+ * Definitions are exactly the server's own words, with the search_path
+ * pg_catalog, pg_temp and on every version that airun knows:
+ *	constraint	pg_get_constraintdef(oid); a primary or foreign key or a CHECK
+ *	index		pg_get_indexdef(oid); those that belong to no constraint
+ *	default		pg_get_expr(adbin, adrelid); its name is the column's
+ *	policy		FOR and ALL, SELECT, INSERT, UPDATE or DELETE, then USING (expression)
+ *				and WITH CHECK (expression), where there are such, with
+ *				pg_get_expr(polqual, polrelid) and pg_get_expr(polwithcheck, polrelid)
+ *				between the parentheses; it is permissive, and for PUBLIC
+ *	trigger		pg_get_triggerdef(oid)
+ * A relation is a table of the schema airun, or a view of the extension's schema.
+ *
+ * The lists are constants and may be read by everybody.  They are not for clients:
+ * an argument without a name, which nobody gives, keeps PostgREST from offering them.
+ */
+CREATE FUNCTION @extschema@.airun_store_objects(boolean DEFAULT NULL)
+RETURNS TABLE (kind text, relation text, name text, definition text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $objects$
+-- Where the lists break a line, the server puts a space.
+SELECT o.kind, o.relation, o.name,
+	regexp_replace(o.definition, '[[:space:]]+', ' ', 'g')
+FROM (
+	SELECT * FROM @extschema@.airun_store_constraints()
+	UNION ALL
+	SELECT 'default', c.relation, c.name, c.value
+	FROM @extschema@.airun_store_columns() AS c WHERE c.value IS NOT NULL
+	UNION ALL
+	SELECT * FROM @extschema@.airun_store_policies()
+	UNION ALL
+	SELECT * FROM @extschema@.airun_store_triggers()) AS o
+$objects$;
+COMMENT ON FUNCTION @extschema@.airun_store_objects(boolean) IS
+'What guards the store: each constraint, index, default, policy and trigger with its definition';
+
+/*
+ * Where the store is not as the list says: the definition that was found, NULL
+ * where there is none, and how a trigger is enabled.  Row security counts as an
+ * object: a table that has a policy in the list is under it.
+ */
+CREATE FUNCTION @extschema@.airun_store_differences(boolean DEFAULT NULL)
+RETURNS TABLE (kind text, relation text, name text, definition text,
+	target regclass, found text, state "char")
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $differences$
+WITH listed AS (
+	SELECT o.*
+	FROM @extschema@.airun_store_objects() WITH ORDINALITY
+		AS o (kind, relation, name, definition, place)
+), wanted AS (
+	SELECT o.*, to_regclass(CASE WHEN starts_with(o.relation, 'ai_') THEN '@extschema@.'
+		ELSE 'airun.' END || o.relation) AS target
+	FROM (
+		SELECT l.* FROM listed AS l
+		UNION ALL
+		SELECT 'row security', l.relation, NULL, 'enabled', min(l.place)
+		FROM listed AS l WHERE l.kind = 'policy' GROUP BY l.relation) AS o)
+SELECT w.kind, w.relation, w.name, w.definition, w.target, f.found, f.state
+FROM wanted AS w
+LEFT JOIN LATERAL (
+	SELECT pg_get_constraintdef(k.oid), NULL::"char"
+	FROM pg_constraint AS k
+	WHERE w.kind = 'constraint' AND k.conrelid = w.target AND k.conname = w.name
+	UNION ALL
+	SELECT pg_get_indexdef(x.indexrelid) || CASE WHEN x.indisvalid THEN '' ELSE ' INVALID' END, NULL
+	FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+	WHERE w.kind = 'index' AND x.indrelid = w.target AND i.relname = w.name
+	UNION ALL
+	SELECT pg_get_expr(d.adbin, d.adrelid), NULL
+	FROM pg_attrdef AS d
+	JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+	WHERE w.kind = 'default' AND d.adrelid = w.target AND a.attname = w.name
+	UNION ALL
+	SELECT CASE WHEN c.relrowsecurity THEN 'enabled' ELSE 'disabled' END, NULL
+	FROM pg_class AS c
+	WHERE w.kind = 'row security' AND c.oid = w.target
+	UNION ALL
+	SELECT concat(CASE WHEN NOT p.polpermissive THEN 'AS RESTRICTIVE ' END,
+		'FOR ', CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT'
+			WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+		CASE WHEN p.polroles <> '{0}' THEN ' TO ' || array_to_string(p.polroles::regrole[], ', ') END,
+		' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+		' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'), NULL
+	FROM pg_policy AS p
+	WHERE w.kind = 'policy' AND p.polrelid = w.target AND p.polname = w.name
+	UNION ALL
+	SELECT pg_get_triggerdef(t.oid), t.tgenabled
+	FROM pg_trigger AS t
+	WHERE w.kind = 'trigger' AND t.tgrelid = w.target AND t.tgname = w.name
+		AND NOT t.tgisinternal
+) AS f (found, state) ON true
+WHERE f.found IS DISTINCT FROM w.definition OR f.state NOT IN ('O', 'A')
+ORDER BY w.place, w.name NULLS FIRST
+$differences$;
+COMMENT ON FUNCTION @extschema@.airun_store_differences(boolean) IS
+'What airun_store_objects() lists and the store has not, or has otherwise';

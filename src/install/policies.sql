@@ -1,0 +1,38 @@
+/*
+ * policies.sql: row security of the store
+ *
+ * Rows of airun_store_objects(); a table that has one here is under row security.
+ * A user's rows are the user's alone, and what belongs to a run is seen and
+ * changed by whoever may see and change the run.
+ */
+CREATE FUNCTION @extschema@.airun_store_policies(boolean DEFAULT NULL)
+RETURNS TABLE (kind text, relation text, name text, definition text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $policies$
+VALUES
+	-- A plain comparison, and nothing of deletion: an UPDATE that sets deleted_at
+	-- would violate it.
+	('policy', 'runs', 'airun_owner',
+	 'FOR ALL USING ((user_id = @extschema@.airun_user_id()))
+		WITH CHECK ((user_id = @extschema@.airun_user_id()))'),
+
+	('policy', 'messages', 'airun_read',
+	 'FOR SELECT USING (@extschema@.airun_sees_run(run_id))'),
+	('policy', 'messages', 'airun_append',
+	 'FOR INSERT WITH CHECK (@extschema@.airun_writes_run(run_id))'),
+	('policy', 'tasks', 'airun_read',
+	 'FOR SELECT USING (@extschema@.airun_sees_run(run_id))'),
+	('policy', 'tasks', 'airun_create',
+	 'FOR INSERT WITH CHECK (@extschema@.airun_writes_run(run_id))'),
+	('policy', 'tasks', 'airun_change',
+	 'FOR UPDATE USING (@extschema@.airun_writes_run(run_id))'),
+	('policy', 'task_chunks', 'airun_read',
+	 'FOR SELECT USING (@extschema@.airun_sees_run(run_id))'),
+
+	-- Prices are everybody's who may read the table, and the owner's to change.
+	('policy', 'prices', 'airun_read', 'FOR SELECT USING (true)'),
+	('policy', 'price_book', 'airun_read', 'FOR SELECT USING (true)')
+$policies$;
+COMMENT ON FUNCTION @extschema@.airun_store_policies(boolean) IS
+'Rows of airun_store_objects(): policies';

@@ -1,0 +1,257 @@
+/*
+ * tables.sql: the tables of the store, column by column
+ *
+ * A column is a row here, with its comment: airun_install() makes the tables of
+ * these rows and adds what an older store lacks, airun_check() and the direct
+ * path look for the defaults, and types.sql and views.sql take from them what
+ * ai_run_summary, ai_task_summary, ai_runs and ai_tasks show.
+ *
+ * The order is that of the columns on the page.  A new column comes last in its
+ * table, in its view and in its type, as ALTER TABLE puts it, and allows NULL or
+ * has a default that is a constant.
+ *
+ * No column, index or CHECK may use a function of the extension, so that DROP
+ * EXTENSION cannot take a row; defaults may, and come back with airun_install().
+ */
+
+/*
+ * The tables: what airun_install() knows its own by, their options, their comments
+ *
+ * Runs and messages have no CHECK, nor have tasks: the server reads its text
+ * anew for every statement that writes, which is a tenth of an append.  The
+ * functions and the triggers hold what it would say, and airun_check() tells.
+ */
+CREATE FUNCTION @extschema@.airun_store_tables(boolean DEFAULT NULL)
+RETURNS TABLE (name text, marks name[], options text, comment text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $tables$
+VALUES
+	('runs', '{id,user_id,message_count,active_hour,total_cost}'::name[],
+	 'WITH (fillfactor = 60)',
+	 'Conversations with AI models: one row is the lock and the counter of its messages and tasks'),
+	('messages', '{run_id,seq,created_at,message}', '',
+	 'The messages of runs, each a complete JSON object, in order without a gap'),
+	('tasks', '{run_id,task_id,status,tokens_total,cost}', 'WITH (fillfactor = 80)',
+	 'Requests to models: status, usage, cost and timing of each'),
+	('task_chunks', '{run_id,task_id,chars,hash,chunk}', '',
+	 'The text of tasks that stream, in pieces, until they end'),
+	('prices', '{price_id,model,source,effective_from,rates}', '',
+	 'The price book: what a model costs, from when until when, and who says so'),
+	('price_book', '{is_only,version}', '',
+	 'The version of the price book: another one with every change')
+$tables$;
+COMMENT ON FUNCTION @extschema@.airun_store_tables(boolean) IS
+'The tables of the store, in the order in which airun_install() makes them';
+
+/*
+ * The columns.  Defaults stand as pg_get_expr() prints them with the search_path
+ * pg_catalog, pg_temp.  The numbers are the places in the view of the table
+ * (ai_runs, ai_messages, ai_tasks), where the view computes nothing else instead, and
+ * in its summary (ai_run_summaries, and the types ai_run_summary, ai_message and
+ * ai_task_summary).
+ */
+CREATE FUNCTION @extschema@.airun_store_columns(boolean DEFAULT NULL)
+RETURNS TABLE (relation text, name text, type text, required text, value text,
+	in_view integer, in_summary integer, comment text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $columns$
+VALUES
+	-- airun.runs
+	('runs', 'id', 'uuid', 'NOT NULL', '@extschema@.airun_uuid()', 1, 1,
+	 'The run''s id'),
+	('runs', 'user_id', 'uuid', '', '@extschema@.airun_user_id()', 2, 2,
+	 'Whose run it is'),
+	('runs', 'source_id', 'uuid', '', NULL, 4, 4,
+	 'Which prompt, chat or action, where there is one'),
+	('runs', 'created_at', 'timestamptz', 'NOT NULL', 'now()', 19, 16,
+	 'When it was created'),
+	('runs', 'deleted_at', 'timestamptz', '', NULL, NULL, NULL,
+	 'When the run was deleted: hidden, until it is restored or purged'),
+	('runs', 'is_starred', 'boolean', 'NOT NULL', 'false', 17, 14,
+	 'Has the user starred it?'),
+	('runs', 'is_archived', 'boolean', 'NOT NULL', 'false', 18, 15,
+	 'Has the user archived it?'),
+	('runs', 'message_count', 'bigint', 'NOT NULL', '0', 12, 9,
+	 'How many messages it has'),
+	('runs', 'last_message_at', 'timestamptz', 'NOT NULL', 'now()', 21, 18,
+	 'When the last message was appended, or else when it was created'),
+	('runs', 'updated_at', 'timestamptz', 'NOT NULL', 'now()', 20, 17,
+	 'When it was last changed'),
+	('runs', 'active_hour', 'timestamptz', 'NOT NULL',
+	 $$date_trunc('hour'::text, now(), 'UTC'::text)$$, 22, 19,
+	 'The hour (UTC) of last_message_at: what lists are ordered by first'),
+	('runs', 'task_count', 'bigint', 'NOT NULL', '0', 13, 10,
+	 'How many tasks it has, of any status'),
+	('runs', 'total_tokens', 'bigint', 'NOT NULL', '0', 14, 11,
+	 'Tokens of all its tasks, as far as they are known'),
+	('runs', 'total_cost', 'numeric', 'NOT NULL', '0', 15, 12,
+	 'Cost of all its tasks, as far as it is known'),
+	('runs', 'status', 'text', 'NOT NULL', $$'active'::text$$, 16, 13,
+	 'active, completed or error'),
+	('runs', 'source_type', 'text', 'NOT NULL', $$'chat'::text$$, 3, 3,
+	 'Where it comes from: prompt, chat, action, ...'),
+	('runs', 'name', 'text', '', NULL, 5, 5,
+	 'Its name; made from the first user message where none is given'),
+	('runs', 'description', 'text', '', NULL, 6, 6,
+	 'What the user says about it'),
+	('runs', 'tags', 'text[]', 'NOT NULL', $$'{}'::text[]$$, 10, 7,
+	 'Words to find it by'),
+	('runs', 'metadata', 'jsonb', 'NOT NULL', $$'{}'::jsonb$$, 11, 8,
+	 'Anything the application keeps with it'),
+	('runs', 'settings', 'jsonb', 'NOT NULL', $$'{}'::jsonb$$, 7, NULL,
+	 'The settings that the run is to be continued with'),
+	('runs', 'variable_values', 'jsonb', 'NOT NULL', $$'{}'::jsonb$$, 8, NULL,
+	 'The values of the variables that it was started with'),
+
+	-- airun.messages
+	('messages', 'run_id', 'uuid', 'NOT NULL', NULL, 1, 1,
+	 'The run that the message belongs to'),
+	('messages', 'seq', 'bigint', 'NOT NULL', NULL, 2, 2,
+	 'Its place in the run, from 1 and without a gap'),
+	('messages', 'created_at', 'timestamptz', 'NOT NULL', 'now()', 7, 7,
+	 'When it was appended'),
+	('messages', 'task_id', 'uuid', '', NULL, 4, 4,
+	 'The task that it went in with, or came out of'),
+	('messages', 'message_id', 'text', '', NULL, 3, 3,
+	 'The client''s id for it, by which it is appended once'),
+	('messages', 'message', 'jsonb', 'NOT NULL', NULL, 6, 6,
+	 'The message itself, a JSON object'),
+
+	-- airun.tasks
+	('tasks', 'run_id', 'uuid', 'NOT NULL', NULL, 2, 2,
+	 'The run that it belongs to'),
+	('tasks', 'task_id', 'uuid', 'NOT NULL', '@extschema@.airun_uuid()', 1, 1,
+	 'The task''s id'),
+	('tasks', 'user_id', 'uuid', '', NULL, 3, 3,
+	 'Who made it'),
+	('tasks', 'created_at', 'timestamptz', 'NOT NULL', 'now()', 24, 22,
+	 'When it was created'),
+	('tasks', 'updated_at', 'timestamptz', 'NOT NULL', 'now()', NULL, 23,
+	 'When it was last changed'),
+	('tasks', 'completed_at', 'timestamptz', '', NULL, 26, 24,
+	 'When it ended, in whichever way'),
+	('tasks', 'tokens_input', 'bigint', '', NULL, 16, 13,
+	 'Tokens that went in'),
+	('tasks', 'tokens_output', 'bigint', '', NULL, 17, 14,
+	 'Tokens that came out'),
+	('tasks', 'tokens_total', 'bigint', '', NULL, 18, 15,
+	 'All its tokens; the sum of the two where not stated'),
+	('tasks', 'inputs_from', 'bigint', '', NULL, NULL, NULL,
+	 'The seq of the first message that went in with the task, where airun_start_turn() stored any'),
+	('tasks', 'inputs_to', 'bigint', '', NULL, NULL, NULL,
+	 'The seq of the last message that went in with the task'),
+	('tasks', 'answer_seq', 'bigint', '', NULL, NULL, NULL,
+	 'The seq of the message that came out, where airun_finish_turn() stored one'),
+	('tasks', 'response_length', 'bigint', 'NOT NULL', '0', NULL, 25,
+	 'How many characters the complete text has'),
+	('tasks', 'timeout', 'interval', '', NULL, 27, NULL,
+	 'How long it may be without progress; airun.task_timeout where not stated'),
+	('tasks', 'generation', 'integer', 'NOT NULL', '0', NULL, NULL,
+	 'How often the text has been replaced, once it is complete'),
+	('tasks', 'text_in_answer', 'boolean', 'NOT NULL', 'false', NULL, NULL,
+	 'Is the text that of the message at answer_seq?'),
+	('tasks', 'status', 'text', 'NOT NULL', $$'pending'::text$$, 15, 12,
+	 'pending, streaming, completed, error or cancelled'),
+	('tasks', 'cost', 'numeric', '', NULL, 20, 17,
+	 'What it cost; NULL where that is not known, never 0 for that'),
+	('tasks', 'time_to_first_token', 'numeric', '', NULL, 22, 20,
+	 'Milliseconds from its creation to the first token'),
+	('tasks', 'total_time', 'numeric', '', NULL, 23, 21,
+	 'Milliseconds from its creation to its end'),
+	('tasks', 'service', 'text', '', NULL, 4, 4,
+	 'The application''s service that asks'),
+	('tasks', 'task_name', 'text', '', NULL, 5, 5,
+	 'What the service calls this kind of task'),
+	('tasks', 'provider', 'text', '', NULL, 6, 6,
+	 'Who serves the model'),
+	('tasks', 'endpoint', 'text', '', NULL, 7, 7,
+	 'What was called'),
+	('tasks', 'model_id', 'text', '', NULL, 8, 8,
+	 'The model'),
+	('tasks', 'finish_reason', 'text', '', NULL, 14, 11,
+	 'Why the model stopped, in the provider''s words'),
+	('tasks', 'usage', 'jsonb', '', NULL, 19, 16,
+	 'The provider''s usage object, as it was sent'),
+	('tasks', 'cost_details', 'jsonb', '', NULL, 21, 18,
+	 'What the cost is made of'),
+	('tasks', 'error', 'jsonb', '', NULL, 12, 9,
+	 'What went wrong, as the client says'),
+	('tasks', 'metadata', 'jsonb', 'NOT NULL', $$'{}'::jsonb$$, 13, 10,
+	 'Anything the application keeps with it'),
+	('tasks', 'response_text', 'text', '', NULL, NULL, NULL,
+	 'The answer''s text, once it is complete, unless it is in the answer'),
+	('tasks', 'response_data', 'jsonb', '', NULL, 11, NULL,
+	 'What else the model sent'),
+	('tasks', 'request_data', 'jsonb', '', NULL, NULL, NULL,
+	 'What was sent to the model, without the messages that request_reference tells'),
+	('tasks', 'request_reference', 'jsonb', '', NULL, NULL, NULL,
+	 'Which array of request_data has the run''s own messages, from which seq, how many, with which keys'),
+	('tasks', 'client_cost', 'numeric', '', NULL, 30, NULL,
+	 'What the client says that it costs'),
+	('tasks', 'price_status', 'text', '', NULL, 29, 19,
+	 'Where the cost is from: priced, client (the client has stated it), or unpriced (it is not known)'),
+	('tasks', 'usage_buckets', 'jsonb', '', NULL, 31, NULL,
+	 'What the usage says, in disjoint buckets'),
+
+	-- airun.task_chunks
+	('task_chunks', 'run_id', 'uuid', 'NOT NULL', NULL, NULL, NULL,
+	 'The run that the task belongs to'),
+	('task_chunks', 'task_id', 'uuid', 'NOT NULL', NULL, NULL, NULL,
+	 'The task whose text it is'),
+	('task_chunks', 'created_at', 'timestamptz', 'NOT NULL', 'now()', NULL, NULL,
+	 'When the piece arrived'),
+	('task_chunks', 'hash', 'bigint', 'NOT NULL', NULL, NULL, NULL,
+	 'CRC-32C of the text up to the end of the piece, and two sums of 16 bits of its bytes'),
+	('task_chunks', 'chars', 'integer', 'NOT NULL', NULL, NULL, NULL,
+	 'How many characters the text has up to the end of the piece'),
+	('task_chunks', 'bytes', 'integer', 'NOT NULL', NULL, NULL, NULL,
+	 'How many bytes the text has up to the end of the piece'),
+	('task_chunks', 'generation', 'integer', 'NOT NULL', NULL, NULL, NULL,
+	 'How often the text has been replaced'),
+	('task_chunks', 'chunk', 'text', 'NOT NULL', NULL, NULL, NULL,
+	 'The piece'),
+
+	-- airun.prices
+	('prices', 'price_id', 'uuid', 'NOT NULL', '@extschema@.airun_uuid()', NULL, NULL,
+	 'The price''s id'),
+	('prices', 'created_at', 'timestamptz', 'NOT NULL', 'now()', NULL, NULL,
+	 'When it was entered'),
+	('prices', 'effective_from', 'timestamptz', 'NOT NULL', 'now()', NULL, NULL,
+	 'From when on it is in force'),
+	('prices', 'effective_to', 'timestamptz', '', NULL, NULL, NULL,
+	 'Until when, exclusively; NULL for good, and effective_from for never'),
+	('prices', 'provider', 'text', 'NOT NULL', $$''::text$$, NULL, NULL,
+	 'Who serves the model at this price; empty for whoever does'),
+	('prices', 'model', 'text', 'NOT NULL', NULL, NULL, NULL,
+	 'The model'),
+	('prices', 'source', 'text', 'NOT NULL', $$'own'::text$$, NULL, NULL,
+	 'Who says so: own for the site itself, which goes first, or the price list'),
+	('prices', 'aliases', 'text[]', 'NOT NULL', $$'{}'::text[]$$, NULL, NULL,
+	 'Other names of the model'),
+	('prices', 'match_rule', 'jsonb', '', NULL, NULL, NULL,
+	 'A rule for more of its names: equals, starts_with, ends_with, contains, regex, or, and'),
+	('prices', 'provider_rule', 'jsonb', '', NULL, NULL, NULL,
+	 'Rules for the names of the provider and of models that are its own, and whom it falls back to'),
+	('prices', 'rates', 'jsonb', 'NOT NULL', NULL, NULL, NULL,
+	 'What one unit of each bucket costs'),
+	('prices', 'context_tiers', 'jsonb', '', NULL, NULL, NULL,
+	 'Rates for requests whose whole input is longer than above, or not shorter than from'),
+	('prices', 'service_tiers', 'jsonb', '', NULL, NULL, NULL,
+	 'Rates by service tier: flex, priority, batch, ...'),
+	('prices', 'time_windows', 'jsonb', '', NULL, NULL, NULL,
+	 'Rates for hours of the day and days of the week, which go before the others'),
+	('prices', 'raw', 'jsonb', '', NULL, NULL, NULL,
+	 'The entry of the price list, as it was'),
+
+	-- airun.price_book
+	('price_book', 'is_only', 'boolean', 'NOT NULL', 'true', NULL, NULL,
+	 'True: there is one row'),
+	('price_book', 'version', 'uuid', 'NOT NULL', NULL, NULL, NULL,
+	 'By which a backend knows whether the book that it keeps is still the one'),
+	('price_book', 'changed_at', 'timestamptz', 'NOT NULL', 'now()', NULL, NULL,
+	 'When the book was last changed')
+$columns$;
+COMMENT ON FUNCTION @extschema@.airun_store_columns(boolean) IS
+'The columns of the store''s tables, in order; value is the default';

@@ -1,0 +1,120 @@
+/*
+ * views.sql: the views of the store
+ *
+ * What a view shows is a list of columns: those of its table, from tables.sql,
+ * and those that it computes.  A new one comes last, as CREATE OR REPLACE VIEW
+ * wants it.  The views have the caller's rights, and deleted runs are in none.
+ */
+CREATE FUNCTION @extschema@.airun_store_view_columns(boolean DEFAULT NULL)
+RETURNS TABLE (view text, place integer, name text, expression text, comment text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $view_columns$
+SELECT v.view, CASE v.view WHEN 'ai_run_summaries' THEN c.in_summary ELSE c.in_view END, c.name,
+	format('%s.%I', v.alias, c.name), c.comment
+FROM (VALUES
+	('ai_runs', 'runs', 'r'),
+	('ai_run_summaries', 'runs', 'r'),
+	('ai_messages', 'messages', 'm'),
+	('ai_tasks', 'tasks', 't')) AS v (view, relation, alias)
+JOIN @extschema@.airun_store_columns() AS c ON c.relation = v.relation
+WHERE CASE v.view WHEN 'ai_run_summaries' THEN c.in_summary ELSE c.in_view END IS NOT NULL
+UNION ALL VALUES
+	-- The subquery runs only where the column is selected.
+	('ai_runs', 9, 'messages', $$
+		COALESCE((SELECT @extschema@.airun_array_in_order(m.message, m.seq)
+				  FROM airun.messages AS m WHERE m.run_id = r.id), '[]'::jsonb)$$,
+	 'The whole conversation in order; for loading, airun_messages() is faster'),
+
+	('ai_messages', 5, 'role', $$m.message ->> 'role'$$,
+	 'Who speaks: system, developer, user, assistant, tool, function, model or data'),
+
+	('ai_tasks', 9, 'request_data', $$
+		CASE WHEN t.request_reference IS NULL THEN t.request_data
+			ELSE @extschema@.airun_request(t.request_data, t.request_reference, (
+				SELECT @extschema@.airun_array_in_order(m.message, m.seq)
+				FROM airun.messages AS m
+				WHERE m.run_id = t.run_id
+					AND m.seq >= (t.request_reference ->> 'from')::bigint
+					AND m.seq < (t.request_reference ->> 'from')::bigint
+						+ (t.request_reference ->> 'count')::bigint)) END$$,
+	 'What was sent to the model'),
+	('ai_tasks', 10, 'response_text', $$
+		CASE WHEN t.status = 'streaming'
+			THEN (SELECT string_agg(c.chunk, '' ORDER BY c.chars)
+				  FROM airun.task_chunks AS c
+				  WHERE c.run_id = t.run_id AND c.task_id = t.task_id)
+			WHEN t.text_in_answer
+			THEN (SELECT @extschema@.airun_message_text(m.message)
+				  FROM airun.messages AS m
+				  WHERE m.run_id = t.run_id AND m.seq = t.answer_seq)
+			ELSE t.response_text END$$,
+	 'The answer''s text, as far as it has come'),
+	('ai_tasks', 25, 'updated_at', 'p.progress_at', 'When it was last changed'),
+	('ai_tasks', 28, 'is_overdue',
+	 '@extschema@.airun_is_overdue(t.status, p.progress_at, t.timeout)',
+	 'Has it shown no progress for so long?'),
+
+	('ai_unpriced_models', 1, 'provider', 't.provider', 'Who served the model, as the tasks say'),
+	('ai_unpriced_models', 2, 'model_id', 't.model_id', 'The model, as the tasks call it'),
+	('ai_unpriced_models', 3, 'tasks', 'count(*)', 'How many tasks have used it without a price'),
+	('ai_unpriced_models', 4, 'tokens', 'sum(t.tokens_total)::bigint',
+	 'Their tokens, as far as they are known'),
+	('ai_unpriced_models', 5, 'first_used', 'min(t.created_at)',
+	 'When the first of them was created'),
+	('ai_unpriced_models', 6, 'last_used', 'max(t.created_at)',
+	 'When the last of them was created')
+$view_columns$;
+COMMENT ON FUNCTION @extschema@.airun_store_view_columns(boolean) IS
+'The columns of the store''s views';
+
+CREATE FUNCTION @extschema@.airun_store_views(boolean DEFAULT NULL)
+RETURNS TABLE (name text, columns name[], definition text, comment text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $views$
+SELECT v.name, c.names, format('SELECT %s %s', c.expressions, v.origin), v.comment
+FROM (VALUES
+	(1, 'ai_runs', $$
+		FROM airun.runs AS r
+		WHERE r.deleted_at IS NULL$$,
+	 'Runs, with messages as one array, computed only when it is selected'),
+	(2, 'ai_run_summaries', $$
+		FROM airun.runs AS r
+		WHERE r.deleted_at IS NULL$$,
+	 'Runs without messages, settings and variable values: what a sidebar shows'),
+	(3, 'ai_messages', $$
+		FROM airun.messages AS m
+		WHERE EXISTS (SELECT FROM airun.runs AS r
+					  WHERE r.id = m.run_id AND r.deleted_at IS NULL)$$,
+	 'Messages, one row each; an insert without seq is an append'),
+	-- While a task streams, its last piece tells when it made progress.
+	(4, 'ai_tasks', $$
+		FROM airun.tasks AS t
+		CROSS JOIN LATERAL (SELECT CASE WHEN t.status = 'streaming'
+			THEN GREATEST(t.updated_at, (SELECT c.created_at FROM airun.task_chunks AS c
+				WHERE c.run_id = t.run_id AND c.task_id = t.task_id
+				ORDER BY c.chars DESC LIMIT 1))
+			ELSE t.updated_at END AS progress_at) AS p
+		WHERE EXISTS (SELECT FROM airun.runs AS r
+					  WHERE r.id = t.run_id AND r.deleted_at IS NULL)$$,
+	 'Requests to models and their answers, with usage, cost and timing'),
+	(5, 'ai_unpriced_models', $$
+		FROM airun.tasks AS t
+		WHERE t.price_status = 'unpriced' AND t.model_id IS NOT NULL
+			AND (t.usage_buckets IS NOT NULL OR t.tokens_input IS NOT NULL
+				 OR t.tokens_output IS NOT NULL)
+			AND EXISTS (SELECT FROM airun.runs AS r
+						WHERE r.id = t.run_id AND r.deleted_at IS NULL)
+		GROUP BY t.provider, t.model_id$$,
+	 'Models that were used and have no price: airun_set_price() gives them one, airun_reprice() charges them')
+) AS v (place, name, origin, comment)
+CROSS JOIN LATERAL (
+	SELECT array_agg(c.name::name ORDER BY c.place) AS names,
+		string_agg(format('%s AS %I', c.expression, c.name), ', ' ORDER BY c.place) AS expressions
+	FROM @extschema@.airun_store_view_columns() AS c
+	WHERE c.view = v.name) AS c
+ORDER BY v.place
+$views$;
+COMMENT ON FUNCTION @extschema@.airun_store_views(boolean) IS
+'The views of the store, in the order in which airun_install() makes them';
