@@ -13,11 +13,11 @@
 PARTS = airun \
 	store/plans store/args store/store \
 	install/tables install/constraints install/policies install/triggers install/objects \
-	install/views install/comments install/install store/definition store/direct_scan store/direct_write \
+	install/views install/comments install/install store/definition store/direct \
 	install/types store/identity \
-	json/jsonb_copy json/json_text json/jsonb_util \
-	run/run run/list run/message \
-	task/chunk_row task/chunk task/request_compact \
+	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util \
+	run/run run/list run/run_name run/message \
+	task/chunk task/request_compact \
 	pricing/names pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \

@@ -47,6 +47,12 @@ int			airun_max_wait = 20 * 1000;
 /* Without progress for so long a task is overdue, in seconds */
 int			airun_task_timeout = 10 * 60;
 
+/*
+ * May rows of runs, messages and tasks go past the executor?  A switch for who
+ * audits statements, and the first question of a bug report (direct.c).
+ */
+bool		airun_direct_writes = true;
+
 void
 _PG_init(void)
 {
@@ -56,6 +62,14 @@ _PG_init(void)
 							 &airun_async_progress,
 							 false,
 							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("airun.direct_writes",
+							 "Lets airun find and write rows of its store without the executor.",
+							 "When off, statements do it; the text of a stream that is arriving is written directly all the same.",
+							 &airun_direct_writes,
+							 true,
+							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("airun.max_message_size",

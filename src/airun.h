@@ -29,6 +29,7 @@ extern int	airun_max_message_size;
 extern bool airun_trust_client_cost;
 extern char *airun_user_setting;
 extern bool airun_async_progress;
+extern bool airun_direct_writes;
 extern bool airun_notify;
 extern int	airun_max_wait;
 extern int	airun_task_timeout;

@@ -54,9 +54,11 @@
 #if PG_VERSION_NUM >= 160000
 typedef TU_UpdateIndexes UpdateIndexes;
 #define NO_INDEXES	TU_None
+#define ALL_INDEXES	TU_All
 #else
 typedef bool UpdateIndexes;
 #define NO_INDEXES	false
+#define ALL_INDEXES	true
 #endif
 
 static inline TM_Result
@@ -71,6 +73,24 @@ update_tuple(Relation relation, ItemPointer place, TupleTableSlot *slot, Snapsho
 							  0,
 #endif
 							  snapshot, InvalidSnapshot, true, &failure, &lock_mode, indexes);
+}
+
+/* The row has no trigger that would have to check again what a deferrable index finds */
+static inline void
+exec_insert_index_tuples(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
+						 bool is_update, UpdateIndexes which)
+{
+#if PG_VERSION_NUM >= 190000
+	(void) ExecInsertIndexTuples(target, estate,
+								 (is_update ? EIIT_IS_UPDATE : 0) |
+								 (which == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0),
+								 slot, NIL, NULL);
+#elif PG_VERSION_NUM >= 160000
+	(void) ExecInsertIndexTuples(target, slot, estate, is_update, false, NULL, NIL,
+								 which == TU_Summarizing);
+#else
+	(void) ExecInsertIndexTuples(target, slot, estate, is_update, false, NULL, NIL);
+#endif
 }
 
 static inline TM_Result
@@ -91,12 +111,46 @@ delete_tuple(Relation relation, ItemPointer place, Snapshot snapshot)
 
 /* 16 has one function for the privileges of all kinds of objects */
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
 #define namespace_aclcheck(oid, role, mode) \
 	object_aclcheck(NamespaceRelationId, oid, role, mode)
+#define function_aclcheck(oid, role, mode) \
+	object_aclcheck(ProcedureRelationId, oid, role, mode)
 #else
 #define namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
+#define function_aclcheck(oid, role, mode) pg_proc_aclcheck(oid, role, mode)
+#endif
+
+/* 16 tells the schema of an extension */
+#if PG_VERSION_NUM < 160000
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_extension_d.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+
+static inline Oid
+get_extension_schema(Oid extension)
+{
+	Relation	relation = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			schema = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(relation, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return schema;
+}
 #endif
 
 /* 18 asks whether a deferrable primary key will do */

@@ -231,7 +231,7 @@ airun_guard_run(PG_FUNCTION_ARGS)
 
 	row_from_trigger(&row, trigger);
 	id = row_new(&row, "id");
-	if (!id.isnull && own_write_row(DatumGetUUIDP(id.value), (OwnRow) {.kind = OWN_RUN}))
+	if (!id.isnull && internal_write_row(DatumGetUUIDP(id.value), (InternalRow) {.kind = INTERNAL_RUN}))
 		return PointerGetDatum(row.new);
 
 	store_require_caller();
@@ -328,9 +328,9 @@ airun_guard_message(PG_FUNCTION_ARGS)
 	run_id = row_new(&row, "run_id");
 	seq = row_new(&row, "seq");
 	if (!run_id.isnull &&
-		own_write_row(DatumGetUUIDP(run_id.value),
-					  (OwnRow) {
-						  .kind = OWN_MESSAGE,
+		internal_write_row(DatumGetUUIDP(run_id.value),
+					  (InternalRow) {
+						  .kind = INTERNAL_MESSAGE,
 						  .seq = seq.isnull ? 0 : DatumGetInt64(seq.value)
 					  }))
 		return PointerGetDatum(row.new);
@@ -701,9 +701,9 @@ airun_guard_task(PG_FUNCTION_ARGS)
 	run_id = row_new(&row, "run_id");
 	task_id = row_new(&row, "task_id");
 	if (!run_id.isnull && !task_id.isnull &&
-		own_write_row(DatumGetUUIDP(run_id.value),
-					  (OwnRow) {
-						  .kind = OWN_TASK,
+		internal_write_row(DatumGetUUIDP(run_id.value),
+					  (InternalRow) {
+						  .kind = INTERNAL_TASK,
 						  .task_id = *DatumGetUUIDP(task_id.value)
 					  }))
 		return PointerGetDatum(row.new);

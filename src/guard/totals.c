@@ -87,7 +87,7 @@ move_runs(Statement *statement)
 	Args		args = {0};
 	bool		isnull;
 
-	if (statement_write_own(statement, &args, NULL) != 1)
+	if (statement_write_internal(statement, &args, NULL) != 1)
 		elog(ERROR, "roll-up returned no row");
 	return DatumGetInt64(result_value(0, 1, &isnull)) ==
 		DatumGetInt64(result_value(0, 2, &isnull));
@@ -129,7 +129,7 @@ is_own_statement(TriggerData *trigger)
 	bool		is_own = false;
 	TupleTableSlot *slot;
 
-	if (!own_write_statement(&is_certain) || rows == NULL || tuplestore_tuple_count(rows) != 1)
+	if (!internal_write_statement(&is_certain) || rows == NULL || tuplestore_tuple_count(rows) != 1)
 		return false;
 	if (is_certain)
 		return true;
@@ -145,13 +145,13 @@ is_own_statement(TriggerData *trigger)
 		Datum		run_id = slot_getattr(slot, SPI_fnumber(desc, "run_id"), &isnull);
 		Datum		key = slot_getattr(slot, SPI_fnumber(desc, is_message ? "seq" : "task_id"),
 									   &isnull);
-		OwnRow		row = {.kind = is_message ? OWN_MESSAGE : OWN_TASK};
+		InternalRow		row = {.kind = is_message ? INTERNAL_MESSAGE : INTERNAL_TASK};
 
 		if (is_message)
 			row.seq = DatumGetInt64(key);
 		else
 			row.task_id = *DatumGetUUIDP(key);
-		is_own = own_write_row(DatumGetUUIDP(run_id), row);
+		is_own = internal_write_row(DatumGetUUIDP(run_id), row);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	return is_own;
@@ -209,7 +209,7 @@ name_runs(void)
 		0, {0}
 	};
 	Args		args = {0};
-	uint64		count = statement_write_own(&unnamed, &args, NULL);
+	uint64		count = statement_write_internal(&unnamed, &args, NULL);
 	SPITupleTable *messages = SPI_tuptable;
 	pg_uuid_t  *named = NULL;
 
@@ -399,7 +399,7 @@ roll_up_truncated_messages(TriggerData *trigger)
 
 	if (!tasks_are_truncated())
 		keep_messages_of_tasks(trigger, &tasks);
-	statement_write_own(&move, &args, NULL);
+	statement_write_internal(&move, &args, NULL);
 }
 
 /*
@@ -603,7 +603,7 @@ roll_up_truncated_tasks(void)
 	static Statement remove = {"DELETE FROM airun.task_chunks", 0, {0}};
 	Args		args = {0};
 
-	statement_write_own(&move, &args, NULL);
+	statement_write_internal(&move, &args, NULL);
 	statement_write_as_owner(&remove, &args, store_chunks_owner());
 }
 
@@ -654,7 +654,7 @@ airun_roll_up_tasks(PG_FUNCTION_ARGS)
 										 ON_INSERT | ON_UPDATE | ON_DELETE | ON_TRUNCATE, 0);
 	TriggerData *called = (TriggerData *) fcinfo->context;
 
-	if (called->tg_newtable != NULL && shape_has_site_trigger(TABLE_TASKS))
+	if (called->tg_newtable != NULL && store_has_site_trigger(TABLE_TASKS))
 		check_rows_of_triggers(called);
 	if (trigger == NULL)
 		return PointerGetDatum(NULL);

@@ -253,7 +253,7 @@ change_task(Statement *statement, Args *args)
 {
 	bool		is_certain;
 
-	if (own_write_statement(&is_certain))
+	if (internal_write_statement(&is_certain))
 		return statement_write(statement, args);
 	return statement_write_fire_later(statement, args);
 }

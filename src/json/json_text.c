@@ -331,17 +331,17 @@ append_value(StringInfo out, Datum value, Oid type)
 }
 
 /*
- * Append the first row of an SPI result as an object: what row_to_json() gives,
+ * Append a row of a result as an object: what row_to_json() gives,
  * without looking up for each value how its type is written.
  */
 void
-json_append_row(StringInfo out, SPITupleTable *rows)
+json_append_row(StringInfo out, const ResultRow *row)
 {
-	TupleDesc	desc = rows->tupdesc;
+	TupleDesc	desc = row->desc;
 	Datum	   *values = palloc_array(Datum, desc->natts);
 	bool	   *nulls = palloc_array(bool, desc->natts);
 
-	heap_deform_tuple(rows->vals[0], desc, values, nulls);
+	result_row_values(row, values, nulls);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(desc, i);

@@ -7,8 +7,8 @@
 
 #include "airun.h"
 
-#include "executor/spi.h"
 #include "lib/stringinfo.h"
+#include "store/plans.h"
 #include "tcop/dest.h"
 #include "utils/jsonb.h"
 
@@ -17,7 +17,7 @@ extern void json_append_string(StringInfo out, const char *str, int len);
 
 extern void json_begin(StringInfo out);
 extern Datum json_end(StringInfo out);
-extern void json_append_row(StringInfo out, SPITupleTable *rows);
+extern void json_append_row(StringInfo out, const ResultRow *row);
 extern DestReceiver *json_array_receiver(StringInfo out);
 
 extern Jsonb *json_parse(text *document, int sqlerrcode, const char *what);

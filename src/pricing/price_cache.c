@@ -166,7 +166,7 @@ static bool
 is_same_for_all(Oid relation_oid)
 {
 	Relation	relation = relation_open(relation_oid, AccessShareLock);
-	bool		same = shape_is_open_to_all(relation);
+	bool		same = store_is_open_to_all(relation);
 
 	relation_close(relation, AccessShareLock);
 	return same;

@@ -185,7 +185,7 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 									 before->isnull ? zero : before->value);
 	arg_uuid(&run, run_id);
 	arg_add(&run, difference, false);
-	if (statement_write_own(&move, &run, run_id) != 1)
+	if (statement_write_internal(&move, &run, run_id) != 1)
 		run_not_found(run_id);
 	return true;
 }

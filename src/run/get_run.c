@@ -87,7 +87,7 @@ airun_get_run(PG_FUNCTION_ARGS)
 	arg_uuid(&args, run_id);
 	statement_in_extension(&tasks, fcinfo->flinfo->fn_oid);
 	statement_in_extension(&tasks_with_requests, fcinfo->flinfo->fn_oid);
-	statement_stream_own(with_requests ? &tasks_with_requests : &tasks, &args, run_id,
+	statement_stream_internal(with_requests ? &tasks_with_requests : &tasks, &args, run_id,
 						 json_array_receiver(&out));
 	appendStringInfoString(&out, "]}");
 

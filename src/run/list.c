@@ -229,7 +229,7 @@ airun_list_runs(PG_FUNCTION_ARGS)
 	else if (page_size > DEFAULT_PAGE_SIZE)
 		kind |= LIST_LONGER_PAGE;
 
-	result_begin_rows(fcinfo, RUN_SUMMARY_COLUMNS + 1);
+	result_begin_rows(fcinfo, Natts_run_summary + 1);
 	store_open(false);
 
 	arg_add(&args, PG_GETARG_DATUM(0), PG_ARGISNULL(0));
@@ -255,16 +255,16 @@ airun_list_runs(PG_FUNCTION_ARGS)
 	rows = statement_read(list_statement(kind), &args, page_size);
 	for (uint64 row = 0; row < rows; row++)
 	{
-		Datum		values[RUN_SUMMARY_COLUMNS + 1];
-		bool		nulls[RUN_SUMMARY_COLUMNS + 1];
+		Datum		values[Natts_run_summary + 1];
+		bool		nulls[Natts_run_summary + 1];
 
-		for (int i = 0; i < RUN_SUMMARY_COLUMNS; i++)
+		for (int i = 0; i < Natts_run_summary; i++)
 			values[i] = result_value(row, i + 1, &nulls[i]);
-		cursor.active_hour = DatumGetTimestampTz(values[RUN_SUMMARY_ACTIVE_HOUR - 1]);
-		cursor.last_message_at = DatumGetTimestampTz(values[RUN_SUMMARY_LAST_MESSAGE_AT - 1]);
-		cursor.id = *DatumGetUUIDP(values[RUN_SUMMARY_ID - 1]);
-		values[RUN_SUMMARY_COLUMNS] = PointerGetDatum(cursor_to_text(&cursor));
-		nulls[RUN_SUMMARY_COLUMNS] = false;
+		cursor.active_hour = DatumGetTimestampTz(values[Anum_run_summary_active_hour - 1]);
+		cursor.last_message_at = DatumGetTimestampTz(values[Anum_run_summary_last_message_at - 1]);
+		cursor.id = *DatumGetUUIDP(values[Anum_run_summary_id - 1]);
+		values[Natts_run_summary] = PointerGetDatum(cursor_to_text(&cursor));
+		nulls[Natts_run_summary] = false;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	store_close();

@@ -32,7 +32,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "run/run_name.h"
-#include "store/direct_write.h"
+#include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "utils/builtins.h"
@@ -428,14 +428,14 @@ refuse_repeated_ids(NewMessage *messages, int count)
 static bool
 is_new(const pg_uuid_t *run_id, text *message_id)
 {
-	Find		find;
+	DirectScan	find;
 	bool		found;
 
-	if (IsolationUsesXactSnapshot() || !shape_is_granted(TABLE_MESSAGES, ACL_SELECT) ||
-		!find_begin(&find, MESSAGES_BY_ID, RowExclusiveLock, run_id, message_id, NULL))
+	if (IsolationUsesXactSnapshot() || !store_is_granted(TABLE_MESSAGES, ACL_SELECT) ||
+		!direct_scan_begin(&find, MESSAGES_BY_ID, RowExclusiveLock, run_id, message_id, NULL))
 		return false;
 	found = find.row != NULL;
-	find_end(&find);
+	direct_scan_end(&find);
 	return !found;
 }
 
@@ -473,7 +473,7 @@ messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
 		arg_uuid(&args, run_id);
 		arg_pointer(&args, message->message_id);
 		arg_pointer(&args, message->message);
-		if (statement_write_own(&find, &args, run_id) == 0)
+		if (statement_write_internal(&find, &args, run_id) == 0)
 			continue;
 
 		message->is_stored = true;
@@ -503,7 +503,7 @@ void
 messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 			   RunState *state)
 {
-	static Write insert = {
+	static RowWrite insert = {
 		.table = TABLE_MESSAGES,
 		.column_count = 6,
 		.columns = {
@@ -537,8 +537,8 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 		arg_uuid(&args, message->task_id);
 		arg_pointer(&args, message->message_id);
 		arg_pointer(&args, message->message);
-		if (!write_insert(&insert, &args, false) &&
-			statement_write_message(write_statement(&insert), &args, run_id,
+		if (!direct_insert(&insert, &args, false, NULL) &&
+			statement_write_message(row_write_statement(&insert), &args, run_id,
 									message->seq) != 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -549,7 +549,7 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 	if (name != NULL)
 	{
 		run_set_name(run_id, name);
-		state->summary = NULL;
+		state->summary = (ResultRow) {0};
 	}
 }
 
@@ -767,7 +767,7 @@ messages_as_json(StringInfo out, const pg_uuid_t *run_id, const MessageRange *ra
 		enlargeStringInfo(out, Min((before - 1 - after) * BYTES_PER_MESSAGE, MAX_BYTES_AHEAD));
 		arg_int64(&args, after);
 		arg_int64(&args, before);
-		statement_stream_own(&read_messages, &args, run_id, json_array_receiver(out));
+		statement_stream_internal(&read_messages, &args, run_id, json_array_receiver(out));
 	}
 	appendStringInfoChar(out, ']');
 	return before - 1 > after ? after + 1 : 0;

@@ -19,7 +19,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "store/direct_write.h"
+#include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "task/chunk.h"
@@ -215,13 +215,16 @@ run_state_from_result(RunState *state)
 	state->has_name = DatumGetBool(result_value(0, 3, &isnull));
 	state->is_completed = DatumGetBool(result_value(0, 4, &isnull));
 	state->place = *(ItemPointer) DatumGetPointer(result_value(0, 5, &isnull));
-	state->summary = NULL;
+	state->summary = (ResultRow) {0};
 }
 
 /* The columns that say how a run stands */
-#define RUN_STATE_STORED \
-	"r.message_count, r.last_message_at, r.name, r.status"
-#define RUN_STATE_STORED_COLUMNS	4
+static ColumnList state_columns = {
+	TABLE_RUNS, {"message_count", "last_message_at", "name", "status"}
+};
+#define STATE_COUNT		4
+
+static ColumnList summary_columns = {TABLE_RUNS, {RUN_SUMMARY_NAMES}};
 
 static RunState
 state_from_values(const Datum *values, const bool *nulls)
@@ -241,24 +244,23 @@ state_from_values(const Datum *values, const bool *nulls)
 static bool
 find_at_once(const pg_uuid_t *run_id, bool lock, RunState *state, bool *is_active)
 {
-	static ColumnList columns = {.text = RUN_STATE_STORED};
-	Find		find;
-	Datum		values[RUN_STATE_STORED_COLUMNS];
-	bool		nulls[RUN_STATE_STORED_COLUMNS];
+	DirectScan	find;
+	Datum		values[STATE_COUNT];
+	bool		nulls[STATE_COUNT];
 	bool		found;
 
 	/* Where a snapshot lasts, the statement tells whether the run has changed since */
 	if (IsolationUsesXactSnapshot() ||
-		!find_run_of_caller(&find, RowExclusiveLock, run_id))
+		!direct_scan_run(&find, RowExclusiveLock, run_id))
 		return false;
-	found = find_values(&find, &columns, values, nulls) && (!lock || find_lock(&find));
+	found = direct_scan_values(&find, &state_columns, values, nulls) && (!lock || direct_scan_lock(&find));
 	if (found)
 	{
 		*state = state_from_values(values, nulls);
 		state->place = find.row->t_self;
 		*is_active = status_is(values[3], "active");
 	}
-	find_end(&find);
+	direct_scan_end(&find);
 	return found;
 }
 
@@ -336,7 +338,7 @@ run_last_seq(const pg_uuid_t *run_id)
 	bool		isnull;
 
 	arg_uuid(&args, run_id);
-	if (statement_write_own(&last, &args, run_id) == 0)
+	if (statement_write_internal(&last, &args, run_id) == 0)
 		return 0;
 	return DatumGetInt64(result_value(0, 1, &isnull));
 }
@@ -354,20 +356,22 @@ place_messages(const pg_uuid_t *run_id, int64 messages, RunState *state)
 			messages;
 }
 
-/* From the current SPI result, which is the summary of the run as it was written */
+/* From the summary of the run as it was written */
 static void
-run_state_from_summary(RunState *state)
+run_state_from_summary(RunState *state, const ResultRow *summary)
 {
 	bool		isnull;
 
-	(void) result_value(0, RUN_SUMMARY_NAME, &isnull);
+	(void) result_row_value(summary, Anum_run_summary_name, &isnull);
 	state->has_name = !isnull;
-	state->message_count = DatumGetInt64(result_value(0, RUN_SUMMARY_MESSAGE_COUNT, &isnull));
+	state->message_count =
+		DatumGetInt64(result_row_value(summary, Anum_run_summary_message_count, &isnull));
 	state->last_message_at =
-		DatumGetTimestampTz(result_value(0, RUN_SUMMARY_LAST_MESSAGE_AT, &isnull));
-	state->is_completed = status_is(result_value(0, RUN_SUMMARY_STATUS, &isnull), "completed");
+		DatumGetTimestampTz(result_row_value(summary, Anum_run_summary_last_message_at, &isnull));
+	state->is_completed =
+		status_is(result_row_value(summary, Anum_run_summary_status, &isnull), "completed");
 	ItemPointerSetInvalid(&state->place);
-	state->summary = SPI_tuptable;
+	state->summary = *summary;
 }
 
 /*
@@ -389,7 +393,7 @@ run_look(const pg_uuid_t *run_id, RunState *state)
 bool
 run_try_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 {
-	static Write grow = {
+	static RowWrite grow = {
 		.table = TABLE_RUNS,
 		.key_count = 1,
 		.keys = {{"id", UUIDOID}},
@@ -400,11 +404,12 @@ run_try_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 			{"updated_at", TIMESTAMPTZOID, WRITE_LATEST},
 			{"active_hour", TIMESTAMPTZOID, WRITE_LATEST}
 		},
-		.returning = RUN_STATE_STORED
+		.returning = &state_columns
 	};
 	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[RUN_STATE_STORED_COLUMNS];
-	bool		nulls[RUN_STATE_STORED_COLUMNS];
+	ResultRow	result;
+	Datum		values[STATE_COUNT];
+	bool		nulls[STATE_COUNT];
 	Args		args = {0};
 
 	arg_uuid(&args, run_id);
@@ -412,9 +417,9 @@ run_try_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 	arg_time(&args, now);
 	arg_time(&args, now);
 	arg_time(&args, hour_of(now));
-	if (!write_update(&grow, &args, &state->place))
+	if (!direct_update(&grow, &args, &state->place, &result))
 		return false;
-	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+	result_row_values(&result, values, nulls);
 	*state = state_from_values(values, nulls);
 	place_messages(run_id, messages, state);
 	return true;
@@ -450,7 +455,7 @@ run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 	arg_int64(&args, messages);
 	arg_time(&args, now);
 	arg_time(&args, hour_of(now));
-	if (statement_write_own(&append, &args, run_id) == 1)
+	if (statement_write_internal(&append, &args, run_id) == 1)
 	{
 		run_state_from_result(state);
 		place_messages(run_id, messages, state);
@@ -470,7 +475,7 @@ run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 void
 run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state)
 {
-	static Write change_run = {
+	static RowWrite change_run = {
 		.table = TABLE_RUNS,
 		.key_count = 1,
 		.keys = {{"id", UUIDOID}},
@@ -485,10 +490,11 @@ run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state)
 			{"total_cost", NUMERICOID, WRITE_ADD},
 			{"status", TEXTOID, WRITE_IF_GIVEN}
 		},
-		.returning = RUN_SUMMARY
+		.returning = &summary_columns
 	};
 	TimestampTz now = GetCurrentTimestamp();
 	bool		appends = change->messages > 0;
+	ResultRow	summary;
 	Args		args = {0};
 
 	arg_uuid(&args, run_id);
@@ -500,11 +506,14 @@ run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state)
 	arg_int64(&args, change->tokens);
 	arg_pointer(&args, change->cost);
 	arg_pointer(&args, change->status ? cstring_to_text(change->status) : NULL);
-	if (!(ItemPointerIsValid(&state->place) &&
-		  write_update(&change_run, &args, &state->place)) &&
-		statement_write_own(write_statement(&change_run), &args, run_id) != 1)
-		run_not_found(run_id);
-	run_state_from_summary(state);
+	if (!ItemPointerIsValid(&state->place) ||
+		!direct_update(&change_run, &args, &state->place, &summary))
+	{
+		if (statement_write_internal(row_write_statement(&change_run), &args, run_id) != 1)
+			run_not_found(run_id);
+		summary = result_row();
+	}
+	run_state_from_summary(state, &summary);
 	place_messages(run_id, change->messages, state);
 }
 
@@ -520,7 +529,7 @@ run_set_name(const pg_uuid_t *run_id, text *name)
 
 	arg_uuid(&args, run_id);
 	arg_pointer(&args, name);
-	statement_write_own(&set_name, &args, run_id);
+	statement_write_internal(&set_name, &args, run_id);
 }
 
 /* ---------- creation ---------- */
@@ -571,7 +580,7 @@ run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields)
 	arg_field(&args, &fields->settings);
 	arg_field(&args, &fields->variable_values);
 
-	return statement_write_own(id_given ? &insert_run_once : &insert_run, &args, run_id) == 1;
+	return statement_write_internal(id_given ? &insert_run_once : &insert_run, &args, run_id) == 1;
 }
 
 /*
@@ -602,6 +611,7 @@ airun_create_run(PG_FUNCTION_ARGS)
 	};
 	bool		id_given = !PG_ARGISNULL(8);
 	pg_uuid_t	run_id;
+	ResultRow	row;
 	Datum		result;
 
 	store_open(true);
@@ -623,7 +633,8 @@ airun_create_run(PG_FUNCTION_ARGS)
 		if (statement_write(&existing, &args) != 1)
 			run_refuse_taken(&run_id);
 	}
-	result = result_tuple(fcinfo);
+	row = result_row();
+	result = result_row_composite(fcinfo, &row);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
@@ -638,12 +649,14 @@ static Datum
 update_one_run(FunctionCallInfo fcinfo, Statement *update, Args *args)
 {
 	pg_uuid_t  *run_id = DatumGetUUIDP(args->values[0]);
+	ResultRow	row;
 	Datum		result;
 
 	store_open(true);
-	if (statement_write_own(update, args, run_id) != 1)
+	if (statement_write_internal(update, args, run_id) != 1)
 		run_not_found(run_id);
-	result = result_tuple(fcinfo);
+	row = result_row();
+	result = result_row_composite(fcinfo, &row);
 	store_close();
 	return result;
 }
@@ -760,6 +773,7 @@ airun_set_run_status(PG_FUNCTION_ARGS)
 	const char *status;
 	RunState	state;
 	Args		args = {0};
+	ResultRow	row;
 	Datum		result;
 
 	if (PG_ARGISNULL(1))
@@ -771,9 +785,10 @@ airun_set_run_status(PG_FUNCTION_ARGS)
 	run_check_transition(run_id, state.is_completed ? "completed" : "active", status);
 	arg_uuid(&args, run_id);
 	arg_pointer(&args, cstring_to_text(status));
-	if (statement_write_own(&update, &args, run_id) != 1)
+	if (statement_write_internal(&update, &args, run_id) != 1)
 		run_not_found(run_id);
-	result = result_tuple(fcinfo);
+	row = result_row();
+	result = result_row_composite(fcinfo, &row);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
@@ -807,7 +822,7 @@ set_deleted(const pg_uuid_t *run_id, bool deleted)
 	store_open(true);
 	arg_uuid(&args, run_id);
 	arg_time(&args, GetCurrentTimestamp());
-	changed = statement_write_own(deleted ? &delete_run : &restore_run, &args, run_id) == 1;
+	changed = statement_write_internal(deleted ? &delete_run : &restore_run, &args, run_id) == 1;
 	arg_uuid(&key, run_id);
 	if (!changed && statement_write(&lock_any_run, &key) != 1)
 		run_not_found(run_id);

@@ -11,12 +11,28 @@
 #include "store/plans.h"
 #include "utils/numeric.h"
 
-/* The columns of ai_run_summary, of a table aliased r */
-#define RUN_SUMMARY \
-	"r.id, r.user_id, r.source_type, r.source_id, r.name, r.description, r.tags, " \
-	"r.metadata, r.message_count, r.task_count, r.total_tokens, r.total_cost, " \
-	"r.status, r.is_starred, r.is_archived, r.created_at, r.updated_at, " \
-	"r.last_message_at, r.active_hour"
+/* The columns of ai_run_summary, in order, each as one of these macros has it */
+#define RUN_SUMMARY_LIST(COLUMN, LAST) \
+	COLUMN(id) COLUMN(user_id) COLUMN(source_type) COLUMN(source_id) COLUMN(name) \
+	COLUMN(description) COLUMN(tags) COLUMN(metadata) COLUMN(message_count) \
+	COLUMN(task_count) COLUMN(total_tokens) COLUMN(total_cost) COLUMN(status) \
+	COLUMN(is_starred) COLUMN(is_archived) COLUMN(created_at) COLUMN(updated_at) \
+	COLUMN(last_message_at) LAST(active_hour)
+
+/* As columns in a statement, of a table aliased r; as names; and as numbers */
+#define RUN_SUMMARY_SQL(name)		"r." #name ", "
+#define RUN_SUMMARY_LAST_SQL(name)	"r." #name
+#define RUN_SUMMARY		RUN_SUMMARY_LIST(RUN_SUMMARY_SQL, RUN_SUMMARY_LAST_SQL)
+#define RUN_SUMMARY_STRING(name)	#name,
+#define RUN_SUMMARY_NAMES	RUN_SUMMARY_LIST(RUN_SUMMARY_STRING, RUN_SUMMARY_STRING)
+#define RUN_SUMMARY_NUMBER(name)	Anum_run_summary_##name,
+enum
+{
+	Anum_run_summary_none,
+	RUN_SUMMARY_LIST(RUN_SUMMARY_NUMBER, RUN_SUMMARY_NUMBER)
+	Anum_run_summary_end
+};
+#define Natts_run_summary	(Anum_run_summary_end - 1)
 
 /* The run $1, of a table aliased r, unless it is deleted */
 #define LIVE_RUN	"r.id" EQ "$1 AND r.deleted_at IS NULL"
@@ -29,21 +45,12 @@ typedef struct RunState
 	int64		message_count;
 	TimestampTz last_message_at;
 	ItemPointerData place;		/* of its row, once it has been locked; else invalid */
-	SPITupleTable *summary;		/* as run_change() left it; NULL where it is stale */
+	ResultRow	summary;		/* as run_change() left it; nothing where it is stale */
 } RunState;
 
 /* Its columns, of a table aliased r; they come first in a result */
 #define RUN_STATE \
 	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ "'completed', r.ctid"
-
-/* Numbers of columns in RUN_SUMMARY */
-#define RUN_SUMMARY_ID				1
-#define RUN_SUMMARY_NAME			5
-#define RUN_SUMMARY_MESSAGE_COUNT	9
-#define RUN_SUMMARY_STATUS			13
-#define RUN_SUMMARY_LAST_MESSAGE_AT	18
-#define RUN_SUMMARY_ACTIVE_HOUR		19
-#define RUN_SUMMARY_COLUMNS			19
 
 /* What happens to a run in one step */
 typedef struct RunChange

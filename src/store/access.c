@@ -78,7 +78,7 @@ ask_once(FmgrInfo *flinfo, const pg_uuid_t *run_id, bool for_writing)
 	pg_uuid_t	caller = {{0}};
 	bool		found;
 
-	if (own_write_expression(run_id))
+	if (internal_write_expression(run_id))
 		return true;
 
 	(void) caller_id(&caller);

@@ -1,44 +1,75 @@
 /*
  * definition.c
- *		What a site has added to the tables of the store.
+ *		Are the tables of the store exactly what airun_install() made?
  *
- * A site may put policies and triggers of its own on the store's tables, and
- * alter ours.  Where it has not, some things can be done in a cheaper way that
- * comes to the same; this file tells whether it has.  Ours is what has the
- * name, the form and the functions that airun_install() gave it: a name alone
- * proves nothing.
+ * airun_install() makes the store's objects from one list, airun_store_objects();
+ * this file compares what is there with the same list.  A table is exact where
+ * everything on it that a statement would honour is on the list, in the words
+ * in which the server describes it, and nothing is missing of its policies:
  *
- * The answers are kept until the server says that a definition has changed, of
- * which the generation gives notice to whoever keeps something that follows
- * from them.  Nothing is locked beyond a look at the tables.
+ * - It is an ordinary table of the access method heap, owned by whoever owns
+ *	 runs, neither a partition nor a parent, with no rule.
+ * - Each trigger is on the list and fires on origin, by a function of ours;
+ *	 each internal one belongs to a foreign key that is on the list, so that
+ *	 no key of a site refers to the table, and no other extension follows it.
+ * - Each policy is on the list, and each policy on the list is there.
+ * - Each foreign key and each constraint that an index is for is on the list;
+ *	 there is no CHECK and no generated column.
+ *
+ * Two things a site may add, and the server's own code does for them what a
+ * statement would do: nullable columns of plain types without a default
+ * (direct.c asks for those), and indexes that belong to no constraint.  On
+ * task_chunks, whose rows are written as the owner, there are no indexes of a
+ * site's.  Anything else, known or not, makes the table inexact: then statements
+ * do all the work.
+ *
+ * The answers are kept until the server says that a definition has changed.
+ * The version counts such changes, for whoever keeps something that follows
+ * from a definition.  Nothing is locked beyond a look at the tables.
  */
 #include "store/definition.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "rewrite/rowsecurity.h"
 #include "store/store.h"
-#include "utils/acl.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/reltrigger.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
 static const char *const table_names[STORE_TABLES] = {
 	"runs", "messages", "tasks", "task_chunks"
+};
+
+/* As which they stand in statements */
+static const char *const table_aliases[STORE_TABLES] = {"r", "m", "t", "c"};
+
+/* What policies call */
+static const char *const policy_functions[] = {
+	"airun_user_id", "airun_sees_run", "airun_writes_run"
 };
 
 /* The indexes, by their columns; a partial one is of the rows where one is NULL, or is not */
@@ -64,40 +95,194 @@ static const struct
 	[TASKS_UNFINISHED] = {TABLE_TASKS, {{"run_id", UUIDOID}}, "completed_at", IS_NULL},
 };
 
-/* How many policies airun_install() puts on each */
-static const int policy_counts[STORE_TABLES] = {1, 2, 3, 1};
+/* An object that airun_install() makes */
+typedef struct StoreObject
+{
+	char	   *kind;			/* "policy", "trigger", "constraint" ... */
+	char	   *relation;		/* the table that it is on */
+	char	   *name;
+	char	   *definition;		/* in the server's words */
+} StoreObject;
 
-typedef struct Shape
+/* All of them, read once and again when a function has changed */
+typedef struct ObjectList
+{
+	MemoryContext context;
+	bool		is_known;
+	Oid			schema;			/* of the extension */
+	int			count;
+	StoreObject *objects;
+} ObjectList;
+
+/* What is known of the store */
+typedef struct Definition
 {
 	Oid			schema;
 	Oid			tables[STORE_TABLES];
+	Oid			policy_functions[lengthof(policy_functions)];
 	bool		has_site_trigger[STORE_TABLES];
-	bool		policies_are_ours[STORE_TABLES];
-	bool		is_plain[STORE_TABLES];
+	bool		is_exact[STORE_TABLES];
+	bool		is_all_exact;
 	Oid			indexes[STORE_INDEXES]; /* as they were made; else invalid */
 	AttrNumber	index_columns[STORE_INDEXES][3];
-	bool		seeing_is_changing;	/* a run and its tasks, as policies go */
-} Shape;
+	bool		seeing_is_changing; /* a run and its tasks, as policies go */
+} Definition;
 
-static Shape shape;
-static bool shape_is_known = false;
-static uint64 generation = 1;	/* moves with every change of a definition */
+/* What a role may do with the tables */
+typedef struct Rights
+{
+	uint64		version;
+	Oid			role;
+	AclMode		modes[STORE_TABLES];
+} Rights;
 
-/* ---------- what is ours ---------- */
+static ObjectList list;
+static Definition definition;
+static bool definition_is_known = false;
+static uint64 version = 1;		/* moves with every change of a definition */
+static Rights rights;
 
-/* Is this a function of the extension, by this name, and no site has put another in its place? */
+/* ---------- the list ---------- */
+
+/* The schema of the extension; invalid where it is not there */
+static Oid
+extension_schema(void)
+{
+	Oid			extension = get_extension_oid("airun", true);
+
+	return OidIsValid(extension) ? get_extension_schema(extension) : InvalidOid;
+}
+
+static void
+forget_list(void)
+{
+	list.is_known = false;
+	list.count = 0;
+	if (list.context == NULL)
+		list.context = AllocSetContextCreate(TopMemoryContext, "airun store objects",
+											 ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(list.context);
+}
+
+/* Keep the rows that SPI has read */
+static void
+keep_list(void)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(list.context);
+
+	list.objects = palloc_array(StoreObject, SPI_processed);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+
+		/* in memory of SPI's, and so copied */
+		list.objects[i] = (StoreObject) {
+			.kind = pstrdup(SPI_getvalue(row, desc, 1)),
+			.relation = pstrdup(SPI_getvalue(row, desc, 2)),
+			.name = pstrdup(SPI_getvalue(row, desc, 3)),
+			.definition = pstrdup(SPI_getvalue(row, desc, 4)),
+		};
+	}
+	list.count = SPI_processed;
+	MemoryContextSwitchTo(old_context);
+}
+
+/*
+ * A function of the extension, by its name, which no two of them share; invalid
+ * where an extension that is older than the library lacks it.
+ */
+static Oid
+find_function(const char *name, Oid *owner)
+{
+	CatCList   *functions = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+	Oid			function = InvalidOid;
+
+	for (int i = 0; i < functions->n_members; i++)
+	{
+		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(&functions->members[i]->tuple);
+
+		if (form->pronamespace != list.schema)
+			continue;
+		function = form->oid;
+		*owner = form->proowner;
+	}
+	ReleaseCatCacheList(functions);
+	return function;
+}
+
+/*
+ * Read the list, as the owner of the function that has it: it depends on no
+ * row, and no right of the caller's is asked for.  Without it nothing is exact.
+ */
+static void
+read_list(void)
+{
+	Oid			owner;
+	Oid			user;
+	int			context;
+
+	forget_list();
+	list.schema = extension_schema();
+	if (!OidIsValid(list.schema) || !OidIsValid(find_function("airun_store_objects", &owner)))
+		return;
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute(psprintf("SELECT o.kind, o.relation, o.name, o.definition FROM "
+							 "%s.airun_store_objects() AS o",
+							 quote_identifier(get_namespace_name(list.schema))),
+					true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "the list of the store's objects cannot be read");
+	keep_list();
+	list.is_known = true;
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	SetUserIdAndSecContext(user, context);
+}
+
+/* Is this on the list? */
 static bool
-is_our_function(Oid function, const char *name)
+is_listed(const char *kind, const char *relation, const char *name, const char *words)
+{
+	for (int i = 0; i < list.count; i++)
+	{
+		const StoreObject *object = &list.objects[i];
+
+		if (strcmp(object->kind, kind) == 0 && strcmp(object->relation, relation) == 0 &&
+			strcmp(object->name, name) == 0)
+			return strcmp(object->definition, words) == 0;
+	}
+	return false;
+}
+
+/* How many objects of a kind are on the list for a table */
+static int
+count_listed(const char *kind, const char *relation)
+{
+	int			count = 0;
+
+	for (int i = 0; i < list.count; i++)
+		count += strcmp(list.objects[i].kind, kind) == 0 &&
+			strcmp(list.objects[i].relation, relation) == 0;
+	return count;
+}
+
+/* ---------- what is there ---------- */
+
+/* Is this a function of the extension in C, and no site has put another in its place? */
+static bool
+is_our_function(Oid function)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	bool		is_named;
+	bool		is_c;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	is_named = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId &&
-		(name == NULL || strcmp(NameStr(((Form_pg_proc) GETSTRUCT(tuple))->proname), name) == 0);
+	is_c = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId;
 	ReleaseSysCache(tuple);
-	return is_named && OidIsValid(get_extension_oid("airun", true)) &&
+	return is_c && OidIsValid(get_extension_oid("airun", true)) &&
 		getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("airun", true);
 }
 
@@ -110,194 +295,184 @@ is_column(const Node *node, Relation relation, const char *name)
 		var->varattno == get_attnum(RelationGetRelid(relation), name);
 }
 
-/* Is this user_id = airun_user_id()? */
+/* Is it a constraint of the store that is on the list? */
 static bool
-is_owner_check(const Node *node, Relation relation)
+constraint_is_listed(Oid oid)
 {
-	const OpExpr *comparison = (const OpExpr *) node;
-	const FuncExpr *call;
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
+	Form_pg_constraint constraint;
+	Datum		words;
+	bool		is_of_store;
+	char	   *relation;
+	char	   *name;
 
-	if (!IsA(node, OpExpr) || get_opcode(comparison->opno) != F_UUID_EQ ||
-		!is_column(linitial(comparison->args), relation, "user_id"))
+	if (!HeapTupleIsValid(tuple))
 		return false;
-	call = lsecond(comparison->args);
-	return IsA(call, FuncExpr) && call->args == NIL &&
-		is_our_function(call->funcid, "airun_user_id");
-}
-
-/* Is this function(run_id), of ours? */
-static bool
-is_run_check(const Node *node, Relation relation, const char *function)
-{
-	const FuncExpr *call = (const FuncExpr *) node;
-
-	return IsA(node, FuncExpr) && list_length(call->args) == 1 &&
-		is_column(linitial(call->args), relation, "run_id") &&
-		is_our_function(call->funcid, function);
-}
-
-/* Has the policy this name and command, and is it for all roles? */
-static bool
-is_declared(const RowSecurityPolicy *policy, const char *name, char command)
-{
-	return strcmp(policy->policy_name, name) == 0 && policy->polcmd == command &&
-		policy->permissive && ARR_NDIM(policy->roles) == 1 &&
-		ARR_DIMS(policy->roles)[0] == 1 &&
-		((Oid *) ARR_DATA_PTR(policy->roles))[0] == ACL_ID_PUBLIC;
-}
-
-/* Is the policy as airun_install() made it? */
-static bool
-policy_is_ours(const RowSecurityPolicy *policy, Relation relation)
-{
-	const Node *qual = (const Node *) policy->qual;
-	const Node *check = (const Node *) policy->with_check_qual;
-
-	if (is_declared(policy, "airun_owner", '*'))
-		return qual != NULL && is_owner_check(qual, relation) &&
-			(check == NULL || is_owner_check(check, relation));
-	if (is_declared(policy, "airun_read", ACL_SELECT_CHR))
-		return is_run_check(qual, relation, "airun_sees_run");
-	if (is_declared(policy, "airun_change", ACL_UPDATE_CHR))
-		return check == NULL && is_run_check(qual, relation, "airun_writes_run");
-	if (is_declared(policy, "airun_create", ACL_INSERT_CHR) ||
-		is_declared(policy, "airun_append", ACL_INSERT_CHR))
-		return is_run_check(check, relation, "airun_writes_run");
-	return false;
-}
-
-/*
- * Does a table show all of its rows to whoever may read it?  So it is without
- * row security, or with nothing but a policy airun_read that is true.
- */
-bool
-shape_is_open_to_all(Relation relation)
-{
-	const RowSecurityPolicy *policy;
-	const Const *qual;
-
-	if (!relation->rd_rel->relrowsecurity)
-		return true;
-	if (relation->rd_rsdesc == NULL || list_length(relation->rd_rsdesc->policies) != 1)
+	constraint = (Form_pg_constraint) GETSTRUCT(tuple);
+	is_of_store = constraint->connamespace == definition.schema;
+	relation = get_rel_name(constraint->conrelid);
+	name = pstrdup(NameStr(constraint->conname));
+	ReleaseSysCache(tuple);
+	if (!is_of_store || relation == NULL)
 		return false;
-	policy = linitial(relation->rd_rsdesc->policies);
-	qual = (const Const *) policy->qual;
-	return is_declared(policy, "airun_read", ACL_SELECT_CHR) && IsA(qual, Const) &&
-		!qual->constisnull && DatumGetBool(qual->constvalue);
+	/* nothing, where it has been made since the transaction's snapshot */
+	words = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID, ObjectIdGetDatum(oid));
+	return words != (Datum) 0 &&
+		is_listed("constraint", relation, name, TextDatumGetCString(words));
 }
 
-/* ---------- looking ---------- */
-
-static void
-relation_changed(Datum arg, Oid relation)
-{
-	bool		is_of_store = !OidIsValid(relation) || !shape_is_known;
-
-	for (int i = 0; i < STORE_TABLES; i++)
-		is_of_store |= shape.tables[i] == relation;
-	if (is_of_store)
-	{
-		shape_is_known = false;
-		generation++;
-	}
-}
-
-static void
-catalog_changed(Datum arg, int cache, uint32 hash)
-{
-	shape_is_known = false;
-	generation++;
-}
-
-/* The policies on one table */
-static void
-look_at_policies(Relation relation, StoreTable table)
-{
-	bool		is_run_or_task = table == TABLE_RUNS || table == TABLE_TASKS;
-	int			ours = 0;
-	ListCell   *lc;
-
-	shape.policies_are_ours[table] = true;
-	if (!relation->rd_rel->relrowsecurity)
-		return;
-	foreach(lc, relation->rd_rsdesc != NULL ? relation->rd_rsdesc->policies : NIL)
-	{
-		RowSecurityPolicy *policy = lfirst(lc);
-
-		if (policy_is_ours(policy, relation))
-		{
-			ours++;
-			continue;
-		}
-		shape.policies_are_ours[table] = false;
-		if (is_run_or_task &&
-			(policy->polcmd != '*' ||
-			 (policy->with_check_qual != NULL && !equal(policy->with_check_qual, policy->qual))))
-			shape.seeing_is_changing = false;
-	}
-	if (ours != policy_counts[table])
-	{
-		/* what one of ours would let pass nobody lets pass */
-		shape.policies_are_ours[table] = false;
-		if (is_run_or_task)
-			shape.seeing_is_changing = false;
-	}
-}
-
-/* The triggers on one table */
+/* Is the trigger as it was made? */
 static bool
-finds_site_trigger(Relation relation)
+trigger_is_listed(const Trigger *trigger, const char *relation)
+{
+	if (trigger->tgisinternal)
+		return RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE &&
+			constraint_is_listed(trigger->tgconstraint);
+	return trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN && is_our_function(trigger->tgfoid) &&
+		is_listed("trigger", relation, trigger->tgname,
+				  TextDatumGetCString(DirectFunctionCall1(pg_get_triggerdef,
+														  ObjectIdGetDatum(trigger->tgoid))));
+}
+
+/* Is a trigger on the table that is not on the list? */
+static bool
+finds_site_trigger(Relation relation, StoreTable table)
 {
 	/* a copy: while we ask the catalog, the server may make its own anew */
 	TriggerDesc *triggers = CopyTriggerDesc(relation->trigdesc);
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		const Trigger *trigger = &triggers->triggers[i];
-
-		/* a deferrable unique key of a site works by one that is internal */
-		if (trigger->tgisinternal ? trigger->tgfoid == F_UNIQUE_KEY_RECHECK :
-			!is_our_function(trigger->tgfoid, NULL))
+		if (!trigger_is_listed(&triggers->triggers[i], table_names[table]))
 			return true;
-	}
 	return false;
 }
 
-/* Does a foreign key refer to the table?  Its triggers count as the server's own. */
-static bool
-is_referenced(Relation relation)
+/* An expression of a policy, in the server's words */
+static char *
+expression_words(Node *expression, Relation relation)
 {
-	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
-		if (RI_FKey_trigger_type(relation->trigdesc->triggers[i].tgfoid) == RI_TRIGGER_PK)
-			return true;
-	return false;
+	return deparse_expression(copyObject(expression),
+							  deparse_context_for(RelationGetRelationName(relation),
+												  RelationGetRelid(relation)),
+							  false, false);
 }
 
-/* Is there nothing on the table that only the executor would know to honour? */
+/* The command that a policy is for */
+static const char *
+command_word(char command)
+{
+	switch (command)
+	{
+		case '*':
+			return "ALL";
+		case ACL_SELECT_CHR:
+			return "SELECT";
+		case ACL_INSERT_CHR:
+			return "INSERT";
+		case ACL_UPDATE_CHR:
+			return "UPDATE";
+		default:
+			return "DELETE";
+	}
+}
+
+/* Is it for all roles, and does it permit? */
 static bool
-looks_plain(Relation relation, StoreTable table)
+policy_is_for_all(const RowSecurityPolicy *policy)
+{
+	return policy->permissive && ARR_NDIM(policy->roles) == 1 &&
+		ARR_DIMS(policy->roles)[0] == 1 &&
+		((Oid *) ARR_DATA_PTR(policy->roles))[0] == ACL_ID_PUBLIC;
+}
+
+/* Is the policy as it was made? */
+static bool
+policy_is_listed(const RowSecurityPolicy *policy, Relation relation)
+{
+	StringInfoData words;
+
+	if (!policy_is_for_all(policy))
+		return false;
+	initStringInfo(&words);
+	appendStringInfo(&words, "FOR %s", command_word(policy->polcmd));
+	if (policy->qual != NULL)
+		appendStringInfo(&words, " USING (%s)", expression_words((Node *) policy->qual, relation));
+	if (policy->with_check_qual != NULL)
+		appendStringInfo(&words, " WITH CHECK (%s)",
+						 expression_words((Node *) policy->with_check_qual, relation));
+	return is_listed("policy", RelationGetRelationName(relation), policy->policy_name,
+					 words.data);
+}
+
+/*
+ * Look at the policies on one table.  Returns whether they are those on the
+ * list.  May whoever sees a row change it?  Those of a site have to be for all
+ * commands, with one condition for all.
+ */
+static bool
+look_at_policies(Relation relation, StoreTable table)
+{
+	int			listed = 0;
+	int			others = 0;
+	ListCell   *lc;
+
+	if (!relation->rd_rel->relrowsecurity)
+		return true;
+	foreach(lc, relation->rd_rsdesc != NULL ? relation->rd_rsdesc->policies : NIL)
+	{
+		RowSecurityPolicy *policy = lfirst(lc);
+
+		if (policy_is_listed(policy, relation))
+		{
+			listed++;
+			continue;
+		}
+		others++;
+		if (policy->polcmd != '*' ||
+			(policy->with_check_qual != NULL && !equal(policy->with_check_qual, policy->qual)))
+			definition.seeing_is_changing &= table != TABLE_RUNS && table != TABLE_TASKS;
+	}
+	/* what one of ours would let pass nobody lets pass */
+	if (listed != count_listed("policy", table_names[table]))
+	{
+		others++;
+		definition.seeing_is_changing &= table != TABLE_RUNS && table != TABLE_TASKS;
+	}
+	return others == 0;
+}
+
+/* Are the foreign keys that go out of the table, and its other constraints, on the list? */
+static bool
+constraints_are_listed(Relation relation, StoreTable table)
 {
 	TupleConstr *constraints = RelationGetDescr(relation)->constr;
 	ListCell   *lc;
 
-	if (relation->rd_rel->relkind != RELKIND_RELATION || relation->rd_rel->relispartition ||
-		relation->rd_rel->relhassubclass || relation->rd_rules != NULL || shape.has_site_trigger[table] ||
-		!shape.policies_are_ours[table] ||
-		/* keys of runs and tasks stay as they are, but chunks are removed */
-		(table == TABLE_CHUNKS && is_referenced(relation)) ||
-		(constraints != NULL &&
-		 (constraints->num_check > 0 || has_generated_columns(constraints))))
+	if (constraints != NULL && (constraints->num_check > 0 || has_generated_columns(constraints)))
 		return false;
 	foreach(lc, copyObject(RelationGetFKeyList(relation)))
+		if (!constraint_is_listed(((ForeignKeyCacheInfo *) lfirst(lc))->conoid))
+			return false;
+	foreach(lc, RelationGetIndexList(relation))
 	{
-		const ForeignKeyCacheInfo *key = lfirst(lc);
+		Oid			constraint = get_index_constraint(lfirst_oid(lc));
 
-		if (key->confrelid != shape.tables[TABLE_RUNS] || key->nkeys != 1 ||
-			key->conkey[0] != get_attnum(RelationGetRelid(relation), "run_id") ||
-			key->confkey[0] != get_attnum(key->confrelid, "id"))
+		if (OidIsValid(constraint) ? !constraint_is_listed(constraint) :
+			table == TABLE_CHUNKS)
 			return false;
 	}
 	return true;
+}
+
+/* Is it an ordinary table, of the same owner as the others? */
+static bool
+is_ordinary(Relation relation, Oid owner)
+{
+	Form_pg_class form = relation->rd_rel;
+
+	return form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID &&
+		form->relowner == owner && !form->relispartition && !form->relhassubclass &&
+		relation->rd_rules == NULL && !RelationIsUsedAsCatalogTable(relation);
 }
 
 /* Is the index of the rows that it was made for? */
@@ -352,7 +527,7 @@ look_at_indexes(Relation relation, StoreTable table)
 
 	for (StoreIndex which = 0; which < STORE_INDEXES; which++)
 		if (index_forms[which].table == table)
-			shape.indexes[which] = InvalidOid;
+			definition.indexes[which] = InvalidOid;
 	foreach(lc, RelationGetIndexList(relation))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
@@ -364,76 +539,203 @@ look_at_indexes(Relation relation, StoreTable table)
 				(which < STORE_TABLES && lfirst_oid(lc) != primary_key) ||
 				!index_is_ours(relation, index, which))
 				continue;
-			shape.indexes[which] = lfirst_oid(lc);
+			definition.indexes[which] = lfirst_oid(lc);
 			for (int i = 0; i < index->rd_index->indnkeyatts; i++)
-				shape.index_columns[which][i] = index->rd_index->indkey.values[i];
+				definition.index_columns[which][i] = index->rd_index->indkey.values[i];
 		}
 		index_close(index, NoLock);
 	}
 }
 
-/* Look at the store, which is there */
+/* ---------- looking ---------- */
+
+static void
+relation_changed(Datum arg, Oid relation)
+{
+	bool		is_of_store = !OidIsValid(relation) || !definition_is_known;
+
+	for (int i = 0; i < STORE_TABLES; i++)
+		is_of_store |= definition.tables[i] == relation;
+	if (is_of_store)
+	{
+		definition_is_known = false;
+		version++;
+	}
+}
+
+static void
+catalog_changed(Datum arg, int cache, uint32 hash)
+{
+	definition_is_known = false;
+	version++;
+	if (cache == PROCOID)
+		list.is_known = false;
+}
+
+static void
+register_callbacks(void)
+{
+	static bool are_registered = false;
+
+	if (are_registered)
+		return;
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, catalog_changed, (Datum) 0);
+	are_registered = true;
+}
+
+/* Find the functions that policies call; returns whether they are ours */
+static bool
+find_policy_functions(void)
+{
+	bool		are_ours = true;
+
+	for (int i = 0; i < lengthof(policy_functions); i++)
+	{
+		Oid			owner;
+		Oid			function = find_function(policy_functions[i], &owner);
+
+		definition.policy_functions[i] = function;
+		are_ours &= OidIsValid(function) && is_our_function(function);
+	}
+	return are_ours;
+}
+
+/* Look at one table */
+static void
+look_at_table(StoreTable table, Oid owner)
+{
+	Relation	relation = table_open(definition.tables[table], AccessShareLock);
+	bool		policies_are_listed = look_at_policies(relation, table);
+
+	definition.has_site_trigger[table] = finds_site_trigger(relation, table);
+	definition.is_exact[table] = list.is_known && is_ordinary(relation, owner) &&
+		policies_are_listed && !definition.has_site_trigger[table] &&
+		constraints_are_listed(relation, table);
+	look_at_indexes(relation, table);
+	table_close(relation, NoLock);
+}
+
+static Oid
+owner_of(Oid table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* Look at the store, which is there.  The server's words depend on search_path. */
 static void
 look_again(void)
 {
-	static bool callbacks_registered = false;
 	uint64		before;
+	int			nest_level;
+	bool		functions_are_ours;
 
 	AcceptInvalidationMessages();
-	if (!callbacks_registered)
-	{
-		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-		CacheRegisterSyscacheCallback(PROCOID, catalog_changed, (Datum) 0);
-		CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
-		CacheRegisterSyscacheCallback(AUTHOID, catalog_changed, (Datum) 0);
-		CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, catalog_changed, (Datum) 0);
-		callbacks_registered = true;
-	}
+	register_callbacks();
 
 	/* A change that comes while we look, or an error, is not to be lost */
-	before = generation;
-	shape.seeing_is_changing = true;
-	shape.schema = get_namespace_oid("airun", false);
+	before = version;
+	if (!list.is_known)
+		read_list();
+	definition.schema = get_namespace_oid("airun", false);
 	for (int i = 0; i < STORE_TABLES; i++)
-		shape.tables[i] = store_table_oid(table_names[i]);
+		definition.tables[i] = store_table_oid(table_names[i]);
+	functions_are_ours = find_policy_functions();
+	definition.seeing_is_changing = true;
+	definition.is_all_exact = true;
+
+	nest_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	for (int i = 0; i < STORE_TABLES; i++)
 	{
-		Relation	relation = table_open(shape.tables[i], AccessShareLock);
-
-		look_at_policies(relation, i);
-		shape.has_site_trigger[i] = finds_site_trigger(relation);
-		shape.is_plain[i] = looks_plain(relation, i);
-		look_at_indexes(relation, i);
-		table_close(relation, NoLock);
+		look_at_table(i, owner_of(definition.tables[TABLE_RUNS]));
+		definition.is_exact[i] &= functions_are_ours;
+		definition.is_all_exact &= definition.is_exact[i];
 	}
-	shape_is_known = generation == before;
+	AtEOXact_GUC(true, nest_level);
+	definition_is_known = version == before;
 }
 
 /*
- * Know the shape of the store.  What others have changed comes with the lock on
- * a table, and with shape_known_table(), by which every call begins.
+ * Know the definition of the store.  What others have changed comes with the
+ * lock on a table, and with store_known_table(), by which every call begins.
  */
 static inline void
 look(void)
 {
-	if (!shape_is_known)
+	if (!definition_is_known)
 		look_again();
 }
 
-/* What is kept since the same generation still holds */
-uint64
-shape_generation(void)
+/* ---------- answers ---------- */
+
+/* The name of a table in the schema airun */
+const char *
+store_table_name(StoreTable table)
+{
+	return table_names[table];
+}
+
+/* As which it stands in statements */
+const char *
+store_table_alias(StoreTable table)
+{
+	return table_aliases[table];
+}
+
+/* Name columns in a statement, each with the table's alias */
+void
+store_append_columns(StringInfo sql, const ColumnList *columns)
+{
+	for (int i = 0; columns->names[i] != NULL; i++)
+		appendStringInfo(sql, "%s%s.%s", i > 0 ? ", " : "", table_aliases[columns->table],
+						 columns->names[i]);
+}
+
+/* Find out where columns stand in their table; false where one is missing */
+bool
+store_find_columns(ColumnList *columns)
 {
 	look();
-	return generation;
+	if (columns->version == version)
+		return true;
+	columns->count = 0;
+	for (int i = 0; columns->names[i] != NULL; i++)
+	{
+		columns->numbers[i] = get_attnum(definition.tables[columns->table], columns->names[i]);
+		if (columns->numbers[i] == InvalidAttrNumber)
+			return false;
+		columns->count++;
+	}
+	columns->version = version;
+	return true;
+}
+
+/* What is kept since the same version still holds */
+uint64
+store_definition_version(void)
+{
+	look();
+	return version;
 }
 
 /* The OID of a table */
 Oid
-shape_table(StoreTable table)
+store_table(StoreTable table)
 {
 	look();
-	return shape.tables[table];
+	return definition.tables[table];
 }
 
 /*
@@ -441,14 +743,14 @@ shape_table(StoreTable table)
  * what is asked about the table is then asked about that one.
  */
 Relation
-shape_open_table(StoreTable table, LOCKMODE mode)
+store_open_table(StoreTable table, LOCKMODE mode)
 {
 	for (;;)
 	{
-		Oid			oid = shape_table(table);
+		Oid			oid = store_table(table);
 		Relation	relation = try_table_open(oid, mode);
 
-		if (relation != NULL && shape_table(table) == oid)
+		if (relation != NULL && store_table(table) == oid)
 			return relation;
 		if (relation != NULL)
 			table_close(relation, mode);
@@ -457,74 +759,118 @@ shape_open_table(StoreTable table, LOCKMODE mode)
 
 /* The OID without a look: invalid where something has changed since the last one */
 Oid
-shape_known_table(StoreTable table)
+store_known_table(StoreTable table)
 {
 	AcceptInvalidationMessages();
-	return shape_is_known ? shape.tables[table] : InvalidOid;
+	return definition_is_known ? definition.tables[table] : InvalidOid;
 }
 
-/*
- * Would a statement that writes a row of ours do no more than write it?  So it
- * is where a site has added no trigger, no rule, no CHECK, no foreign key and
- * no policy: our own triggers and policies let our own rows pass, and the run
- * that our foreign keys would look for is locked.
- */
+/* Is the table exactly what airun_install() made? */
 bool
-shape_is_plain(StoreTable table)
+store_is_exact(StoreTable table)
 {
 	look();
-	return shape.is_plain[table];
+	return definition.is_exact[table];
 }
 
-/* Has the caller all of these privileges on a table, and may he reach it? */
+/* Are all of them? */
 bool
-shape_is_granted(StoreTable table, AclMode mode)
+store_is_all_exact(void)
 {
 	look();
-	return namespace_aclcheck(shape.schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK &&
-		pg_class_aclmask(shape.tables[table], GetUserId(), mode, ACLMASK_ALL) == mode;
+	return definition.is_all_exact;
+}
+
+/* Know what the current role may do, reaching the tables and what their policies call */
+static void
+know_rights(void)
+{
+	Oid			role = GetUserId();
+	bool		may_reach;
+
+	look();
+	if (rights.version == version && rights.role == role)
+		return;
+	may_reach = namespace_aclcheck(definition.schema, role, ACL_USAGE) == ACLCHECK_OK;
+	for (int i = 0; i < lengthof(policy_functions); i++)
+		may_reach &= !OidIsValid(definition.policy_functions[i]) ||
+			function_aclcheck(definition.policy_functions[i], role, ACL_EXECUTE) == ACLCHECK_OK;
+	for (int i = 0; i < STORE_TABLES; i++)
+		rights.modes[i] = may_reach ?
+			pg_class_aclmask(definition.tables[i], role, ACL_SELECT | ACL_INSERT | ACL_UPDATE,
+							 ACLMASK_ALL) : 0;
+	rights.role = role;
+	rights.version = version;
+}
+
+/* Has the caller all of these privileges (to select, insert or update) on a table? */
+bool
+store_is_granted(StoreTable table, AclMode privileges)
+{
+	know_rights();
+	return (rights.modes[table] & privileges) == privileges;
 }
 
 /* The table that an index is of */
 StoreTable
-shape_index_table(StoreIndex index)
+store_index_table(StoreIndex index)
 {
 	return index_forms[index].table;
 }
 
 /* An index; invalid where it is not as it was made */
 Oid
-shape_index(StoreIndex index)
+store_index(StoreIndex index)
 {
 	look();
-	return shape.indexes[index];
+	return definition.indexes[index];
 }
 
 /* The number of a column of it, by its place */
 AttrNumber
-shape_index_column(StoreIndex index, int place)
+store_index_column(StoreIndex index, int place)
 {
 	look();
-	return shape.index_columns[index][place];
+	return definition.index_columns[index][place];
 }
 
 /*
  * May everybody who sees a run and its tasks change them?  If so, a look tells
- * what a lock on the rows would.  Our policies on tasks ask for the run; those
- * of others have to be for all commands, with one condition for all.
+ * what a lock on the rows would.  Our policies on tasks ask for the run.
  */
 bool
-shape_seeing_is_changing(void)
+store_seeing_is_changing(void)
 {
 	look();
-	return shape.seeing_is_changing && shape_is_granted(TABLE_RUNS, ACL_UPDATE) &&
-		shape_is_granted(TABLE_TASKS, ACL_UPDATE);
+	return definition.seeing_is_changing && store_is_granted(TABLE_RUNS, ACL_UPDATE) &&
+		store_is_granted(TABLE_TASKS, ACL_UPDATE);
 }
 
 /* Has a site a trigger of its own on a table of the store? */
 bool
-shape_has_site_trigger(StoreTable table)
+store_has_site_trigger(StoreTable table)
 {
 	look();
-	return shape.has_site_trigger[table];
+	return definition.has_site_trigger[table];
+}
+
+/*
+ * Does a table show all of its rows to whoever may read it?  So it is without
+ * row security, or with nothing but a policy airun_read that is true.
+ */
+bool
+store_is_open_to_all(Relation relation)
+{
+	const RowSecurityPolicy *policy;
+	const Const *qual;
+
+	if (!relation->rd_rel->relrowsecurity)
+		return true;
+	if (relation->rd_rsdesc == NULL || list_length(relation->rd_rsdesc->policies) != 1)
+		return false;
+	policy = linitial(relation->rd_rsdesc->policies);
+	qual = (const Const *) policy->qual;
+	return policy_is_for_all(policy) && policy->polcmd == ACL_SELECT_CHR &&
+		strcmp(policy->policy_name, "airun_read") == 0 && IsA(qual, Const) &&
+		!qual->constisnull && DatumGetBool(qual->constvalue);
 }

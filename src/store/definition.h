@@ -1,12 +1,14 @@
 /*
  * definition.h
- *		What a site has added to the tables of the store.
+ *		Are the tables of the store exactly what airun_install() made?
  */
 #ifndef AIRUN_DEFINITION_H
 #define AIRUN_DEFINITION_H
 
 #include "airun.h"
 
+#include "lib/stringinfo.h"
+#include "utils/acl.h"
 #include "utils/rel.h"
 
 /* The tables that are asked about */
@@ -34,17 +36,35 @@ typedef enum StoreIndex
 
 #define STORE_INDEXES	(TASKS_UNFINISHED + 1)
 
-extern uint64 shape_generation(void);
-extern Oid	shape_table(StoreTable table);
-extern Oid	shape_known_table(StoreTable table);
-extern Relation shape_open_table(StoreTable table, LOCKMODE mode);
-extern bool shape_is_plain(StoreTable table);
-extern StoreTable shape_index_table(StoreIndex index);
-extern Oid	shape_index(StoreIndex index);
-extern AttrNumber shape_index_column(StoreIndex index, int place);
-extern bool shape_is_granted(StoreTable table, AclMode mode);
-extern bool shape_seeing_is_changing(void);
-extern bool shape_has_site_trigger(StoreTable table);
-extern bool shape_is_open_to_all(Relation relation);
+/* Columns of a table: as a statement names them, and where they stand */
+#define COLUMN_LIST_MAX	32
+
+typedef struct ColumnList
+{
+	StoreTable	table;
+	const char *names[COLUMN_LIST_MAX + 1]; /* the last one is NULL */
+	uint64		version;		/* of the definition that the numbers are good for */
+	int			count;
+	AttrNumber	numbers[COLUMN_LIST_MAX];
+} ColumnList;
+
+extern const char *store_table_name(StoreTable table);
+extern const char *store_table_alias(StoreTable table);
+extern void store_append_columns(StringInfo sql, const ColumnList *list);
+extern bool store_find_columns(ColumnList *list);
+
+extern uint64 store_definition_version(void);
+extern Oid	store_table(StoreTable table);
+extern Oid	store_known_table(StoreTable table);
+extern Relation store_open_table(StoreTable table, LOCKMODE mode);
+extern bool store_is_exact(StoreTable table);
+extern bool store_is_all_exact(void);
+extern StoreTable store_index_table(StoreIndex index);
+extern Oid	store_index(StoreIndex index);
+extern AttrNumber store_index_column(StoreIndex index, int place);
+extern bool store_is_granted(StoreTable table, AclMode privileges);
+extern bool store_seeing_is_changing(void);
+extern bool store_has_site_trigger(StoreTable table);
+extern bool store_is_open_to_all(Relation relation);
 
 #endif							/* AIRUN_DEFINITION_H */

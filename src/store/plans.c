@@ -32,24 +32,23 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
-#include "utils/plancache.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
 /* A generic plan is made anew after so many executions */
 #define REPLAN_AFTER	1000
 
-typedef struct OwnCall
+typedef struct InternalCall
 {
-	struct OwnCall *outer;
+	struct InternalCall *outer;
 	int			depth;			/* trigger depth of the call itself */
 	bool		any_run;		/* the statement names its runs by itself */
 	pg_uuid_t	run_id;
-	OwnRow		row;
+	InternalRow		row;
 	bool		saw_stranger;	/* another row has been written meanwhile */
-} OwnCall;
+} InternalCall;
 
-static OwnCall *own_call = NULL;
+static InternalCall *internal_call = NULL;
 
 /* How many triggers deep are we? */
 int
@@ -58,91 +57,152 @@ trigger_depth(void)
 	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
 }
 
-/* The SQL text, with the schema that it is to name in place of each mark */
+/* The SQL text, with what it is to name in place of each mark */
 static const char *
-statement_text(Statement *statement)
+statement_text(const Statement *statement)
 {
-	const char *mark;
 	const char *rest = statement->sql;
+	const char *mark;
 	StringInfoData text;
 
-	if (!OidIsValid(statement->schema))
-		return statement->sql;
 	initStringInfo(&text);
-	while ((mark = strstr(rest, EXTSCHEMA)) != NULL)
+	while ((mark = strchr(rest, '@')) != NULL)
 	{
 		appendBinaryStringInfo(&text, rest, mark - rest);
-		appendStringInfoString(&text,
-							   quote_identifier(get_namespace_name(statement->schema)));
-		rest = mark + strlen(EXTSCHEMA);
+		if (strncmp(mark, EXTSCHEMA, strlen(EXTSCHEMA)) == 0)
+		{
+			appendStringInfoString(&text,
+								   quote_identifier(get_namespace_name(statement->schema)));
+			rest = mark + strlen(EXTSCHEMA);
+		}
+		else if (strncmp(mark, COLUMNS, strlen(COLUMNS)) == 0)
+		{
+			store_append_columns(&text, statement->columns);
+			rest = mark + strlen(COLUMNS);
+		}
+		else
+		{
+			appendStringInfoChar(&text, *mark);
+			rest = mark + 1;
+		}
 	}
 	appendStringInfoString(&text, rest);
 	return text.data;
 }
 
+/*
+ * Nearly all statements look rows up by their keys: one plan for all
+ * arguments does, rather than five made for one each and a comparison of costs.
+ * Where the tables are not as we made them it is the server's to choose: an
+ * extension that keeps their rows elsewhere may need to know the arguments.
+ */
+static bool
+wants_generic_plan(const Statement *statement)
+{
+	return !statement->has_range && store_is_all_exact();
+}
+
 static void
 statement_prepare(Statement *statement)
 {
+	bool		is_generic = wants_generic_plan(statement);
+	SPIPlanPtr	old_plan = statement->plan;
 	SPIPlanPtr	plan;
 	int			rc;
 
-	/*
-	 * Nearly all statements look rows up by their keys: one plan for all
-	 * arguments, rather than five made for one each and a comparison of costs.
-	 */
 	plan = SPI_prepare_cursor(statement_text(statement), statement->nargs, statement->argtypes,
-							  statement->has_range ? 0 : CURSOR_OPT_GENERIC_PLAN);
+							  is_generic ? CURSOR_OPT_GENERIC_PLAN : 0);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
 	rc = SPI_keepplan(plan);
 	if (rc != 0)
 		elog(ERROR, "SPI_keepplan failed: %s", SPI_result_code_string(rc));
 	statement->plan = plan;
+	statement->plan_is_generic = is_generic;
+	statement->executions = 0;
+	if (old_plan != NULL)
+		SPI_freeplan(old_plan);
 }
 
 /*
- * Have the generic plan, if there is one, made anew by the next execution.
+ * Is a new plan due?
  *
  * The server keeps a generic plan until statistics or definitions change.  One
  * that was made when the tables were tiny scans them whole, and goes on doing
  * so while they grow, until autovacuum comes round or the transaction ends: a
- * minute, or all of an import, in which each append reads everything.  What
- * executes the old plan at the moment holds it for itself.
+ * minute, or all of an import, in which each append reads everything.
  */
-static void
-statement_replan(Statement *statement)
+static bool
+is_due(const Statement *statement)
 {
-	ListCell   *lc;
+	return statement->plan == NULL ||
+		(statement->active == 0 &&
+		 (statement->executions >= REPLAN_AFTER ||
+		  statement->plan_is_generic != wants_generic_plan(statement)));
+}
 
-	foreach(lc, SPI_plan_get_plan_sources(statement->plan))
+/* How a statement is executed */
+typedef struct Execution
+{
+	Snapshot	snapshot;		/* what it sees; NULL for what SPI chooses */
+	bool		read_only;
+	bool		fire_later;		/* AFTER triggers at the end of the statement around it */
+	uint64		limit;			/* rows at the most, 0 for all */
+	DestReceiver *dest;			/* gets the rows, instead of SPI_tuptable; or NULL */
+} Execution;
+
+static int
+execute_plan(Statement *statement, Args *args, const Execution *how)
+{
+	SPIExecuteOptions options = {0};
+	ParamListInfo params;
+
+	if (how->dest == NULL && (how->snapshot != NULL || how->fire_later))
+		return SPI_execute_snapshot(statement->plan, args->values, args->nulls, how->snapshot,
+									InvalidSnapshot, how->read_only, !how->fire_later,
+									how->limit);
+	if (how->dest == NULL)
+		return SPI_execute_plan(statement->plan, args->values, args->nulls, how->read_only,
+								how->limit);
+
+	params = makeParamList(args->count);
+	for (int i = 0; i < args->count; i++)
 	{
-		CachedPlanSource *source = (CachedPlanSource *) lfirst(lc);
-
-		if (source->gplan != NULL)
-			source->gplan->is_valid = false;
+		params->params[i].value = args->values[i];
+		params->params[i].isnull = args->nulls[i] == 'n';
+		params->params[i].pflags = PARAM_FLAG_CONST;
+		params->params[i].ptype = statement->argtypes[i];
 	}
+	options.params = params;
+	options.read_only = how->read_only;
+	options.dest = how->dest;
+	return SPI_execute_plan_extended(statement->plan, &options);
 }
 
-/* Have the plan at hand */
-static void
-statement_begin(Statement *statement, const Args *args)
-{
-	Assert(args->count == statement->nargs);
-	if (statement->plan == NULL)
-		statement_prepare(statement);
-	else if (++statement->executions % REPLAN_AFTER == 0)
-		statement_replan(statement);
-}
-
+/* Execute a statement.  Returns the rows processed. */
 static uint64
-statement_execute(Statement *statement, Args *args, bool read_only, long limit)
+execute(Statement *statement, Args *args, const Execution *how)
 {
 	int			rc;
 
-	statement_begin(statement, args);
-	rc = SPI_execute_plan(statement->plan, args->values, args->nulls, read_only, limit);
+	Assert(args->count == statement->nargs);
+	if (is_due(statement))
+		statement_prepare(statement);
+	statement->executions++;
+
+	/* what is executing is not to lose its plan to a trigger that executes it, too */
+	statement->active++;
+	PG_TRY();
+	{
+		rc = execute_plan(statement, args, how);
+	}
+	PG_FINALLY();
+	{
+		statement->active--;
+	}
+	PG_END_TRY();
 	if (rc < 0)
-		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
+		elog(ERROR, "executing a statement of airun failed: %s", SPI_result_code_string(rc));
 	return SPI_processed;
 }
 
@@ -153,7 +213,7 @@ statement_execute(Statement *statement, Args *args, bool read_only, long limit)
 uint64
 statement_read(Statement *statement, Args *args, long limit)
 {
-	return statement_execute(statement, args, true, limit);
+	return execute(statement, args, &(Execution) {.read_only = true, .limit = limit});
 }
 
 /*
@@ -163,7 +223,17 @@ statement_read(Statement *statement, Args *args, long limit)
 uint64
 statement_write(Statement *statement, Args *args)
 {
-	return statement_execute(statement, args, false, 0);
+	return execute(statement, args, &(Execution) {0});
+}
+
+/*
+ * In a row trigger: statement_write, whose AFTER triggers wait for the end of
+ * the user's statement, and then see the rows of all such writes together.
+ */
+uint64
+statement_write_fire_later(Statement *statement, Args *args)
+{
+	return execute(statement, args, &(Execution) {.fire_later = true});
 }
 
 /*
@@ -178,38 +248,10 @@ statement_in_extension(Statement *statement, Oid function)
 
 	if (statement->schema == schema)
 		return;
-	if (statement->plan != NULL)
+	if (statement->plan != NULL && statement->active == 0)
 		SPI_freeplan(statement->plan);
 	statement->plan = NULL;
 	statement->schema = schema;
-}
-
-/*
- * The same as statement_write, with what a snapshot shows in its sight, unless
- * that is NULL, and with AFTER triggers that fire at once or wait for the end
- * of the statement around it.
- */
-static uint64
-statement_write_at(Statement *statement, Args *args, Snapshot snapshot, bool fire_triggers)
-{
-	int			rc;
-
-	statement_begin(statement, args);
-	rc = SPI_execute_snapshot(statement->plan, args->values, args->nulls, snapshot,
-							  InvalidSnapshot, false, fire_triggers, 0);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(rc));
-	return SPI_processed;
-}
-
-/*
- * In a row trigger: statement_write, whose AFTER triggers wait for the end of
- * the user's statement, and then see the rows of all such writes together.
- */
-uint64
-statement_write_fire_later(Statement *statement, Args *args)
-{
-	return statement_write_at(statement, args, InvalidSnapshot, false);
 }
 
 /*
@@ -227,7 +269,7 @@ statement_write_latest(Statement *statement, Args *args)
 		return statement_write(statement, args);
 
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	processed = statement_write_at(statement, args, snapshot, true);
+	processed = execute(statement, args, &(Execution) {.snapshot = snapshot});
 	UnregisterSnapshot(snapshot);
 	return processed;
 }
@@ -268,46 +310,18 @@ statement_as_owner_at(Statement *statement, Args *args, Oid owner, Snapshot snap
 	uint64		processed;
 
 	become(owner, &user, &context);
-	processed = statement_write_at(statement, args, snapshot, true);
+	processed = execute(statement, args, &(Execution) {.snapshot = snapshot});
 	SetUserIdAndSecContext(user, context);
 	return processed;
 }
 
-/* Send the rows of a query to dest, none of them kept */
-static uint64
-statement_stream(Statement *statement, Args *args, DestReceiver *dest)
-{
-	SPIExecuteOptions options;
-	ParamListInfo params;
-	int			rc;
-
-	statement_begin(statement, args);
-	params = makeParamList(args->count);
-	for (int i = 0; i < args->count; i++)
-	{
-		params->params[i].value = args->values[i];
-		params->params[i].isnull = args->nulls[i] == 'n';
-		params->params[i].pflags = PARAM_FLAG_CONST;
-		params->params[i].ptype = statement->argtypes[i];
-	}
-
-	memset(&options, 0, sizeof(options));
-	options.params = params;
-	options.read_only = true;
-	options.dest = dest;
-	rc = SPI_execute_plan_extended(statement->plan, &options);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(rc));
-	return SPI_processed;
-}
-
 /* Run a statement under a mark: a write, a look at the present, or with dest a query */
 static uint64
-execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, OwnRow row,
+execute_internal(Statement *statement, Args *args, const pg_uuid_t *run_id, InternalRow row,
 			bool latest, DestReceiver *dest)
 {
-	OwnCall		call = {
-		.outer = own_call,
+	InternalCall		call = {
+		.outer = internal_call,
 		.depth = trigger_depth(),
 		.any_run = run_id == NULL,
 		.row = row,
@@ -316,11 +330,12 @@ execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, OwnRow ro
 
 	if (run_id != NULL)
 		call.run_id = *run_id;
-	own_call = &call;
+	internal_call = &call;
 	PG_TRY();
 	{
 		if (dest != NULL)
-			processed = statement_stream(statement, args, dest);
+			processed = execute(statement, args,
+								&(Execution) {.read_only = true, .dest = dest});
 		else if (latest)
 			processed = statement_write_latest(statement, args);
 		else
@@ -328,7 +343,7 @@ execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, OwnRow ro
 	}
 	PG_FINALLY();
 	{
-		own_call = call.outer;
+		internal_call = call.outer;
 	}
 	PG_END_TRY();
 	return processed;
@@ -341,24 +356,24 @@ execute_own(Statement *statement, Args *args, const pg_uuid_t *run_id, OwnRow ro
  * what the triggers would check.
  */
 uint64
-statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id)
+statement_write_internal(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_own(statement, args, run_id, (OwnRow) {.kind = OWN_RUN}, false, NULL);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, false, NULL);
 }
 
 /* The same, for a statement that only reads or locks and sees what is committed by now */
 uint64
 statement_read_latest(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_own(statement, args, run_id, (OwnRow) {.kind = OWN_RUN}, true, NULL);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, true, NULL);
 }
 
 /* The same, for a statement that inserts this one message */
 uint64
 statement_write_message(Statement *statement, Args *args, const pg_uuid_t *run_id, int64 seq)
 {
-	return execute_own(statement, args, run_id,
-					   (OwnRow) {.kind = OWN_MESSAGE, .seq = seq}, false, NULL);
+	return execute_internal(statement, args, run_id,
+					   (InternalRow) {.kind = INTERNAL_MESSAGE, .seq = seq}, false, NULL);
 }
 
 /* The same, for a statement that updates this one task, run as the table's owner */
@@ -381,8 +396,8 @@ uint64
 statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 const pg_uuid_t *task_id)
 {
-	return execute_own(statement, args, run_id,
-					   (OwnRow) {.kind = OWN_TASK, .task_id = *task_id}, false, NULL);
+	return execute_internal(statement, args, run_id,
+					   (InternalRow) {.kind = INTERNAL_TASK, .task_id = *task_id}, false, NULL);
 }
 
 /*
@@ -390,19 +405,19 @@ statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
  * caller has been shown, and send them to dest.  Returns how many there were.
  */
 uint64
-statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
+statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 DestReceiver *dest)
 {
-	return execute_own(statement, args, run_id, (OwnRow) {.kind = OWN_RUN}, false, dest);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, false, dest);
 }
 
 static bool
-is_own_row(const pg_uuid_t *run_id, const OwnRow *row)
+is_internal_row(const pg_uuid_t *run_id, const InternalRow *row)
 {
-	return (own_call->any_run ||
-			memcmp(&own_call->run_id, run_id, sizeof(pg_uuid_t)) == 0) &&
-		own_call->row.kind == row->kind && own_call->row.seq == row->seq &&
-		memcmp(&own_call->row.task_id, &row->task_id, sizeof(pg_uuid_t)) == 0;
+	return (internal_call->any_run ||
+			memcmp(&internal_call->run_id, run_id, sizeof(pg_uuid_t)) == 0) &&
+		internal_call->row.kind == row->kind && internal_call->row.seq == row->seq &&
+		memcmp(&internal_call->row.task_id, &row->task_id, sizeof(pg_uuid_t)) == 0;
 }
 
 /*
@@ -410,34 +425,34 @@ is_own_row(const pg_uuid_t *run_id, const OwnRow *row)
  * row: what tells it from others of its run.
  */
 bool
-own_write_row(const pg_uuid_t *run_id, OwnRow row)
+internal_write_row(const pg_uuid_t *run_id, InternalRow row)
 {
-	if (own_call == NULL || own_call->depth + 1 != trigger_depth())
+	if (internal_call == NULL || internal_call->depth + 1 != trigger_depth())
 		return false;
-	if (is_own_row(run_id, &row))
+	if (is_internal_row(run_id, &row))
 		return true;
-	own_call->saw_stranger = true;
+	internal_call->saw_stranger = true;
 	return false;
 }
 
 /*
  * In a statement trigger: may this be one of our own statements, and if so, is
  * it certain?  Where no other row has been written meanwhile it is; else the
- * trigger has to look at its row, with own_write_row().
+ * trigger has to look at its row, with internal_write_row().
  */
 bool
-own_write_statement(bool *is_certain)
+internal_write_statement(bool *is_certain)
 {
-	*is_certain = own_call != NULL && !own_call->saw_stranger;
-	return own_call != NULL && own_call->depth + 1 == trigger_depth();
+	*is_certain = internal_call != NULL && !internal_call->saw_stranger;
+	return internal_call != NULL && internal_call->depth + 1 == trigger_depth();
 }
 
 /* In a policy: is it evaluated by one of our own statements about the run? */
 bool
-own_write_expression(const pg_uuid_t *run_id)
+internal_write_expression(const pg_uuid_t *run_id)
 {
-	return own_call != NULL && !own_call->any_run && own_call->depth == trigger_depth() &&
-		memcmp(&own_call->run_id, run_id, sizeof(pg_uuid_t)) == 0;
+	return internal_call != NULL && !internal_call->any_run && internal_call->depth == trigger_depth() &&
+		memcmp(&internal_call->run_id, run_id, sizeof(pg_uuid_t)) == 0;
 }
 
 /* A value of the last result; column counts from 1 */
@@ -483,14 +498,36 @@ composite_result(FunctionCallInfo fcinfo, Datum *values, bool *nulls, int count)
 	return HeapTupleHeaderGetDatum(result);
 }
 
-/* The same from the first row of the last result, whose columns are the type's */
-Datum
-result_tuple(FunctionCallInfo fcinfo)
+/* The first row of the last result; tuple is NULL where it has none */
+ResultRow
+result_row(void)
 {
-	TupleDesc	desc = SPI_tuptable->tupdesc;
-	Datum	   *values = palloc_array(Datum, desc->natts);
-	bool	   *nulls = palloc_array(bool, desc->natts);
+	if (SPI_tuptable == NULL || SPI_tuptable->numvals == 0)
+		return (ResultRow) {0};
+	return (ResultRow) {SPI_tuptable->tupdesc, SPI_tuptable->vals[0]};
+}
 
-	heap_deform_tuple(SPI_tuptable->vals[0], desc, values, nulls);
-	return composite_result(fcinfo, values, nulls, desc->natts);
+/* A value of a row; column counts from 1 */
+Datum
+result_row_value(const ResultRow *row, int column, bool *isnull)
+{
+	return heap_getattr(row->tuple, column, row->desc, isnull);
+}
+
+/* All of them */
+void
+result_row_values(const ResultRow *row, Datum *values, bool *nulls)
+{
+	heap_deform_tuple(row->tuple, row->desc, values, nulls);
+}
+
+/* The SQL function's composite result, from a row whose columns are the type's */
+Datum
+result_row_composite(FunctionCallInfo fcinfo, const ResultRow *row)
+{
+	Datum	   *values = palloc_array(Datum, row->desc->natts);
+	bool	   *nulls = palloc_array(bool, row->desc->natts);
+
+	result_row_values(row, values, nulls);
+	return composite_result(fcinfo, values, nulls, row->desc->natts);
 }

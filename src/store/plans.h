@@ -8,6 +8,7 @@
 #include "airun.h"
 
 #include "executor/spi.h"
+#include "store/definition.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -28,6 +29,9 @@
 /* Where the text names an object of the extension: see statement_in_extension() */
 #define EXTSCHEMA	"@extschema@"
 
+/* Where the text names a list of columns: see Statement */
+#define COLUMNS		"@columns@"
+
 #define STATEMENT_MAX_ARGS	48
 
 /*
@@ -42,7 +46,10 @@ typedef struct Statement
 	const char *sql;
 	int			nargs;
 	Oid			argtypes[STATEMENT_MAX_ARGS];
+	const ColumnList *columns;	/* for COLUMNS, if the text has it */
 	SPIPlanPtr	plan;			/* NULL until first used */
+	bool		plan_is_generic;	/* one plan for all arguments has been asked for */
+	int			active;			/* executions that have begun and not ended */
 	Oid			schema;			/* for EXTSCHEMA, if the text has it */
 	bool		has_range;		/* which plan is best depends on the arguments */
 	uint32		executions;
@@ -57,17 +64,24 @@ typedef struct Args
 } Args;
 
 /* Which row of its run a statement of our own writes */
-typedef struct OwnRow
+typedef struct InternalRow
 {
 	enum
 	{
-		OWN_RUN,				/* the run itself */
-		OWN_MESSAGE,
-		OWN_TASK
+		INTERNAL_RUN,				/* the run itself */
+		INTERNAL_MESSAGE,
+		INTERNAL_TASK
 	}			kind;
 	int64		seq;			/* of the message */
 	pg_uuid_t	task_id;		/* of the task */
-} OwnRow;
+} InternalRow;
+
+/* One row that a statement returns, or that has been written without one */
+typedef struct ResultRow
+{
+	TupleDesc	desc;
+	HeapTuple	tuple;			/* NULL for none */
+} ResultRow;
 
 /* A value that may be absent */
 typedef struct Field
@@ -128,9 +142,9 @@ extern uint64 statement_write_message(Statement *statement, Args *args,
 									  const pg_uuid_t *run_id, int64 seq);
 extern uint64 statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   const pg_uuid_t *task_id);
-extern uint64 statement_stream_own(Statement *statement, Args *args, const pg_uuid_t *run_id,
+extern uint64 statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   DestReceiver *dest);
-extern uint64 statement_write_own(Statement *statement, Args *args, const pg_uuid_t *run_id);
+extern uint64 statement_write_internal(Statement *statement, Args *args, const pg_uuid_t *run_id);
 extern uint64 statement_read_latest(Statement *statement, Args *args, const pg_uuid_t *run_id);
 extern uint64 statement_write_as_owner(Statement *statement, Args *args, Oid owner);
 extern uint64 statement_as_owner_at(Statement *statement, Args *args, Oid owner,
@@ -141,14 +155,17 @@ extern uint64 statement_write_task_as_owner(Statement *statement, Args *args,
 extern void statement_in_extension(Statement *statement, Oid function);
 
 extern Datum result_value(uint64 row, int column, bool *isnull);
-extern Datum result_tuple(FunctionCallInfo fcinfo);
+extern ResultRow result_row(void);
+extern Datum result_row_value(const ResultRow *row, int column, bool *isnull);
+extern void result_row_values(const ResultRow *row, Datum *values, bool *nulls);
+extern Datum result_row_composite(FunctionCallInfo fcinfo, const ResultRow *row);
 extern void result_check_type(TupleDesc desc, int count);
 extern void result_begin_rows(FunctionCallInfo fcinfo, int count);
 extern Datum composite_result(FunctionCallInfo fcinfo, Datum *values, bool *nulls, int count);
 
 extern int	trigger_depth(void);
-extern bool own_write_row(const pg_uuid_t *run_id, OwnRow row);
-extern bool own_write_statement(bool *is_certain);
-extern bool own_write_expression(const pg_uuid_t *run_id);
+extern bool internal_write_row(const pg_uuid_t *run_id, InternalRow row);
+extern bool internal_write_statement(bool *is_certain);
+extern bool internal_write_expression(const pg_uuid_t *run_id);
 
 #endif							/* AIRUN_PLANS_H */

@@ -54,7 +54,7 @@ store_check_version(Oid namespace_oid)
 Oid
 store_runs_oid(void)
 {
-	Oid			runs_oid = shape_known_table(TABLE_RUNS);
+	Oid			runs_oid = store_known_table(TABLE_RUNS);
 	Oid			namespace_oid;
 
 	if (OidIsValid(runs_oid) && runs_oid == known_runs_oid)

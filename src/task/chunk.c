@@ -21,7 +21,7 @@
  * query); whatever removes a task removes its chunks, in totals.c.
  *
  * Rows are read, written and removed without a plan where the table is as it was
- * made (direct_scan.c, direct_write.c), and else by a statement.  The callers of
+ * made (direct.c), and else by a statement.  The callers of
  * the public functions answer for the right to do so.
  *
  * Locks: chunk_lock() is a lock on the task's text, until the end of the
@@ -44,8 +44,7 @@
 #include "port/pg_bswap.h"
 #include "port/pg_crc32c.h"
 #include "storage/lock.h"
-#include "store/direct_scan.h"
-#include "store/direct_write.h"
+#include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "utils/builtins.h"
@@ -180,7 +179,9 @@ text_check_size(const char *name, Size size)
 
 /* ---------- rows ---------- */
 
-#define LAST_COLUMNS	"c.created_at, c.hash, c.chars, c.bytes, c.generation"
+static ColumnList last_columns = {
+	TABLE_CHUNKS, {"created_at", "hash", "chars", "bytes", "generation"}
+};
 #define LAST_COLUMN_COUNT		5
 
 static bool
@@ -188,22 +189,23 @@ last_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot sn
 				  Datum *values, bool *nulls)
 {
 	static Statement find = {
-		"SELECT " LAST_COLUMNS " FROM airun.task_chunks AS c "
+		"SELECT " COLUMNS " FROM airun.task_chunks AS c "
 		"WHERE c.run_id" EQ "$1 AND c.task_id" EQ "$2 ORDER BY c.chars DESC LIMIT 1",
-		2, {UUIDOID, UUIDOID}
+		2, {UUIDOID, UUIDOID}, &last_columns
 	};
+	ResultRow	last;
 	Args		args = {0};
-	uint64		found;
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	if (snapshot != NULL)
-		found = statement_as_owner_at(&find, &args, store_chunks_owner(), snapshot);
+		(void) statement_as_owner_at(&find, &args, store_chunks_owner(), snapshot);
 	else
-		found = statement_write_as_owner(&find, &args, store_chunks_owner());
-	if (found > 0)
-		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
-	return found > 0;
+		(void) statement_write_as_owner(&find, &args, store_chunks_owner());
+	last = result_row();
+	if (last.tuple != NULL)
+		result_row_values(&last, values, nulls);
+	return last.tuple != NULL;
 }
 
 /*
@@ -214,16 +216,15 @@ last_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot sn
 static bool
 last_chunk(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot snapshot, Stream *stream)
 {
-	static ColumnList columns = {.text = LAST_COLUMNS};
-	Find		find;
+	DirectScan	find;
 	Datum		values[LAST_COLUMN_COUNT];
 	bool		nulls[LAST_COLUMN_COUNT];
 	bool		found;
 
-	if (find_begin(&find, CHUNKS_KEY, RowExclusiveLock, run_id, task_id, snapshot))
+	if (direct_scan_begin(&find, CHUNKS_KEY, RowExclusiveLock, run_id, task_id, snapshot))
 	{
-		found = find.row != NULL && find_values(&find, &columns, values, nulls);
-		find_end(&find);
+		found = find.row != NULL && direct_scan_values(&find, &last_columns, values, nulls);
+		direct_scan_end(&find);
 	}
 	else
 		found = last_by_statement(run_id, task_id, snapshot, values, nulls);
@@ -243,7 +244,7 @@ static void
 insert_row(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stream,
 		   text *chunk)
 {
-	static Write insert = {
+	static RowWrite insert = {
 		.table = TABLE_CHUNKS,
 		.column_count = 8,
 		.columns = {
@@ -262,8 +263,8 @@ insert_row(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stre
 	arg_add(&args, Int32GetDatum(stream->bytes), false);
 	arg_add(&args, Int32GetDatum(stream->generation), false);
 	arg_pointer(&args, chunk);
-	if (!write_insert(&insert, &args, true) &&
-		statement_write_as_owner(write_statement(&insert), &args, store_chunks_owner()) != 1)
+	if (!direct_insert(&insert, &args, true, NULL) &&
+		statement_write_as_owner(row_write_statement(&insert), &args, store_chunks_owner()) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger on airun.task_chunks has suppressed a chunk")));
@@ -273,18 +274,18 @@ insert_row(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stre
 static bool
 remove_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
-	Find		find;
+	DirectScan	find;
 	bool		done = true;
 
-	if (!find_begin(&find, CHUNKS_KEY, RowExclusiveLock, run_id, task_id, NULL))
+	if (!direct_scan_begin(&find, CHUNKS_KEY, RowExclusiveLock, run_id, task_id, NULL))
 		return false;
 	CheckCmdReplicaIdentity(find.relation, CMD_DELETE);
-	for (; done && find.row != NULL; find_next(&find))
+	for (; done && find.row != NULL; direct_scan_next(&find))
 	{
 		CHECK_FOR_INTERRUPTS();
 		done = delete_tuple(find.relation, &find.row->t_self, find.snapshot) == TM_Ok;
 	}
-	find_end(&find);
+	direct_scan_end(&find);
 	CommandCounterIncrement();
 	return done;
 }

@@ -20,7 +20,7 @@
 #include "catalog/pg_type.h"
 #include "datatype/timestamp.h"
 #include "miscadmin.h"
-#include "store/direct_scan.h"
+#include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "task/chunk.h"
@@ -87,6 +87,7 @@ airun_heartbeat_task(PG_FUNCTION_ARGS)
 	TaskStatus	status;
 	bool		changed;
 	bool		isnull;
+	ResultRow	summary;
 	Args		args = {0};
 	Datum		result;
 
@@ -98,11 +99,11 @@ airun_heartbeat_task(PG_FUNCTION_ARGS)
 	arg_uuid(&args, task_id);
 	arg_time(&args, GetCurrentTimestamp());
 	changed = statement_write_task(&beat, &args, &run_id, task_id) == 1;
-	task_read_summary(&run_id, task_id);
-	status = task_status_word(DatumGetTextPP(result_value(0, TASK_SUMMARY_STATUS, &isnull)));
+	summary = task_read_summary(&run_id, task_id);
+	status = task_status_word(DatumGetTextPP(result_row_value(&summary, Anum_task_summary_status, &isnull)));
 	if (!changed && !task_is_final(status))
 		task_not_found(task_id);
-	result = result_tuple(fcinfo);
+	result = result_row_composite(fcinfo, &summary);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
@@ -172,7 +173,7 @@ look_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz
 	arg_uuid(&args, task_id);
 	arg_time(&args, now);
 	arg_add(&args, default_timeout(), false);
-	(void) statement_write_own(&ask, &args, run_id);
+	(void) statement_write_internal(&ask, &args, run_id);
 	look->may_be_overdue = DatumGetBool(result_value(0, 2, &isnull));
 	look->is_in_run = DatumGetBool(result_value(0, 1, &isnull)) && !isnull;
 	look->is_elsewhere = !isnull && !look->is_in_run;
@@ -186,39 +187,39 @@ look_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz
 static bool
 look_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz now, Look *look)
 {
-	static ColumnList columns = {.text = "t.run_id, t.updated_at, t.timeout"};
+	static ColumnList columns = {TABLE_TASKS, {"run_id", "updated_at", "timeout"}};
 	bool		is_known = true;
-	Find		find;
+	DirectScan	find;
 	Datum		values[3];
 	bool		nulls[3];
 
-	if (IsolationUsesXactSnapshot() || !shape_is_granted(TABLE_TASKS, ACL_SELECT))
+	if (IsolationUsesXactSnapshot() || !store_is_granted(TABLE_TASKS, ACL_SELECT))
 		return false;
 	if (task_id != NULL)
 	{
-		if (!find_begin(&find, TASKS_BY_ID, RowExclusiveLock, task_id, NULL, NULL))
+		if (!direct_scan_begin(&find, TASKS_BY_ID, RowExclusiveLock, task_id, NULL, NULL))
 			return false;
-		for (; is_known && find.row != NULL; find_next(&find))
+		for (; is_known && find.row != NULL; direct_scan_next(&find))
 		{
 			CHECK_FOR_INTERRUPTS();
-			is_known = find_values(&find, &columns, values, nulls) &&
+			is_known = direct_scan_values(&find, &columns, values, nulls) &&
 				uuid_equal(DatumGetUUIDP(values[0]), run_id);
 			look->is_in_run = true;
 		}
-		find_end(&find);
+		direct_scan_end(&find);
 	}
-	if (!is_known || !find_begin(&find, TASKS_UNFINISHED, RowExclusiveLock, run_id, NULL, NULL))
+	if (!is_known || !direct_scan_begin(&find, TASKS_UNFINISHED, RowExclusiveLock, run_id, NULL, NULL))
 		return false;
-	for (; is_known && !look->may_be_overdue && find.row != NULL; find_next(&find))
+	for (; is_known && !look->may_be_overdue && find.row != NULL; direct_scan_next(&find))
 	{
 		CHECK_FOR_INTERRUPTS();
-		is_known = find_values(&find, &columns, values, nulls);
+		is_known = direct_scan_values(&find, &columns, values, nulls);
 		if (is_known &&
 			DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, values[1],
 													nulls[2] ? default_timeout() : values[2])) < now)
 			look->may_be_overdue = true;
 	}
-	find_end(&find);
+	direct_scan_end(&find);
 	return is_known;
 }
 
@@ -263,7 +264,7 @@ lease_expire_run(const pg_uuid_t *run_id)
 	arg_time(&args, now);
 	arg_add(&args, default_timeout(), false);
 	arg_uuid(&args, run_id);
-	count = statement_write_own(&find, &args, run_id);
+	count = statement_write_internal(&find, &args, run_id);
 	found = SPI_tuptable;
 	for (uint64 i = 0; i < count; i++)
 	{

@@ -369,7 +369,7 @@ read_messages(const pg_uuid_t *run_id, int64 from, int64 count)
 	arg_uuid(&args, run_id);
 	arg_int64(&args, from);
 	arg_int64(&args, from + count);
-	return statement_write_own(&read, &args, run_id);
+	return statement_write_internal(&read, &args, run_id);
 }
 
 /*

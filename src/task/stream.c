@@ -35,8 +35,7 @@
 #include "run/run.h"
 #include "storage/latch.h"
 #include "store/definition.h"
-#include "store/direct_scan.h"
-#include "store/direct_write.h"
+#include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "task/chunk.h"
@@ -97,7 +96,7 @@ only_progress(void)
 		RegisterXactCallback(commit_progress, NULL);
 		callback_registered = true;
 	}
-	if (shape_has_site_trigger(TABLE_TASKS) || shape_has_site_trigger(TABLE_CHUNKS))
+	if (store_has_site_trigger(TABLE_TASKS) || store_has_site_trigger(TABLE_CHUNKS))
 		return false;
 	return progress_end != 0 ? progress_end == XactLastRecEnd :
 		!TransactionIdIsValid(GetTopTransactionIdIfAny());
@@ -106,12 +105,12 @@ only_progress(void)
 /* ---------- progress ---------- */
 
 /* The columns that are read of a task */
-#define PROGRESS_COLUMNS	"t.generation, " TASK_SUMMARY_STORED
+static ColumnList progress_columns = {TABLE_TASKS, {"generation", TASK_SUMMARY_NAMES}};
 enum
 {
 	COLUMN_GENERATION,
 	SUMMARY,
-	COLUMNS = SUMMARY + TASK_SUMMARY_COLUMNS
+	PROGRESS_COUNT = SUMMARY + Natts_task_summary
 };
 
 /* A task that progress is for, its text locked */
@@ -123,8 +122,8 @@ typedef struct Progress
 	Stream		stream;
 	bool		only_progress;
 	ItemPointerData place;		/* of its row; invalid where that is not known */
-	Datum		values[COLUMNS];
-	bool		nulls[COLUMNS];
+	Datum		values[PROGRESS_COUNT];
+	bool		nulls[PROGRESS_COUNT];
 } Progress;
 
 /* The values are there */
@@ -132,16 +131,15 @@ static void
 know_status(Progress *progress)
 {
 	progress->status = task_status_word(
-		DatumGetTextPP(progress->values[SUMMARY + TASK_SUMMARY_STATUS - 1]));
+		DatumGetTextPP(progress->values[SUMMARY + Anum_task_summary_status - 1]));
 }
 
-/* From the current SPI result */
+/* From a row of these columns */
 static void
-take_result(Progress *progress)
+take_row(Progress *progress, const ResultRow *row)
 {
 	ItemPointerSetInvalid(&progress->place);
-	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-					  progress->values, progress->nulls);
+	result_row_values(row, progress->values, progress->nulls);
 	know_status(progress);
 }
 
@@ -152,52 +150,59 @@ take_result(Progress *progress)
 static bool
 find_task(Progress *progress)
 {
-	static ColumnList columns = {.text = PROGRESS_COLUMNS};
-	Find		run;
-	Find		task;
+	DirectScan	run;
+	DirectScan	task;
 	bool		found = false;
 
-	if (!shape_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE) ||
-		!find_run_of_caller(&run, AccessShareLock, &progress->run_id))
+	if (!store_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE) ||
+		!direct_scan_run(&run, AccessShareLock, &progress->run_id))
 		return false;
 	/* one snapshot does: where a table has been written anew since, it shows nothing */
-	if (find_begin(&task, TASKS_KEY, AccessShareLock, &progress->run_id,
-				   progress->task_id, run.snapshot))
+	if (direct_scan_begin(&task, TASKS_KEY, AccessShareLock, &progress->run_id,
+						  progress->task_id, run.snapshot))
 	{
 		found = task.row != NULL &&
-			find_values(&task, &columns, progress->values, progress->nulls);
+			direct_scan_values(&task, &progress_columns, progress->values, progress->nulls);
 		if (found)
 		{
 			progress->place = task.row->t_self;
 			know_status(progress);
 		}
-		find_end(&task);
+		direct_scan_end(&task);
 	}
-	find_end(&run);
+	direct_scan_end(&run);
 	return found;
 }
 
-/* Read how the task stands, under the caller's right to see its run, or to change it */
+/*
+ * Read how the task stands, under the caller's right to see its run, or to
+ * change it.  Where a snapshot lasts as long as the transaction, a task that has
+ * been changed since is 40001, as by any statement that would change it.
+ */
 static void
 read_task(Progress *progress, bool to_change)
 {
 #define READ_TASK \
-	"SELECT " PROGRESS_COLUMNS " FROM airun.runs AS r, airun.tasks AS t " \
+	"SELECT " COLUMNS " FROM airun.runs AS r, airun.tasks AS t " \
 	"WHERE " LIVE_RUN " AND " THIS_TASK
-	static Statement look = {READ_TASK, 2, {UUIDOID, UUIDOID}};
+	static Statement look = {READ_TASK, 2, {UUIDOID, UUIDOID}, &progress_columns};
 	static Statement hold = {
-		READ_TASK " FOR KEY SHARE OF r FOR NO KEY UPDATE OF t", 2, {UUIDOID, UUIDOID}
+		READ_TASK " FOR KEY SHARE OF r FOR NO KEY UPDATE OF t", 2, {UUIDOID, UUIDOID},
+		&progress_columns
 	};
+	bool		keeps_snapshot = IsolationUsesXactSnapshot();
+	bool		holds = to_change && (keeps_snapshot || !store_seeing_is_changing());
+	ResultRow	row;
 	Args		args = {0};
 
-	if (find_task(progress))
+	if (!keeps_snapshot && find_task(progress))
 		return;
 	arg_uuid(&args, &progress->run_id);
 	arg_uuid(&args, progress->task_id);
-	if (statement_read_latest(!to_change || shape_seeing_is_changing() ? &look : &hold, &args,
-							  &progress->run_id) != 1)
+	if (statement_write_internal(holds ? &hold : &look, &args, &progress->run_id) != 1)
 		task_not_found(progress->task_id);
-	take_result(progress);
+	row = result_row();
+	take_row(progress, &row);
 }
 
 /* How far has the text come? */
@@ -241,10 +246,10 @@ touch_task(Progress *progress, const Field *response_data)
 		" OPERATOR(pg_catalog.*) 1000, 3))), "
 		"updated_at = GREATEST(t.updated_at, $4) "
 		"WHERE " THIS_TASK " AND (t.status" EQ "'pending' OR t.status" EQ "'streaming') "
-		"RETURNING " PROGRESS_COLUMNS,
-		4, {UUIDOID, UUIDOID, JSONBOID, TIMESTAMPTZOID}
+		"RETURNING " COLUMNS,
+		4, {UUIDOID, UUIDOID, JSONBOID, TIMESTAMPTZOID}, &progress_columns
 	};
-	static Write touch_at_once = {
+	static RowWrite touch_at_once = {
 		.table = TABLE_TASKS,
 		.key_count = 2,
 		.keys = {{"run_id", UUIDOID}, {"task_id", UUIDOID}},
@@ -255,9 +260,10 @@ touch_task(Progress *progress, const Field *response_data)
 			{"time_to_first_token", NUMERICOID, WRITE_IF_GIVEN},
 			{"updated_at", TIMESTAMPTZOID, WRITE_LATEST}
 		},
-		.returning = PROGRESS_COLUMNS
+		.returning = &progress_columns
 	};
 	TimestampTz now = GetCurrentTimestamp();
+	ResultRow	row;
 	Args		args = {0};
 
 	arg_uuid(&args, &progress->run_id);
@@ -270,19 +276,22 @@ touch_task(Progress *progress, const Field *response_data)
 		arg_pointer(&values, cstring_to_text(task_status_name(TASK_STREAMING)));
 		arg_field(&values, response_data);
 		arg_add(&values, NumericGetDatum(task_elapsed(
-			DatumGetTimestampTz(summary[TASK_SUMMARY_CREATED_AT - 1]), now)),
-			!progress->nulls[SUMMARY + TASK_SUMMARY_FIRST_TOKEN - 1]);
+			DatumGetTimestampTz(summary[Anum_task_summary_created_at - 1]), now)),
+			!progress->nulls[SUMMARY + Anum_task_summary_time_to_first_token - 1]);
 		arg_time(&values, now);
-		if (write_update(&touch_at_once, &values, &progress->place))
+		if (direct_update(&touch_at_once, &values, &progress->place, &row))
 		{
-			take_result(progress);
+			take_row(progress, &row);
 			return;
 		}
 	}
 	arg_field(&args, response_data);
 	arg_time(&args, now);
 	if (statement_write_task(&touch, &args, &progress->run_id, progress->task_id) == 1)
-		take_result(progress);
+	{
+		row = result_row();
+		take_row(progress, &row);
+	}
 	else
 	{
 		/* Past the functions it has been ended meanwhile: then this is late */
@@ -302,18 +311,18 @@ end_progress(FunctionCallInfo fcinfo, Progress *progress, bool grown)
 	if (stream->chars > 0)
 	{
 		/* The last chunk tells when it was last changed, and how long its text is */
-		TimestampTz updated_at = DatumGetTimestampTz(summary[TASK_SUMMARY_UPDATED_AT - 1]);
+		TimestampTz updated_at = DatumGetTimestampTz(summary[Anum_task_summary_updated_at - 1]);
 
-		summary[TASK_SUMMARY_UPDATED_AT - 1] =
+		summary[Anum_task_summary_updated_at - 1] =
 			TimestampTzGetDatum(Max(updated_at, stream->saved_at));
-		summary[TASK_SUMMARY_RESPONSE_LENGTH - 1] = Int64GetDatum(stream->chars);
+		summary[Anum_task_summary_response_length - 1] = Int64GetDatum(stream->chars);
 	}
 	if (grown)
 		task_notify(&progress->run_id, progress->task_id, TASK_STREAMING,
 					stream->chars, stream->generation);
 	if (progress->only_progress)
 		progress_end = XactLastRecEnd;
-	result = composite_result(fcinfo, summary, progress->nulls + SUMMARY, TASK_SUMMARY_COLUMNS);
+	result = composite_result(fcinfo, summary, progress->nulls + SUMMARY, Natts_task_summary);
 	store_close();
 	return result;
 }
@@ -436,7 +445,7 @@ look_at(const pg_uuid_t *run_id, const pg_uuid_t *task_id, int64 from, const Fie
 	arg_uuid(&args, task_id);
 	arg_int64(&args, from);
 	arg_field(&args, known);
-	if (statement_write_own(&look, &args, run_id) != 1)
+	if (statement_write_internal(&look, &args, run_id) != 1)
 		task_not_found(task_id);
 	part->generation = DatumGetInt32(result_value(0, ++column, &isnull));
 	part->text = cstring_to_text("");

@@ -21,8 +21,7 @@
 
 #include "catalog/pg_type.h"
 #include "commands/async.h"
-#include "store/direct_scan.h"
-#include "store/direct_write.h"
+#include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "task/request_compact.h"
@@ -30,6 +29,9 @@
 #include "utils/fmgrprotos.h"
 
 PG_FUNCTION_INFO_V1(airun_create_task);
+
+/* What ai_task_summary has of a task that does not stream */
+ColumnList	task_summary_columns = {TABLE_TASKS, {TASK_SUMMARY_NAMES}};
 
 /* The longest endpoint, in characters */
 #define MAX_ENDPOINT		2000
@@ -233,10 +235,13 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 }
 
 /* The columns that are read of a task that is locked */
-#define TASK_STATE \
-	"t.generation, t.status, t.created_at, t.text_in_answer, t.answer_seq, t.tokens_total, " \
-	"t.cost, t.response_text, t.usage, t.tokens_input, t.tokens_output, t.client_cost, " \
-	"t.provider, t.model_id, t.time_to_first_token"
+static ColumnList state_columns = {
+	TABLE_TASKS, {
+		"generation", "status", "created_at", "text_in_answer", "answer_seq", "tokens_total",
+		"cost", "response_text", "usage", "tokens_input", "tokens_output", "client_cost",
+		"provider", "model_id", "time_to_first_token"
+	}
+};
 #define TASK_STATE_COLUMNS	15
 
 /*
@@ -247,18 +252,17 @@ static bool
 lock_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 			 Datum *values, bool *nulls)
 {
-	static ColumnList columns = {.text = TASK_STATE};
-	Find		find;
+	DirectScan	find;
 	bool		locked;
 
-	if (!shape_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE) ||
-		!find_begin(&find, TASKS_KEY, RowExclusiveLock, run_id, task_id, NULL))
+	if (!store_is_granted(TABLE_TASKS, ACL_SELECT | ACL_UPDATE) ||
+		!direct_scan_begin(&find, TASKS_KEY, RowExclusiveLock, run_id, task_id, NULL))
 		return false;
-	locked = find.row != NULL && find_values(&find, &columns, values, nulls) &&
-		find_lock(&find);
+	locked = find.row != NULL && direct_scan_values(&find, &state_columns, values, nulls) &&
+		direct_scan_lock(&find);
 	if (locked)
 		state->place = find.row->t_self;
-	find_end(&find);
+	direct_scan_end(&find);
 	return locked;
 }
 
@@ -267,9 +271,9 @@ void
 task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 {
 	static Statement lock = {
-		"SELECT " TASK_STATE ", t.ctid FROM airun.tasks AS t WHERE " THIS_TASK
+		"SELECT " COLUMNS ", t.ctid FROM airun.tasks AS t WHERE " THIS_TASK
 		" FOR NO KEY UPDATE OF t",
-		2, {UUIDOID, UUIDOID}
+		2, {UUIDOID, UUIDOID}, &state_columns
 	};
 	Field	   *const fields[] = {
 		&state->tokens_total, &state->cost, &state->response_text, &state->usage,
@@ -288,12 +292,14 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	if (!lock_at_once(run_id, task_id, state, values, nulls))
 	{
 		Args		args = {0};
+		ResultRow	locked;
 
 		arg_uuid(&args, run_id);
 		arg_uuid(&args, task_id);
 		if (statement_read_latest(&lock, &args, run_id) != 1)
 			task_not_found(task_id);
-		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+		locked = result_row();
+		result_row_values(&locked, values, nulls);
 		state->place = *(ItemPointer) DatumGetPointer(values[TASK_STATE_COLUMNS]);
 	}
 
@@ -309,8 +315,8 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 		chunk_begin(&state->stream, generation);
 }
 
-/* The summary of a task that is there, as the current SPI result */
-void
+/* The summary of a task that is there */
+ResultRow
 task_read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 {
 	static Statement read = {
@@ -321,19 +327,20 @@ task_read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
-	if (statement_write_own(&read, &args, run_id) != 1)
+	if (statement_write_internal(&read, &args, run_id) != 1)
 		task_not_found(task_id);
+	return result_row();
 }
 
 /*
  * A site's own trigger may have changed the figures of a task as it was
- * written (a price, say).  The current SPI result is the summary of what is
- * stored: move the run by the difference from what was assumed, and leave the
- * summary as the current result again.
+ * written (a price, say).  summary is of what is stored: move the run by the
+ * difference from what was assumed.  Returns the summary as it stands then.
  */
-void
+ResultRow
 task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id, RunState *run,
-					   const Field *assumed_total, const Field *assumed_cost)
+					   const ResultRow *summary, const Field *assumed_total,
+					   const Field *assumed_cost)
 {
 	Numeric		zero = int64_to_numeric(0);
 	RunChange	change = {0};
@@ -341,18 +348,18 @@ task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id, RunSta
 	Datum		value;
 	bool		isnull;
 
-	value = result_value(0, TASK_SUMMARY_TOKENS_TOTAL, &isnull);
+	value = result_row_value(summary, Anum_task_summary_tokens_total, &isnull);
 	change.tokens = (isnull ? 0 : DatumGetInt64(value)) -
 		(assumed_total->isnull ? 0 : DatumGetInt64(assumed_total->value));
-	value = result_value(0, TASK_SUMMARY_COST, &isnull);
+	value = result_row_value(summary, Anum_task_summary_cost, &isnull);
 	cost = DirectFunctionCall2(numeric_sub, isnull ? NumericGetDatum(zero) : value,
 							   assumed_cost->isnull ? NumericGetDatum(zero) : assumed_cost->value);
 	if (change.tokens == 0 &&
 		DatumGetBool(DirectFunctionCall2(numeric_eq, cost, NumericGetDatum(zero))))
-		return;
+		return *summary;
 	change.cost = DatumGetNumeric(cost);
 	run_change(run_id, &change, run);
-	task_read_summary(run_id, task_id);
+	return task_read_summary(run_id, task_id);
 }
 
 /*
@@ -376,13 +383,13 @@ task_notify(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskStatus status
 /*
  * Insert a task.  The run is locked and its counter moved by now, and the
  * messages that go in are stored.  inputs_from, inputs_to: their seqs, 0 for
- * none.  The summary is the current SPI result.
+ * none.  Returns the summary.
  */
-void
+ResultRow
 task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *fields,
 			RunState *run, int64 inputs_from, int64 inputs_to)
 {
-	static Write insert = {
+	static RowWrite insert = {
 		.table = TABLE_TASKS,
 		.column_count = 20,
 		.columns = {
@@ -395,12 +402,13 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 			{"metadata", JSONBOID}, {"timeout", INTERVALOID}, {"request_data", JSONBOID},
 			{"request_reference", JSONBOID}
 		},
-		.returning = TASK_SUMMARY_STORED
+		.returning = &task_summary_columns
 	};
 	const Field unknown = {(Datum) 0, true};
 	TimestampTz now = GetCurrentTimestamp();
 	Field		reference = unknown;
 	Field		metadata = fields->metadata;
+	ResultRow	summary;
 	Args		args = {0};
 	pg_uuid_t	caller;
 
@@ -429,12 +437,15 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 	arg_field(&args, &fields->timeout);
 	arg_field(&args, &fields->request_data);
 	arg_field(&args, &reference);
-	if (!write_insert(&insert, &args, false) &&
-		statement_write_task(write_statement(&insert), &args, run_id, task_id) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("a trigger on airun.tasks has suppressed a task")));
-	task_settle_difference(run_id, task_id, run, &unknown, &unknown);
+	if (!direct_insert(&insert, &args, false, &summary))
+	{
+		if (statement_write_task(row_write_statement(&insert), &args, run_id, task_id) != 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+					 errmsg("a trigger on airun.tasks has suppressed a task")));
+		summary = result_row();
+	}
+	return task_settle_difference(run_id, task_id, run, &summary, &unknown, &unknown);
 }
 
 /*
@@ -457,6 +468,7 @@ airun_create_task(PG_FUNCTION_ARGS)
 	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
 	pg_uuid_t	task_id;
 	RunState	run;
+	ResultRow	summary;
 	Datum		result;
 
 	task_check_fields(&fields);
@@ -468,15 +480,15 @@ airun_create_task(PG_FUNCTION_ARGS)
 	store_open(true);
 	run_lock(run_id, &run);
 	if (!PG_ARGISNULL(1) && task_is_in_run(run_id, &task_id))
-		task_read_summary(run_id, &task_id);
+		summary = task_read_summary(run_id, &task_id);
 	else
 	{
 		if (run.is_completed)
 			run_refuse_completed(run_id);
 		run_change(run_id, &(RunChange) {.tasks = 1, .status = "active"}, &run);
-		task_insert(run_id, &task_id, &fields, &run, 0, 0);
+		summary = task_insert(run_id, &task_id, &fields, &run, 0, 0);
 	}
-	result = result_tuple(fcinfo);
+	result = result_row_composite(fcinfo, &summary);
 	store_close();
 	PG_RETURN_DATUM(result);
 }

@@ -12,15 +12,17 @@
 #include "task/chunk.h"
 
 /*
- * The columns of ai_task_summary, of a table aliased t.  While a task streams,
- * its last chunk tells when it was last changed, and how long its text is.
+ * The columns of ai_task_summary, in order, each as one of these macros has it.
+ * While a task streams, its last chunk tells when it was last changed, and how
+ * long its text is.
  */
-#define TASK_SUMMARY_OF(updated_at, response_length) \
-	"t.task_id, t.run_id, t.user_id, t.service, t.task_name, t.provider, t.endpoint, " \
-	"t.model_id, t.error, t.metadata, t.finish_reason, t.status, t.tokens_input, " \
-	"t.tokens_output, t.tokens_total, t.usage, t.cost, t.cost_details, t.price_status, " \
-	"t.time_to_first_token, t.total_time, t.created_at, " updated_at " AS updated_at, " \
-	"t.completed_at, " response_length " AS response_length"
+#define TASK_SUMMARY_LIST(COLUMN, UPDATED_AT, RESPONSE_LENGTH) \
+	COLUMN(task_id) COLUMN(run_id) COLUMN(user_id) COLUMN(service) COLUMN(task_name) \
+	COLUMN(provider) COLUMN(endpoint) COLUMN(model_id) COLUMN(error) COLUMN(metadata) \
+	COLUMN(finish_reason) COLUMN(status) COLUMN(tokens_input) COLUMN(tokens_output) \
+	COLUMN(tokens_total) COLUMN(usage) COLUMN(cost) COLUMN(cost_details) \
+	COLUMN(price_status) COLUMN(time_to_first_token) COLUMN(total_time) COLUMN(created_at) \
+	UPDATED_AT(updated_at) COLUMN(completed_at) RESPONSE_LENGTH(response_length)
 
 /* Of a task whatever its status */
 #define LAST_CHUNK(column) \
@@ -30,23 +32,28 @@
 	"CASE WHEN t.status" EQ "'streaming' THEN " value " ELSE " otherwise " END"
 #define TASK_UPDATED_AT \
 	IF_STREAMING("GREATEST(t.updated_at, " LAST_CHUNK("created_at") ")", "t.updated_at")
+#define TASK_RESPONSE_LENGTH \
+	IF_STREAMING("COALESCE(" LAST_CHUNK("chars") ", 0)::pg_catalog.int8", "t.response_length")
+
+/* As columns in a statement, of a table aliased t */
+#define TASK_SUMMARY_SQL(name)				"t." #name ", "
+#define TASK_SUMMARY_UPDATED_AT_SQL(name)	TASK_UPDATED_AT " AS " #name ", "
+#define TASK_SUMMARY_LENGTH_SQL(name)		TASK_RESPONSE_LENGTH " AS " #name
 #define TASK_SUMMARY \
-	TASK_SUMMARY_OF(TASK_UPDATED_AT, \
-					IF_STREAMING("COALESCE(" LAST_CHUNK("chars") ", 0)::pg_catalog.int8", \
-								 "t.response_length"))
+	TASK_SUMMARY_LIST(TASK_SUMMARY_SQL, TASK_SUMMARY_UPDATED_AT_SQL, TASK_SUMMARY_LENGTH_SQL)
 
-/* Of a task that does not stream */
-#define TASK_SUMMARY_STORED	TASK_SUMMARY_OF("t.updated_at", "t.response_length")
-
-/* Numbers of columns in all of these */
-#define TASK_SUMMARY_STATUS				12
-#define TASK_SUMMARY_TOKENS_TOTAL		15
-#define TASK_SUMMARY_COST				17
-#define TASK_SUMMARY_FIRST_TOKEN		20
-#define TASK_SUMMARY_CREATED_AT			22
-#define TASK_SUMMARY_UPDATED_AT			23
-#define TASK_SUMMARY_RESPONSE_LENGTH	25
-#define TASK_SUMMARY_COLUMNS			25
+/* As names, of a task that does not stream; and as numbers */
+#define TASK_SUMMARY_STRING(name)	#name,
+#define TASK_SUMMARY_NAMES \
+	TASK_SUMMARY_LIST(TASK_SUMMARY_STRING, TASK_SUMMARY_STRING, TASK_SUMMARY_STRING)
+#define TASK_SUMMARY_NUMBER(name)	Anum_task_summary_##name,
+enum
+{
+	Anum_task_summary_none,
+	TASK_SUMMARY_LIST(TASK_SUMMARY_NUMBER, TASK_SUMMARY_NUMBER, TASK_SUMMARY_NUMBER)
+	Anum_task_summary_end
+};
+#define Natts_task_summary	(Anum_task_summary_end - 1)
 
 /*
  * The answer's text of the task t, in a statement of the extension's schema:
@@ -118,6 +125,8 @@ typedef struct TaskState
 /* The longest word about a task, such as its service or model, in characters */
 #define MAX_TASK_WORD	200
 
+extern ColumnList task_summary_columns;
+
 extern const char *task_status_name(TaskStatus status);
 extern TaskStatus task_status_word(text *status);
 extern bool task_is_final(TaskStatus status);
@@ -133,13 +142,14 @@ pg_noreturn extern void task_refuse_taken(const pg_uuid_t *task_id);
 
 extern void task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state);
 extern bool task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
-extern void task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-						TaskFields *fields, RunState *run,
-						int64 inputs_from, int64 inputs_to);
-extern void task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-								   RunState *run, const Field *assumed_total, const Field *assumed_cost);
+extern ResultRow task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+							 TaskFields *fields, RunState *run,
+							 int64 inputs_from, int64 inputs_to);
+extern ResultRow task_settle_difference(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+										RunState *run, const ResultRow *summary,
+										const Field *assumed_total, const Field *assumed_cost);
 extern void task_notify(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskStatus status,
 						int32 position, int32 generation);
-extern void task_read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
+extern ResultRow task_read_summary(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 
 #endif							/* AIRUN_TASK_H */

@@ -22,7 +22,7 @@
 #include "catalog/pg_type.h"
 #include "json/jsonb_util.h"
 #include "pricing/charge.h"
-#include "store/direct_write.h"
+#include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "utils/builtins.h"
@@ -164,7 +164,7 @@ task_text(const pg_uuid_t *run_id, const TaskState *state)
 		return state->response_text.isnull ? NULL : DatumGetTextPP(state->response_text.value);
 	arg_uuid(&args, run_id);
 	arg_int64(&args, state->answer_seq);
-	if (statement_write_own(&read_answer, &args, run_id) != 1)
+	if (statement_write_internal(&read_answer, &args, run_id) != 1)
 		return NULL;
 	return message_text(DatumGetJsonbP(result_value(0, 1, &isnull)));
 }
@@ -308,14 +308,14 @@ take_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const TaskState *st
 /*
  * End a task that is locked and not finished, and move its run's totals by
  * what changes.  answer: the message that comes out of it, to be stored by
- * the caller at the seq that it is given here; NULL for none.  The summary is
- * the current SPI result.
+ * the caller at the seq that it is given here; NULL for none.  Returns the
+ * summary.
  */
-void
+ResultRow
 task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 		 const TaskEnd *end, NewMessage *answer)
 {
-	static Write finish = {
+	static RowWrite finish = {
 		.table = TABLE_TASKS,
 		.key_count = 2,
 		.keys = {{"run_id", UUIDOID}, {"task_id", UUIDOID}},
@@ -344,7 +344,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 			{"updated_at", TIMESTAMPTZOID},
 			{"completed_at", TIMESTAMPTZOID}
 		},
-		.returning = TASK_SUMMARY_STORED
+		.returning = &task_summary_columns
 	};
 	TimestampTz now = GetCurrentTimestamp();
 	Numeric		elapsed = task_elapsed(state->created_at, now);
@@ -358,6 +358,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	text	   *spoken = take_text(run_id, task_id, state, end, &generation);
 	bool		in_answer = task_text_is_in(spoken, answer);
 	int32		length = spoken != NULL ? text_chars(spoken) : 0;
+	ResultRow	summary;
 	Args		args = {0};
 
 	/* Nobody saw a token before the whole answer: that was the first, then */
@@ -408,11 +409,15 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	arg_add(&args, Int64GetDatum(answer_seq), answer_seq == 0);
 	arg_time(&args, now);
 	arg_time(&args, now);
-	if (!write_update(&finish, &args, &state->place) &&
-		statement_write_task(write_statement(&finish), &args, run_id, task_id) != 1)
-		task_not_found(task_id);
-	task_settle_difference(run_id, task_id, &state->run, &total, &charge.cost);
+	if (!direct_update(&finish, &args, &state->place, &summary))
+	{
+		if (statement_write_task(row_write_statement(&finish), &args, run_id, task_id) != 1)
+			task_not_found(task_id);
+		summary = result_row();
+	}
+	summary = task_settle_difference(run_id, task_id, &state->run, &summary, &total, &charge.cost);
 	task_notify(run_id, task_id, end->status, length, generation);
+	return summary;
 }
 
 /* For the three functions that end a task */
@@ -422,6 +427,7 @@ end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
 	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
 	pg_uuid_t	run_id;
 	TaskState	state;
+	ResultRow	summary;
 	Datum		result;
 
 	task_check_end(end);
@@ -432,11 +438,11 @@ end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
 	if (task_is_final(state.status))
 	{
 		task_check_repeated_end(&run_id, task_id, &state, end);
-		task_read_summary(&run_id, task_id);
+		summary = task_read_summary(&run_id, task_id);
 	}
 	else
-		task_end(&run_id, task_id, &state, end, NULL);
-	result = result_tuple(fcinfo);
+		summary = task_end(&run_id, task_id, &state, end, NULL);
+	result = result_row_composite(fcinfo, &summary);
 	store_close();
 	return result;
 }

@@ -38,7 +38,7 @@ extern text *task_text(const pg_uuid_t *run_id, const TaskState *state);
 extern bool task_text_is_in(text *spoken, const NewMessage *answer);
 extern void task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 									const TaskState *state, const TaskEnd *end);
-extern void task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
-					 const TaskEnd *end, NewMessage *answer);
+extern ResultRow task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
+						  const TaskEnd *end, NewMessage *answer);
 
 #endif							/* AIRUN_TASK_END_H */

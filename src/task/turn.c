@@ -187,7 +187,7 @@ append_member(StringInfo out, const char *key, const char *value)
 }
 
 /* The summary of a run that is locked, as the current SPI result */
-static void
+static ResultRow
 read_run_summary(const pg_uuid_t *run_id)
 {
 	static Statement read = {
@@ -196,37 +196,34 @@ read_run_summary(const pg_uuid_t *run_id)
 	Args		args = {0};
 
 	arg_uuid(&args, run_id);
-	if (statement_write_own(&read, &args, run_id) != 1)
+	if (statement_write_internal(&read, &args, run_id) != 1)
 		run_not_found(run_id);
+	return result_row();
 }
 
 /* May what our writes have returned be other than what is stored by now? */
 static bool
 has_site_triggers(void)
 {
-	return shape_has_site_trigger(TABLE_RUNS) || shape_has_site_trigger(TABLE_MESSAGES) ||
-		shape_has_site_trigger(TABLE_TASKS);
+	return store_has_site_trigger(TABLE_RUNS) || store_has_site_trigger(TABLE_MESSAGES) ||
+		store_has_site_trigger(TABLE_TASKS);
 }
 
 /*
  * {"run": summary, "messages": [{"seq", "message_id", "task_id", "role",
  * "created_at"}], "task": summary}: the messages without their bodies, which
- * the caller has.  task: its summary as it has been written, or NULL.
+ * the caller has.  task: its summary as it has been written, or nothing.
  */
 static Datum
 turn_result(StringInfo out, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-			const RunState *run, SPITupleTable *task, NewMessage *messages, int count)
+			const RunState *run, const ResultRow *task, NewMessage *messages, int count)
 {
 	bool		read_back = has_site_triggers();
+	ResultRow	summary;
 
 	appendStringInfoString(out, "{\"run\":");
-	if (run->summary != NULL && !read_back)
-		json_append_row(out, run->summary);
-	else
-	{
-		read_run_summary(run_id);
-		json_append_row(out, SPI_tuptable);
-	}
+	summary = read_back || run->summary.tuple == NULL ? read_run_summary(run_id) : run->summary;
+	json_append_row(out, &summary);
 
 	appendStringInfoString(out, ",\"messages\":[");
 	for (int i = 0; i < count; i++)
@@ -247,12 +244,8 @@ turn_result(StringInfo out, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 	}
 
 	appendStringInfoString(out, "],\"task\":");
-	if (task == NULL || read_back)
-	{
-		task_read_summary(run_id, task_id);
-		task = SPI_tuptable;
-	}
-	json_append_row(out, task);
+	summary = read_back || task->tuple == NULL ? task_read_summary(run_id, task_id) : *task;
+	json_append_row(out, &summary);
 	appendStringInfoChar(out, '}');
 	return json_end(out);
 }
@@ -278,7 +271,7 @@ turn_messages(const pg_uuid_t *run_id, pg_uuid_t *task_id, bool the_answer, int 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	arg_add(&args, BoolGetDatum(the_answer), false);
-	*count = (int) statement_write_own(&read, &args, run_id);
+	*count = (int) statement_write_internal(&read, &args, run_id);
 	messages = palloc0_array(NewMessage, *count);
 	for (int i = 0; i < *count; i++)
 	{
@@ -425,7 +418,7 @@ airun_start_turn(PG_FUNCTION_ARGS)
 	bool		created_or_named;
 	bool		may_be_overdue;
 	RunState	run;
-	SPITupleTable *task = NULL;
+	ResultRow	task = {0};
 	StringInfoData out;
 	Datum		result;
 
@@ -473,13 +466,12 @@ airun_start_turn(PG_FUNCTION_ARGS)
 		change.messages = messages_find_stored(&run_id, messages, count);
 		run_change(&run_id, &change, &run);
 		messages_store(&run_id, messages, count, &run);
-		task_insert(&run_id, &task_id, &fields, &run,
-					change.messages > 0 ? run.message_count - change.messages + 1 : 0,
-					change.messages > 0 ? run.message_count : 0);
-		task = SPI_tuptable;
+		task = task_insert(&run_id, &task_id, &fields, &run,
+						   change.messages > 0 ? run.message_count - change.messages + 1 : 0,
+						   change.messages > 0 ? run.message_count : 0);
 	}
 
-	result = turn_result(&out, &run_id, &task_id, &run, task, messages, count);
+	result = turn_result(&out, &run_id, &task_id, &run, &task, messages, count);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
@@ -582,7 +574,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	pg_uuid_t	run_id;
 	TaskState	state;
 	NewMessage *answer;
-	SPITupleTable *task = NULL;
+	ResultRow	task = {0};
 	int			count = 1;
 	StringInfoData out;
 	Datum		result;
@@ -605,7 +597,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		if (message != NULL)
 			answer = match_answer(&run_id, task_id, message, &end, answer, count);
 		task_check_repeated_end(&run_id, task_id, &state, &end);
-		result = turn_result(&out, &run_id, task_id, &state.run, NULL, answer,
+		result = turn_result(&out, &run_id, task_id, &state.run, &task, answer,
 							 message != NULL ? 1 : count);
 		store_close();
 		PG_RETURN_DATUM(result);
@@ -616,8 +608,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	if (!task_is_final(state.status))
 	{
 		(void) messages_find_stored(&run_id, answer, 1);
-		task_end(&run_id, task_id, &state, &end, answer);
-		task = SPI_tuptable;
+		task = task_end(&run_id, task_id, &state, &end, answer);
 		messages_store(&run_id, answer, 1, &state.run);
 	}
 	else
@@ -640,7 +631,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		statement_write_task(&set_answer, &args, &run_id, task_id);
 	}
 
-	result = turn_result(&out, &run_id, task_id, &state.run, task, answer, count);
+	result = turn_result(&out, &run_id, task_id, &state.run, &task, answer, count);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
