@@ -176,6 +176,18 @@ BEGIN
 		AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
 	GROUP BY c.relname, w.triggers
 	HAVING count(t.oid) <> w.triggers;
+
+	-- The owner, whom a superuser's restore leaves without his functions
+	RETURN QUERY
+	SELECT NULL::uuid, NULL::uuid, NULL::bigint,
+		'functions that the owner of the store may not grant'::text, '0'::text, count(*)::text
+	FROM pg_depend AS d
+	JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'airun'
+	JOIN pg_class AS c ON c.oid = 'airun.runs'::regclass
+	WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
+		AND d.deptype = 'e'
+		AND NOT has_function_privilege(c.relowner, d.objid, 'EXECUTE WITH GRANT OPTION')
+	HAVING count(*) > 0;
 END
 $check$;
 COMMENT ON FUNCTION @extschema@.airun_check(uuid) IS
