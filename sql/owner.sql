@@ -61,6 +61,29 @@ $$;
 --
 -- who may create nothing in the database may not
 SELECT owner_test.answer('regress_airun_user', 'CREATE EXTENSION airun SCHEMA public');
+-- the script runs as superuser, and calls nothing that waits for it in the owner's schema:
+-- operators that fit better than PostgreSQL's own
+CREATE SCHEMA traps AUTHORIZATION regress_airun_dba;
+DO $$
+DECLARE
+	types regtype[] := '{oid,name,text,regclass,regproc,regprocedure,regrole,regnamespace,bool}';
+	item record;
+BEGIN
+	FOR item IN SELECT o, l, r, row_number() OVER () AS n FROM unnest('{=,<>,||}'::text[]) o, unnest(types) l, unnest(types) r LOOP
+		EXECUTE format('CREATE FUNCTION traps.trap_%s(%s, %s) RETURNS %s LANGUAGE plpgsql AS ''BEGIN RAISE EXCEPTION $x$hijacked %s$x$; END''',
+			item.n, item.l, item.r, CASE item.o WHEN '||' THEN 'text' ELSE 'bool' END, item.o);
+		EXECUTE format('CREATE OPERATOR traps.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = traps.trap_%s)', item.o, item.l, item.r, item.n);
+	END LOOP;
+END $$;
+SET search_path = traps;
+SELECT 1::oid OPERATOR(traps.=) 'pg_proc'::regclass;
+SELECT 1::oid = 'pg_proc'::regclass;
+SET SESSION AUTHORIZATION regress_airun_dba;
+CREATE EXTENSION airun SCHEMA traps;
+DROP EXTENSION airun;
+RESET search_path;
+RESET SESSION AUTHORIZATION;
+DROP SCHEMA traps CASCADE;
 SET SESSION AUTHORIZATION regress_airun_dba;
 CREATE EXTENSION airun;
 SELECT split_part(airun_install(), E'\n', 1);

@@ -166,4 +166,13 @@ check_ok($node, 'in first', 'first');
 dba('first', 'SET client_min_messages = error; DROP EXTENSION airun CASCADE; DROP SCHEMA airun CASCADE');
 is(dba('first', q(SELECT count(*) FROM pg_proc WHERE proname LIKE 'airun\_%')), '0', 'and nothing of it remains');
 
+#--- an heir, who has all that was his predecessor's property, which grants are not ----------------
+
+$node->safe_psql('fourth', 'CREATE ROLE heir LOGIN; REASSIGN OWNED BY dba TO heir');
+like($node->safe_psql('fourth', 'SELECT problem FROM airun_check()'), qr/owner of the store may not grant/, 'an heir has the store, and not its functions');
+$node->safe_psql('fourth', q(SELECT airun_grant('heir'); DROP OWNED BY dba CASCADE));
+like($node->safe_psql('fourth', 'SELECT airun_install()', extra_params => [ '-U', 'heir' ]), qr/grants to app/, 'he gets them by airun_grant(), and gives them on');
+is(use_it('fourth'), $used, 'users are served by him');
+check_ok($node, 'then', 'fourth');
+
 done_testing();
