@@ -71,10 +71,13 @@ SELECT name FROM pg_settings WHERE name ~ '^airun' AND name !~ '^airun\.[a-z][a-
 SELECT name, context, vartype, boot_val, unit FROM pg_settings WHERE name LIKE 'airun.%' ORDER BY name COLLATE "C";
 -- no function shares its name with another one, of ours or of PostgreSQL's
 SELECT f.signature FROM f JOIN pg_proc p USING (proname) WHERE p.oid <> f.oid;
--- parameters and columns: plain words, none of them reserved, and no parameter without a name
+-- parameters and columns: plain words, none of them reserved, and a parameter without a name
+-- is of a function that no client calls
+SELECT f.signature FROM f WHERE pronargs > 0 AND proargnames IS NULL ORDER BY proname COLLATE "C";
 SELECT f.signature, a.name FROM f CROSS JOIN LATERAL (
 		SELECT coalesce(f.proargnames[n], '') AS name FROM generate_series(1, f.pronargs) n) a
-WHERE a.name !~ '^[a-z][a-z_]*$' OR a.name IN (SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T'));
+WHERE f.proargnames IS NOT NULL
+	AND (a.name !~ '^[a-z][a-z_]*$' OR a.name IN (SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')));
 SELECT f.signature FROM f WHERE f.proargmodes IS NOT NULL;
 SELECT a.attrelid::regclass, a.attname FROM pg_attribute a
 WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT oid FROM r UNION SELECT typrelid FROM y)
@@ -172,12 +175,10 @@ WHERE indrelid IN ('airun.messages'::regclass, 'airun.tasks'::regclass, 'airun.t
 -- The lists of what the store is made of
 --
 SELECT signature, provolatile AS vol FROM l ORDER BY proname COLLATE "C";
--- constants, or a look at the catalog, for everybody, with the caller's rights and a search_path of their own
-SELECT signature FROM l WHERE NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR NOT has_function_privilege('public', oid, 'EXECUTE')
+-- constants, or a look at the catalog, not for everybody, with the caller's rights and a search_path of their own
+SELECT signature FROM l WHERE NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql') OR pronamespace <> (SELECT oid FROM api)
 	OR proconfig <> '{"search_path=pg_catalog, pg_temp"}' OR obj_description(oid, 'pg_proc') IS NULL;
--- PostgREST leaves out what has an argument without a name
-SELECT signature FROM l WHERE pronargs <> 1 OR pronargdefaults <> 1 OR proargnames[1] <> '' OR proargtypes[0] IN ('json'::regtype, 'jsonb'::regtype, 'text'::regtype, 'bytea'::regtype, 'xml'::regtype);
 
 --
 -- The tables of the design: columns, their types and order, of views and results
@@ -199,6 +200,6 @@ SELECT attname, atttypid::regtype, attnum FROM pg_attribute WHERE attrelid = 'ai
 EXCEPT SELECT attname, atttypid::regtype, attnum FROM pg_attribute WHERE attrelid = 'ai_message'::regclass;
 -- every parameter has a default but those that a call makes no sense without
 SELECT f.proname, array_to_string(f.proargnames[1:f.pronargs - f.pronargdefaults], ', ') AS must_be_given
-FROM f WHERE prokind = 'f' AND prorettype NOT IN ('trigger'::regtype, 'internal'::regtype) AND pronargs > pronargdefaults
+FROM f WHERE prokind = 'f' AND proargnames IS NOT NULL AND pronargs > pronargdefaults
 ORDER BY proname COLLATE "C";
 SELECT * FROM airun_check();

@@ -180,7 +180,7 @@ SELECT objects_test.difference();
 SELECT * FROM airun_check();
 ROLLBACK;
 
--- an API role is told the same
+-- an API role is not told what it could not mend
 DROP INDEX airun.runs_deleted;
 SELECT airun_grant('regress_airun_objects');
 SET ROLE regress_airun_objects;

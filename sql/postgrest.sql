@@ -192,20 +192,30 @@ CALL pgrst.get('bob', 'airun_list_runs', 'source_type=chat&page_size=1');
 CALL pgrst.get('anon', 'airun_list_runs', 'source_type=chat&page_size=1');
 CALL pgrst.get('alice', 'airun_check', NULL);
 CALL pgrst.get('alice', 'airun_check', 'run_id=9057e570-0000-4000-8000-00000000aaaa');
-CALL pgrst.get('bob', 'airun_sees_run', 'run_id=9057e570-0000-4000-8000-00000000aaaa');
-CALL pgrst.post('bob', 'airun_writes_run', '{"run_id": "9057e570-0000-4000-8000-00000000bbbb"}');
 CALL pgrst.post('alice', 'airun_normalize_usage', '{"usage": {"prompt_tokens": 3, "completion_tokens": 4}, "provider": "openai"}');
 CALL pgrst.post('alice', 'airun_cost', '{"model_id": "m", "usage": {"prompt_tokens": 3}, "at": "2026-06-01T00:00:00Z", "service_tier": "flex"}');
 CALL pgrst.get('anon', 'airun_cost_details', 'model_id=m&usage={"input": 3}');
 -- GET of a function that writes is refused by the server
 CALL pgrst.get('alice', 'airun_toggle_star', 'run_id=9057e570-0000-4000-8000-00000000aaaa');
 CALL pgrst.get('alice', 'airun_create_run', NULL);
--- every function of an API role was called, but for those that make arrays
 RESET SESSION AUTHORIZATION;
-SELECT p.proname FROM pg_proc p
-WHERE p.proname LIKE 'airun%' AND p.prokind = 'f' AND has_function_privilege('regress_airun_authenticated', p.oid, 'EXECUTE')
-	AND p.proname NOT IN ('airun_array_add', 'airun_array_add_at', 'airun_array_result')
-	AND NOT EXISTS (SELECT FROM pg_prepared_statements s WHERE s.statement LIKE '%"public".' || p.proname || '(%');
+-- What the API shows to a role: functions that it may execute, neither triggers nor aggregates,
+-- whose parameters have names; or that have one alone, without a name, for the raw body.
+CREATE TEMP VIEW shown AS
+	SELECT p.proname, p.oid FROM pg_proc p
+	WHERE p.pronamespace = 'public'::regnamespace AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype
+		AND (p.pronargs = 0 OR p.proargnames IS NOT NULL
+			OR p.pronargs = 1 AND p.proargtypes[0] IN ('bytea'::regtype, 'json'::regtype, 'jsonb'::regtype, 'text'::regtype, 'xml'::regtype));
+SELECT proname FROM shown WHERE has_function_privilege('regress_airun_authenticated', oid, 'EXECUTE') ORDER BY proname COLLATE "C";
+-- each of them was called
+SELECT proname FROM shown WHERE has_function_privilege('regress_airun_authenticated', oid, 'EXECUTE')
+	AND NOT EXISTS (SELECT FROM pg_prepared_statements s WHERE s.statement LIKE '%"public".' || proname || '(%');
+-- and is documented; what is documented besides is the owner's, or an aggregate
+\set documented `cd "${PG_ABS_SRCDIR:-.}" && cat README.md doc/*.md 2>/dev/null | grep -oE '\bairun_[a-z_]+\(' | tr -d '(' | sort -u | paste -sd ,`
+SELECT proname FROM shown WHERE has_function_privilege('regress_airun_authenticated', oid, 'EXECUTE') AND proname <> ALL (string_to_array(:'documented', ','));
+SELECT p.proname, has_function_privilege('regress_airun_authenticated', p.oid, 'EXECUTE') AS may
+FROM pg_proc p WHERE p.proname = ANY (string_to_array(:'documented', ',')) AND p.proname NOT IN
+	(SELECT proname FROM shown WHERE has_function_privilege('regress_airun_authenticated', oid, 'EXECUTE')) ORDER BY p.proname COLLATE "C";
 -- two functions that take the same keys could not be told apart
 SELECT proname, count(*) FROM pg_proc WHERE proname LIKE 'airun%' GROUP BY 1 HAVING count(*) > 1;
 SET SESSION AUTHORIZATION regress_airun_authenticator;

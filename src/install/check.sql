@@ -158,13 +158,28 @@ BEGIN
 	WHERE NOT EXISTS (SELECT FROM airun.tasks AS t
 					  WHERE t.run_id = c.run_id AND t.task_id = c.task_id);
 
-	-- What guards the store, by the list that airun_install() makes it of
+	-- What guards the store, by the list that airun_install() makes it of: not for
+	-- an API role, which could not mend it
+	IF has_function_privilege('@extschema@.airun_store_differences()', 'EXECUTE') THEN
+		RETURN QUERY
+		SELECT NULL::uuid, NULL::uuid, NULL::bigint,
+			concat_ws(' ', d.kind, d.name, 'of', COALESCE(d.target::text, d.relation)),
+			CASE WHEN d.found = d.definition THEN 'enabled' ELSE d.definition END,
+			CASE WHEN d.found = d.definition THEN 'disabled' ELSE COALESCE(d.found, 'missing') END
+		FROM @extschema@.airun_store_differences() AS d;
+	END IF;
+
+	-- The owner, whom a superuser's restore leaves without his functions
 	RETURN QUERY
 	SELECT NULL::uuid, NULL::uuid, NULL::bigint,
-		concat_ws(' ', d.kind, d.name, 'of', COALESCE(d.target::text, d.relation)),
-		CASE WHEN d.found = d.definition THEN 'enabled' ELSE d.definition END,
-		CASE WHEN d.found = d.definition THEN 'disabled' ELSE COALESCE(d.found, 'missing') END
-	FROM @extschema@.airun_store_differences() AS d;
+		'functions that the owner of the store may not grant'::text, '0'::text, count(*)::text
+	FROM pg_depend AS d
+	JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'airun'
+	JOIN pg_class AS c ON c.oid = 'airun.runs'::regclass
+	WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
+		AND d.deptype = 'e'
+		AND NOT has_function_privilege(c.relowner, d.objid, 'EXECUTE WITH GRANT OPTION')
+	HAVING count(*) > 0;
 END
 $check$;
 COMMENT ON FUNCTION @extschema@.airun_check(uuid) IS

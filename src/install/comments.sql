@@ -3,7 +3,7 @@
  *
  * They stand beside the columns, in tables.sql and views.sql.
  */
-CREATE FUNCTION @extschema@.airun_store_comments(boolean DEFAULT NULL)
+CREATE FUNCTION @extschema@.airun_store_comments()
 RETURNS TABLE (target regclass, name text, comment text)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -14,5 +14,5 @@ UNION ALL
 SELECT to_regclass('@extschema@.' || c.view), c.name, c.comment
 FROM @extschema@.airun_store_view_columns() AS c
 $comments$;
-COMMENT ON FUNCTION @extschema@.airun_store_comments(boolean) IS
+COMMENT ON FUNCTION @extschema@.airun_store_comments() IS
 'The comments on the columns of the store''s tables and views';

@@ -5,7 +5,7 @@
  * says what the columns mean.  None may use a function of the extension: DROP
  * EXTENSION would take it, and with a CHECK a site's data would lose its wall.
  */
-CREATE FUNCTION @extschema@.airun_store_constraints(boolean DEFAULT NULL)
+CREATE FUNCTION @extschema@.airun_store_constraints()
 RETURNS TABLE (kind text, relation text, name text, definition text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -64,5 +64,5 @@ VALUES
 		USING btree (source, provider, model, effective_from)
 		WHERE ((effective_to IS NULL) OR (effective_to > effective_from))')
 $constraints$;
-COMMENT ON FUNCTION @extschema@.airun_store_constraints(boolean) IS
+COMMENT ON FUNCTION @extschema@.airun_store_constraints() IS
 'Rows of airun_store_objects(): constraints and indexes';

@@ -1,11 +1,17 @@
 /*
  * grant.sql: what an API role needs, and no more
+ *
+ * For the owner of the store, who grants what is his own and, of the functions,
+ * what he has been granted with grant option: by installing the extension, or
+ * by a superuser's airun_grant().
  */
 CREATE FUNCTION @extschema@.airun_grant(role name) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $grant$
 DECLARE
+	owner oid;
+	is_owner boolean;
 	function regprocedure;
 BEGIN
 	IF to_regclass('airun.runs') IS NULL THEN
@@ -17,23 +23,35 @@ BEGIN
 		RAISE EXCEPTION 'role "%" does not exist', airun_grant.role
 			USING ERRCODE = 'undefined_object';
 	END IF;
+	owner := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = 'airun.runs'::regclass);
+	is_owner := owner = (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = airun_grant.role);
+	IF NOT pg_has_role(owner, 'USAGE') THEN
+		RAISE EXCEPTION 'must be owner of airun''s store to call airun_grant()'
+			USING ERRCODE = 'insufficient_privilege',
+				DETAIL = format('The store belongs to role "%s", and the caller is "%s".',
+								pg_get_userbyid(owner), current_user),
+				HINT = 'Call it as that role, or as a member of it.';
+	END IF;
 
-	-- The functions run with the role's own rights, so that it needs some on
-	-- the storage, too; row security and triggers keep it to what is its own.
-	-- It may not delete a row.
-	EXECUTE format('GRANT USAGE ON SCHEMA airun, %s TO %I',
-				   (SELECT e.extnamespace::regnamespace FROM pg_extension AS e
-					WHERE e.extname = 'airun'), airun_grant.role);
-	EXECUTE format('GRANT SELECT, INSERT, UPDATE ON airun.runs, airun.tasks TO %I',
-				   airun_grant.role);
-	EXECUTE format('GRANT SELECT, INSERT ON airun.messages TO %I', airun_grant.role);
-	EXECUTE format('GRANT SELECT ON airun.task_chunks TO %I', airun_grant.role);
-	EXECUTE format('GRANT SELECT ON airun.prices, airun.price_book TO %I', airun_grant.role);
-	EXECUTE format('GRANT SELECT, INSERT, UPDATE ON @extschema@.ai_runs, @extschema@.ai_tasks TO %I',
-				   airun_grant.role);
-	EXECUTE format('GRANT SELECT, INSERT ON @extschema@.ai_messages TO %I', airun_grant.role);
-	EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries, @extschema@.ai_unpriced_models TO %I',
-				   airun_grant.role);
+	-- The store's owner lacks nothing but functions, where a superuser has them.
+	IF NOT is_owner THEN
+		-- The functions run with the role's own rights, so that it needs some on
+		-- the storage, too; row security and triggers keep it to what is its own.
+		-- It may not delete a row.
+		EXECUTE format('GRANT USAGE ON SCHEMA airun, %s TO %I',
+					   (SELECT e.extnamespace::regnamespace FROM pg_extension AS e
+						WHERE e.extname = 'airun'), airun_grant.role);
+		EXECUTE format('GRANT SELECT, INSERT, UPDATE ON airun.runs, airun.tasks TO %I',
+					   airun_grant.role);
+		EXECUTE format('GRANT SELECT, INSERT ON airun.messages TO %I', airun_grant.role);
+		EXECUTE format('GRANT SELECT ON airun.task_chunks TO %I', airun_grant.role);
+		EXECUTE format('GRANT SELECT ON airun.prices, airun.price_book TO %I', airun_grant.role);
+		EXECUTE format('GRANT SELECT, INSERT, UPDATE ON @extschema@.ai_runs, @extschema@.ai_tasks TO %I',
+					   airun_grant.role);
+		EXECUTE format('GRANT SELECT, INSERT ON @extschema@.ai_messages TO %I', airun_grant.role);
+		EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries, @extschema@.ai_unpriced_models TO %I',
+					   airun_grant.role);
+	END IF;
 
 	FOR function IN
 		SELECT p.oid::regprocedure
@@ -41,13 +59,26 @@ BEGIN
 		JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 		JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 		WHERE e.extname = 'airun' AND d.deptype = 'e'
-			AND p.prorettype <> 'trigger'::regtype
-			AND p.proname NOT IN ('airun_install', 'airun_grant', 'airun_purge_runs', 'airun_reprice',
-				'airun_import_prices', 'airun_set_price')
+			AND CASE WHEN is_owner
+				THEN NOT has_function_privilege(owner, p.oid, 'EXECUTE WITH GRANT OPTION')
+				ELSE p.prorettype <> 'trigger'::regtype
+					AND p.proname NOT LIKE 'airun\_store\_%'
+					AND p.proname NOT IN ('airun_install', 'airun_grant', 'airun_purge_runs',
+						'airun_reprice', 'airun_import_prices', 'airun_set_price') END
 	LOOP
-		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', function, airun_grant.role);
+		-- without that, GRANT would only warn
+		IF NOT has_function_privilege(function, 'EXECUTE WITH GRANT OPTION') THEN
+			RAISE EXCEPTION 'permission denied to grant function %', function
+				USING ERRCODE = 'insufficient_privilege',
+					DETAIL = format('Role "%s" does not have it with grant option.', current_user),
+					HINT = format('Have a superuser call SELECT airun_grant(%L), which gives that to the owner of the store.',
+								  pg_get_userbyid(owner));
+		END IF;
+		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', function, airun_grant.role)
+			|| CASE WHEN is_owner THEN ' WITH GRANT OPTION' ELSE '' END;
 	END LOOP;
 END
 $grant$;
 COMMENT ON FUNCTION @extschema@.airun_grant(name) IS
-'Gives a role what it needs to use airun as an API role, and no more: no right to delete rows, and row security binds it';
+'Gives a role what it needs to use airun as an API role, and no more: no right to delete rows, and row security binds it
+For the owner of the store.  To that role itself, a superuser gives all functions with grant option by it.';

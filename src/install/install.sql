@@ -289,6 +289,7 @@ BEGIN
 					AND d.refclassid = 'pg_extension'::regclass
 					AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'airun')
 					AND p.prorettype <> 'trigger'::regtype
+					AND p.proname NOT LIKE 'airun\_store\_%'
 					AND p.proname NOT IN ('airun_install', 'airun_grant', 'airun_purge_runs',
 						'airun_reprice', 'airun_import_prices', 'airun_set_price')
 					AND NOT has_function_privilege(item.grantee, p.oid, 'EXECUTE')) THEN

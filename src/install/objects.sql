@@ -19,10 +19,10 @@
  *	trigger		pg_get_triggerdef(oid)
  * A relation is a table of the schema airun, or a view of the extension's schema.
  *
- * The lists are constants and may be read by everybody.  They are not for clients:
- * an argument without a name, which nobody gives, keeps PostgREST from offering them.
+ * The lists are constants.  Whoever installs the store may read them, and who
+ * checks it; they are not for clients.  The direct path reads them as their owner.
  */
-CREATE FUNCTION @extschema@.airun_store_objects(boolean DEFAULT NULL)
+CREATE FUNCTION @extschema@.airun_store_objects()
 RETURNS TABLE (kind text, relation text, name text, definition text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -40,7 +40,7 @@ FROM (
 	UNION ALL
 	SELECT * FROM @extschema@.airun_store_triggers()) AS o
 $objects$;
-COMMENT ON FUNCTION @extschema@.airun_store_objects(boolean) IS
+COMMENT ON FUNCTION @extschema@.airun_store_objects() IS
 'What guards the store: each constraint, index, default, policy and trigger with its definition';
 
 /*
@@ -48,7 +48,7 @@ COMMENT ON FUNCTION @extschema@.airun_store_objects(boolean) IS
  * where there is none, and how a trigger is enabled.  Row security counts as an
  * object: a table that has a policy in the list is under it.
  */
-CREATE FUNCTION @extschema@.airun_store_differences(boolean DEFAULT NULL)
+CREATE FUNCTION @extschema@.airun_store_differences()
 RETURNS TABLE (kind text, relation text, name text, definition text,
 	target regclass, found text, state "char")
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -103,5 +103,5 @@ LEFT JOIN LATERAL (
 WHERE f.found IS DISTINCT FROM w.definition OR f.state NOT IN ('O', 'A')
 ORDER BY w.place, w.name NULLS FIRST
 $differences$;
-COMMENT ON FUNCTION @extschema@.airun_store_differences(boolean) IS
+COMMENT ON FUNCTION @extschema@.airun_store_differences() IS
 'What airun_store_objects() lists and the store has not, or has otherwise';

@@ -5,7 +5,7 @@
  * A user's rows are the user's alone, and what belongs to a run is seen and
  * changed by whoever may see and change the run.
  */
-CREATE FUNCTION @extschema@.airun_store_policies(boolean DEFAULT NULL)
+CREATE FUNCTION @extschema@.airun_store_policies()
 RETURNS TABLE (kind text, relation text, name text, definition text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -34,5 +34,5 @@ VALUES
 	('policy', 'prices', 'airun_read', 'FOR SELECT USING (true)'),
 	('policy', 'price_book', 'airun_read', 'FOR SELECT USING (true)')
 $policies$;
-COMMENT ON FUNCTION @extschema@.airun_store_policies(boolean) IS
+COMMENT ON FUNCTION @extschema@.airun_store_policies() IS
 'Rows of airun_store_objects(): policies';

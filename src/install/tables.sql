@@ -21,7 +21,7 @@
  * anew for every statement that writes, which is a tenth of an append.  The
  * functions and the triggers hold what it would say, and airun_check() tells.
  */
-CREATE FUNCTION @extschema@.airun_store_tables(boolean DEFAULT NULL)
+CREATE FUNCTION @extschema@.airun_store_tables()
 RETURNS TABLE (name text, marks name[], options text, comment text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -41,7 +41,7 @@ VALUES
 	('price_book', '{is_only,version}', '',
 	 'The version of the price book: another one with every change')
 $tables$;
-COMMENT ON FUNCTION @extschema@.airun_store_tables(boolean) IS
+COMMENT ON FUNCTION @extschema@.airun_store_tables() IS
 'The tables of the store, in the order in which airun_install() makes them';
 
 /*
@@ -51,7 +51,7 @@ COMMENT ON FUNCTION @extschema@.airun_store_tables(boolean) IS
  * in its summary (ai_run_summaries, and the types ai_run_summary, ai_message and
  * ai_task_summary).
  */
-CREATE FUNCTION @extschema@.airun_store_columns(boolean DEFAULT NULL)
+CREATE FUNCTION @extschema@.airun_store_columns()
 RETURNS TABLE (relation text, name text, type text, required text, value text,
 	in_view integer, in_summary integer, comment text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -253,5 +253,5 @@ VALUES
 	('price_book', 'changed_at', 'timestamptz', 'NOT NULL', 'now()', NULL, NULL,
 	 'When the book was last changed')
 $columns$;
-COMMENT ON FUNCTION @extschema@.airun_store_columns(boolean) IS
+COMMENT ON FUNCTION @extschema@.airun_store_columns() IS
 'The columns of the store''s tables, in order; value is the default';

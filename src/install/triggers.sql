@@ -4,7 +4,7 @@
  * Rows of airun_store_objects().  Chunks need none: only their owner may write
  * them, and so the functions do.
  */
-CREATE FUNCTION @extschema@.airun_store_triggers(boolean DEFAULT NULL)
+CREATE FUNCTION @extschema@.airun_store_triggers()
 RETURNS TABLE (kind text, relation text, name text, definition text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -61,5 +61,5 @@ VALUES
 	 'CREATE TRIGGER airun_view INSTEAD OF INSERT OR DELETE OR UPDATE ON @extschema@.ai_tasks
 		FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_view_task()')
 $triggers$;
-COMMENT ON FUNCTION @extschema@.airun_store_triggers(boolean) IS
+COMMENT ON FUNCTION @extschema@.airun_store_triggers() IS
 'Rows of airun_store_objects(): triggers';

@@ -5,7 +5,7 @@
  * and those that it computes.  A new one comes last, as CREATE OR REPLACE VIEW
  * wants it.  The views have the caller's rights, and deleted runs are in none.
  */
-CREATE FUNCTION @extschema@.airun_store_view_columns(boolean DEFAULT NULL)
+CREATE FUNCTION @extschema@.airun_store_view_columns()
 RETURNS TABLE (view text, place integer, name text, expression text, comment text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -65,10 +65,10 @@ UNION ALL VALUES
 	('ai_unpriced_models', 6, 'last_used', 'max(t.created_at)',
 	 'When the last of them was created')
 $view_columns$;
-COMMENT ON FUNCTION @extschema@.airun_store_view_columns(boolean) IS
+COMMENT ON FUNCTION @extschema@.airun_store_view_columns() IS
 'The columns of the store''s views';
 
-CREATE FUNCTION @extschema@.airun_store_views(boolean DEFAULT NULL)
+CREATE FUNCTION @extschema@.airun_store_views()
 RETURNS TABLE (name text, columns name[], definition text, comment text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -116,5 +116,5 @@ CROSS JOIN LATERAL (
 	WHERE c.view = v.name) AS c
 ORDER BY v.place
 $views$;
-COMMENT ON FUNCTION @extschema@.airun_store_views(boolean) IS
+COMMENT ON FUNCTION @extschema@.airun_store_views() IS
 'The views of the store, in the order in which airun_install() makes them';

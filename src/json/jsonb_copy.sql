@@ -1,12 +1,15 @@
 /*
  * jsonb_copy.sql: the message array
+ *
+ * Parameters of what only an aggregate calls have no names, so that PostgREST
+ * leaves it out of the API.
  */
-CREATE FUNCTION @extschema@.airun_array_add(state internal, element jsonb) RETURNS internal
+CREATE FUNCTION @extschema@.airun_array_add(internal, jsonb) RETURNS internal
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.airun_array_add(internal, jsonb) IS
 'Transition function of airun_array_agg';
 
-CREATE FUNCTION @extschema@.airun_array_result(state internal) RETURNS jsonb
+CREATE FUNCTION @extschema@.airun_array_result(internal) RETURNS jsonb
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.airun_array_result(internal) IS
 'Final function of airun_array_agg';
@@ -20,7 +23,7 @@ CREATE AGGREGATE @extschema@.airun_array_agg(element jsonb) (
 COMMENT ON AGGREGATE @extschema@.airun_array_agg(jsonb) IS
 'The JSONB array of its input, like jsonb_agg, built by copying the elements whole';
 
-CREATE FUNCTION @extschema@.airun_array_add_at(state internal, element jsonb, place bigint)
+CREATE FUNCTION @extschema@.airun_array_add_at(internal, jsonb, bigint)
 	RETURNS internal
 	AS 'MODULE_PATHNAME', 'airun_array_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.airun_array_add_at(internal, jsonb, bigint) IS

@@ -19,6 +19,7 @@
 
 #include "catalog/pg_type.h"
 #include "json/jsonb_util.h"
+#include "miscadmin.h"
 #include "pricing/price_terms.h"
 #include "store/args.h"
 #include "store/identity.h"
@@ -219,7 +220,13 @@ write_changes(const char *source, const Changes *changes)
 
 		arg_values(&args, &changes->close_id);
 		arg_values(&args, &changes->close_to);
-		(void) statement_write(&close, &args);
+		if (statement_write(&close, &args) != changes->close_id.count)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to change what is in force in airun.prices"),
+					 errdetail("A policy keeps role \"%s\" from a row that has to be closed.",
+							   GetUserNameFromId(GetUserId(), false)),
+					 errhint("Call it as the owner of the store, or give the role a policy for UPDATE.")));
 	}
 	if (changes->open_id.count > 0)
 	{
@@ -397,7 +404,7 @@ enter(PriceEntry *entry, TimestampTz since, PriceRow *rows, int count, Changes *
 
 /*
  * Enter what models cost from since on.  A source is the only one that changes
- * its own prices.  SPI has to be connected.
+ * its own prices.  SPI has to be connected.  Refuses whoever may not write prices.
  */
 void
 price_period_enter(const char *source, TimestampTz since, PriceEntry *entries, int count)
@@ -410,6 +417,7 @@ price_period_enter(const char *source, TimestampTz since, PriceEntry *entries, i
 	PriceRow   *rows;
 	int			row_count;
 
+	store_require_rights("prices", ACL_INSERT | ACL_UPDATE, "insert and update");
 	(void) statement_write(&lock, &args);
 	rows = read_rows(source, since, count == 1 ? &entries[0] : NULL, &row_count);
 	for (int i = 0; i < count; i++)

@@ -13,7 +13,8 @@
  * Locks: the rows of the runs that change, in the order of their ids, and of
  * their tasks.
  *
- * Errors: PT422 for values.
+ * Errors: 42501 for everybody but the owner of the store, since it moves
+ * everybody's totals; PT422 for values.
  */
 #include "airun.h"
 
@@ -266,6 +267,7 @@ airun_reprice(PG_FUNCTION_ARGS)
 	pg_uuid_t	last_task = {{0}};
 	uint64		count;
 
+	store_require_owner("airun_reprice");
 	if (PG_ARGISNULL(5))
 		refuse_null("max_tasks");
 	repricing.left = PG_GETARG_INT32(5);

@@ -884,6 +884,7 @@ airun_purge_runs(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		refuse_null("deleted_before");
+	store_require_rights("runs", ACL_DELETE, "delete");
 	store_open(true);
 	arg_add(&args, PG_GETARG_DATUM(0), false);
 	count = statement_write(&lock, &args);

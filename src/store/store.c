@@ -5,6 +5,9 @@
  * The store belongs to the user, not to the extension: it may be missing,
  * older than this library, or hidden from a role.  Every function enters
  * through store_open(), which says so in words.  Nothing is locked here.
+ *
+ * Errors: 55000 without a store, or with an older one; PT401 when nobody is
+ * calling; 42501 for what is the owner's.
  */
 #include "store/store.h"
 
@@ -92,19 +95,24 @@ store_table_oid(const char *name)
 	return table;
 }
 
+static Oid
+table_owner(Oid table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", table);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
 /* Who owns the chunks of texts that are arriving, as whom they are written and removed */
 Oid
 store_chunks_owner(void)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID,
-										ObjectIdGetDatum(store_table_oid("task_chunks")));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for airun.task_chunks");
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
+	return table_owner(store_table_oid("task_chunks"));
 }
 
 /* Does row security bind the role that is calling? */
@@ -133,6 +141,45 @@ store_require_caller(void)
 			 errdetail("Role \"%s\" is bound by row-level security, and no user is known.",
 					   GetUserNameFromId(GetUserId(), false)),
 			 errhint("Send a token whose claims (request.jwt.claims) have a \"sub\", or set airun.user_id.")));
+}
+
+/*
+ * Refuse whoever is neither the owner of the store, nor a member of that role,
+ * nor a superuser.  EXECUTE alone does not tell: where a site's default
+ * privileges give it to API roles, they have it on every function.
+ */
+void
+store_require_owner(const char *function)
+{
+	Oid			owner = table_owner(store_runs_oid());
+
+	if (has_privs_of_role(GetUserId(), owner))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("must be owner of airun's store to call %s()", function),
+			 errdetail("The store belongs to role \"%s\", and the caller is \"%s\".",
+					   GetUserNameFromId(owner, false), GetUserNameFromId(GetUserId(), false)),
+			 errhint("Call it as that role, or as a member of it.")));
+}
+
+/*
+ * Refuse whoever lacks one of these rights on a table of the store; words names
+ * them.  Only the owner has them, unless a site has granted them to somebody
+ * else, whom row security may bind all the same.
+ */
+void
+store_require_rights(const char *table, AclMode rights, const char *words)
+{
+	(void) store_runs_oid();
+	if (pg_class_aclmask(store_table_oid(table), GetUserId(), rights, ACLMASK_ALL) == rights)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for table %s", table),
+			 errdetail("This needs the right to %s on airun.%s, which role \"%s\" does not have.",
+					   words, table, GetUserNameFromId(GetUserId(), false)),
+			 errhint("Call it as the owner of the store, or as a member of that role.")));
 }
 
 /*

@@ -7,6 +7,8 @@
 
 #include "airun.h"
 
+#include "nodes/parsenodes.h"
+
 /*
  * The version of the store that this library works on, also in store.sql.
  * airun_install() brings an older one up to it.
@@ -20,5 +22,7 @@ extern void store_open(bool for_writing);
 extern void store_close(void);
 extern bool store_binds_caller(void);
 extern void store_require_caller(void);
+extern void store_require_owner(const char *function);
+extern void store_require_rights(const char *table, AclMode rights, const char *words);
 
 #endif							/* AIRUN_STORE_H */

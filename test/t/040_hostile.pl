@@ -402,7 +402,7 @@ sub function_call
 
 		# what says which row is mostly there; what is optional often not
 		next if $optional && !chance($parameter_name =~ /^(?:run_id|task_id|id|messages?)$/ ? 0.85 : 0.3);
-		push @arguments, "$parameter_name => " . argument($parameter_name, $type, $odds);
+		push @arguments, ($parameter_name eq '' ? '' : "$parameter_name => ") . argument($parameter_name, $type, $odds);
 	}
 	return "SELECT $name() AS t" if $kind_of_it eq 'trigger';
 	return "SELECT t FROM $name(" . join(', ', @arguments) . ') AS t';
