@@ -295,6 +295,15 @@ run_lock(const pg_uuid_t *run_id, RunState *state)
 		run_not_found(run_id);
 }
 
+static bool
+hold(Statement *statement, const pg_uuid_t *run_id)
+{
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	return statement_write(statement, &args) == 1;
+}
+
 /*
  * Hold a run against removal, under the caller's rights to change it.
  * Appends and other changes of the run do not wait for that.  Returns false
@@ -303,26 +312,22 @@ run_lock(const pg_uuid_t *run_id, RunState *state)
 bool
 run_hold(const pg_uuid_t *run_id)
 {
-	static Statement hold = {
+	static Statement hold_live = {
 		"SELECT FROM airun.runs AS r WHERE " LIVE_RUN " FOR KEY SHARE OF r", 1, {UUIDOID}
 	};
-	Args		args = {0};
 
-	arg_uuid(&args, run_id);
-	return statement_write(&hold, &args) == 1;
+	return hold(&hold_live, run_id);
 }
 
 /* The same for a run that may be deleted */
 bool
 run_hold_deleted(const pg_uuid_t *run_id)
 {
-	static Statement hold = {
+	static Statement hold_any = {
 		"SELECT FROM airun.runs AS r WHERE r.id" EQ "$1 FOR KEY SHARE OF r", 1, {UUIDOID}
 	};
-	Args		args = {0};
 
-	arg_uuid(&args, run_id);
-	return statement_write(&hold, &args) == 1;
+	return hold(&hold_any, run_id);
 }
 
 /* The last place that is taken in a run, by a row that is seen by now */
