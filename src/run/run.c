@@ -392,8 +392,8 @@ run_look(const pg_uuid_t *run_id, RunState *state)
 }
 
 /*
- * Make room for new messages as run_grow() does, if the run is still as it was
- * at the look; else returns false.
+ * Raise the counter for new messages as run_grow() does, if the run is still as
+ * it was at the look; else returns false.
  */
 bool
 run_try_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
@@ -431,8 +431,8 @@ run_try_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 }
 
 /*
- * Make room for new messages, and set a failed run back to active.  Locks the
- * run.  The new messages take the last seqs up to state->message_count, and
+ * Raise the counter for new messages, and set a failed run back to active.  Locks
+ * the run.  The new messages take the last seqs up to state->message_count, and
  * their time is state->last_message_at.
  *
  * This is what every append pays for.  The usual case is an active run: one
