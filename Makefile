@@ -16,7 +16,7 @@ PARTS = airun \
 	install/views install/comments install/install store/definition store/direct \
 	install/types store/identity \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util \
-	run/run run/list run/run_name run/message \
+	run/run run/run_edit run/list run/run_name run/message \
 	task/chunk task/request_compact \
 	pricing/names pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \

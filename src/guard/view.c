@@ -10,12 +10,12 @@
  * An update writes only the columns that the user has changed: the row that
  * the view has shown may be older than the one that is locked.
  *
- * The rows that one statement of the user changes through ai_tasks are rolled
- * up together, once it has changed them all, as those of a statement on
- * airun.tasks are.  Done for each row by itself, that would leave a version
- * of the run's row behind a row of the user's, none of which can be pruned
- * before the transaction ends, and whoever looks for the run by its key goes
- * through all of them: twice the rows would take four times as long.
+ * The rows that one statement changes through ai_tasks are rolled up together,
+ * once all of them are changed, as those of a statement on airun.tasks are.  If
+ * each row moved its run's totals by itself, a statement of n rows would write n
+ * versions of the run's row.  None of them can be pruned before the transaction
+ * ends, and each look-up of the run by its key would go through all of them: the
+ * time would grow with the square of the rows.
  *
  * Locks: the run's row, the text's lock of a task that has not ended, then the
  * task's row.

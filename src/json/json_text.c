@@ -79,7 +79,7 @@ json_append_string(StringInfo out, const char *str, int len)
 	char	   *to;
 
 	/*
-	 * Throughout, out has room for the rest of the text as it is, for the
+	 * Throughout, out has memory for the rest of the text as it is, for the
 	 * closing quote, and for one more word or escape sequence.
 	 */
 	enlargeStringInfo(out, len + 2 + sizeof(uint64));

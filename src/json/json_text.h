@@ -1,6 +1,8 @@
 /*
  * json_text.h
  *		JSON as text: written from jsonb and from rows, and read with repairs.
+ *
+ * What is guaranteed is said at the head of json_text.c.
  */
 #ifndef AIRUN_JSON_TEXT_H
 #define AIRUN_JSON_TEXT_H

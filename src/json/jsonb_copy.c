@@ -32,7 +32,7 @@
 
 /*
  * A container in the making.  An object's children are its keys, then its
- * values.  Who adds a child sees to it that there is room for it.
+ * values.  Who adds a child has allocated the memory for it.
  */
 typedef struct ChildWriter
 {
@@ -57,10 +57,10 @@ typedef struct ArrayState
 {
 	Element    *elements;
 	uint32		count;
-	uint32		max_elements;	/* room in elements */
+	uint32		max_elements;	/* that elements has memory for */
 	uint64		len;			/* of all data, padding included */
 	bool		is_ordered;		/* elements came in the order of their places */
-	char	   *free;			/* room for data, and how much of it */
+	char	   *free;			/* memory for data, and how much of it */
 	uint32		free_len;
 	uint32		block_len;		/* of the last block */
 } ArrayState;

@@ -3,9 +3,9 @@
  *		What a task has used and what it costs, worked out by the server.
  *
  * Where a task has the provider's usage object, its tokens are what that says,
- * whatever the client has counted; what it leaves open, or all where there is
- * none, is what the client states.  Its cost is by the prices that were in force when the task was
- * created:
+ * whatever the client has counted.  What the object leaves open is what the
+ * client states, and so is all of it where there is no object.  The cost is by
+ * the prices that were in force when the task was created:
  *
  *	priced		there is a price for the model, and for all that it used
  *	client		airun.trust_client_cost is on, and the client has stated a cost

@@ -8,8 +8,8 @@
  * rate; a request itself costs nothing where no price says so.  Where it is not
  * known it is NULL, never 0.
  *
- * Rates are found as price_terms.c says, prices as price_cache.c says.  No lock is taken
- * that anybody would wait for.
+ * Rates are found as price_terms.c says, prices as price_cache.c says.  No lock
+ * is taken that anybody would wait for.
  */
 #include "pricing/cost.h"
 

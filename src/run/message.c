@@ -12,8 +12,8 @@
  * "id" in the object) is appended once: the same id with the same message,
  * its timestamp aside, gives the stored row; with another message it is PT409.
  *
- * A message that says the text of the task that it comes out of is where that
- * text is stored from then on.
+ * Where a message has the text of the task that it comes out of, that text is
+ * stored in the message alone from then on.
  *
  * Locks: the run's row, until the end of the transaction; before it, for an
  * append with ids, the table of messages, as for an insert.  Readers take none.

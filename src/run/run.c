@@ -22,20 +22,11 @@
 #include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
-#include "task/chunk.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(airun_create_run);
-PG_FUNCTION_INFO_V1(airun_update_run);
-PG_FUNCTION_INFO_V1(airun_star_run);
-PG_FUNCTION_INFO_V1(airun_toggle_star);
-PG_FUNCTION_INFO_V1(airun_archive_run);
-PG_FUNCTION_INFO_V1(airun_set_run_status);
-PG_FUNCTION_INFO_V1(airun_delete_run);
-PG_FUNCTION_INFO_V1(airun_restore_run);
-PG_FUNCTION_INFO_V1(airun_purge_runs);
 
 /* The longest that these may be, in characters: a list shows them all */
 #define MAX_SOURCE_TYPE		100
@@ -295,6 +286,15 @@ run_lock(const pg_uuid_t *run_id, RunState *state)
 		run_not_found(run_id);
 }
 
+static bool
+hold(Statement *statement, const pg_uuid_t *run_id)
+{
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	return statement_write(statement, &args) == 1;
+}
+
 /*
  * Hold a run against removal, under the caller's rights to change it.
  * Appends and other changes of the run do not wait for that.  Returns false
@@ -303,26 +303,22 @@ run_lock(const pg_uuid_t *run_id, RunState *state)
 bool
 run_hold(const pg_uuid_t *run_id)
 {
-	static Statement hold = {
+	static Statement hold_live = {
 		"SELECT FROM airun.runs AS r WHERE " LIVE_RUN " FOR KEY SHARE OF r", 1, {UUIDOID}
 	};
-	Args		args = {0};
 
-	arg_uuid(&args, run_id);
-	return statement_write(&hold, &args) == 1;
+	return hold(&hold_live, run_id);
 }
 
 /* The same for a run that may be deleted */
 bool
 run_hold_deleted(const pg_uuid_t *run_id)
 {
-	static Statement hold = {
+	static Statement hold_any = {
 		"SELECT FROM airun.runs AS r WHERE r.id" EQ "$1 FOR KEY SHARE OF r", 1, {UUIDOID}
 	};
-	Args		args = {0};
 
-	arg_uuid(&args, run_id);
-	return statement_write(&hold, &args) == 1;
+	return hold(&hold_any, run_id);
 }
 
 /* The last place that is taken in a run, by a row that is seen by now */
@@ -387,8 +383,8 @@ run_look(const pg_uuid_t *run_id, RunState *state)
 }
 
 /*
- * Make room for new messages as run_grow() does, if the run is still as it was
- * at the look; else returns false.
+ * Raise the counter for new messages as run_grow() does, if the run is still as
+ * it was at the look; else returns false.
  */
 bool
 run_try_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
@@ -426,8 +422,8 @@ run_try_grow(const pg_uuid_t *run_id, int64 messages, RunState *state)
 }
 
 /*
- * Make room for new messages, and set a failed run back to active.  Locks the
- * run.  The new messages take the last seqs up to state->message_count, and
+ * Raise the counter for new messages, and set a failed run back to active.  Locks
+ * the run.  The new messages take the last seqs up to state->message_count, and
  * their time is state->last_message_at.
  *
  * This is what every append pays for.  The usual case is an active run: one
@@ -637,269 +633,4 @@ airun_create_run(PG_FUNCTION_ARGS)
 	result = result_row_composite(fcinfo, &row);
 	store_close();
 	PG_RETURN_DATUM(result);
-}
-
-/* ---------- what the user says about a run ---------- */
-
-/*
- * Run an update that returns the summary of the one run that it is about, or
- * PT404.  The first argument is the run's id.
- */
-static Datum
-update_one_run(FunctionCallInfo fcinfo, Statement *update, Args *args)
-{
-	pg_uuid_t  *run_id = DatumGetUUIDP(args->values[0]);
-	ResultRow	row;
-	Datum		result;
-
-	store_open(true);
-	if (statement_write_internal(update, args, run_id) != 1)
-		run_not_found(run_id);
-	row = result_row();
-	result = result_row_composite(fcinfo, &row);
-	store_close();
-	return result;
-}
-
-#define UPDATE_RUN(set) \
-	"UPDATE airun.runs AS r SET " set ", " \
-	"updated_at = GREATEST(r.updated_at, pg_catalog.clock_timestamp()) " \
-	"WHERE " LIVE_RUN " RETURNING " RUN_SUMMARY
-
-/*
- * airun_update_run(run_id, name, description, settings, variable_values,
- * tags, metadata) returns ai_run_summary
- */
-Datum
-airun_update_run(PG_FUNCTION_ARGS)
-{
-	static Statement update = {
-		UPDATE_RUN("name = COALESCE($2, r.name), "
-				   "description = COALESCE($3, r.description), "
-				   "settings = COALESCE($4, r.settings), "
-				   "variable_values = COALESCE($5, r.variable_values), "
-				   "tags = COALESCE($6, r.tags), "
-				   "metadata = COALESCE($7, r.metadata)"),
-		7, {UUIDOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTARRAYOID, JSONBOID}
-	};
-	RunFields	fields = {
-		.source_type = {0, true},
-		.name = argument_field(fcinfo, 1),
-		.description = argument_field(fcinfo, 2),
-		.settings = argument_field(fcinfo, 3),
-		.variable_values = argument_field(fcinfo, 4),
-		.tags = argument_field(fcinfo, 5),
-		.metadata = argument_field(fcinfo, 6),
-	};
-	Args		args = {0};
-
-	arg_uuid(&args, run_id_argument(fcinfo, 0));
-	run_check_fields(&fields);
-	arg_field(&args, &fields.name);
-	arg_field(&args, &fields.description);
-	arg_field(&args, &fields.settings);
-	arg_field(&args, &fields.variable_values);
-	arg_field(&args, &fields.tags);
-	arg_field(&args, &fields.metadata);
-	PG_RETURN_DATUM(update_one_run(fcinfo, &update, &args));
-}
-
-/* For the functions that take a run and a boolean */
-static Datum
-update_run_flag(FunctionCallInfo fcinfo, Statement *update, const char *name)
-{
-	Args		args = {0};
-
-	arg_uuid(&args, run_id_argument(fcinfo, 0));
-	if (PG_ARGISNULL(1))
-		refuse_null(name);
-	arg_add(&args, PG_GETARG_DATUM(1), false);
-	return update_one_run(fcinfo, update, &args);
-}
-
-/*
- * airun_star_run(run_id, starred) returns ai_run_summary
- */
-Datum
-airun_star_run(PG_FUNCTION_ARGS)
-{
-	static Statement update = {
-		UPDATE_RUN("is_starred = $2"), 2, {UUIDOID, BOOLOID}
-	};
-
-	PG_RETURN_DATUM(update_run_flag(fcinfo, &update, "starred"));
-}
-
-/*
- * airun_toggle_star(run_id) returns ai_run_summary
- */
-Datum
-airun_toggle_star(PG_FUNCTION_ARGS)
-{
-	static Statement update = {
-		UPDATE_RUN("is_starred = NOT r.is_starred"), 1, {UUIDOID}
-	};
-	Args		args = {0};
-
-	arg_uuid(&args, run_id_argument(fcinfo, 0));
-	PG_RETURN_DATUM(update_one_run(fcinfo, &update, &args));
-}
-
-/*
- * airun_archive_run(run_id, archived) returns ai_run_summary
- */
-Datum
-airun_archive_run(PG_FUNCTION_ARGS)
-{
-	static Statement update = {
-		UPDATE_RUN("is_archived = $2"), 2, {UUIDOID, BOOLOID}
-	};
-
-	PG_RETURN_DATUM(update_run_flag(fcinfo, &update, "archived"));
-}
-
-/*
- * airun_set_run_status(run_id, status) returns ai_run_summary
- *
- * PT409 from completed to error; every other way is open.
- */
-Datum
-airun_set_run_status(PG_FUNCTION_ARGS)
-{
-	static Statement update = {
-		UPDATE_RUN("status = $2"), 2, {UUIDOID, TEXTOID}
-	};
-	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
-	const char *status;
-	RunState	state;
-	Args		args = {0};
-	ResultRow	row;
-	Datum		result;
-
-	if (PG_ARGISNULL(1))
-		refuse_null("status");
-	status = run_status_word(PG_GETARG_TEXT_PP(1));
-
-	store_open(true);
-	run_lock(run_id, &state);
-	run_check_transition(run_id, state.is_completed ? "completed" : "active", status);
-	arg_uuid(&args, run_id);
-	arg_pointer(&args, cstring_to_text(status));
-	if (statement_write_internal(&update, &args, run_id) != 1)
-		run_not_found(run_id);
-	row = result_row();
-	result = result_row_composite(fcinfo, &row);
-	store_close();
-	PG_RETURN_DATUM(result);
-}
-
-/* ---------- deletion ---------- */
-
-/*
- * Set or clear deleted_at.  Returns false where it was so before; PT404
- * where there is no such run, deleted or not.
- */
-static bool
-set_deleted(const pg_uuid_t *run_id, bool deleted)
-{
-	static Statement delete_run = {
-		"UPDATE airun.runs AS r SET deleted_at = $2, "
-		"updated_at = GREATEST(r.updated_at, $2) "
-		"WHERE r.id" EQ "$1 AND r.deleted_at IS NULL", 2, {UUIDOID, TIMESTAMPTZOID}
-	};
-	static Statement restore_run = {
-		"UPDATE airun.runs AS r SET deleted_at = NULL, "
-		"updated_at = GREATEST(r.updated_at, $2) "
-		"WHERE r.id" EQ "$1 AND r.deleted_at IS NOT NULL", 2, {UUIDOID, TIMESTAMPTZOID}
-	};
-	static Statement lock_any_run = {
-		"SELECT FROM airun.runs AS r WHERE r.id" EQ "$1 FOR NO KEY UPDATE OF r", 1, {UUIDOID}
-	};
-	Args		args = {0};
-	Args		key = {0};
-	bool		changed;
-
-	store_open(true);
-	arg_uuid(&args, run_id);
-	arg_time(&args, GetCurrentTimestamp());
-	changed = statement_write_internal(deleted ? &delete_run : &restore_run, &args, run_id) == 1;
-	arg_uuid(&key, run_id);
-	if (!changed && statement_write(&lock_any_run, &key) != 1)
-		run_not_found(run_id);
-	store_close();
-	return changed;
-}
-
-/*
- * airun_delete_run(run_id) returns boolean
- *
- * A deleted run is in no view and no function finds it; its rows and its
- * totals stay.  false: it was deleted before.
- */
-Datum
-airun_delete_run(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_BOOL(set_deleted(run_id_argument(fcinfo, 0), true));
-}
-
-/*
- * airun_restore_run(run_id) returns boolean
- *
- * false: it was not deleted.
- */
-Datum
-airun_restore_run(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_BOOL(set_deleted(run_id_argument(fcinfo, 0), false));
-}
-
-/*
- * airun_purge_runs(deleted_before timestamptz) returns bigint
- *
- * Removes the rows of deleted runs, their messages and tasks by cascade.  The
- * caller needs the right to delete rows.
- */
-Datum
-airun_purge_runs(PG_FUNCTION_ARGS)
-{
-	static Statement lock = {
-		"SELECT r.id FROM airun.runs AS r WHERE r.deleted_at" LT "$1 "
-		"ORDER BY r.id FOR NO KEY UPDATE OF r",
-		1, {TIMESTAMPTZOID}
-	};
-	static Statement find_texts = {
-		"SELECT t.run_id, t.task_id FROM airun.tasks AS t WHERE t.run_id" EQ "ANY ($1) "
-		"AND t.completed_at IS NULL ORDER BY t.run_id, t.task_id",
-		1, {UUIDARRAYOID}
-	};
-	static Statement purge = {
-		"DELETE FROM airun.runs AS r WHERE r.id" EQ "ANY ($1)", 1, {UUIDARRAYOID}
-	};
-	SPITupleTable *found;
-	Args		args = {0};
-	Args		these = {0};
-	Datum	   *ids;
-	uint64		count;
-	bool		isnull;
-
-	if (PG_ARGISNULL(0))
-		refuse_null("deleted_before");
-	store_require_rights("runs", ACL_DELETE, "delete");
-	store_open(true);
-	arg_add(&args, PG_GETARG_DATUM(0), false);
-	count = statement_write(&lock, &args);
-	ids = palloc_array(Datum, count);
-	for (uint64 i = 0; i < count; i++)
-		ids[i] = result_value(i, 1, &isnull);
-	arg_pointer(&these, construct_array(ids, count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
-
-	/* Texts before tasks, as everybody else does: progress may wait for one of these */
-	count = statement_write(&find_texts, &these);
-	found = SPI_tuptable;
-	for (uint64 i = 0; i < count; i++)
-		chunk_lock(DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)),
-				   DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull)));
-	count = statement_write(&purge, &these);
-	store_close();
-	PG_RETURN_INT64((int64) count);
 }

@@ -2,14 +2,15 @@
  * task_end.c
  *		The end of a task: completed, failed or cancelled.
  *
- * Whoever ends a task settles its text, its figures and its cost (charge.c), and
- * moves its run's totals in the same step by what these change.  An end is
+ * What a call states about an end is checked here.  Whoever ends a task settles
+ * its text, its figures and its cost (charge.c), and moves its run's totals in
+ * the same step by what these change.  An end is
  * final.  A call that is repeated with the same status, text and usage returns
  * the finished task (what a call does not state is not compared), and with
  * others it is PT409.
  *
- * A text that the message which comes out of the task says is stored in that
- * message alone.
+ * Where the message that comes out of the task has the task's text, the text is
+ * stored in that message alone.
  *
  * Locks: those of task_lock(): the run's row, the text's lock, the task's row.
  *
