@@ -1,7 +1,7 @@
 # The documents are true: each SQL example of README.md and doc/*.md stands in the
 # regression test of that document, which runs it, and each result in the test's
-# expected output.  doc/reference.md has every function that is declared, as it is
-# declared, and each parameter that needs a word.
+# expected output, in the document's order.  Links lead somewhere.  doc/reference.md has
+# every function of the API as it is declared, with an example, and every view and type.
 
 use strict;
 use warnings;
@@ -25,7 +25,7 @@ sub slurp
 
 #--- examples --------------------------------------------------------------------
 
-# Where the parts of a document's examples stand, each behind the one before.
+# Each part of a document's examples stands in its test, behind the one before.
 # Statement by statement, since the test may have more in between.
 sub check_examples
 {
@@ -95,7 +95,7 @@ for my $document (sort keys %test_of)
 	}
 }
 ok($test_of{$_}, "$_ has examples") for sort keys %least;
-cmp_ok(scalar(split /\n/, slurp("$top/README.md")), '<=', 150, 'README.md is short');
+cmp_ok(slurp("$top/README.md") =~ tr/\n//, '<=', 150, 'README.md is short');
 
 #--- links -----------------------------------------------------------------------
 
@@ -173,10 +173,7 @@ sub squeeze
 
 for my $name (sort keys %declared)
 {
-	if (!ok($section{$name}, "$name is in the reference"))
-	{
-		next;
-	}
+	ok($section{$name}, "$name is in the reference") or next;
 	my ($signature) = $section{$name} =~ /^```\n(.*?)^```$/ms;
 
 	is(squeeze($signature // ''), $declared{$name}, "$name: its declaration");
