@@ -27,7 +27,8 @@ PARTS = airun \
 
 # The regression tests, in order; one database carries them all.
 REGRESS = json install objects run list message fold task turn totals stream lease refusals access \
-	postgrest usage price cost money owner privileges privileges_owner cover direct seen lint site tour
+	postgrest usage price cost money owner privileges privileges_owner cover direct seen lint site tour \
+	reference operations
 
 # The isolation specs of test/specs.
 ISOLATION = definitions pairs same_id storage stream

@@ -1,4 +1,4 @@
--- The README's tour: every SQL example of it, in its order.
+-- The examples of README.md, in their order, and what lies between them.
 -- test/t/006_readme.pl compares the two.
 \set QUIET on
 \set SHOW_CONTEXT never
@@ -60,12 +60,6 @@ SELECT jsonb_array_length(airun_messages(:'run_id')::jsonb) AS all,
 
 SELECT jsonb_object_keys(airun_get_run(:'run_id')::jsonb - 'settings') AS key ORDER BY key LIMIT 4;
 
--- Ordinary SQL
-INSERT INTO ai_runs (source_type, name) VALUES ('prompt', 'By plain SQL') RETURNING name, status;
-UPDATE ai_runs SET is_starred = true WHERE name = 'By plain SQL' RETURNING is_starred;
-UPDATE ai_tasks SET status = 'streaming' WHERE task_id = '019c0000-0000-7000-8000-000000000001';
-UPDATE ai_runs SET total_cost = 0;
-
 -- Over HTTP: the call as PostgREST makes it
 SELECT airun_grant('regress_airun_app');
 BEGIN;
@@ -80,23 +74,6 @@ SET LOCAL ROLE regress_airun_app;
 SET LOCAL request.jwt.claims = '{"role": "regress_airun_app"}';
 SELECT * FROM airun_create_run();
 ROLLBACK;
-
--- Reporting
-SELECT model_id, count(*) AS tasks, sum(tokens_total) AS tokens, sum(cost) AS cost,
-    count(*) FILTER (WHERE cost IS NULL) AS unpriced
-FROM ai_tasks GROUP BY model_id ORDER BY cost DESC NULLS LAST;
-
-SELECT created_at::date = current_date AS today, count(*) AS tasks,
-    count(*) FILTER (WHERE status = 'error') AS failed,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY total_time) > 0 AS p95_known
-FROM ai_tasks GROUP BY 1 ORDER BY 1;
-
-SELECT role, count(*) AS messages, sum(length(message ->> 'content')) AS characters
-FROM ai_messages GROUP BY role ORDER BY role;
-
--- Prices
-SELECT airun_cost('gpt-4o', '{"prompt_tokens": 1000, "completion_tokens": 200,
-    "prompt_tokens_details": {"cached_tokens": 400}}') AS cost;
 
 -- Does everything hold?
 SELECT * FROM airun_check();

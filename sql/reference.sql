@@ -1,0 +1,226 @@
+-- The examples of doc/reference.md, in their order.
+-- test/t/006_readme.pl compares the two.
+\set QUIET on
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+SET airun.trust_client_cost = off;
+DO $$BEGIN PERFORM airun_install(); END$$;
+
+-- The examples
+SET airun.user_id = 'bob@example.com';
+
+SELECT airun_set_price('gpt-4o', '{"input": 2.50, "cache_read": 1.25, "output": 10}',
+    per_tokens => 1000000, effective_from => '2024-10-01') IS NOT NULL AS known;
+
+-- airun_create_run
+SELECT id, name, status, message_count FROM airun_create_run('chat', name => 'Ferry times',
+    tags => '{travel}', id => '019c0000-0000-7000-8000-0000000000a1');
+
+-- airun_get_run
+SELECT run ->> 'name' AS name, run -> 'messages' AS messages, run -> 'first_seq' AS first_seq, run -> 'tasks' AS tasks
+FROM airun_get_run('019c0000-0000-7000-8000-0000000000a1') AS run;
+
+-- airun_list_runs
+SELECT name, tags, status FROM airun_list_runs(search => 'ferry', page_size => 10);
+
+-- airun_update_run
+SELECT name, tags FROM airun_update_run('019c0000-0000-7000-8000-0000000000a1', tags => '{travel,ferry}');
+
+-- airun_star_run
+SELECT is_starred FROM airun_star_run('019c0000-0000-7000-8000-0000000000a1');
+
+-- airun_toggle_star
+SELECT is_starred FROM airun_toggle_star('019c0000-0000-7000-8000-0000000000a1');
+
+-- airun_archive_run
+SELECT is_archived FROM airun_archive_run('019c0000-0000-7000-8000-0000000000a1', archived => false);
+
+-- airun_set_run_status
+SELECT status FROM airun_set_run_status('019c0000-0000-7000-8000-0000000000a1', 'completed');
+SELECT airun_append_message('019c0000-0000-7000-8000-0000000000a1', '{"role": "user", "content": "One more?"}');
+SELECT status FROM airun_set_run_status('019c0000-0000-7000-8000-0000000000a1', 'active');
+
+-- airun_delete_run
+SELECT airun_delete_run('019c0000-0000-7000-8000-0000000000a1') AS deleted;
+
+-- airun_restore_run
+SELECT airun_restore_run('019c0000-0000-7000-8000-0000000000a1') AS restored;
+
+-- airun_purge_runs
+SELECT airun_purge_runs(now() - interval '30 days') AS purged;
+
+-- airun_append_message
+SELECT seq, message_id, role FROM airun_append_message('019c0000-0000-7000-8000-0000000000a1',
+    '{"role": "user", "content": "When does the first ferry leave?"}', message_id => 'm1');
+SELECT seq, message_id, role FROM airun_append_message('019c0000-0000-7000-8000-0000000000a1',
+    '{"role": "user", "content": "When does the first ferry leave?"}', message_id => 'm1');
+SELECT airun_append_message('019c0000-0000-7000-8000-0000000000a1',
+    '{"role": "user", "content": "And the last?"}', message_id => 'm1');
+SELECT airun_append_message('019c0000-0000-7000-8000-0000000000a1', '{"content": "Who speaks?"}');
+
+-- airun_append_messages
+SELECT seq, role FROM airun_append_messages('019c0000-0000-7000-8000-0000000000a1',
+    '[{"role": "assistant", "content": "At 6:15."}, {"role": "user", "content": "Thank you."}]');
+
+-- airun_messages
+SELECT message ->> 'content' AS content
+FROM json_array_elements(airun_messages('019c0000-0000-7000-8000-0000000000a1', after_seq => 1)) AS message;
+
+-- airun_message_text
+SELECT airun_message_text('{"role": "assistant", "content": [{"type": "thinking", "text": "Hm."},
+    {"type": "text", "text": "At 6:15."}]}');
+
+-- airun_start_turn
+SELECT turn -> 'run' ->> 'name' AS name, turn -> 'messages' -> 0 ->> 'seq' AS seq, turn -> 'task' ->> 'status' AS status
+FROM airun_start_turn(messages => '{"role": "user", "content": "Which island is next? I have a day."}',
+    task_id => '019c0000-0000-7000-8000-0000000000b1', provider => 'openai', model_id => 'gpt-4o',
+    run => '{"id": "019c0000-0000-7000-8000-0000000000a2", "source_type": "chat"}') AS turn;
+
+-- airun_finish_turn
+SELECT turn -> 'messages' -> 0 ->> 'seq' AS seq, turn -> 'task' ->> 'status' AS status, turn -> 'run' ->> 'total_cost' AS total_cost
+FROM airun_finish_turn('019c0000-0000-7000-8000-0000000000b1', response_text => 'Vis, in two hours and twenty minutes.',
+    usage => '{"prompt_tokens": 30, "completion_tokens": 10}') AS turn;
+
+-- airun_create_task
+SELECT status, provider, model_id FROM airun_create_task('019c0000-0000-7000-8000-0000000000a2',
+    '019c0000-0000-7000-8000-0000000000b2', provider => 'openai', model_id => 'gpt-4o', timeout => '2 min');
+
+-- airun_complete_task
+SELECT status, tokens_total, cost, price_status FROM airun_complete_task('019c0000-0000-7000-8000-0000000000b2',
+    'Take the catamaran.', usage => '{"prompt_tokens": 60, "completion_tokens": 5, "total_tokens": 65}',
+    cost => 0.0003, finish_reason => 'stop');
+SELECT airun_complete_task('019c0000-0000-7000-8000-0000000000b2', 'Take the car ferry.');
+
+-- airun_fail_task
+SELECT task_id FROM airun_create_task('019c0000-0000-7000-8000-0000000000a2', model_id => 'gpt-4o') \gset
+
+SELECT status, error, price_status FROM airun_fail_task(:'task_id', error => '{"code": "overloaded", "http": 529}');
+
+-- airun_cancel_task
+SELECT task_id FROM airun_create_task('019c0000-0000-7000-8000-0000000000a2', model_id => 'gpt-4o') \gset
+
+SELECT status, response_length FROM airun_cancel_task(:'task_id', 'Another way is', tokens_output => 4);
+
+-- airun_request
+SELECT airun_request('{"model": "gpt-4o", "messages": []}',
+    '{"key": "messages", "at": 0, "from": 1, "count": 1, "keys": ["role", "content"]}',
+    '[{"role": "user", "content": "Hello", "timestamp": "2026-01-01T00:00:00Z"}]');
+
+-- airun_update_task
+SELECT status FROM airun_create_task('019c0000-0000-7000-8000-0000000000a2', '019c0000-0000-7000-8000-0000000000b3',
+    model_id => 'gpt-4o');
+
+SELECT status, response_length FROM airun_update_task('019c0000-0000-7000-8000-0000000000b3', 'Bring');
+SELECT status, response_length FROM airun_update_task('019c0000-0000-7000-8000-0000000000b3', 'Bring a hat');
+SELECT status, response_length FROM airun_update_task('019c0000-0000-7000-8000-0000000000b3', 'Bring');
+
+-- airun_stream_delta
+SELECT response_length FROM airun_stream_delta('019c0000-0000-7000-8000-0000000000b3', ' and water', at => 11);
+SELECT airun_stream_delta('019c0000-0000-7000-8000-0000000000b3', ' too', at => 30);
+
+-- airun_stream_read
+SELECT * FROM airun_stream_read('019c0000-0000-7000-8000-0000000000b3', from_position => 6, generation => 0);
+
+-- airun_heartbeat_task
+SELECT status FROM airun_heartbeat_task('019c0000-0000-7000-8000-0000000000b3');
+
+-- airun_expire_tasks
+SELECT airun_expire_tasks() AS expired;
+
+-- airun_is_overdue
+SELECT airun_is_overdue('streaming', now() - interval '5 min', '2 min') AS a,
+    airun_is_overdue('streaming', now() - interval '5 min', NULL) AS b;
+
+-- airun_normalize_usage
+SELECT * FROM jsonb_each(airun_normalize_usage('{"input_tokens": 50, "cache_read_input_tokens": 1000,
+    "cache_creation_input_tokens": 200, "output_tokens": 30}'));
+SELECT airun_normalize_usage('{"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 90}}');
+
+-- airun_cost
+SELECT airun_cost('gpt-4o', '{"prompt_tokens": 1000, "completion_tokens": 20}') AS cost,
+    airun_cost('openai/gpt-4o-2024-11-20', '{"prompt_tokens": 1000, "completion_tokens": 20}') AS dated,
+    airun_cost('gpt-9', '{"prompt_tokens": 1000}') AS unknown;
+
+-- airun_cost_details
+SELECT details - 'buckets' - 'price_id' AS details, details -> 'buckets' -> 'output' AS output
+FROM airun_cost_details('gpt-4o', '{"prompt_tokens": 1000, "completion_tokens": 20}') AS details;
+SELECT airun_cost_details('gpt-9', '{"prompt_tokens": 1000}') AS details;
+
+-- airun_set_price
+SELECT airun_set_price('ferry-1', '{"input": 3, "output": 15}', per_tokens => 1000000,
+    effective_from => '2025-01-01', aliases => '{ferry-latest}',
+    context_tiers => '[{"above": 200000, "rates": {"input": 6}}]') IS NOT NULL AS known;
+
+SELECT airun_cost('ferry-latest', '{"prompt_tokens": 300000, "completion_tokens": 1000}') AS cost;
+SELECT airun_set_price('ferry-1', '{"inptu": 3}');
+
+-- airun_import_prices
+SELECT provider, model, action, reason FROM airun_import_prices('{"oar-2": {"litellm_provider": "oar", "mode": "chat",
+    "input_cost_per_token": 0.000001, "output_cost_per_token": 0.000004}}', effective_from => '2025-01-01');
+
+-- airun_reprice
+SELECT status FROM airun_create_task('019c0000-0000-7000-8000-0000000000a2', '019c0000-0000-7000-8000-0000000000b4',
+    model_id => 'sail-1');
+SELECT price_status, cost FROM airun_complete_task('019c0000-0000-7000-8000-0000000000b4', 'Wait for wind.',
+    usage => '{"prompt_tokens": 1000, "completion_tokens": 100}');
+SELECT model_id, tasks, tokens FROM ai_unpriced_models WHERE model_id = 'sail-1';
+SELECT airun_set_price('sail-1', '{"input": 1, "output": 4}', per_tokens => 1000000,
+    effective_from => '2025-01-01') IS NOT NULL AS known;
+SELECT * FROM airun_reprice(model_id => 'sail-1');
+
+-- airun_user_id
+SELECT airun_user_id() = airun_user_uuid('bob@example.com') AS is_bob;
+
+-- airun_user_uuid
+SELECT airun_user_uuid('auth0|5f7c8ec7c33c6c004bbafe82');
+
+-- airun_uuid
+SELECT substr(airun_uuid()::text, 15, 1) AS version;
+
+-- airun_json
+SELECT airun_json('{"role": "tool", "content": "zero: \u0000"}');
+
+-- airun_install
+SELECT airun_install();
+
+-- airun_grant
+CREATE ROLE regress_airun_reader NOLOGIN;
+SELECT airun_grant('regress_airun_reader');
+
+-- airun_check
+SELECT * FROM airun_check();
+
+-- airun_array_agg
+SELECT airun_array_agg(x) FROM (VALUES ('1'::jsonb), ('{"a": 2}'), (NULL)) AS v (x);
+
+-- airun_array_in_order
+SELECT airun_array_in_order(x, place) FROM (VALUES ('"b"'::jsonb, 2::bigint), ('"a"', 1)) AS v (x, place);
+
+-- ai_runs
+INSERT INTO ai_runs (source_type, name) VALUES ('prompt', 'By plain SQL') RETURNING name, status, messages;
+UPDATE ai_runs SET is_starred = true WHERE name = 'By plain SQL' RETURNING is_starred;
+UPDATE ai_runs SET message_count = 7 WHERE name = 'By plain SQL';
+
+-- ai_run_summaries
+SELECT name, message_count, task_count, total_tokens, total_cost, status FROM ai_run_summaries
+WHERE id = '019c0000-0000-7000-8000-0000000000a2';
+
+-- ai_messages
+INSERT INTO ai_messages (run_id, message)
+VALUES ('019c0000-0000-7000-8000-0000000000a1', '{"role": "user", "content": "By plain SQL"}') RETURNING seq, role;
+UPDATE ai_messages SET message = '{"role": "user", "content": "Otherwise"}'
+WHERE run_id = '019c0000-0000-7000-8000-0000000000a1' AND seq = 1;
+
+-- ai_tasks
+SELECT status, response_text, client_cost, price_status, is_overdue FROM ai_tasks
+WHERE task_id = '019c0000-0000-7000-8000-0000000000b2';
+UPDATE ai_tasks SET status = 'streaming' WHERE task_id = '019c0000-0000-7000-8000-0000000000b2';
+
+-- ai_unpriced_models
+SELECT count(*) AS models FROM ai_unpriced_models;
+
+-- Clean up
+DELETE FROM airun.prices;
+DELETE FROM airun.runs WHERE user_id = airun_user_uuid('bob@example.com');
+DROP OWNED BY regress_airun_reader;
+DROP ROLE regress_airun_reader;
