@@ -26,7 +26,7 @@ PARTS = airun \
 	install/check install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = json install objects run list message fold task turn totals stream lease refusals access \
+REGRESS = helpers json install objects run list message fold task turn totals stream lease refusals access \
 	postgrest usage price cost money privileges cover direct seen lint site tour
 
 # The isolation specs of test/specs.
