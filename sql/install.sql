@@ -474,7 +474,9 @@ SELECT replace(install_test.answer(s), ' kB', '') FROM unnest(ARRAY[
 	'SET airun.nonsense = 1',
 	'SET airun.max_message_size = ''2kB''',
 	'SELECT current_setting(''airun.max_message_size'')']) s;
-SELECT name, setting, unit, context, vartype FROM pg_settings WHERE name LIKE 'airun.%' ORDER BY name;
+-- airun.direct_writes is what the tests are run with
+SELECT name, CASE name WHEN 'airun.direct_writes' THEN boot_val ELSE setting END, unit, context, vartype
+FROM pg_settings WHERE name LIKE 'airun.%' ORDER BY name;
 RESET ALL;
 
 --
