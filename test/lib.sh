@@ -1,4 +1,5 @@
 # test/lib.sh: what test/run, test/hard and test/versions share.  It is sourced.
+# shellcheck shell=bash disable=SC2034,SC2154,SC2164
 #
 # It expects $top, the checkout; it keeps the private folder in $work, PostgreSQL's
 # programs in $bindir, and in $user the account that runs everything when the caller
