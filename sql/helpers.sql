@@ -24,8 +24,8 @@ CREATE FUNCTION say(content text, role text DEFAULT 'user') RETURNS jsonb LANGUA
 $$SELECT jsonb_build_object('role', role, 'content', content)$$;
 
 -- what a command gives: its first value or how many rows it has changed; or what it
--- is refused with: SQLSTATE, message, detail and hint
-CREATE FUNCTION answer(command text) RETURNS text LANGUAGE plpgsql AS $$
+-- is refused with: SQLSTATE and message and, where all is asked for, detail and hint
+CREATE FUNCTION attempt(command text, whole boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
 	rows bigint;
@@ -41,25 +41,10 @@ BEGIN
 	RETURN rows || ' rows';
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN format('%s %s | %s | %s', SQLSTATE, SQLERRM, detail, hint);
+	RETURN SQLSTATE || ' ' || SQLERRM || CASE WHEN whole THEN format(' | %s | %s', detail, hint) ELSE '' END;
 END $$;
-
--- the same, without detail and hint
-CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-	rows bigint;
-BEGIN
-	IF command ~* '^\s*(SELECT|WITH|TABLE)\M|\sRETURNING\s' THEN
-		EXECUTE command INTO result;
-		RETURN coalesce(result, '(null)');
-	END IF;
-	EXECUTE command;
-	GET DIAGNOSTICS rows = ROW_COUNT;
-	RETURN rows || ' rows';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END $$;
+CREATE FUNCTION answer(command text) RETURNS text LANGUAGE sql AS
+$$SELECT helpers.attempt(command, true)$$;
 
 -- the SQLSTATE of a command that is refused, its detail and its hint
 CREATE FUNCTION hint_of(command text) RETURNS text LANGUAGE plpgsql AS $$
