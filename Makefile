@@ -2,7 +2,7 @@
 #
 #	make && sudo make install	into the server that pg_config names
 #	make installcheck			against a running server
-#	make check					all tests, with a throwaway server; as test/run check
+#	make check					all tests, with throwaway servers; as test/run check
 #	make check-long				their long forms, check-hard and check-versions: 90 minutes
 #	make check-versions			the tests on PostgreSQL 17 and 18; compiled for others (root)
 #	make check-hard				servers with assertions, sanitizers, linters, coverage
@@ -26,9 +26,12 @@ PARTS = airun \
 	install/check install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = json install objects run list message fold task turn totals stream lease refusals access \
-	postgrest usage price cost money owner privileges privileges_owner cover direct seen lint site tour \
+REGRESS = helpers json install objects run list message fold task turn totals stream lease refusals \
+	access postgrest usage price cost money owner privileges privileges_owner cover direct seen lint site tour \
 	reference operations
+
+# Those that show which way rows are written; they run with airun.direct_writes on.
+DIRECT_ONLY = direct seen
 
 # The isolation specs of test/specs.
 ISOLATION = definitions pairs same_id storage stream

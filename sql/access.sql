@@ -7,6 +7,7 @@
 \pset tuples_only on
 SET client_min_messages = error;
 DO $$BEGIN PERFORM airun_install(); END$$;
+SET airun.trust_client_cost = on;
 CREATE ROLE regress_airun_user;
 CREATE ROLE regress_airun_service BYPASSRLS;
 CREATE ROLE regress_airun_stranger;
@@ -701,6 +702,7 @@ GRANT ALL ON ALL TABLES IN SCHEMA evil TO PUBLIC;
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = error;
+SET airun.trust_client_cost = on;
 SELECT access_test.be('bob');
 SET ROLE regress_airun_user;
 SET search_path = evil, pg_catalog, public;

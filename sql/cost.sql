@@ -7,21 +7,7 @@
 SET client_min_messages = error;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA cost_test;
-SET search_path = cost_test, public;
-CREATE FUNCTION answer(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-	state text;
-	message text;
-	detail text;
-	hint text;
-BEGIN
-	EXECUTE statement INTO result;
-	RETURN result;
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN format('%s %s | %s | %s', state, message, detail, hint);
-END $$;
+SET search_path = cost_test, helpers, public;
 -- which price a name means
 CREATE FUNCTION found(model text, provider text DEFAULT NULL, at timestamptz DEFAULT '2026-06-01Z') RETURNS text LANGUAGE sql STABLE AS $$
 	SELECT format('%s (%s): %s', model, coalesce(provider, '-'), coalesce(d ->> 'reason',

@@ -4,26 +4,14 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA fold_test;
-SET search_path = fold_test, public;
+SET search_path = fold_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-800f';
 SET client_encoding = 'UTF8';
 SET airun.user_id = 'fold test';
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
 
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-800f-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-	detail text;
-BEGIN
-	EXECUTE command INTO answer;
-	RETURN coalesce(answer, '(null)');
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	RETURN concat_ws(' / ', SQLSTATE, SQLERRM, nullif(detail, ''));
-END$$;
 
 --
 -- airun_request() alone
@@ -86,7 +74,7 @@ INSERT INTO cases (request, reference, messages) VALUES
 	('{"m": []}', '{"key": "m", "at": 0, "keys": []}', 'null'),
 	('{"m": []}', '{"key": "m", "at": 0, "keys": []}', '[1]'),
 	('{"m": []}', '{"key": "m", "at": 0, "keys": []}', '[{}, []]');
-SELECT attempt(format('SELECT airun_request(%L, %L, %L)', request, reference, messages)) FROM cases ORDER BY id;
+SELECT answer(format('SELECT airun_request(%L, %L, %L)', request, reference, messages)) FROM cases ORDER BY id;
 
 --
 -- Through the API

@@ -6,8 +6,6 @@
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = error;
--- the tests that follow state what things cost; money.sql turns it off again
-ALTER DATABASE contrib_regression SET airun.trust_client_cost = on;
 CREATE SCHEMA install_test;
 GRANT USAGE ON SCHEMA install_test TO PUBLIC;
 
@@ -362,6 +360,7 @@ SELECT * FROM airun_check();
 -- DROP EXTENSION takes no row, and all comes back
 --
 SET airun.user_id = '0a000000-0000-4000-8000-0000000000aa';
+SET airun.trust_client_cost = on;
 SELECT (airun_create_run('chat', name => 'before', id => '0a000000-0000-4000-8000-000000000002')).name;
 SELECT seq FROM airun_append_messages('0a000000-0000-4000-8000-000000000002',
 	'[{"role": "user", "content": "a"}, {"role": "user", "content": "b", "id": "m2"}]');
@@ -453,7 +452,7 @@ SELECT airun_purge_runs('infinity');
 \pset tuples_only on
 SET ROLE regress_airun_api;
 SET airun.max_message_size = '1kB';
-SET airun.trust_client_cost = off;
+SET airun.trust_client_cost = on;
 SET airun.user_id = '0a000000-0000-4000-8000-0000000000ab';
 SET airun.nonsense = 1;
 SELECT airun_user_id();
@@ -475,7 +474,9 @@ SELECT replace(install_test.answer(s), ' kB', '') FROM unnest(ARRAY[
 	'SET airun.nonsense = 1',
 	'SET airun.max_message_size = ''2kB''',
 	'SELECT current_setting(''airun.max_message_size'')']) s;
-SELECT name, setting, unit, context, vartype FROM pg_settings WHERE name LIKE 'airun.%' ORDER BY name;
+-- airun.direct_writes is what the tests are run with
+SELECT name, CASE name WHEN 'airun.direct_writes' THEN boot_val ELSE setting END, unit, context, vartype
+FROM pg_settings WHERE name LIKE 'airun.%' ORDER BY name;
 RESET ALL;
 
 --

@@ -4,7 +4,7 @@
 --
 SET client_min_messages = warning;
 CREATE SCHEMA json_test;
-SET search_path = json_test, public;
+SET search_path = json_test, helpers, public;
 SET client_encoding = 'UTF8';
 
 --
@@ -169,31 +169,15 @@ FROM (
 --
 -- The limits
 --
-CREATE FUNCTION attempt(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	state text;
-	message text;
-	detail text;
-	hint text;
-	result text;
-BEGIN
-	EXECUTE query INTO result;
-	RETURN result;
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(E'\n', state || ' ' || message, nullif(detail, ''), nullif(hint, ''));
-END
-$$;
 \pset format unaligned
 -- 14 times 20 MB are more than a jsonb array can have
-SELECT attempt($$
+SELECT answer($$
 	SELECT pg_column_size(airun_array_agg(e)) FROM (SELECT to_jsonb(repeat('x', 20000000)) OFFSET 0) v (e),
 		generate_series(1, 14)
 $$);
 -- the functions behind the aggregate cannot be called by hand
-SELECT left(attempt('SELECT airun_array_add(NULL, ''1'')'), 5) IN ('42883', '0A000') AS refused;
-SELECT left(attempt('SELECT airun_array_result(NULL)'), 5) IN ('42883', '0A000') AS refused;
+SELECT left(answer('SELECT airun_array_add(NULL, ''1'')'), 5) IN ('42883', '0A000') AS refused;
+SELECT left(answer('SELECT airun_array_result(NULL)'), 5) IN ('42883', '0A000') AS refused;
 
 --
 -- JSON that jsonb refuses.  U+FFFD is shown as <?>.
@@ -241,19 +225,19 @@ INSERT INTO cases (document) VALUES
 	('''single'''), ('{a: 1}'), ('01'), ('1 2'), ('"\x"'), ('"\u00g0"'), ('"\u12"'), ('"\ud800\u12"'),
 	('"\u0000"x'), ('\u0000'), ('["\u0000", \u0000]'), ('"\'), ('"' || chr(10) || '"'), ('"\u0000'),
 	('"\ud83d\ude0"'), ('1e200000');
-SELECT document, split_part(attempt(format('SELECT airun_json(%L)', document)), E'\n', 1) AS answer
+SELECT document, split_part(answer(format('SELECT airun_json(%L)', document)), ' | ', 1) AS answer
 FROM cases ORDER BY id;
 -- with what the parser said, where it said it, and what to do
-SELECT attempt('SELECT airun_json(''{"a":}'')');
-SELECT attempt('SELECT airun_json(''[1, 2'')');
+SELECT answer('SELECT airun_json(''{"a":}'')');
+SELECT answer('SELECT airun_json(''[1, 2'')');
 -- too deep or too large is the document's fault as well
-SELECT split_part(attempt('SELECT airun_json(repeat(''['', 1000000))'), E'\n', 1) AS answer,
-	split_part(attempt('SELECT airun_json(repeat(''['', 1000000))'), E'\n', 2) AS detail,
-	split_part(attempt('SELECT airun_json(repeat(''['', 1000000))'), E'\n', 3) AS hint;
-SELECT attempt('SELECT airun_json(''1e200000'')');
+SELECT split_part(answer('SELECT airun_json(repeat(''['', 1000000))'), ' | ', 1) AS answer,
+	split_part(answer('SELECT airun_json(repeat(''['', 1000000))'), ' | ', 2) AS detail,
+	split_part(answer('SELECT airun_json(repeat(''['', 1000000))'), ' | ', 3) AS hint;
+SELECT answer('SELECT airun_json(''1e200000'')');
 -- errors caught many times in one transaction
 BEGIN;
-SELECT count(*) FILTER (WHERE attempt('SELECT airun_json(''{'')') LIKE 'PT422%') FROM generate_series(1, 1000);
+SELECT count(*) FILTER (WHERE answer('SELECT airun_json(''{'')') LIKE 'PT422%') FROM generate_series(1, 1000);
 COMMIT;
 \pset format aligned
 

@@ -4,7 +4,8 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA lease_test;
-SET search_path = lease_test, public;
+SET search_path = lease_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8011';
 SET client_encoding = 'UTF8';
 SET airun.user_id = 'lease test';
 SET airun.trust_client_cost = on;
@@ -12,38 +13,6 @@ SET airun.trust_client_cost = on;
 \pset format unaligned
 \pset tuples_only on
 
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-8011-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION task_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-9011-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-	rows bigint;
-BEGIN
-	IF command ~ '^(SELECT|WITH) | RETURNING ' THEN
-		EXECUTE command INTO answer;
-		RETURN coalesce(answer, '(null)');
-	END IF;
-	EXECUTE command;
-	GET DIAGNOSTICS rows = ROW_COUNT;
-	RETURN rows || ' rows';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END$$;
-CREATE FUNCTION hint_of(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	hint text;
-	detail text;
-BEGIN
-	EXECUTE command;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
-	RETURN concat_ws(' / ', SQLSTATE, nullif(detail, ''), nullif(hint, ''));
-END$$;
-CREATE FUNCTION new_tasks(first int, last int, run int, timeout interval DEFAULT NULL) RETURNS bigint LANGUAGE sql AS
-$$SELECT count(airun_create_task(run_id(run), task_id(n), timeout => timeout)) FROM generate_series(first, last) AS n$$;
 -- let time pass for a task and its text, past the triggers
 CREATE FUNCTION age(n int, by interval) RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET session_replication_role = replica AS $$
 BEGIN

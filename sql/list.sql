@@ -6,7 +6,8 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA list_test;
-SET search_path = list_test, public;
+SET search_path = list_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8002';
 SET client_encoding = 'UTF8';
 CREATE ROLE regress_airun_list;
 SELECT airun_grant('regress_airun_list');
@@ -15,18 +16,7 @@ GRANT USAGE ON SCHEMA list_test TO regress_airun_list;
 \pset format unaligned
 \pset tuples_only on
 
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-8002-' || lpad(n::text, 12, '0'))::uuid$$;
 CREATE FUNCTION number(id uuid) RETURNS int LANGUAGE sql IMMUTABLE AS $$SELECT right(id::text, 12)::int$$;
-CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-BEGIN
-	EXECUTE command INTO answer;
-	RETURN coalesce(answer, '(null)');
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END$$;
 
 -- times of one's own choice, past the triggers
 CREATE FUNCTION set_time(n int, at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
@@ -72,7 +62,7 @@ END$$;
 SELECT a, pg_temp.listed(a) FROM unnest(ARRAY[
 	'', 'page_size => 3', 'page_size => NULL', 'page_size => 1000', 'source_type => NULL',
 	'source_type => ''chat''', 'source_type => ''prompt''', 'source_type => ''nothing''', 'source_type => ''''',
-	'source_id => list_test.run_id(900)', 'source_type => ''prompt'', source_id => list_test.run_id(900)',
+	'source_id => helpers.run_id(900)', 'source_type => ''prompt'', source_id => helpers.run_id(900)',
 	'status => ''active''', 'status => ''error''', 'status => ''failed''', 'status => ''completed''',
 	'starred => true', 'starred => false', 'archived => true', 'archived => false', 'archived => NULL', 'archived => true, starred => true',
 	'tag => ''work''', 'tag => ''Work''', 'tag => ''two words''', 'tag => ''wor''', 'tag => ''''',
@@ -168,9 +158,9 @@ SELECT page, cardinality(pg_temp.walk('', page)), pg_temp.walk('', page) = pg_te
 FROM unnest(ARRAY[1, 7, 20, 99, 100, 101, 250, 251, 1000]) page;
 SELECT cardinality(pg_temp.walk('source_type => ''five'',', 7)),
 	pg_temp.walk('source_type => ''five'',', 7) = pg_temp.in_order('source_type = ''five''');
-SELECT cardinality(pg_temp.walk('source_type => ''five'', source_id => list_test.run_id(902),', 7)),
-	pg_temp.walk('source_type => ''five'', source_id => list_test.run_id(902),', 7)
-	= pg_temp.in_order('source_id = list_test.run_id(902)');
+SELECT cardinality(pg_temp.walk('source_type => ''five'', source_id => helpers.run_id(902),', 7)),
+	pg_temp.walk('source_type => ''five'', source_id => helpers.run_id(902),', 7)
+	= pg_temp.in_order('source_id = helpers.run_id(902)');
 SELECT cardinality(pg_temp.walk('search => ''nothing'',', 7));
 -- the cursor of any row continues behind it
 SELECT count(*) FROM airun_list_runs(page_size => 1000) WITH ORDINALITY l

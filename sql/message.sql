@@ -4,42 +4,14 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA message_test;
-SET search_path = message_test, public;
+SET search_path = message_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8003';
 SET client_encoding = 'UTF8';
 SET airun.user_id = 'message test';
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
 
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-8003-' || lpad(n::text, 12, '0'))::uuid$$;
--- what a statement gives: its first value if it has one, or its SQLSTATE and message
-CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-	rows bigint;
-BEGIN
-	IF command ~ '^(SELECT|WITH) | RETURNING ' THEN
-		EXECUTE command INTO answer;
-		RETURN coalesce(answer, '(null)');
-	END IF;
-	EXECUTE command;
-	GET DIAGNOSTICS rows = ROW_COUNT;
-	RETURN rows || ' rows';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END$$;
-CREATE FUNCTION hint_of(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	hint text;
-	detail text;
-BEGIN
-	EXECUTE command;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
-	RETURN concat_ws(' / ', SQLSTATE, nullif(detail, ''), nullif(hint, ''));
-END$$;
 -- a run's messages in short, and whether its counters and places are right
 CREATE FUNCTION shown(n int) RETURNS text LANGUAGE sql AS $$
 	SELECT format('%s: %s', r.message_count, coalesce((SELECT string_agg(concat_ws('.', m.seq, m.message_id,
@@ -47,7 +19,6 @@ CREATE FUNCTION shown(n int) RETURNS text LANGUAGE sql AS $$
 		|| coalesce((SELECT ' WRONG: ' || string_agg(c.problem, ', ') FROM airun_check(r.id) c), '')
 	FROM airun.runs r WHERE r.id = run_id(n)
 $$;
-CREATE FUNCTION say(what text) RETURNS jsonb LANGUAGE sql AS $$SELECT jsonb_build_object('role', 'user', 'content', what)$$;
 SELECT count(airun_create_run(id => run_id(n), name => 'run ' || n)) FROM generate_series(1, 60) n;
 
 --

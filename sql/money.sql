@@ -5,26 +5,14 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA money_test;
-SET search_path = money_test, public;
+SET search_path = money_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8017';
 SET airun.user_id = 'money test';
 SET airun.trust_client_cost = off;
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
 
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-8017-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION task_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-9017-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-BEGIN
-	EXECUTE command INTO answer;
-	RETURN answer;
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END$$;
 -- how a task has been charged, and what its run has
 CREATE FUNCTION charged(n int) RETURNS text LANGUAGE sql AS $$
 	SELECT concat_ws(' | ', t.status, 'tokens ' || concat_ws('/', t.tokens_input, t.tokens_output, t.tokens_total),

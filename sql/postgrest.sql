@@ -7,6 +7,7 @@
 \pset tuples_only on
 SET client_min_messages = error;
 DO $$BEGIN PERFORM airun_install(); END$$;
+SET airun.trust_client_cost = on;
 CREATE ROLE regress_airun_anon;
 CREATE ROLE regress_airun_authenticated;
 CREATE ROLE regress_airun_service BYPASSRLS;

@@ -7,21 +7,7 @@
 SET client_min_messages = error;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA price_test;
-SET search_path = price_test, public;
-CREATE FUNCTION answer(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-	state text;
-	message text;
-	detail text;
-	hint text;
-BEGIN
-	EXECUTE statement INTO result;
-	RETURN result;
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN format('%s %s | %s | %s', state, message, detail, hint);
-END $$;
+SET search_path = price_test, helpers, public;
 -- the history of a model
 CREATE FUNCTION history(name text) RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT format('  %s %s %s..%s %s', p.source, p.provider, p.effective_from AT TIME ZONE 'UTC', p.effective_to AT TIME ZONE 'UTC', p.rates)

@@ -4,9 +4,10 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA refusals_test;
-SET search_path = refusals_test, public;
+SET search_path = refusals_test, helpers, public;
 SET client_encoding = 'UTF8';
 SET airun.user_id = 'refusals test';
+SET airun.trust_client_cost = on;
 SET airun.max_message_size = '64kB';
 \pset null '(null)'
 \pset format unaligned
@@ -42,11 +43,6 @@ EXCEPTION WHEN OTHERS THEN
 END$$;
 CREATE TABLE bad (i int GENERATED ALWAYS AS IDENTITY, state text, command text);
 GRANT SELECT ON bad TO regress_airun_refused;
-CREATE FUNCTION store() RETURNS text LANGUAGE sql AS $$
-	SELECT md5(concat((SELECT string_agg(r::text, E'\n' ORDER BY id) FROM airun.runs r),
-		(SELECT string_agg(m::text, E'\n' ORDER BY run_id, seq) FROM airun.messages m),
-		(SELECT string_agg(t::text, E'\n' ORDER BY run_id, task_id) FROM airun.tasks t)))
-$$;
 
 -- nothing where something must be
 INSERT INTO bad (state, command)

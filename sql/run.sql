@@ -4,43 +4,16 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA run_test;
-SET search_path = run_test, public;
+SET search_path = run_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8001';
 SET client_encoding = 'UTF8';
 SET airun.user_id = 'auth0|5f7c8ec7c33c6c004bbafe82';
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
 
--- the ids of this file
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-8001-' || lpad(n::text, 12, '0'))::uuid$$;
 
--- what a statement gives: its first value if it has one, or its SQLSTATE and message
-CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-BEGIN
-	IF command ~ '^(SELECT|WITH) | RETURNING ' THEN
-		EXECUTE command INTO answer;
-		RETURN coalesce(answer, '(null)');
-	END IF;
-	EXECUTE command;
-	RETURN 'done';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END$$;
 
--- the SQLSTATE of a statement that is refused, and the hint
-CREATE FUNCTION hint_of(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	hint text;
-BEGIN
-	EXECUTE command;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-	RETURN SQLSTATE || ' ' || hint;
-END$$;
 
 --
 -- Who is calling, and ids

@@ -7,16 +7,13 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA seen_test;
-SET search_path = seen_test, public;
+SET search_path = seen_test, helpers, public;
+SET helpers.ids = '5ee20000-0000-4000-8000';
 SET airun.user_id = 'seen test';
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
 
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('5ee20000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION task_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('5ee20000-0000-4000-9000-' || lpad(n::text, 12, '0'))::uuid$$;
 -- how often a policy has asked in this transaction
 CREATE FUNCTION asked() RETURNS bigint LANGUAGE sql AS
 $$SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_xact_user_functions WHERE funcname = 'airun_sees_run' AND schemaname = 'public'$$;

@@ -4,19 +4,9 @@
 \set VERBOSITY terse
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
+SET airun.trust_client_cost = on;
 CREATE SCHEMA site_test;
 GRANT USAGE, CREATE ON SCHEMA site_test TO PUBLIC;
-CREATE FUNCTION site_test.attempt(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-BEGIN
-	EXECUTE statement INTO answer;
-	RETURN coalesce('ok ' || answer, 'ok');
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END $$;
-CREATE FUNCTION site_test.m(content text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
-	$$SELECT jsonb_build_object('role', 'user', 'content', content)$$;
 CREATE ROLE regress_airun_site NOLOGIN;
 CREATE ROLE regress_airun_mallory NOLOGIN;
 SELECT airun_grant('regress_airun_site');
@@ -48,9 +38,9 @@ END $$;
 CREATE POLICY leak ON airun.messages AS RESTRICTIVE FOR INSERT WITH CHECK (site_test.leak());
 CREATE POLICY leak ON airun.tasks AS RESTRICTIVE FOR INSERT WITH CHECK (site_test.leak());
 SET ROLE regress_airun_site;
-SELECT seq FROM airun_append_message('51000000-0000-4000-8000-000000000001', site_test.m('first'));
+SELECT seq FROM airun_append_message('51000000-0000-4000-8000-000000000001', helpers.say('first'));
 SELECT status FROM airun_create_task('51000000-0000-4000-8000-000000000001');
-SELECT airun_start_turn('51000000-0000-4000-8000-000000000001', site_test.m('turn')) -> 'messages' -> 0 ->> 'seq' AS seq;
+SELECT airun_start_turn('51000000-0000-4000-8000-000000000001', helpers.say('turn')) -> 'messages' -> 0 ->> 'seq' AS seq;
 RESET ROLE;
 SELECT id, message_count, task_count, total_tokens, total_cost FROM ai_runs WHERE id::text LIKE '51000000%' ORDER BY id;
 SELECT * FROM airun_check();
@@ -62,17 +52,17 @@ DROP POLICY leak ON airun.tasks;
 CREATE POLICY site_team ON airun.runs USING (name = 'team');
 CREATE POLICY site_mine ON airun.tasks AS RESTRICTIVE FOR UPDATE USING (user_id = airun_user_id());
 SELECT id FROM airun_create_run(id => '51000000-0000-4000-8000-000000000003', name => 'team');
-SELECT count(airun_append_message('51000000-0000-4000-8000-000000000003', site_test.m(repeat(word, 100)))) FROM (VALUES ('one '), ('secret '), ('three ')) w (word);
+SELECT count(airun_append_message('51000000-0000-4000-8000-000000000003', helpers.say(repeat(word, 100)))) FROM (VALUES ('one '), ('secret '), ('three ')) w (word);
 SELECT airun_start_turn('51000000-0000-4000-8000-000000000003', task_id => '51000000-0000-4000-9000-000000000003', request_data => jsonb_build_object('messages',
 	(SELECT jsonb_agg(message - 'timestamp' ORDER BY seq) FROM airun.messages WHERE run_id = '51000000-0000-4000-8000-000000000003'))) IS NOT NULL AS started;
 SELECT response_length FROM airun_update_task('51000000-0000-4000-9000-000000000003', 'her text');
 SET airun.user_id = '51000000-0000-4000-8000-0000000000bb';
 SET ROLE regress_airun_site;
 SELECT status, response_text, length(request_data::text) > 1000 AS whole FROM ai_tasks WHERE task_id = '51000000-0000-4000-9000-000000000003';
-SELECT site_test.attempt('SELECT airun_stream_delta(''51000000-0000-4000-9000-000000000003'', '' and his'')');
-SELECT site_test.attempt('SELECT airun_update_task(''51000000-0000-4000-9000-000000000003'', ''his alone'')');
-SELECT site_test.attempt('SELECT airun_heartbeat_task(''51000000-0000-4000-9000-000000000003'')');
-SELECT site_test.attempt('SELECT airun_cancel_task(''51000000-0000-4000-9000-000000000003'')');
+SELECT helpers.attempt('SELECT airun_stream_delta(''51000000-0000-4000-9000-000000000003'', '' and his'')');
+SELECT helpers.attempt('SELECT airun_update_task(''51000000-0000-4000-9000-000000000003'', ''his alone'')');
+SELECT helpers.attempt('SELECT airun_heartbeat_task(''51000000-0000-4000-9000-000000000003'')');
+SELECT helpers.attempt('SELECT airun_cancel_task(''51000000-0000-4000-9000-000000000003'')');
 SELECT text, position FROM airun_stream_read('51000000-0000-4000-9000-000000000003');
 RESET ROLE;
 SET airun.user_id = '51000000-0000-4000-8000-0000000000aa';
@@ -125,8 +115,8 @@ SELECT task_id FROM airun_create_task('51000000-0000-4000-8000-000000000001', '5
 CREATE POLICY look ON airun.tasks AS RESTRICTIVE FOR SELECT USING (site_test.look());
 SET ROLE regress_airun_site;
 SET airun.user_id = '51000000-0000-4000-8000-0000000000bb';
-SELECT site_test.attempt($$SELECT airun_update_task('51000000-0000-4000-8000-00000000000a', 'x')$$);
-SELECT site_test.attempt($$SELECT airun_complete_task('51000000-0000-4000-8000-00000000000a')$$);
+SELECT helpers.attempt($$SELECT airun_update_task('51000000-0000-4000-8000-00000000000a', 'x')$$);
+SELECT helpers.attempt($$SELECT airun_complete_task('51000000-0000-4000-8000-00000000000a')$$);
 SET airun.user_id = '51000000-0000-4000-8000-0000000000aa';
 RESET ROLE;
 SELECT count(*) AS "messages of others that a policy has seen" FROM site_test.seen;
@@ -154,24 +144,24 @@ DROP TRIGGER zz_price ON airun.tasks;
 --
 SELECT status FROM airun_set_run_status('51000000-0000-4000-8000-000000000001', 'active');
 WITH a AS (INSERT INTO airun.messages (run_id, message)
-	VALUES ('51000000-0000-4000-8000-000000000001', site_test.m('last words')) RETURNING run_id)
+	VALUES ('51000000-0000-4000-8000-000000000001', helpers.say('last words')) RETURNING run_id)
 SELECT (airun_set_run_status(run_id, 'completed')).status FROM a;
 SELECT status FROM ai_runs WHERE id = '51000000-0000-4000-8000-000000000001';
 SELECT status FROM airun_set_run_status('51000000-0000-4000-8000-000000000001', 'active');
 SELECT task_id FROM airun_create_task('51000000-0000-4000-8000-000000000001', '51000000-0000-4000-8000-00000000000c');
 SELECT airun_delete_run('51000000-0000-4000-8000-000000000001');
 SET ROLE regress_airun_site;
-SELECT site_test.attempt($$UPDATE airun.tasks SET status = 'error', cost = 3 WHERE task_id = '51000000-0000-4000-8000-00000000000c'$$);
+SELECT helpers.attempt($$UPDATE airun.tasks SET status = 'error', cost = 3 WHERE task_id = '51000000-0000-4000-8000-00000000000c'$$);
 UPDATE airun.runs SET deleted_at = 'infinity' WHERE id = '51000000-0000-4000-8000-000000000001';
 UPDATE airun.runs SET deleted_at = NULL WHERE id = '51000000-0000-4000-8000-000000000001';
 UPDATE airun.runs SET deleted_at = '1999-01-01' WHERE id = '51000000-0000-4000-8000-000000000001'
 	RETURNING deleted_at > now() - interval '1 hour' AND deleted_at < now() + interval '1 hour' AS "the server's time";
 RESET ROLE;
 SELECT airun_restore_run('51000000-0000-4000-8000-000000000001');
-SELECT site_test.attempt($$INSERT INTO ai_runs (created_at) VALUES ('infinity')$$);
-SELECT site_test.attempt($$INSERT INTO ai_runs (created_at) VALUES ('-infinity')$$);
-SELECT site_test.attempt($$INSERT INTO ai_tasks (run_id, created_at) VALUES ('51000000-0000-4000-8000-000000000001', '-infinity')$$);
-SELECT site_test.attempt($$SELECT airun_append_messages('51000000-0000-4000-8000-000000000001',
+SELECT helpers.attempt($$INSERT INTO ai_runs (created_at) VALUES ('infinity')$$);
+SELECT helpers.attempt($$INSERT INTO ai_runs (created_at) VALUES ('-infinity')$$);
+SELECT helpers.attempt($$INSERT INTO ai_tasks (run_id, created_at) VALUES ('51000000-0000-4000-8000-000000000001', '-infinity')$$);
+SELECT helpers.attempt($$SELECT airun_append_messages('51000000-0000-4000-8000-000000000001',
 	(SELECT airun_array_agg(NULL) FROM generate_series(1, 100001)))$$);
 SELECT count(*) >= 2 AS "an empty search finds all" FROM airun_list_runs(search => '');
 
@@ -180,18 +170,18 @@ SELECT count(*) >= 2 AS "an empty search finds all" FROM airun_list_runs(search 
 --
 SELECT airun_start_turn('51000000-0000-4000-8000-000000000001', '[{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]',
 	'51000000-0000-4000-8000-00000000000d') -> 'task' ->> 'status' AS status;
-SELECT site_test.attempt($$SELECT airun_start_turn('51000000-0000-4000-8000-000000000001', '[{"role": "user", "content": "a"}]',
+SELECT helpers.attempt($$SELECT airun_start_turn('51000000-0000-4000-8000-000000000001', '[{"role": "user", "content": "a"}]',
 	'51000000-0000-4000-8000-00000000000d')$$);
-SELECT site_test.attempt($$SELECT airun_start_turn('51000000-0000-4000-8000-000000000001', '[{"role": "user", "content": "a"}, {"role": "user", "content": "c"}]',
+SELECT helpers.attempt($$SELECT airun_start_turn('51000000-0000-4000-8000-000000000001', '[{"role": "user", "content": "a"}, {"role": "user", "content": "c"}]',
 	'51000000-0000-4000-8000-00000000000d')$$);
 SELECT json_array_length(airun_start_turn(task_id => '51000000-0000-4000-8000-00000000000d') -> 'messages') AS messages;
 SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d', '{"role": "assistant", "tool_calls": [{"id": "A"}]}') -> 'messages' -> 0 ->> 'role' AS role;
-SELECT site_test.attempt($$SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d', '{"role": "assistant", "tool_calls": [{"id": "B"}]}')$$);
+SELECT helpers.attempt($$SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d', '{"role": "assistant", "tool_calls": [{"id": "B"}]}')$$);
 SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d', '{"role": "assistant", "tool_calls": [{"id": "A"}], "timestamp": "later"}') -> 'messages' -> 0 ->> 'role' AS role;
 SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000d') -> 'messages' -> 0 ->> 'role' AS role;
 SELECT task_id FROM airun_create_task('51000000-0000-4000-8000-000000000001', '51000000-0000-4000-8000-00000000000e');
 SELECT status FROM airun_cancel_task('51000000-0000-4000-8000-00000000000e');
-SELECT site_test.attempt($$SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000e')$$);
+SELECT helpers.attempt($$SELECT airun_finish_turn('51000000-0000-4000-8000-00000000000e')$$);
 SELECT * FROM airun_check();
 
 --

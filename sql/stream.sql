@@ -6,46 +6,14 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA stream_test;
-SET search_path = stream_test, public;
+SET search_path = stream_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8010';
 SET client_encoding = 'UTF8';
 SET airun.user_id = 'stream test';
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
 
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-8010-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION task_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-9010-' || lpad(n::text, 12, '0'))::uuid$$;
--- what a statement gives: its first value if it has one, or its SQLSTATE and message
-CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-	rows bigint;
-BEGIN
-	IF command ~ '^(SELECT|WITH) | RETURNING ' THEN
-		EXECUTE command INTO answer;
-		RETURN coalesce(answer, '(null)');
-	END IF;
-	EXECUTE command;
-	GET DIAGNOSTICS rows = ROW_COUNT;
-	RETURN rows || ' rows';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END$$;
-CREATE FUNCTION hint_of(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	hint text;
-	detail text;
-BEGIN
-	EXECUTE command;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
-	RETURN concat_ws(' / ', SQLSTATE, nullif(detail, ''), nullif(hint, ''));
-END$$;
-CREATE FUNCTION new_tasks(first int, last int, run int DEFAULT 1) RETURNS bigint LANGUAGE sql AS
-$$SELECT count(airun_create_task(run_id(run), task_id(n))) FROM generate_series(first, last) AS n$$;
 -- the pieces that are stored, with the length up to the end of each
 CREATE FUNCTION pieces(n int) RETURNS text LANGUAGE sql AS $$
 	SELECT coalesce('generation ' || max(generation) || ': ' || string_agg(format('[%s]%s', chunk, chars), ' ' ORDER BY chars), 'no piece')

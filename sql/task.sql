@@ -4,44 +4,15 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA task_test;
-SET search_path = task_test, public;
+SET search_path = task_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8004';
 SET client_encoding = 'UTF8';
 SET airun.user_id = 'task test';
+SET airun.trust_client_cost = on;
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
 
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-8004-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION task_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-9004-' || lpad(n::text, 12, '0'))::uuid$$;
--- what a statement gives: its first value if it has one, or its SQLSTATE and message
-CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-	rows bigint;
-BEGIN
-	IF command ~ '^(SELECT|WITH) | RETURNING ' THEN
-		EXECUTE command INTO answer;
-		RETURN coalesce(answer, '(null)');
-	END IF;
-	EXECUTE command;
-	GET DIAGNOSTICS rows = ROW_COUNT;
-	RETURN rows || ' rows';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END$$;
-CREATE FUNCTION hint_of(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	hint text;
-	detail text;
-BEGIN
-	EXECUTE command;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
-	RETURN concat_ws(' / ', SQLSTATE, nullif(detail, ''), nullif(hint, ''));
-END$$;
 -- a run's totals, and whether they are right
 CREATE FUNCTION totals(n int) RETURNS text LANGUAGE sql AS $$
 	SELECT format('%s, %s tasks, %s tokens, cost %s', r.status, r.task_count, r.total_tokens, r.total_cost)

@@ -5,33 +5,15 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA totals_test;
-SET search_path = totals_test, public;
+SET search_path = totals_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8006';
 SET client_encoding = 'UTF8';
 SET airun.user_id = 'totals test';
+SET airun.trust_client_cost = on;
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
 
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-8006-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION task_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-9006-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-	rows bigint;
-BEGIN
-	IF command ~ '^(SELECT|WITH) | RETURNING ' THEN
-		EXECUTE command INTO answer;
-		RETURN coalesce(answer, '(null)');
-	END IF;
-	EXECUTE command;
-	GET DIAGNOSTICS rows = ROW_COUNT;
-	RETURN rows || ' rows';
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END$$;
-CREATE FUNCTION say(what text) RETURNS jsonb LANGUAGE sql AS $$SELECT jsonb_build_object('role', 'user', 'content', what)$$;
 -- what a run says of itself, and whether a recount says the same.  The recount
 -- is made here, not by airun_check(), which is itself tested.
 CREATE FUNCTION totals(n int) RETURNS text LANGUAGE sql AS $$

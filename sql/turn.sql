@@ -5,43 +5,15 @@
 SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA turn_test;
-SET search_path = turn_test, public;
+SET search_path = turn_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8005';
 SET client_encoding = 'UTF8';
 SET airun.user_id = 'turn test';
+SET airun.trust_client_cost = on;
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
 
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-8005-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION task_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-9005-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-BEGIN
-	EXECUTE command INTO answer;
-	RETURN coalesce(answer, '(null)');
-EXCEPTION WHEN OTHERS THEN
-	RETURN SQLSTATE || ' ' || SQLERRM;
-END$$;
-CREATE FUNCTION hint_of(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	hint text;
-	detail text;
-BEGIN
-	EXECUTE command;
-	RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
-	RETURN concat_ws(' / ', SQLSTATE, nullif(detail, ''), nullif(hint, ''));
-END$$;
--- everything in the store, as one value
-CREATE FUNCTION store() RETURNS text LANGUAGE sql AS $$
-	SELECT md5(concat((SELECT string_agg(r::text, E'\n' ORDER BY id) FROM airun.runs r),
-		(SELECT string_agg(m::text, E'\n' ORDER BY run_id, seq) FROM airun.messages m),
-		(SELECT string_agg(t::text, E'\n' ORDER BY run_id, task_id) FROM airun.tasks t)))
-$$;
 -- a turn in short: its run's counters, its messages, its task
 CREATE FUNCTION short(turn json) RETURNS text LANGUAGE sql AS $$
 	SELECT format('%s messages, %s tasks, %s; [%s]; %s', turn #>> '{run,message_count}', turn #>> '{run,task_count}', turn #>> '{run,status}',

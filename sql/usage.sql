@@ -6,21 +6,7 @@
 \pset tuples_only on
 SET client_min_messages = error;
 CREATE SCHEMA usage_test;
-SET search_path = usage_test, public;
-CREATE FUNCTION answer(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-	state text;
-	message text;
-	detail text;
-	hint text;
-BEGIN
-	EXECUTE statement INTO result;
-	RETURN result;
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN format('%s %s | %s | %s', state, message, detail, hint);
-END $$;
+SET search_path = usage_test, helpers, public;
 
 --
 -- One request in every shape: 1,000 tokens in, of which 400 were read from a

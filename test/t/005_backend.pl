@@ -12,6 +12,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 my $node = airun_node('primary', allows_streaming => 1, conf => <<'END');
+wal_keep_size = 1GB
 restart_after_crash = on
 END
 my @users = ('10000000-0000-4000-8000-000000000001', '10000000-0000-4000-8000-000000000002');
