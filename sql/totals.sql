@@ -335,7 +335,7 @@ BEGIN
 	EXECUTE command;
 	SET LOCAL session_replication_role = origin;
 	SELECT array_agg(concat_ws(' | ', right(c.run_id::text, 2), right(c.task_id::text, 3), c.seq, c.problem,
-		CASE WHEN c.problem ~ '_at|hour|^triggers' THEN '...' ELSE 'expected ' || c.expected || ', found ' || coalesce(c.found, '(null)') END)
+		CASE WHEN c.problem ~ '_at|hour' THEN '...' ELSE 'expected ' || c.expected || ', found ' || coalesce(c.found, '(null)') END)
 		ORDER BY c.problem, c.run_id, c.seq, c.task_id)
 	INTO lines FROM airun_check() c;
 	RAISE EXCEPTION USING ERRCODE = 'TAKEB', DETAIL = coalesce(array_to_json(lines)::text, '["nothing"]');

@@ -10,8 +10,8 @@
  * objects and comments.  A guarding object that has been altered is put back;
  * a trigger stays disabled, or enabled always, as it was.  Views and comments
  * that are there are left as they are, and so is all that a site has added.
- * Where something of the site's depends on what would have to be made anew, the
- * server refuses with 2BP01, and nothing is changed.
+ * Where something depends on what would have to be made anew (a foreign key on
+ * an altered primary key), the server refuses with 2BP01, and nothing is changed.
  *
  * Refuses: names that are taken (42P07), a schema airun of another owner (42501),
  * a store of a later version (55000).
@@ -196,11 +196,11 @@ BEGIN
 		FROM @extschema@.airun_store_views() AS v
 		WHERE NOT v.columns <@ ARRAY(
 			SELECT a.attname FROM pg_attribute AS a
-			WHERE a.attrelid = to_regclass(format('@extschema@.%I', v.name)))
+			WHERE a.attrelid = to_regclass(format('%s.%I', api::regnamespace, v.name)))
 	LOOP
-		EXECUTE format('CREATE OR REPLACE VIEW @extschema@.%I WITH (security_invoker = true) AS %s',
-					   item.name, item.definition);
-		EXECUTE format('COMMENT ON VIEW @extschema@.%I IS %L', item.name, item.comment);
+		EXECUTE format('CREATE OR REPLACE VIEW %s.%I WITH (security_invoker = true) AS %s',
+					   api::regnamespace, item.name, item.definition);
+		EXECUTE format('COMMENT ON VIEW %s.%I IS %L', api::regnamespace, item.name, item.comment);
 		done := done || format('view %I', item.name);
 	END LOOP;
 

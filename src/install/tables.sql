@@ -15,11 +15,8 @@
  */
 
 /*
- * The tables: what airun_install() knows its own by, their options, their comments
- *
- * Runs and messages have no CHECK, nor have tasks: the server reads its text
- * anew for every statement that writes, which is a tenth of an append.  The
- * functions and the triggers hold what it would say, and airun_check() tells.
+ * The tables, in the order in which they are made.  A table that has the columns
+ * of marks, and belongs to the owner of the store, is ours.
  */
 CREATE FUNCTION @extschema@.airun_store_tables()
 RETURNS TABLE (name text, marks name[], options text, comment text)
@@ -58,7 +55,9 @@ RETURNS TABLE (relation text, name text, type text, required text, value text,
 	SET search_path = pg_catalog, pg_temp
 AS $columns$
 VALUES
-	-- airun.runs
+	-- airun.runs.  What an append changes stands together, in front of what has a
+	-- variable length: the WAL of an update holds only what lies between the first
+	-- and the last byte that differ.
 	('runs', 'id', 'uuid', 'NOT NULL', '@extschema@.airun_uuid()', 1, 1,
 	 'The run''s id'),
 	('runs', 'user_id', 'uuid', '', '@extschema@.airun_user_id()', 2, 2,

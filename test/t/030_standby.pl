@@ -237,6 +237,7 @@ my %calls = (
 	airun_set_run_status => [ "'$run', 'completed'", "'$run', 'active'" ],
 	airun_star_run => [ "'$run'", "'$run', false" ],
 	airun_start_turn => [ "'$run', $message", "'$run', task_id => '$ended'", q(run => '{"source_type": "chat"}') ],
+	(map { ("airun_store_$_" => ['']) } qw(tables columns constraints policies triggers objects differences view_columns views comments)),
 	airun_stream_delta => [ "'$streaming', ' and on'", "='$streaming', 'as far', at => 0", "'$pending', 'x'" ],
 	airun_stream_read => [ "'$streaming'", "'$streaming', 3", "'$streaming', 3, generation => 7", "'$streaming', 21, '20 ms', 0, '$run'", "'$ended', 4", "'$pending'", "'$nobody'" ],
 	airun_toggle_star => ["'$run'"],
