@@ -803,6 +803,7 @@ FROM pg_depend AS d
 JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 WHERE e.extname = 'airun' AND d.deptype = 'e' AND 'internal'::regtype <> ALL (p.proargtypes)
+	AND p.proname NOT LIKE 'airun\_store\_%'	-- lists without arguments
 ORDER BY p.proname COLLATE "C"
 END
 @relations = map {

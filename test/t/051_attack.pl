@@ -78,6 +78,7 @@ SELECT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classi
 WHERE p.provolatile <> 'i' AND has_function_privilege('app', p.oid, 'EXECUTE')
 	-- which touch no row, or must wait for the id that is theirs to take
 	AND p.proname NOT IN ('airun_uuid', 'airun_user_id', 'airun_is_overdue', 'airun_create_run')
+	AND p.proname NOT LIKE 'airun\_store\_%'
 END
 	is("@lack", '', 'every function is tried');
 }
