@@ -10,7 +10,7 @@
 #include "nodes/parsenodes.h"
 
 /*
- * The version of the store that this library works on, also in store.sql.
+ * The version of the store that this library works on, also in install.sql.
  * airun_install() brings an older one up to it.
  */
 #define STORE_VERSION	2
