@@ -21,7 +21,7 @@ PARTS = airun \
 	pricing/names pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
-	task/task task/task_end task/stream task/lease task/turn run/get_run \
+	task/task_columns task/task task/task_end task/stream task/lease task/turn run/get_run \
 	pricing/reprice store/access store/row_trigger guard/guard guard/totals guard/view \
 	install/check install/grant install/acl
 

@@ -351,20 +351,14 @@ airun_guard_message(PG_FUNCTION_ARGS)
 
 /* ---------- tasks ---------- */
 
+#define FIELD_OF_ROW(name, ...)	fields.name = row_new(row, #name);
+
 static void
 check_task_fields(Row *row)
 {
-	TaskFields	fields = {
-		.service = row_new(row, "service"),
-		.task_name = row_new(row, "task_name"),
-		.provider = row_new(row, "provider"),
-		.endpoint = row_new(row, "endpoint"),
-		.model_id = row_new(row, "model_id"),
-		.request_data = row_new(row, "request_data"),
-		.metadata = row_new(row, "metadata"),
-		.timeout = row_new(row, "timeout"),
-	};
+	TaskFields	fields;
 
+	TASK_CREATION_LIST(FIELD_OF_ROW)
 	task_check_fields(&fields);
 }
 
@@ -389,23 +383,16 @@ charge_task(Row *row)
 	row_set(row, "price_status", charge.price_status.value, charge.price_status.isnull);
 }
 
+#define END_OF_ROW(name, ...)	end.name = row_new(row, #name);
+
 /* Check the figures of a task, and count what its usage and its total say */
 static void
 check_task_figures(Row *row, TaskStatus status)
 {
-	TaskEnd		end = {
-		.response_text = row_new(row, "response_text"),
-		.usage = row_new(row, "usage"),
-		.tokens_input = row_new(row, "tokens_input"),
-		.tokens_output = row_new(row, "tokens_output"),
-		.tokens_total = row_new(row, "tokens_total"),
-		.cost = row_new(row, "cost"),
-		.time_to_first_token = row_new(row, "time_to_first_token"),
-		.total_time = row_new(row, "total_time"),
-		.finish_reason = row_new(row, "finish_reason"),
-	};
+	TaskEnd		end = task_end_nothing(status);
 	Field		provider = row_new(row, "provider");
 
+	TASK_END_LIST(END_OF_ROW)
 	if (row->old != NULL && !row_changed(row, "tokens_total") &&
 		(row_changed(row, "tokens_input") || row_changed(row, "tokens_output")))
 		end.tokens_total.isnull = true;
@@ -509,14 +496,25 @@ compact_request(Row *row, const RunState *run)
 	row_set(row, "request_reference", SPI_datumTransfer(reference.value, false, -1), false);
 }
 
+/* The columns of a new task that begin with 0, and that airun alone moves on */
+static void
+fill_zeros(Row *row)
+{
+	for (int i = 0; i < Natts_tasks; i++)
+	{
+		const char *name = task_columns[i].name;
+
+		if (task_columns[i].rule != COLUMN_ZERO)
+			continue;
+		fill(row, name, (Datum) 0);
+		if (row_new(row, name).value != (Datum) 0)
+			refuse_derived("ai_tasks", name);
+	}
+}
+
 static void
 guard_task_insert(Row *row, const pg_uuid_t *caller)
 {
-	static const char *const kept[] = {
-		"inputs_from", "inputs_to", "answer_seq", "cost_details", "price_status",
-		"client_cost", "usage_buckets", "request_reference"
-	};
-	static const char *const zero[] = {"response_length", "generation", "text_in_answer"};
 	TimestampTz now = GetCurrentTimestamp();
 	Field		run_id = row_new(row, "run_id");
 	Field		user_id = row_new(row, "user_id");
@@ -529,10 +527,10 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 		refuse_missing("ai_tasks", "run_id");
 	uuid_generate_v7(task_id);
 	fill(row, "task_id", UUIDPGetDatum(task_id));
-	for (int i = 0; i < lengthof(kept); i++)
+	for (int i = 0; i < Natts_tasks; i++)
 	{
-		if (!row_new(row, kept[i]).isnull)
-			refuse_derived("ai_tasks", kept[i]);
+		if (task_columns[i].rule == COLUMN_KEPT && !row_new(row, task_columns[i].name).isnull)
+			refuse_derived("ai_tasks", task_columns[i].name);
 	}
 
 	store_open(true);
@@ -551,12 +549,7 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 		row_set(row, "user_id", UUIDPGetDatum(caller), caller == NULL);
 	else if (store_binds_caller() && !uuid_equal(DatumGetUUIDP(user_id.value), caller))
 		refuse_derived("ai_tasks", "user_id");
-	for (int i = 0; i < lengthof(zero); i++)
-	{
-		fill(row, zero[i], (Datum) 0);
-		if (row_new(row, zero[i]).value != (Datum) 0)
-			refuse_derived("ai_tasks", zero[i]);
-	}
+	fill_zeros(row);
 
 	field = row_new(row, "updated_at");
 	if (!field.isnull && !same_datum_int64(&field, GetCurrentTransactionStartTimestamp()))
@@ -607,21 +600,40 @@ set_task_times(Row *row, TaskStatus from, TaskStatus to, TimestampTz now)
 		refuse_derived("ai_tasks", "completed_at");
 }
 
+/* Refuse a change of a column that nobody may change */
+static void
+refuse_kept(Row *row)
+{
+	for (int i = 0; i < Natts_tasks; i++)
+	{
+		TaskColumnRule rule = task_columns[i].rule;
+
+		if ((rule == COLUMN_FIXED || rule == COLUMN_KEPT || rule == COLUMN_ZERO) &&
+			row_changed(row, task_columns[i].name))
+			refuse_derived("ai_tasks", task_columns[i].name);
+	}
+}
+
+/* Refuse a change of a task that has ended */
+static void
+refuse_change(Row *row, TaskStatus status)
+{
+	for (int i = 0; i < Natts_tasks; i++)
+	{
+		if (task_columns[i].rule == COLUMN_OPEN && row_changed(row, task_columns[i].name))
+			ereport(ERROR,
+					(errcode(ERRCODE_AIRUN_CONFLICT),
+					 errmsg("task \"%s\" is %s and cannot be changed",
+							uuid_string(DatumGetUUIDP(row_old(row, "task_id").value)),
+							task_status_name(status)),
+					 errdetail("Column \"%s\" would change.", task_columns[i].name),
+					 errhint("An end is final; create another task with airun_create_task(run_id).")));
+	}
+}
+
 static void
 guard_task_update(Row *row)
 {
-	static const char *const fixed[] = {
-		"run_id", "task_id", "user_id", "created_at", "updated_at", "inputs_from",
-		"inputs_to", "answer_seq", "cost_details", "price_status", "client_cost",
-		"usage_buckets", "request_reference", "response_length", "generation",
-		"text_in_answer"
-	};
-	static const char *const open[] = {
-		"service", "task_name", "provider", "endpoint", "model_id", "metadata",
-		"request_data", "response_text", "response_data", "usage", "tokens_input",
-		"tokens_output", "tokens_total", "cost", "time_to_first_token", "total_time",
-		"finish_reason", "error", "timeout", "completed_at"
-	};
 	pg_uuid_t  *run_id = DatumGetUUIDP(row_old(row, "run_id").value);
 	pg_uuid_t  *task_id = DatumGetUUIDP(row_old(row, "task_id").value);
 	TimestampTz now = GetCurrentTimestamp();
@@ -635,11 +647,7 @@ guard_task_update(Row *row)
 	store_close();
 	if (!run_is_there)
 		run_not_found(run_id);
-	for (int i = 0; i < lengthof(fixed); i++)
-	{
-		if (row_changed(row, fixed[i]))
-			refuse_derived("ai_tasks", fixed[i]);
-	}
+	refuse_kept(row);
 	fill(row, "status", (Datum) 0);
 	fill(row, "metadata", (Datum) 0);
 	to = task_status_word(DatumGetTextPP(row_new(row, "status").value));
@@ -648,16 +656,7 @@ guard_task_update(Row *row)
 
 	if (task_is_final(from))
 	{
-		for (int i = 0; i < lengthof(open); i++)
-		{
-			if (row_changed(row, open[i]))
-				ereport(ERROR,
-						(errcode(ERRCODE_AIRUN_CONFLICT),
-						 errmsg("task \"%s\" is %s and cannot be changed",
-								uuid_string(task_id), task_status_name(from)),
-						 errdetail("Column \"%s\" would change.", open[i]),
-						 errhint("An end is final; create another task with airun_create_task(run_id).")));
-		}
+		refuse_change(row, from);
 		return;
 	}
 

@@ -146,46 +146,41 @@ airun_view_message(PG_FUNCTION_ARGS)
 
 /* ---------- ai_tasks ---------- */
 
-/*
- * The columns of ai_tasks that a user may state, as airun.tasks has them, and
- * how the view shows those that it computes.
- */
-static const struct
-{
-	const char *name;
-	Oid			type;
-	const char *shown;
-}			task_columns[] = {
-	{"user_id", UUIDOID},
-	{"service", TEXTOID},
-	{"task_name", TEXTOID},
-	{"provider", TEXTOID},
-	{"endpoint", TEXTOID},
-	{"model_id", TEXTOID},
-	{"request_data", JSONBOID, REQUEST_DATA},
-	{"response_text", TEXTOID, RESPONSE_TEXT},
-	{"response_data", JSONBOID},
-	{"error", JSONBOID},
-	{"metadata", JSONBOID},
-	{"timeout", INTERVALOID},
-	{"finish_reason", TEXTOID},
-	{"status", TEXTOID},
-	{"tokens_input", INT8OID},
-	{"tokens_output", INT8OID},
-	{"tokens_total", INT8OID},
-	{"usage", JSONBOID},
-	{"cost", NUMERICOID},
-	{"cost_details", JSONBOID},
-	{"price_status", TEXTOID},
-	{"client_cost", NUMERICOID},
-	{"usage_buckets", JSONBOID},
-	{"time_to_first_token", NUMERICOID},
-	{"total_time", NUMERICOID},
-	{"created_at", TIMESTAMPTZOID},
-	{"completed_at", TIMESTAMPTZOID},
-};
+/* The columns of ai_tasks that a user may state, as airun.tasks has them */
+static const TaskColumn *view_columns[Natts_tasks];
+static int	view_column_count;
 
 #define FIRST_COLUMN_ARG	4	/* behind run_id, task_id and the changes */
+
+StaticAssertDecl(Natts_tasks + FIRST_COLUMN_ARG <= STATEMENT_MAX_ARGS,
+				 "a statement must have room for all the columns");
+StaticAssertDecl(Natts_tasks + 1 <= ROW_MAX_COLUMNS, "a row must have room for them, and is_overdue");
+
+static void
+find_view_columns(void)
+{
+	view_column_count = 0;
+	for (int i = 0; i < Natts_tasks; i++)
+	{
+		if (task_columns[i].in_view)
+			view_columns[view_column_count++] = &task_columns[i];
+	}
+}
+
+/* How the view shows a column: some it computes */
+static const char *
+shown_as(const TaskColumn *column)
+{
+	switch (column - task_columns + 1)
+	{
+		case Anum_tasks_request_data:
+			return REQUEST_DATA;
+		case Anum_tasks_response_text:
+			return RESPONSE_TEXT;
+		default:
+			return psprintf("t.%s", column->name);
+	}
+}
 
 /*
  * The statements of the view, their text made from the columns: the first
@@ -201,29 +196,27 @@ make_task_statements(Statement *insert, Statement *update, Statement *read)
 	StringInfoData shown;
 	MemoryContext old_context;
 
+	find_view_columns();
 	initStringInfo(&names);
 	initStringInfo(&values);
 	initStringInfo(&sets);
 	initStringInfo(&shown);
-	for (int i = 0; i < lengthof(task_columns); i++)
+	for (int i = 0; i < view_column_count; i++)
 	{
-		const char *name = task_columns[i].name;
+		const char *name = view_columns[i]->name;
 
 		appendStringInfo(&names, ", %s", name);
 		appendStringInfo(&values, ", $%d", FIRST_COLUMN_ARG + i);
 		appendStringInfo(&sets, "%s%s = CASE WHEN $3[%d] THEN $%d ELSE t.%s END",
 						 i > 0 ? ", " : "", name, i + 1, FIRST_COLUMN_ARG + i, name);
-		if (task_columns[i].shown != NULL)
-			appendStringInfo(&shown, ", %s", task_columns[i].shown);
-		else
-			appendStringInfo(&shown, ", t.%s", name);
-		insert->argtypes[FIRST_COLUMN_ARG - 1 + i] = task_columns[i].type;
-		update->argtypes[FIRST_COLUMN_ARG - 1 + i] = task_columns[i].type;
+		appendStringInfo(&shown, ", %s", shown_as(view_columns[i]));
+		insert->argtypes[FIRST_COLUMN_ARG - 1 + i] = view_columns[i]->type;
+		update->argtypes[FIRST_COLUMN_ARG - 1 + i] = view_columns[i]->type;
 	}
 	insert->argtypes[0] = update->argtypes[0] = UUIDOID;
 	insert->argtypes[1] = update->argtypes[1] = UUIDOID;
 	insert->argtypes[2] = update->argtypes[2] = BOOLARRAYOID;
-	insert->nargs = update->nargs = FIRST_COLUMN_ARG - 1 + lengthof(task_columns);
+	insert->nargs = update->nargs = FIRST_COLUMN_ARG - 1 + view_column_count;
 	read->argtypes[0] = read->argtypes[1] = UUIDOID;
 	read->nargs = 2;
 
@@ -287,7 +280,7 @@ write_task(Row *row, Oid function)
 	bool		inserts = row->old == NULL;
 	Field		run_id = row_new(row, "run_id");
 	Field		task_id = row_new(row, "task_id");
-	Datum		changed[lengthof(task_columns)];
+	Datum		changed[Natts_tasks];
 	RunState	state;
 	Args		args = {0};
 	Args		key = {0};
@@ -330,13 +323,13 @@ write_task(Row *row, Oid function)
 	}
 	else
 		arg_field(&args, &task_id);
-	for (int i = 0; i < lengthof(task_columns); i++)
-		changed[i] = BoolGetDatum(inserts || row_changed(row, task_columns[i].name));
-	arg_pointer(&args, construct_array(changed, lengthof(task_columns), BOOLOID,
+	for (int i = 0; i < view_column_count; i++)
+		changed[i] = BoolGetDatum(inserts || row_changed(row, view_columns[i]->name));
+	arg_pointer(&args, construct_array(changed, view_column_count, BOOLOID,
 									   1, true, TYPALIGN_CHAR));
-	for (int i = 0; i < lengthof(task_columns); i++)
+	for (int i = 0; i < view_column_count; i++)
 	{
-		Field		field = row_new(row, task_columns[i].name);
+		Field		field = row_new(row, view_columns[i]->name);
 
 		arg_field(&args, &field);
 	}
@@ -353,14 +346,14 @@ write_task(Row *row, Oid function)
 	row_set(row, "run_id", result_value(0, 1, &isnull), false);
 	row_set(row, "task_id", result_value(0, 2, &isnull), false);
 	row_set(row, "updated_at", result_value(0, 3, &isnull), false);
-	for (int i = 0; i < lengthof(task_columns); i++)
+	for (int i = 0; i < view_column_count; i++)
 	{
 		Datum		value = result_value(0, FIRST_COLUMN_ARG + i, &isnull);
 
-		row_set(row, task_columns[i].name, value, isnull);
+		row_set(row, view_columns[i]->name, value, isnull);
 	}
 	row_set(row, "is_overdue",
-			result_value(0, FIRST_COLUMN_ARG + lengthof(task_columns), &isnull), false);
+			result_value(0, FIRST_COLUMN_ARG + view_column_count, &isnull), false);
 }
 
 /* Delete the task; returns false where somebody has meanwhile */

@@ -9,6 +9,23 @@
 
 #include "mb/pg_wchar.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+
+/*
+ * The function must have been declared with this number of arguments: no other
+ * one may be read.
+ */
+void
+check_argument_count(FunctionCallInfo fcinfo, int count)
+{
+	if (PG_NARGS() != count)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("function \"%s\" is declared with %d arguments, and the library has %d",
+						get_func_name(fcinfo->flinfo->fn_oid), PG_NARGS(), count),
+				 errdetail("The extension and its library are of different versions."),
+				 errhint("Run ALTER EXTENSION airun UPDATE.")));
+}
 
 /* An argument that must be there is not */
 void

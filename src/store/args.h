@@ -16,6 +16,7 @@ argument_field(FunctionCallInfo fcinfo, int i)
 	return (Field) {PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i), PG_ARGISNULL(i)};
 }
 
+extern void check_argument_count(FunctionCallInfo fcinfo, int count);
 pg_noreturn extern void refuse_null(const char *name);
 extern char *excerpt(const char *string, int len);
 extern void check_object(const char *name, const Field *field);

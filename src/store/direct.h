@@ -42,9 +42,10 @@ typedef struct WriteColumn
 	const char *name;
 	Oid			type;
 	WriteRule	rule;			/* of an update */
+	int			number;			/* by which the caller knows it, if he does */
 } WriteColumn;
 
-#define WRITE_MAX_COLUMNS	24
+#define WRITE_MAX_COLUMNS	40
 
 /*
  * One way to write a row, by a statement or without one.  The arguments are

@@ -10,7 +10,7 @@
 #include "commands/trigger.h"
 #include "store/plans.h"
 
-#define ROW_MAX_COLUMNS	32
+#define ROW_MAX_COLUMNS	48
 
 /* The row that a trigger is about, with changes to it */
 typedef struct Row

@@ -252,39 +252,43 @@ touch_task(Progress *progress, const Field *response_data)
 	static RowWrite touch_at_once = {
 		.table = TABLE_TASKS,
 		.key_count = 2,
-		.keys = {{"run_id", UUIDOID}, {"task_id", UUIDOID}},
-		.column_count = 4,
-		.columns = {
-			{"status", TEXTOID},
-			{"response_data", JSONBOID, WRITE_IF_GIVEN},
-			{"time_to_first_token", NUMERICOID, WRITE_IF_GIVEN},
-			{"updated_at", TIMESTAMPTZOID, WRITE_LATEST}
-		},
+		.keys = {TASK_KEYS},
 		.returning = &progress_columns
 	};
 	TimestampTz now = GetCurrentTimestamp();
 	ResultRow	row;
 	Args		args = {0};
 
-	arg_uuid(&args, &progress->run_id);
-	arg_uuid(&args, progress->task_id);
+	if (touch_at_once.column_count == 0)
+	{
+		task_write_add(&touch_at_once, Anum_tasks_status, WRITE_SET);
+		task_write_add(&touch_at_once, Anum_tasks_response_data, WRITE_IF_GIVEN);
+		task_write_add(&touch_at_once, Anum_tasks_time_to_first_token, WRITE_IF_GIVEN);
+		task_write_add(&touch_at_once, Anum_tasks_updated_at, WRITE_LATEST);
+	}
 	if (ItemPointerIsValid(&progress->place))
 	{
 		const Datum *summary = progress->values + SUMMARY;
-		Args		values = args;
+		TaskRow		touched;
+		Args		values = {0};
 
-		arg_pointer(&values, cstring_to_text(task_status_name(TASK_STREAMING)));
-		arg_field(&values, response_data);
-		arg_add(&values, NumericGetDatum(task_elapsed(
-			DatumGetTimestampTz(summary[Anum_task_summary_created_at - 1]), now)),
-			!progress->nulls[SUMMARY + Anum_task_summary_time_to_first_token - 1]);
-		arg_time(&values, now);
+		task_row_begin(&touched, &progress->run_id, progress->task_id);
+		task_row_set(&touched, Anum_tasks_status,
+					 PointerGetDatum(cstring_to_text(task_status_name(TASK_STREAMING))), false);
+		task_row_field(&touched, Anum_tasks_response_data, response_data);
+		if (progress->nulls[SUMMARY + Anum_task_summary_time_to_first_token - 1])
+			task_row_set(&touched, Anum_tasks_time_to_first_token, NumericGetDatum(task_elapsed(
+				DatumGetTimestampTz(summary[Anum_task_summary_created_at - 1]), now)), false);
+		task_row_set(&touched, Anum_tasks_updated_at, TimestampTzGetDatum(now), false);
+		task_write_args(&touch_at_once, &touched, &values);
 		if (direct_update(&touch_at_once, &values, &progress->place, &row))
 		{
 			take_row(progress, &row);
 			return;
 		}
 	}
+	arg_uuid(&args, &progress->run_id);
+	arg_uuid(&args, progress->task_id);
 	arg_field(&args, response_data);
 	arg_time(&args, now);
 	if (statement_write_task(&touch, &args, &progress->run_id, progress->task_id) == 1)

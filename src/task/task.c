@@ -33,9 +33,6 @@ PG_FUNCTION_INFO_V1(airun_create_task);
 /* What ai_task_summary has of a task that does not stream */
 ColumnList	task_summary_columns = {TABLE_TASKS, {TASK_SUMMARY_NAMES}};
 
-/* The longest endpoint, in characters */
-#define MAX_ENDPOINT		2000
-
 /* The longest that a task may be without progress */
 #define MAX_TIMEOUT_DAYS	366
 
@@ -143,15 +140,14 @@ check_timeout(const Field *timeout)
 			 errhint("Leave it out to have airun.task_timeout.")));
 }
 
+#define CHECK_LENGTH(name, type, longest, ...) \
+	if (longest > 0) check_length(#name, &fields->name, longest);
+
 /* PT422 unless what is stated about a new task is acceptable */
 void
 task_check_fields(const TaskFields *fields)
 {
-	check_length("service", &fields->service, MAX_TASK_WORD);
-	check_length("task_name", &fields->task_name, MAX_TASK_WORD);
-	check_length("provider", &fields->provider, MAX_TASK_WORD);
-	check_length("endpoint", &fields->endpoint, MAX_ENDPOINT);
-	check_length("model_id", &fields->model_id, MAX_TASK_WORD);
+	TASK_CREATION_LIST(CHECK_LENGTH)
 	check_object("metadata", &fields->metadata);
 	check_timeout(&fields->timeout);
 }
@@ -234,15 +230,27 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 	return true;
 }
 
-/* The columns that are read of a task that is locked */
-static ColumnList state_columns = {
-	TABLE_TASKS, {
-		"generation", "status", "created_at", "text_in_answer", "answer_seq", "tokens_total",
-		"cost", "response_text", "usage", "tokens_input", "tokens_output", "client_cost",
-		"provider", "model_id", "time_to_first_token"
-	}
+/* The columns that are read of a task that is locked: those that TaskState has as they are, */
+#define STATE_FIELD_LIST(COLUMN) \
+	COLUMN(tokens_total) COLUMN(cost) COLUMN(response_text) COLUMN(usage) COLUMN(tokens_input) \
+	COLUMN(tokens_output) COLUMN(client_cost) COLUMN(provider) COLUMN(model_id) \
+	COLUMN(time_to_first_token)
+
+/* and all of them */
+#define STATE_LIST(COLUMN) \
+	COLUMN(generation) COLUMN(status) COLUMN(created_at) COLUMN(text_in_answer) \
+	COLUMN(answer_seq) STATE_FIELD_LIST(COLUMN)
+#define STATE_NAME(name)	#name,
+#define STATE_NUMBER(name)	STATE_##name,
+#define STATE_FIELD(name) \
+	state->name = (Field) {values[STATE_##name], nulls[STATE_##name]};
+
+static ColumnList state_columns = {TABLE_TASKS, {STATE_LIST(STATE_NAME)}};
+enum
+{
+	STATE_LIST(STATE_NUMBER)
+	STATE_COUNT
 };
-#define TASK_STATE_COLUMNS	15
 
 /*
  * The usual case: the task can be found and locked without a plan.  Returns
@@ -275,15 +283,8 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 		" FOR NO KEY UPDATE OF t",
 		2, {UUIDOID, UUIDOID}, &state_columns
 	};
-	Field	   *const fields[] = {
-		&state->tokens_total, &state->cost, &state->response_text, &state->usage,
-		&state->tokens_input, &state->tokens_output, &state->client_cost,
-		&state->provider, &state->model_id, &state->time_to_first_token
-	};
-	Datum		values[TASK_STATE_COLUMNS + 1];
-	bool		nulls[TASK_STATE_COLUMNS + 1];
-	int			column = 0;
-	int32		generation;
+	Datum		values[STATE_COUNT + 1];
+	bool		nulls[STATE_COUNT + 1];
 
 	if (!run_try_lock(run_id, &state->run))
 		task_not_found(task_id);
@@ -300,19 +301,16 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 			task_not_found(task_id);
 		locked = result_row();
 		result_row_values(&locked, values, nulls);
-		state->place = *(ItemPointer) DatumGetPointer(values[TASK_STATE_COLUMNS]);
+		state->place = *(ItemPointer) DatumGetPointer(values[STATE_COUNT]);
 	}
 
-	generation = DatumGetInt32(values[column++]);
-	state->status = task_status_word(DatumGetTextPP(values[column++]));
-	state->created_at = DatumGetTimestampTz(values[column++]);
-	state->text_in_answer = DatumGetBool(values[column++]);
-	state->answer_seq = nulls[column] ? 0 : DatumGetInt64(values[column]);
-	column++;
-	for (int i = 0; i < lengthof(fields); i++, column++)
-		*fields[i] = (Field) {values[column], nulls[column]};
+	state->status = task_status_word(DatumGetTextPP(values[STATE_status]));
+	state->created_at = DatumGetTimestampTz(values[STATE_created_at]);
+	state->text_in_answer = DatumGetBool(values[STATE_text_in_answer]);
+	state->answer_seq = nulls[STATE_answer_seq] ? 0 : DatumGetInt64(values[STATE_answer_seq]);
+	STATE_FIELD_LIST(STATE_FIELD)
 	if (state->status != TASK_STREAMING || !chunk_find(run_id, task_id, &state->stream))
-		chunk_begin(&state->stream, generation);
+		chunk_begin(&state->stream, DatumGetInt32(values[STATE_generation]));
 }
 
 /* The summary of a task that is there */
@@ -380,6 +378,36 @@ task_notify(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskStatus status
 
 /* ---------- creation ---------- */
 
+/* Have the write write what the creation of a task writes */
+static void
+add_columns(RowWrite *insert)
+{
+	for (int i = 0; i < Natts_tasks; i++)
+	{
+		if (task_columns[i].write == AT_CREATION || task_columns[i].write == AT_BOTH)
+			task_write_add(insert, i + 1, WRITE_SET);
+	}
+}
+
+#define SET_STATED(name, ...)	task_row_field(row, Anum_tasks_##name, &fields->name);
+
+/* What a new task has of what is stated, and its beginnings */
+static void
+fill_new_row(TaskRow *row, const TaskFields *fields, TimestampTz now)
+{
+	TASK_CREATION_LIST(SET_STATED)
+	if (fields->metadata.isnull)
+		task_row_set(row, Anum_tasks_metadata,
+					 DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")), false);
+	task_row_set(row, Anum_tasks_created_at, TimestampTzGetDatum(now), false);
+	task_row_set(row, Anum_tasks_updated_at, TimestampTzGetDatum(now), false);
+	task_row_set(row, Anum_tasks_status,
+				 PointerGetDatum(cstring_to_text(task_status_name(TASK_PENDING))), false);
+	task_row_set(row, Anum_tasks_response_length, Int64GetDatum(0), false);
+	task_row_set(row, Anum_tasks_generation, Int32GetDatum(0), false);
+	task_row_set(row, Anum_tasks_text_in_answer, BoolGetDatum(false), false);
+}
+
 /*
  * Insert a task.  The run is locked and its counter moved by now, and the
  * messages that go in are stored.  inputs_from, inputs_to: their seqs, 0 for
@@ -389,54 +417,27 @@ ResultRow
 task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *fields,
 			RunState *run, int64 inputs_from, int64 inputs_to)
 {
-	static RowWrite insert = {
-		.table = TABLE_TASKS,
-		.column_count = 20,
-		.columns = {
-			{"run_id", UUIDOID}, {"task_id", UUIDOID}, {"user_id", UUIDOID},
-			{"created_at", TIMESTAMPTZOID}, {"updated_at", TIMESTAMPTZOID},
-			{"inputs_from", INT8OID}, {"inputs_to", INT8OID}, {"status", TEXTOID},
-			{"response_length", INT8OID}, {"generation", INT4OID},
-			{"text_in_answer", BOOLOID}, {"service", TEXTOID}, {"task_name", TEXTOID},
-			{"provider", TEXTOID}, {"endpoint", TEXTOID}, {"model_id", TEXTOID},
-			{"metadata", JSONBOID}, {"timeout", INTERVALOID}, {"request_data", JSONBOID},
-			{"request_reference", JSONBOID}
-		},
-		.returning = &task_summary_columns
-	};
+	static RowWrite insert = {.table = TABLE_TASKS, .returning = &task_summary_columns};
 	const Field unknown = {(Datum) 0, true};
-	TimestampTz now = GetCurrentTimestamp();
 	Field		reference = unknown;
-	Field		metadata = fields->metadata;
 	ResultRow	summary;
+	TaskRow		row;
 	Args		args = {0};
 	pg_uuid_t	caller;
 
 	if (!fields->request_data.isnull)
 		(void) request_compact(run_id, run->message_count, &fields->request_data, &reference);
 
-	arg_uuid(&args, run_id);
-	arg_uuid(&args, task_id);
-	arg_uuid(&args, caller_id(&caller) ? &caller : NULL);
-	arg_time(&args, now);
-	arg_time(&args, now);
-	arg_add(&args, Int64GetDatum(inputs_from), inputs_from == 0);
-	arg_add(&args, Int64GetDatum(inputs_to), inputs_to == 0);
-	arg_pointer(&args, cstring_to_text(task_status_name(TASK_PENDING)));
-	arg_int64(&args, 0);
-	arg_add(&args, Int32GetDatum(0), false);
-	arg_add(&args, BoolGetDatum(false), false);
-	arg_field(&args, &fields->service);
-	arg_field(&args, &fields->task_name);
-	arg_field(&args, &fields->provider);
-	arg_field(&args, &fields->endpoint);
-	arg_field(&args, &fields->model_id);
-	if (metadata.isnull)
-		metadata = (Field) {DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")), false};
-	arg_field(&args, &metadata);
-	arg_field(&args, &fields->timeout);
-	arg_field(&args, &fields->request_data);
-	arg_field(&args, &reference);
+	if (insert.column_count == 0)
+		add_columns(&insert);
+	task_row_begin(&row, run_id, task_id);
+	fill_new_row(&row, fields, GetCurrentTimestamp());
+	if (caller_id(&caller))
+		task_row_set(&row, Anum_tasks_user_id, UUIDPGetDatum(&caller), false);
+	task_row_set(&row, Anum_tasks_inputs_from, Int64GetDatum(inputs_from), inputs_from == 0);
+	task_row_set(&row, Anum_tasks_inputs_to, Int64GetDatum(inputs_to), inputs_to == 0);
+	task_row_field(&row, Anum_tasks_request_reference, &reference);
+	task_write_args(&insert, &row, &args);
 	if (!direct_insert(&insert, &args, false, &summary))
 	{
 		if (statement_write_task(row_write_statement(&insert), &args, run_id, task_id) != 1)
@@ -448,23 +449,40 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 	return task_settle_difference(run_id, task_id, run, &summary, &unknown, &unknown);
 }
 
+#define TAKE_ARGUMENT(name, ...)	fields.name = argument_field(fcinfo, argument(&next, skipped));
+
+/* The number of the next argument, which is not the one that is skipped */
+static int
+argument(int *next, int skipped)
+{
+	if (*next == skipped)
+		(*next)++;
+	return (*next)++;
+}
+
 /*
- * airun_create_task(run_id, task_id, service, task_name, provider, endpoint,
- * model_id, request_data, metadata, timeout) returns ai_task_summary
+ * What a call states about a new task, from the arguments that such functions
+ * have in one order, beginning with service; skipped: another one among them.
+ */
+TaskFields
+task_arguments(FunctionCallInfo fcinfo, int first, int skipped)
+{
+	TaskFields	fields;
+	int			next = first;
+
+	TASK_CREATION_LIST(TAKE_ARGUMENT)
+	check_argument_count(fcinfo, next);
+	return fields;
+}
+
+/*
+ * airun_create_task(run_id, task_id, service, ..., timeout) returns
+ * ai_task_summary
  */
 Datum
 airun_create_task(PG_FUNCTION_ARGS)
 {
-	TaskFields	fields = {
-		.service = argument_field(fcinfo, 2),
-		.task_name = argument_field(fcinfo, 3),
-		.provider = argument_field(fcinfo, 4),
-		.endpoint = argument_field(fcinfo, 5),
-		.model_id = argument_field(fcinfo, 6),
-		.request_data = argument_field(fcinfo, 7),
-		.metadata = argument_field(fcinfo, 8),
-		.timeout = argument_field(fcinfo, 9),
-	};
+	TaskFields	fields = task_arguments(fcinfo, 2, -1);
 	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
 	pg_uuid_t	task_id;
 	RunState	run;

@@ -10,19 +10,7 @@
 #include "run/message.h"
 #include "run/run.h"
 #include "task/chunk.h"
-
-/*
- * The columns of ai_task_summary, in order, each as one of these macros has it.
- * While a task streams, its last chunk tells when it was last changed, and how
- * long its text is.
- */
-#define TASK_SUMMARY_LIST(COLUMN, UPDATED_AT, RESPONSE_LENGTH) \
-	COLUMN(task_id) COLUMN(run_id) COLUMN(user_id) COLUMN(service) COLUMN(task_name) \
-	COLUMN(provider) COLUMN(endpoint) COLUMN(model_id) COLUMN(error) COLUMN(metadata) \
-	COLUMN(finish_reason) COLUMN(status) COLUMN(tokens_input) COLUMN(tokens_output) \
-	COLUMN(tokens_total) COLUMN(usage) COLUMN(cost) COLUMN(cost_details) \
-	COLUMN(price_status) COLUMN(time_to_first_token) COLUMN(total_time) COLUMN(created_at) \
-	UPDATED_AT(updated_at) COLUMN(completed_at) RESPONSE_LENGTH(response_length)
+#include "task/task_columns.h"
 
 /* Of a task whatever its status */
 #define LAST_CHUNK(column) \
@@ -35,25 +23,20 @@
 #define TASK_RESPONSE_LENGTH \
 	IF_STREAMING("COALESCE(" LAST_CHUNK("chars") ", 0)::pg_catalog.int8", "t.response_length")
 
-/* As columns in a statement, of a table aliased t */
-#define TASK_SUMMARY_SQL(name)				"t." #name ", "
-#define TASK_SUMMARY_UPDATED_AT_SQL(name)	TASK_UPDATED_AT " AS " #name ", "
-#define TASK_SUMMARY_LENGTH_SQL(name)		TASK_RESPONSE_LENGTH " AS " #name
+/* The summary as columns in a statement, of a table aliased t */
+#define TASK_SUMMARY_FIRST_SQL(name)		"t." #name
+#define TASK_SUMMARY_SQL(name)				", t." #name
+#define TASK_SUMMARY_UPDATED_AT_SQL(name)	", " TASK_UPDATED_AT " AS " #name
+#define TASK_SUMMARY_LENGTH_SQL(name)		", " TASK_RESPONSE_LENGTH " AS " #name
 #define TASK_SUMMARY \
-	TASK_SUMMARY_LIST(TASK_SUMMARY_SQL, TASK_SUMMARY_UPDATED_AT_SQL, TASK_SUMMARY_LENGTH_SQL)
+	TASK_SUMMARY_LIST(TASK_SUMMARY_FIRST_SQL, TASK_SUMMARY_SQL, TASK_SUMMARY_UPDATED_AT_SQL, \
+					  TASK_SUMMARY_LENGTH_SQL)
 
-/* As names, of a task that does not stream; and as numbers */
+/* As names, of a task that does not stream */
 #define TASK_SUMMARY_STRING(name)	#name,
 #define TASK_SUMMARY_NAMES \
-	TASK_SUMMARY_LIST(TASK_SUMMARY_STRING, TASK_SUMMARY_STRING, TASK_SUMMARY_STRING)
-#define TASK_SUMMARY_NUMBER(name)	Anum_task_summary_##name,
-enum
-{
-	Anum_task_summary_none,
-	TASK_SUMMARY_LIST(TASK_SUMMARY_NUMBER, TASK_SUMMARY_NUMBER, TASK_SUMMARY_NUMBER)
-	Anum_task_summary_end
-};
-#define Natts_task_summary	(Anum_task_summary_end - 1)
+	TASK_SUMMARY_LIST(TASK_SUMMARY_STRING, TASK_SUMMARY_STRING, TASK_SUMMARY_STRING, \
+					  TASK_SUMMARY_STRING)
 
 /*
  * The answer's text of the task t, in a statement of the extension's schema:
@@ -87,14 +70,7 @@ typedef enum TaskStatus
 /* What a caller states about a new task; all may be absent */
 typedef struct TaskFields
 {
-	Field		service;
-	Field		task_name;
-	Field		provider;
-	Field		endpoint;
-	Field		model_id;
-	Field		request_data;
-	Field		metadata;
-	Field		timeout;
+	TASK_CREATION_LIST(TASK_COLUMN_FIELD)
 } TaskFields;
 
 /* A task as it was locked, with its run */
@@ -119,11 +95,13 @@ typedef struct TaskState
 	int64		answer_seq;		/* 0 for none */
 } TaskState;
 
+/* The keys of a write of tasks */
+#define TASK_KEYS \
+	{"run_id", UUIDOID, WRITE_SET, Anum_tasks_run_id}, \
+	{"task_id", UUIDOID, WRITE_SET, Anum_tasks_task_id}
+
 /* The task that a statement is about, of a table aliased t */
 #define THIS_TASK	"t.run_id" EQ "$1 AND t.task_id" EQ "$2"
-
-/* The longest word about a task, such as its service or model, in characters */
-#define MAX_TASK_WORD	200
 
 extern ColumnList task_summary_columns;
 
@@ -131,6 +109,7 @@ extern const char *task_status_name(TaskStatus status);
 extern TaskStatus task_status_word(text *status);
 extern bool task_is_final(TaskStatus status);
 extern void task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to);
+extern TaskFields task_arguments(FunctionCallInfo fcinfo, int first, int skipped);
 extern void task_check_fields(const TaskFields *fields);
 extern Numeric task_elapsed(TimestampTz from, TimestampTz to);
 

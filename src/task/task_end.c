@@ -122,6 +122,9 @@ task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider)
 					   &end->tokens_output, &end->tokens_total, &end->usage_buckets);
 }
 
+#define CHECK_LENGTH(name, type, longest, ...) \
+	if (longest > 0) check_length(#name, &end->name, longest);
+
 /* PT422 unless what is stated about a task's end is acceptable */
 void
 task_check_end(const TaskEnd *end)
@@ -134,7 +137,7 @@ task_check_end(const TaskEnd *end)
 	check_amount("time_to_first_token", &end->time_to_first_token);
 	check_amount("total_time", &end->total_time);
 	check_object("usage", &end->usage);
-	check_length("finish_reason", &end->finish_reason, MAX_TASK_WORD);
+	TASK_END_LIST(CHECK_LENGTH)
 	if (!end->response_text.isnull)
 		text_check_size("response_text",
 						toast_raw_datum_size(end->response_text.value) - VARHDRSZ);
@@ -306,6 +309,44 @@ take_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const TaskState *st
 	return stated;
 }
 
+/* Have the write write what the end of a task writes */
+static void
+add_columns(RowWrite *finish)
+{
+	for (int i = 0; i < Natts_tasks; i++)
+	{
+		if (task_columns[i].write == AT_END_IF_GIVEN)
+			task_write_add(finish, i + 1, WRITE_IF_GIVEN);
+		else if (task_columns[i].write != AT_CREATION)
+			task_write_add(finish, i + 1, WRITE_SET);
+	}
+}
+
+#define SET_STATED(name, ...)	task_row_field(row, Anum_tasks_##name, &end->name);
+
+/* What is stated about the end, and its time */
+static void
+fill_stated(TaskRow *row, const TaskEnd *end, TimestampTz now)
+{
+	TASK_END_LIST(SET_STATED)
+	task_row_field(row, Anum_tasks_usage_buckets, &end->usage_buckets);
+	task_row_field(row, Anum_tasks_error, &end->error);
+	task_row_set(row, Anum_tasks_status,
+				 PointerGetDatum(cstring_to_text(task_status_name(end->status))), false);
+	task_row_set(row, Anum_tasks_updated_at, TimestampTzGetDatum(now), false);
+	task_row_set(row, Anum_tasks_completed_at, TimestampTzGetDatum(now), false);
+}
+
+/* What the task costs: a cost that is stated is the client's */
+static void
+fill_charge(TaskRow *row, const TaskEnd *end, const Charge *charge)
+{
+	task_row_field(row, Anum_tasks_client_cost, &end->cost);
+	task_row_field(row, Anum_tasks_cost, &charge->cost);
+	task_row_field(row, Anum_tasks_cost_details, &charge->cost_details);
+	task_row_field(row, Anum_tasks_price_status, &charge->price_status);
+}
+
 /*
  * End a task that is locked and not finished, and move its run's totals by
  * what changes.  answer: the message that comes out of it, to be stored by
@@ -319,32 +360,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	static RowWrite finish = {
 		.table = TABLE_TASKS,
 		.key_count = 2,
-		.keys = {{"run_id", UUIDOID}, {"task_id", UUIDOID}},
-		.column_count = 22,
-		.columns = {
-			{"status", TEXTOID},
-			{"response_text", TEXTOID, WRITE_IF_GIVEN},
-			{"response_length", INT8OID},
-			{"generation", INT4OID},
-			{"text_in_answer", BOOLOID},
-			{"response_data", JSONBOID, WRITE_IF_GIVEN},
-			{"usage", JSONBOID, WRITE_IF_GIVEN},
-			{"usage_buckets", JSONBOID, WRITE_IF_GIVEN},
-			{"tokens_input", INT8OID, WRITE_IF_GIVEN},
-			{"tokens_output", INT8OID, WRITE_IF_GIVEN},
-			{"tokens_total", INT8OID},
-			{"client_cost", NUMERICOID, WRITE_IF_GIVEN},
-			{"cost", NUMERICOID},
-			{"cost_details", JSONBOID},
-			{"price_status", TEXTOID},
-			{"time_to_first_token", NUMERICOID, WRITE_IF_GIVEN},
-			{"total_time", NUMERICOID},
-			{"finish_reason", TEXTOID, WRITE_IF_GIVEN},
-			{"error", JSONBOID, WRITE_IF_GIVEN},
-			{"answer_seq", INT8OID, WRITE_IF_GIVEN},
-			{"updated_at", TIMESTAMPTZOID},
-			{"completed_at", TIMESTAMPTZOID}
-		},
+		.keys = {TASK_KEYS},
 		.returning = &task_summary_columns
 	};
 	TimestampTz now = GetCurrentTimestamp();
@@ -360,6 +376,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	bool		in_answer = task_text_is_in(spoken, answer);
 	int32		length = spoken != NULL ? text_chars(spoken) : 0;
 	ResultRow	summary;
+	TaskRow		row;
 	Args		args = {0};
 
 	/* Nobody saw a token before the whole answer: that was the first, then */
@@ -386,30 +403,22 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	if (answer != NULL)
 		answer_seq = answer->is_stored ? answer->seq : state->run.message_count;
 
-	arg_uuid(&args, run_id);
-	arg_uuid(&args, task_id);
-	arg_pointer(&args, cstring_to_text(task_status_name(end->status)));
-	arg_pointer(&args, in_answer ? NULL : spoken);
-	arg_int64(&args, length);
-	arg_add(&args, Int32GetDatum(generation), false);
-	arg_add(&args, BoolGetDatum(in_answer), false);
-	arg_field(&args, &end->response_data);
-	arg_field(&args, &end->usage);
-	arg_field(&args, &end->usage_buckets);
-	arg_field(&args, &end->tokens_input);
-	arg_field(&args, &end->tokens_output);
-	arg_field(&args, &total);
-	arg_field(&args, &end->cost);
-	arg_field(&args, &charge.cost);
-	arg_field(&args, &charge.cost_details);
-	arg_field(&args, &charge.price_status);
-	arg_field(&args, &first_token);
-	arg_field(&args, end->total_time.isnull ? &elapsed_field : &end->total_time);
-	arg_field(&args, &end->finish_reason);
-	arg_field(&args, &end->error);
-	arg_add(&args, Int64GetDatum(answer_seq), answer_seq == 0);
-	arg_time(&args, now);
-	arg_time(&args, now);
+	if (finish.column_count == 0)
+		add_columns(&finish);
+	task_row_begin(&row, run_id, task_id);
+	fill_stated(&row, end, now);
+	task_row_field(&row, Anum_tasks_tokens_total, &total);
+	fill_charge(&row, end, &charge);
+	task_row_field(&row, Anum_tasks_time_to_first_token, &first_token);
+	if (end->total_time.isnull)
+		task_row_field(&row, Anum_tasks_total_time, &elapsed_field);
+	task_row_set(&row, Anum_tasks_response_text, PointerGetDatum(spoken),
+				 in_answer || spoken == NULL);
+	task_row_set(&row, Anum_tasks_response_length, Int64GetDatum(length), false);
+	task_row_set(&row, Anum_tasks_generation, Int32GetDatum(generation), false);
+	task_row_set(&row, Anum_tasks_text_in_answer, BoolGetDatum(in_answer), false);
+	task_row_set(&row, Anum_tasks_answer_seq, Int64GetDatum(answer_seq), answer_seq == 0);
+	task_write_args(&finish, &row, &args);
 	if (!direct_update(&finish, &args, &state->place, &summary))
 	{
 		if (statement_write_task(row_write_statement(&finish), &args, run_id, task_id) != 1)
@@ -421,9 +430,9 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	return summary;
 }
 
-/* For the three functions that end a task */
+/* For the three functions that end a task; run_id is their last argument */
 static Datum
-end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
+end_task(FunctionCallInfo fcinfo, TaskEnd *end)
 {
 	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
 	pg_uuid_t	run_id;
@@ -433,7 +442,7 @@ end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
 
 	task_check_end(end);
 	store_open(true);
-	run_id = task_run_argument(fcinfo, run_argument, task_id);
+	run_id = task_run_argument(fcinfo, PG_NARGS() - 1, task_id);
 	task_lock(&run_id, task_id, &state);
 	task_count_end(end, &state.usage, &state.provider);
 	if (task_is_final(state.status))
@@ -448,53 +457,46 @@ end_task(FunctionCallInfo fcinfo, TaskEnd *end, int run_argument)
 	return result;
 }
 
+#define IS_ABSENT(name, ...)	end.name = unknown;
+
 /* Nothing is stated about a task's end but the end itself */
 TaskEnd
 task_end_nothing(TaskStatus status)
 {
 	const Field unknown = {(Datum) 0, true};
+	TaskEnd		end = {.status = status, .usage_buckets = unknown, .error = unknown};
 
-	return (TaskEnd) {
-		status, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown,
-			unknown, unknown, unknown, unknown, false
-	};
+	TASK_END_LIST(IS_ABSENT)
+	return end;
 }
+
+#define TAKE_ARGUMENT(name, ...)	end.name = argument_field(fcinfo, first++);
 
 /*
  * What a call states about a task's end, from the arguments that all such
- * functions have in one order, beginning with response_text.
+ * functions have in one order, beginning with response_text; run_id, the last
+ * one, comes behind them.
  */
 TaskEnd
 task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status)
 {
-	return (TaskEnd) {
-		.status = status,
-		.response_text = argument_field(fcinfo, first),
-		.usage = argument_field(fcinfo, first + 1),
-		.tokens_input = argument_field(fcinfo, first + 2),
-		.tokens_output = argument_field(fcinfo, first + 3),
-		.tokens_total = argument_field(fcinfo, first + 4),
-		.cost = argument_field(fcinfo, first + 5),
-		.time_to_first_token = argument_field(fcinfo, first + 6),
-		.total_time = argument_field(fcinfo, first + 7),
-		.response_data = argument_field(fcinfo, first + 8),
-		.finish_reason = argument_field(fcinfo, first + 9),
-		.error = {(Datum) 0, true},
-		.usage_buckets = {(Datum) 0, true},
-	};
+	TaskEnd		end = task_end_nothing(status);
+
+	TASK_END_LIST(TAKE_ARGUMENT)
+	check_argument_count(fcinfo, first + 1);
+	return end;
 }
 
 /*
- * airun_complete_task(task_id, response_text, usage, tokens_input,
- * tokens_output, tokens_total, cost, time_to_first_token, total_time,
- * response_data, finish_reason, run_id) returns ai_task_summary
+ * airun_complete_task(task_id, response_text, usage, ..., run_id)
+ * returns ai_task_summary
  */
 Datum
 airun_complete_task(PG_FUNCTION_ARGS)
 {
 	TaskEnd		end = task_end_arguments(fcinfo, 1, TASK_COMPLETED);
 
-	PG_RETURN_DATUM(end_task(fcinfo, &end, 11));
+	PG_RETURN_DATUM(end_task(fcinfo, &end));
 }
 
 /*
@@ -506,7 +508,7 @@ airun_cancel_task(PG_FUNCTION_ARGS)
 {
 	TaskEnd		end = task_end_arguments(fcinfo, 1, TASK_CANCELLED);
 
-	PG_RETURN_DATUM(end_task(fcinfo, &end, 11));
+	PG_RETURN_DATUM(end_task(fcinfo, &end));
 }
 
 /*
@@ -522,5 +524,5 @@ airun_fail_task(PG_FUNCTION_ARGS)
 	end.usage = argument_field(fcinfo, 2);
 	end.response_text = argument_field(fcinfo, 3);
 	end.error = argument_field(fcinfo, 1);
-	PG_RETURN_DATUM(end_task(fcinfo, &end, 12));
+	PG_RETURN_DATUM(end_task(fcinfo, &end));
 }

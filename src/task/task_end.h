@@ -13,17 +13,8 @@
 typedef struct TaskEnd
 {
 	TaskStatus	status;
-	Field		response_text;
-	Field		response_data;
-	Field		usage;
+	TASK_END_LIST(TASK_COLUMN_FIELD)	/* its cost as the client states it */
 	Field		usage_buckets;	/* what the usage says, once it is counted */
-	Field		tokens_input;
-	Field		tokens_output;
-	Field		tokens_total;
-	Field		cost;			/* as the client states it */
-	Field		time_to_first_token;
-	Field		total_time;
-	Field		finish_reason;
 	Field		error;
 	bool		text_is_derived;	/* from the message that comes out */
 } TaskEnd;

@@ -338,6 +338,9 @@ match_inputs(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 
 /* ---------- start ---------- */
 
+/* "run" of airun_start_turn(): it stands among what is stated about the task */
+#define RUN_ARGUMENT	10
+
 /*
  * Find out which run the turn belongs to, and create it where it is to be.
  * Returns whether it is sure to be there: a run that was to be created, but
@@ -349,13 +352,13 @@ find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t 
 	RunFields	fields;
 	Field		id;
 
-	if (!PG_ARGISNULL(10))
-		parse_run(PG_GETARG_JSONB_P(10), &fields, &id);
+	if (!PG_ARGISNULL(RUN_ARGUMENT))
+		parse_run(PG_GETARG_JSONB_P(RUN_ARGUMENT), &fields, &id);
 
 	if (!PG_ARGISNULL(0))
 	{
 		*run_id = *PG_GETARG_UUID_P(0);
-		if (PG_ARGISNULL(10))
+		if (PG_ARGISNULL(RUN_ARGUMENT))
 			return true;
 		if (!id.isnull && !uuid_equal(run_id, DatumGetUUIDP(id.value)))
 			ereport(ERROR,
@@ -365,11 +368,11 @@ find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t 
 	}
 	else if (task_id != NULL && task_find_run(task_id, run_id))
 	{
-		if (!PG_ARGISNULL(10) && !id.isnull && !uuid_equal(run_id, DatumGetUUIDP(id.value)))
+		if (!PG_ARGISNULL(RUN_ARGUMENT) && !id.isnull && !uuid_equal(run_id, DatumGetUUIDP(id.value)))
 			task_refuse_taken(task_id);
 		return true;
 	}
-	else if (PG_ARGISNULL(10))
+	else if (PG_ARGISNULL(RUN_ARGUMENT))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("there is neither a \"run_id\" nor a \"run\""),
@@ -392,24 +395,15 @@ find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t 
 }
 
 /*
- * airun_start_turn(run_id, messages, task_id, service, task_name, provider,
- * endpoint, model_id, request_data, metadata, run, timeout) returns json
+ * airun_start_turn(run_id, messages, task_id, service, ..., run, timeout)
+ * returns json
  *
  * A task of the run that is overdue is ended first.
  */
 Datum
 airun_start_turn(PG_FUNCTION_ARGS)
 {
-	TaskFields	fields = {
-		.service = argument_field(fcinfo, 3),
-		.task_name = argument_field(fcinfo, 4),
-		.provider = argument_field(fcinfo, 5),
-		.endpoint = argument_field(fcinfo, 6),
-		.model_id = argument_field(fcinfo, 7),
-		.request_data = argument_field(fcinfo, 8),
-		.metadata = argument_field(fcinfo, 9),
-		.timeout = argument_field(fcinfo, 11),
-	};
+	TaskFields	fields = task_arguments(fcinfo, 3, RUN_ARGUMENT);
 	NewMessage *messages = NULL;
 	int			count = 0;
 	pg_uuid_t	run_id;
@@ -556,9 +550,8 @@ match_answer(const pg_uuid_t *run_id, pg_uuid_t *task_id, Jsonb *message, TaskEn
 }
 
 /*
- * airun_finish_turn(task_id, message, response_text, usage, tokens_input,
- * tokens_output, tokens_total, cost, time_to_first_token, total_time,
- * response_data, finish_reason, run_id) returns json
+ * airun_finish_turn(task_id, message, response_text, usage, ..., run_id)
+ * returns json
  */
 Datum
 airun_finish_turn(PG_FUNCTION_ARGS)
@@ -585,7 +578,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 
 	json_begin(&out);
 	store_open(true);
-	run_id = task_run_argument(fcinfo, 12, task_id);
+	run_id = task_run_argument(fcinfo, PG_NARGS() - 1, task_id);
 	task_lock(&run_id, task_id, &state);
 	task_count_end(&end, &state.usage, &state.provider);
 	answer = palloc_object(NewMessage);
