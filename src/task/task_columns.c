@@ -13,6 +13,10 @@
 
 const TaskColumn task_columns[Natts_tasks] = {TASK_COLUMN_LIST(DEFINITION)};
 
+/* The summary is made of columns of the table */
+#define IS_COLUMN(name)	StaticAssertDecl(Anum_tasks_##name > 0, #name);
+TASK_SUMMARY_LIST(IS_COLUMN, IS_COLUMN, IS_COLUMN, IS_COLUMN)
+
 StaticAssertDecl(Natts_tasks <= WRITE_MAX_COLUMNS, "a write must hold all the columns");
 StaticAssertDecl(Natts_task_summary < COLUMN_LIST_MAX, "a list must hold the summary and more");
 

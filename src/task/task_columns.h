@@ -33,7 +33,7 @@ typedef enum TaskColumnRule
 	COLUMN_ZERO					/* nobody; 0 in a new task */
 } TaskColumnRule;
 
-/* When the functions write a column; those that only progress writes are none of these */
+/* When the functions write a column */
 typedef enum TaskColumnWrite
 {
 	AT_CREATION,
