@@ -154,3 +154,4 @@ SELECT attempt('SELECT create_task(run_id(1), task_id(31))', true);
 SELECT attempt('SELECT complete_task(task_id(1), NULL, run_id(1))', true);
 
 SELECT * FROM airun_check();
+DELETE FROM airun.runs WHERE id = run_id(1);
