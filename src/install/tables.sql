@@ -193,8 +193,6 @@ VALUES
 	 'Where the cost is from: priced, client (the client has stated it), or unpriced (it is not known)'),
 	('tasks', 'usage_buckets', 'jsonb', '', NULL, 31, NULL,
 	 'What the usage says, in disjoint buckets'),
-	('tasks', 'served_by', 'text', '', NULL, 32, 26,
-	 'Which machine or deployment has answered'),
 
 	-- airun.task_chunks
 	('task_chunks', 'run_id', 'uuid', 'NOT NULL', NULL, NULL, NULL,

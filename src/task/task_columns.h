@@ -77,8 +77,7 @@ typedef enum TaskColumnWrite
 	COLUMN(time_to_first_token, NUMERICOID, 0, COLUMN_OPEN, true, AT_END_IF_GIVEN) \
 	COLUMN(total_time, NUMERICOID, 0, COLUMN_OPEN, true, AT_END) \
 	COLUMN(response_data, JSONBOID, 0, COLUMN_OPEN, true, AT_END_IF_GIVEN) \
-	COLUMN(finish_reason, TEXTOID, MAX_TASK_WORD, COLUMN_OPEN, true, AT_END_IF_GIVEN) \
-	COLUMN(served_by, TEXTOID, MAX_TASK_WORD, COLUMN_OPEN, true, AT_END_IF_GIVEN)
+	COLUMN(finish_reason, TEXTOID, MAX_TASK_WORD, COLUMN_OPEN, true, AT_END_IF_GIVEN)
 
 /* What is stated otherwise, or not at all */
 #define TASK_OTHER_LIST(COLUMN) \
@@ -116,8 +115,7 @@ typedef enum TaskColumnWrite
 	COLUMN(finish_reason) COLUMN(status) COLUMN(tokens_input) COLUMN(tokens_output) \
 	COLUMN(tokens_total) COLUMN(usage) COLUMN(cost) COLUMN(cost_details) \
 	COLUMN(price_status) COLUMN(time_to_first_token) COLUMN(total_time) COLUMN(created_at) \
-	UPDATED_AT(updated_at) COLUMN(completed_at) RESPONSE_LENGTH(response_length) \
-	COLUMN(served_by)
+	UPDATED_AT(updated_at) COLUMN(completed_at) RESPONSE_LENGTH(response_length)
 
 /* The columns as numbers, and how many there are: of the table, */
 #define TASK_COLUMN_NUMBER(name, ...)	Anum_tasks_##name,

@@ -13,7 +13,6 @@ CREATE FUNCTION @extschema@.airun_complete_task(
 	total_time numeric DEFAULT NULL,
 	response_data jsonb DEFAULT NULL,
 	finish_reason text DEFAULT NULL,
-	served_by text DEFAULT NULL,
 	run_id uuid DEFAULT NULL)
 RETURNS @extschema@.ai_task_summary
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -34,7 +33,6 @@ CREATE FUNCTION @extschema@.airun_fail_task(
 	total_time numeric DEFAULT NULL,
 	response_data jsonb DEFAULT NULL,
 	finish_reason text DEFAULT NULL,
-	served_by text DEFAULT NULL,
 	run_id uuid DEFAULT NULL)
 RETURNS @extschema@.ai_task_summary
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -54,7 +52,6 @@ CREATE FUNCTION @extschema@.airun_cancel_task(
 	total_time numeric DEFAULT NULL,
 	response_data jsonb DEFAULT NULL,
 	finish_reason text DEFAULT NULL,
-	served_by text DEFAULT NULL,
 	run_id uuid DEFAULT NULL)
 RETURNS @extschema@.ai_task_summary
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;

@@ -33,7 +33,6 @@ CREATE FUNCTION @extschema@.airun_finish_turn(
 	total_time numeric DEFAULT NULL,
 	response_data jsonb DEFAULT NULL,
 	finish_reason text DEFAULT NULL,
-	served_by text DEFAULT NULL,
 	run_id uuid DEFAULT NULL)
 RETURNS json
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
