@@ -239,10 +239,10 @@ static ColumnList state_columns = {
 	TABLE_TASKS, {
 		"generation", "status", "created_at", "text_in_answer", "answer_seq", "tokens_total",
 		"cost", "response_text", "usage", "tokens_input", "tokens_output", "client_cost",
-		"provider", "model_id", "time_to_first_token"
+		"provider", "model_id", "time_to_first_token", "cost_details"
 	}
 };
-#define TASK_STATE_COLUMNS	15
+#define TASK_STATE_COLUMNS	16
 
 /*
  * The usual case: the task can be found and locked without a plan.  Returns
@@ -278,7 +278,8 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	Field	   *const fields[] = {
 		&state->tokens_total, &state->cost, &state->response_text, &state->usage,
 		&state->tokens_input, &state->tokens_output, &state->client_cost,
-		&state->provider, &state->model_id, &state->time_to_first_token
+		&state->provider, &state->model_id, &state->time_to_first_token,
+		&state->cost_details
 	};
 	Datum		values[TASK_STATE_COLUMNS + 1];
 	bool		nulls[TASK_STATE_COLUMNS + 1];
