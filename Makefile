@@ -28,7 +28,7 @@ PARTS = airun \
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json install objects run list message fold task turn totals stream lease refusals \
-	access postgrest usage price cost money owner privileges privileges_owner cover direct seen lint site tour \
+	access postgrest usage usage_shapes price cost money owner privileges privileges_owner cover direct seen lint site tour \
 	reference operations
 
 # Those that show which way rows are written; they run with airun.direct_writes on.
