@@ -8,6 +8,7 @@ SET client_min_messages = error;
 CREATE SCHEMA shapes_test;
 SET search_path = shapes_test, public;
 SET airun.user_id = 'usage shapes';
+SET airun.trust_client_cost = off;
 DELETE FROM airun.prices;
 SELECT count(airun_set_price('m', '{"input": 3, "cache_read": 0.3, "cache_write_5m": 3.75, "cache_write_1h": 6, "output": 15, "reasoning": 20, "web_searches": 0.01}', per_tokens => 1000000, effective_from => '2020-01-01')),
 	count(airun_set_price('haiku', '{"input": 1, "cache_read": 0.1, "cache_write_5m": 1.25, "output": 5}', per_tokens => 1000000, effective_from => '2020-01-01')),

@@ -565,15 +565,34 @@ is_zero(const JsonbValue *value)
 	return value->type != jbvString || !digits_to_count(value, &count) || count == 0;
 }
 
+/* Is it in an object that stands where the shape has a number? */
+static bool
+is_inside_of_path(const Reader *reader, const Leaf *leaf, const UsageShape *shape)
+{
+	const char *text = reader->paths + leaf->path;
+
+	for (const UsagePath *path = shape == NULL ? NULL : shape->paths;
+		 path != NULL && path->path != NULL; path++)
+	{
+		size_t		len = strlen(path->path);
+
+		if (path->part != PART_IGNORED && len < leaf->len &&
+			(text[len] == '.' || text[len] == '[') && memcmp(text, path->path, len) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
-doubt_unread(Reader *reader)
+doubt_unread(Reader *reader, const UsageShape *shape)
 {
 	for (int i = 0; i < reader->leaf_count; i++)
 	{
 		const Leaf *leaf = &reader->leaves[i];
 
 		if (!leaf->is_read && !is_zero(&leaf->value) &&
-			speaks_of_counts(reader->paths + leaf->path, leaf->len))
+			(speaks_of_counts(reader->paths + leaf->path, leaf->len) ||
+			 is_inside_of_path(reader, leaf, shape)))
 			usage_doubt(reader->usage, "nobody knows what \"%s\" is", leaf_name(reader, leaf));
 	}
 	if (reader->is_cut)
@@ -788,7 +807,7 @@ read_by_shape(Reader *reader, const UsageShape *shape)
 		usage->tokens_output != USAGE_UNKNOWN;
 	for (int i = 0; i < reader->list_count; i++)
 		take_list(reader, &reader->lists[i]);
-	doubt_unread(reader);
+	doubt_unread(reader, shape);
 }
 
 static void

@@ -30,10 +30,10 @@ CREATE FUNCTION try_all(run uuid) RETURNS void LANGUAGE plpgsql AS \$\$
 DECLARE
 	s record;
 	id uuid;
-	error text;
+	problem text;
 BEGIN
 	FOR s IN SELECT * FROM sent LOOP
-		error := NULL;
+		problem := NULL;
 		id := (airun_create_task(run, provider => s.provider, model_id => 'm')).task_id;
 		BEGIN
 			CASE s.way
@@ -47,9 +47,9 @@ BEGIN
 					INSERT INTO ai_tasks (run_id, provider, model_id, status, usage) VALUES (run, s.provider, 'm', 'completed', s.usage) RETURNING task_id INTO id;
 			END CASE;
 		EXCEPTION WHEN OTHERS THEN
-			error := SQLSTATE || ' ' || SQLERRM;
+			problem := SQLSTATE || ' ' || SQLERRM;
 		END;
-		INSERT INTO answers SELECT s.i, error, t.status, t.price_status, t.cost, t.usage = s.usage,
+		INSERT INTO answers SELECT s.i, problem, t.status, t.price_status, t.cost, t.usage = s.usage,
 			t.price_status <> 'doubtful' OR jsonb_array_length(t.cost_details -> 'doubts') > 0
 		FROM airun.tasks AS t WHERE t.run_id = run AND t.task_id = id;
 	END LOOP;
@@ -173,12 +173,14 @@ sub cost_of
 		$value = $value->{string} if ref $value eq 'Text';
 		my $part = $part_of{$path};
 		my $is_count = !ref $value && $value =~ /^\d+$/;
-		next if !$part && $is_count && $value == 0;
+		next if !$part && ($is_count ? $value == 0 : ref $value ne 'ARRAY' && "$value" !~ /^-?[\d.]+$/ && ref $value ne 'SCALAR');
 		return undef if !$part || !$is_count;
 		$p{$part} = $value;
 	}
-	return undef if !defined $p{in} || !defined $p{out};
 	my ($read, $write, $reasoning) = map { $_ // 0 } @p{qw(read write reasoning)};
+	$p{in} //= $p{fresh} + $read + $write if defined $p{fresh};
+	$p{out} //= $p{text} + $reasoning if defined $p{text};
+	return undef if !defined $p{in} || !defined $p{out};
 	my $thoughts_apart = $shape->{thoughts_apart};
 	if ($shape->{by_total} && defined $p{total} && $p{total} != $p{in} + $p{out} && $p{total} == $p{in} + $p{out} + $reasoning)
 	{
