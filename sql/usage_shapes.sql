@@ -185,5 +185,6 @@ SELECT refusal('UPDATE airun.usage_shapes SET paths = ''{"x": "x"}''');
 DELETE FROM airun.usage_shapes;
 SELECT * FROM airun_check();
 
+DELETE FROM airun.runs WHERE id = :'run';
 DROP SCHEMA shapes_test CASCADE;
 DELETE FROM airun.prices;

@@ -577,12 +577,14 @@ const char *const usage_inner_wrappers[] = {
 
 /* Words by which a key says that something is counted that may cost money */
 const char *const usage_counting_words[] = {
-	"tok", "token", "cache", "unit", "search", "reasoning", "thought", "thinking", NULL
+	"tok", "token", "total", "cache", "unit", "search", "reasoning", "thought", "thinking",
+	"input", "output", "prompt", "completion", NULL
 };
 
 /* Words by which it says that this is another thing */
 const char *const usage_other_words[] = {
 	"cost", "costs", "price", "prices", "usd", "limit", "limits", "max", "maximum", "min",
 	"window", "remaining", "rate", "per", "budget", "duration", "durations", "time", "ms",
-	"latency", "percent", "percentage", "ratio", "threshold", "id", "ticks", NULL
+	"latency", "percent", "percentage", "ratio", "threshold", "id", "ticks", "message",
+	"messages", "arguments", "parameters", NULL
 };

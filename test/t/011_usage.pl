@@ -173,13 +173,22 @@ sub cost_of
 		$value = $value->{string} if ref $value eq 'Text';
 		my $part = $part_of{$path};
 		my $is_count = !ref $value && $value =~ /^\d+$/;
-		next if !$part && ($is_count ? $value == 0 : ref $value ne 'ARRAY' && "$value" !~ /^-?[\d.]+$/ && ref $value ne 'SCALAR');
+		# what is no number says nothing, where nobody knows what it is
+		next if !$part && ($is_count ? $value == 0 : ref $value ? ref($value) !~ /^(ARRAY|SCALAR)$/ : $value !~ /^-?[\d.]+$/);
 		return undef if !$part || !$is_count;
 		$p{$part} = $value;
 	}
 	my ($read, $write, $reasoning) = map { $_ // 0 } @p{qw(read write reasoning)};
 	$p{in} //= $p{fresh} + $read + $write if defined $p{fresh};
 	$p{out} //= $p{text} + $reasoning if defined $p{text};
+	if (defined $p{total} && defined($p{in}) + defined($p{out}) == 1)
+	{
+		# where the total is that of the parts that are there, there are no others
+		$p{in} //= $shape->{apart} ? 0 : $read + $write;
+		$p{out} //= $shape->{thoughts_apart} ? 0 : $reasoning;
+		my $sum = $p{in} + $p{out} + ($shape->{apart} ? $read + $write : 0) + ($shape->{thoughts_apart} ? $reasoning : 0);
+		return undef if $p{total} != $sum;
+	}
 	return undef if !defined $p{in} || !defined $p{out};
 	my $thoughts_apart = $shape->{thoughts_apart};
 	if ($shape->{by_total} && defined $p{total} && $p{total} != $p{in} + $p{out} && $p{total} == $p{in} + $p{out} + $reasoning)
