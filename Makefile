@@ -19,7 +19,7 @@ PARTS = airun \
 	run/run run/run_edit run/list run/run_name run/message \
 	task/chunk task/request_compact \
 	pricing/names pricing/usage_shapes pricing/usage_site pricing/usage_settle \
-	pricing/usage_read pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
+	pricing/usage_leaves pricing/usage_read pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
 	task/task task/task_end task/stream task/lease task/turn run/get_run \

@@ -107,6 +107,12 @@ SELECT u, read(u::jsonb) FROM unnest(ARRAY[
 	'{"data": {"deep": {"prompt_tokens": 10, "completion_tokens": 5}}}', '{"prompt_tokens": {"value": 10}, "completion_tokens": 5}', '{"tokens": 15}', '[{"prompt_tokens": 15}]',
 	'{"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 40}', '{"prompt_tokens": 10, "completion_tokens": 5, "input_tokens": 11}']) u;
 
+-- what is too deep or too much is said to be, and stops nothing
+CREATE FUNCTION deep(levels int, front text, behind text) RETURNS jsonb LANGUAGE sql AS $$SELECT (repeat(front, levels) || '{"input_tokens": 1, "output_tokens": 1}' || repeat(behind, levels))::jsonb$$;
+SELECT left(airun_normalize_usage(u)::text, 160) FROM unnest(ARRAY[deep(2000, '{"steps": [', ']}'), deep(2000, '{"usage": {"input_tokens": 1, "output_tokens": 1}, "steps": [', ']}'), deep(2000, '{"raw": ', '}'), deep(2000, '{"tokens": ', '}'), deep(2000, '[', ']'),
+	(SELECT jsonb_object_agg('tokens_' || i, i) FROM generate_series(1, 5000) i), jsonb_build_object('prompt_tokens', 1, 'completion_tokens', 1, repeat('tokens', 50000), 1),
+	(SELECT jsonb_build_object('iterations', jsonb_agg('{"input_tokens": 1, "output_tokens": 1}'::jsonb)) FROM generate_series(1, 3000))]) u;
+
 --
 -- Whatever is said, the end stands: by every way to end a task
 --

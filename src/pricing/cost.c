@@ -125,7 +125,8 @@ tier_length(const Part *part, const int64 *count, const char *service_tier, Usag
 		price_rate(&part->match.price->terms, part->window, mean, service_tier,
 				   BUCKET_INPUT, &of_mean) &&
 		of_sum.above != of_mean.above)
-		usage_doubt(usage, "how long each of " INT64_FORMAT " requests was is not said, which decides the rate",
+		usage_doubt(usage, "how long each of " INT64_FORMAT
+					" requests was is not said, which decides the rate",
 					count[BUCKET_REQUESTS]);
 	return mean;
 }

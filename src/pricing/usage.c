@@ -107,13 +107,14 @@ usage_to_jsonb(const Usage *usage)
 	jsonb_begin_object(&builder);
 	for (int i = 0; i < BUCKET_COUNT; i++)
 	{
+		Datum		amount;
+
 		if (usage->count[i] == 0)
 			continue;
+		amount = DirectFunctionCall1(numeric_trim_scale,
+									 NumericGetDatum(bucket_amount(usage->count[i], i)));
 		jsonb_put_key(&builder, bucket_names[i]);
-		jsonb_put_numeric(&builder,
-					  DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
-														  NumericGetDatum(bucket_amount(usage->count[i], i)))),
-					  false);
+		jsonb_put_numeric(&builder, DatumGetNumeric(amount), false);
 	}
 	for (int i = 0; i < lengthof(totals); i++)
 	{

@@ -2,10 +2,11 @@
  * usage_read.c
  *		A usage as a provider or a library has sent it, read by its shape.
  *
- * The object is gone through once, to its numbers with their paths.  The first
- * shape that one of the paths is known by says what each means (usage_shapes.c,
- * and before those airun.usage_shapes); usage_settle.c makes disjoint buckets
- * of that.  Where a usage is the sum of several, those are read each by itself.
+ * The object is gone through once, to its numbers with their paths
+ * (usage_leaves.c).  The first shape that one of the paths is known by says what
+ * each means (usage_shapes.c, and before those airun.usage_shapes);
+ * usage_settle.c makes disjoint buckets of that.  Where a usage is the sum of
+ * several, those are read each by itself.
  *
  * Nothing is refused, whatever stands there.  What is no count is left out,
  * and a number that nobody has read, though its key speaks of tokens, cache,
@@ -21,36 +22,15 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pricing/names.h"
+#include "pricing/usage_leaves.h"
 #include "pricing/usage_settle.h"
 #include "pricing/usage_site.h"
 #include "store/args.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
-/* How much of a usage is gone through; more is not the usage of a request */
-#define MAX_DEPTH		8
-#define MAX_LEAVES		1000
-#define MAX_LISTS		16
+/* The requests of one usage; more are not counted one by one */
 #define MAX_REQUESTS	1000
-
-#define FEW_LEAVES		40
-#define SHORT_PATHS		1500
-
-/* A value that is no object and no list */
-typedef struct Leaf
-{
-	int			path;			/* where it begins among the paths */
-	int			len;
-	bool		is_read;
-	JsonbValue	value;			/* an empty object or list has jbvBinary */
-} Leaf;
-
-/* A list of usages */
-typedef struct FoundList
-{
-	const UsageList *list;
-	JsonbContainer *container;
-} FoundList;
 
 /* A usage that is being read */
 typedef struct Reader
@@ -58,17 +38,7 @@ typedef struct Reader
 	const char *provider;
 	Usage	   *usage;
 	int			depth;			/* of usages within usages */
-	bool		is_cut;			/* there was more */
-	int			leaf_count;
-	int			leaf_space;
-	Leaf	   *leaves;
-	int			path_len;
-	int			path_space;
-	char	   *paths;
-	int			list_count;
-	FoundList	lists[MAX_LISTS];
-	Leaf		few_leaves[FEW_LEAVES];
-	char		short_paths[SHORT_PATHS];
+	UsageLeaves found;
 } Reader;
 
 static void read_whole(JsonbContainer *root, const char *provider, int depth, Usage *usage);
@@ -83,215 +53,33 @@ usage_clear(Usage *usage)
 	usage->tokens_input = usage->tokens_output = usage->tokens_total = USAGE_UNKNOWN;
 }
 
-/* Say why a usage is not to be trusted */
+/* Say why a usage is not to be trusted, once */
 void
 usage_doubt(Usage *usage, const char *format,...)
 {
 	va_list		args;
 	char		words[400];
 
-	if (usage->doubt_count++ >= USAGE_DOUBTS)
-		return;
 	va_start(args, format);
 	vsnprintf(words, sizeof(words), format, args);
 	va_end(args);
 	words[pg_mbcliplen(words, strlen(words), sizeof(words) - 1)] = '\0';
+	for (int i = 0; i < Min(usage->doubt_count, USAGE_DOUBTS); i++)
+	{
+		if (strcmp(usage->doubts[i], words) == 0)
+			return;
+	}
+	if (usage->doubt_count++ >= USAGE_DOUBTS)
+		return;
 	usage->doubts[usage->doubt_count - 1] = pstrdup(words);
-}
-
-/* ---------- to the leaves ---------- */
-
-/* Put a piece of a path behind what stands in front of it; returns where that ends */
-static int
-put_path(Reader *reader, int end, const char *piece, int len)
-{
-	int			needed = end + len + 2;
-
-	if (needed > reader->path_space)
-	{
-		char	   *more = palloc(needed * 2);
-
-		memcpy(more, reader->paths, Min(end, reader->path_space));
-		reader->paths = more;
-		reader->path_space = needed * 2;
-	}
-	memcpy(reader->paths + end, piece, len);
-	return end + len;
-}
-
-static void
-add_leaf(Reader *reader, int start, int end, const JsonbValue *value)
-{
-	if (reader->leaf_count >= MAX_LEAVES)
-	{
-		reader->is_cut = true;
-		return;
-	}
-	if (reader->leaf_count == reader->leaf_space)
-	{
-		Leaf	   *more = palloc_array(Leaf, reader->leaf_space * 4);
-
-		memcpy(more, reader->leaves, reader->leaf_count * sizeof(Leaf));
-		reader->leaves = more;
-		reader->leaf_space *= 4;
-	}
-	reader->leaves[reader->leaf_count++] = (Leaf) {start, end - start, false, *value};
-	reader->path_len = end;
-}
-
-/* Does the path name a list of usages?  Then it is kept for later. */
-static bool
-keep_list(Reader *reader, const char *path, int len, JsonbContainer *container)
-{
-	for (int i = 0; i < usage_list_count; i++)
-	{
-		const UsageList *list = &usage_lists[i];
-
-		if (strlen(list->path) != len || memcmp(list->path, path, len) != 0)
-			continue;
-		if (reader->list_count < MAX_LISTS && reader->depth < MAX_DEPTH)
-			reader->lists[reader->list_count++] = (FoundList) {list, container};
-		return true;
-	}
-	return false;
-}
-
-/*
- * What an element of a list is of, as {"modality": "AUDIO"} says; or its path
- * and its value, as OpenTelemetry's {"key": "...", "value": {"intValue": 3}}.
- */
-static bool
-element_name(JsonbContainer *element, JsonbValue *name, JsonbValue *value)
-{
-	static const char *const keys[] = {"modality", "ttl", "type"};
-
-	value->type = jbvNull;
-	if (!JsonContainerIsObject(element))
-		return false;
-	if (jsonb_field(element, "key", name) && name->type == jbvString &&
-		jsonb_field(element, "value", value))
-	{
-		static const char *const kinds[] = {"intValue", "doubleValue", "stringValue"};
-		JsonbValue	inner;
-
-		for (int i = 0; i < lengthof(kinds) && value->type == jbvBinary; i++)
-		{
-			if (JsonContainerIsObject(value->val.binary.data) &&
-				jsonb_field(value->val.binary.data, kinds[i], &inner))
-				*value = inner;
-		}
-		return true;
-	}
-	value->type = jbvNull;
-	for (int i = 0; i < lengthof(keys); i++)
-	{
-		if (jsonb_field(element, keys[i], name) && name->type == jbvString)
-			return true;
-	}
-	return false;
-}
-
-static void find_leaves(Reader *reader, JsonbContainer *container, int start, int end,
-						int depth);
-
-/* A value whose path ends here */
-static void
-find_in_value(Reader *reader, const JsonbValue *value, int start, int end, int depth)
-{
-	JsonbContainer *container;
-
-	if (value->type == jbvNull)
-		return;
-	if (value->type != jbvBinary || JsonContainerSize(value->val.binary.data) == 0)
-	{
-		add_leaf(reader, start, end, value);
-		return;
-	}
-	container = value->val.binary.data;
-	if (keep_list(reader, reader->paths + start, end - start, container))
-		return;
-	if (depth >= MAX_DEPTH)
-		reader->is_cut = true;
-	else
-		find_leaves(reader, container, start, end, depth);
-}
-
-/* The next element of a list, whose own path ends here */
-static void
-find_in_element(Reader *reader, const JsonbValue *element, int start, int end, int depth)
-{
-	JsonbValue	name;
-	JsonbValue	value;
-	bool		is_named = element->type == jbvBinary &&
-		element_name(element->val.binary.data, &name, &value);
-
-	if (is_named && value.type != jbvNull)
-	{
-		/* an attribute: its key is all of its path */
-		end = put_path(reader, start, name.val.string.val, name.val.string.len);
-		find_in_value(reader, &value, start, end, depth + 1);
-		return;
-	}
-	end = put_path(reader, end, "[", 1);
-	if (is_named)
-		end = put_path(reader, end, name.val.string.val, name.val.string.len);
-	end = put_path(reader, end, "]", 1);
-	find_in_value(reader, element, start, end, depth + 1);
-}
-
-/* All that is in a container whose path stands from start to end among the paths */
-static void
-find_leaves(Reader *reader, JsonbContainer *container, int start, int end, int depth)
-{
-	JsonbIterator *it = JsonbIteratorInit(container);
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	int			len = end - start;
-	int			key_end = 0;
-
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		int			new_start = reader->path_len;
-		int			new_end;
-
-		if (reader->is_cut)
-			break;
-		switch (token)
-		{
-			case WJB_KEY:
-				new_end = new_start;
-				if (len > 0)
-				{
-					/* the path in front may lie anywhere: copy it behind the last leaf's */
-					(void) put_path(reader, new_start + len + value.val.string.len, "", 0);
-					memmove(reader->paths + new_start, reader->paths + start, len);
-					start = new_start;
-					new_end = put_path(reader, new_start + len, ".", 1);
-				}
-				key_end = put_path(reader, new_end, value.val.string.val,
-								   value.val.string.len);
-				break;
-			case WJB_VALUE:
-				find_in_value(reader, &value, new_start, key_end, depth + 1);
-				break;
-			case WJB_ELEM:
-				(void) put_path(reader, new_start + len + 1, "", 0);
-				memmove(reader->paths + new_start, reader->paths + start, len);
-				start = new_start;
-				find_in_element(reader, &value, new_start, new_start + len, depth);
-				break;
-			default:
-				break;
-		}
-	}
 }
 
 /* ---------- counts ---------- */
 
 static const char *
-leaf_name(const Reader *reader, const Leaf *leaf)
+leaf_name(const Reader *reader, const UsageLeaf *leaf)
 {
-	return excerpt(reader->paths + leaf->path, leaf->len);
+	return excerpt(leaf_path(&reader->found, leaf), leaf->len);
 }
 
 /* A string of digits, as JSON has large numbers, and OpenTelemetry all */
@@ -343,7 +131,7 @@ numeric_to_count(Numeric number, int scale, int64 *count, bool *is_whole)
 
 /* What a leaf counts.  Where that is nothing, it is in doubt, and false. */
 static bool
-leaf_count(Reader *reader, const Leaf *leaf, int scale, int64 *count)
+leaf_count(Reader *reader, const UsageLeaf *leaf, int scale, int64 *count)
 {
 	const JsonbValue *value = &leaf->value;
 	bool		is_whole = true;
@@ -353,7 +141,8 @@ leaf_count(Reader *reader, const Leaf *leaf, int scale, int64 *count)
 		case jbvNumeric:
 			if (!numeric_to_count(value->val.numeric, scale, count, &is_whole))
 			{
-				usage_doubt(reader->usage, "\"%s\" is left out: it is not between 0 and " INT64_FORMAT,
+				usage_doubt(reader->usage,
+							"\"%s\" is left out: it is not between 0 and " INT64_FORMAT,
 							leaf_name(reader, leaf), USAGE_MAX);
 				return false;
 			}
@@ -382,21 +171,21 @@ leaf_count(Reader *reader, const Leaf *leaf, int scale, int64 *count)
 /* ---------- by a shape ---------- */
 
 static bool
-path_is(const Reader *reader, const Leaf *leaf, const char *path)
+path_is(const Reader *reader, const UsageLeaf *leaf, const char *path)
 {
 	/* the last character tells most of them apart, and the length */
 	size_t		len = strlen(path);
 
-	return len == leaf->len && memcmp(reader->paths + leaf->path, path, len) == 0;
+	return len == leaf->len && memcmp(leaf_path(&reader->found, leaf), path, len) == 0;
 }
 
 static bool
-path_is_known(const Reader *reader, const Leaf *leaf, const char *path)
+path_is_known(const Reader *reader, const UsageLeaf *leaf, const char *path)
 {
 	size_t		len = strlen(path);
 
 	if (len > 0 && path[len - 1] == '.')
-		return len < leaf->len && memcmp(reader->paths + leaf->path, path, len) == 0;
+		return len < leaf->len && memcmp(leaf_path(&reader->found, leaf), path, len) == 0;
 	return path_is(reader, leaf, path);
 }
 
@@ -407,9 +196,9 @@ is_recognised(const Reader *reader, const UsageShape *shape)
 		return false;
 	for (const char *const *path = shape->known_by; *path != NULL; path++)
 	{
-		for (int i = 0; i < reader->leaf_count; i++)
+		for (int i = 0; i < reader->found.count; i++)
 		{
-			if (path_is_known(reader, &reader->leaves[i], *path))
+			if (path_is_known(reader, &reader->found.leaves[i], *path))
 				return true;
 		}
 	}
@@ -431,7 +220,7 @@ recognise(const Reader *reader)
 }
 
 static const UsagePath *
-find_path(const Reader *reader, const Leaf *leaf, const UsagePath *paths)
+find_path(const Reader *reader, const UsageLeaf *leaf, const UsagePath *paths)
 {
 	for (; paths != NULL && paths->path != NULL; paths++)
 	{
@@ -475,9 +264,9 @@ read_leaves(Reader *reader, const UsageShape *shape, UsageParts *parts)
 
 	for (int i = 0; i < PART_COUNT; i++)
 		parts->count[i] = USAGE_UNKNOWN;
-	for (int i = 0; i < reader->leaf_count; i++)
+	for (int i = 0; i < reader->found.count; i++)
 	{
-		Leaf	   *leaf = &reader->leaves[i];
+		UsageLeaf	   *leaf = &reader->found.leaves[i];
 		const UsagePath *path = NULL;
 		int64		count;
 		int			scale;
@@ -567,9 +356,9 @@ is_zero(const JsonbValue *value)
 
 /* Is it in an object that stands where the shape has a number? */
 static bool
-is_inside_of_path(const Reader *reader, const Leaf *leaf, const UsageShape *shape)
+is_inside_of_path(const Reader *reader, const UsageLeaf *leaf, const UsageShape *shape)
 {
-	const char *text = reader->paths + leaf->path;
+	const char *text = leaf_path(&reader->found, leaf);
 
 	for (const UsagePath *path = shape == NULL ? NULL : shape->paths;
 		 path != NULL && path->path != NULL; path++)
@@ -586,16 +375,16 @@ is_inside_of_path(const Reader *reader, const Leaf *leaf, const UsageShape *shap
 static void
 doubt_unread(Reader *reader, const UsageShape *shape)
 {
-	for (int i = 0; i < reader->leaf_count; i++)
+	for (int i = 0; i < reader->found.count; i++)
 	{
-		const Leaf *leaf = &reader->leaves[i];
+		const UsageLeaf *leaf = &reader->found.leaves[i];
 
 		if (!leaf->is_read && !is_zero(&leaf->value) &&
-			(speaks_of_counts(reader->paths + leaf->path, leaf->len) ||
+			(speaks_of_counts(leaf_path(&reader->found, leaf), leaf->len) ||
 			 is_inside_of_path(reader, leaf, shape)))
 			usage_doubt(reader->usage, "nobody knows what \"%s\" is", leaf_name(reader, leaf));
 	}
-	if (reader->is_cut)
+	if (reader->found.is_cut)
 		usage_doubt(reader->usage, "it is too large to be read whole");
 }
 
@@ -639,7 +428,7 @@ add_element(Reader *reader, const FoundList *found, JsonbValue *element, const J
 		return;
 	if (sum->request_count >= MAX_REQUESTS)
 	{
-		reader->is_cut = true;
+		usage_doubt(sum, "\"%s\" has more than %d elements", found->list->path, MAX_REQUESTS);
 		return;
 	}
 	usage_clear(&usage);
@@ -746,7 +535,8 @@ take_copy(const FoundList *found, const Usage *copy, Usage *usage)
 		replace_counts(usage, copy, false);
 	else
 	{
-		usage_doubt(usage, "\"%s\" says " INT64_FORMAT " and " INT64_FORMAT " tokens, what is around it " INT64_FORMAT " and " INT64_FORMAT,
+		usage_doubt(usage, "\"%s\" says " INT64_FORMAT " and " INT64_FORMAT
+					" tokens, what is around it " INT64_FORMAT " and " INT64_FORMAT,
 					found->list->path, copy->tokens_input, copy->tokens_output,
 					usage->tokens_input, usage->tokens_output);
 		if (copy->tokens_input >= usage->tokens_input &&
@@ -763,6 +553,11 @@ take_list(Reader *reader, const FoundList *found)
 	Usage		sum;
 	bool		is_less;
 
+	if (reader->depth >= USAGE_MAX_DEPTH)
+	{
+		usage_doubt(usage, "\"%s\" is too deep to be read", found->list->path);
+		return;
+	}
 	usage_clear(&sum);
 	read_list(reader, found, &sum);
 	if (found->list->kind == LIST_COPY)
@@ -779,7 +574,8 @@ take_list(Reader *reader, const FoundList *found)
 	is_less = sum.tokens_input < usage->tokens_input || sum.tokens_output < usage->tokens_output;
 	if (is_less ||
 		(found->list->kind == LIST_SAME && usage->is_known && !same_tokens(&sum, usage)))
-		usage_doubt(usage, "\"%s\" comes to " INT64_FORMAT " and " INT64_FORMAT " tokens, what stands beside it is " INT64_FORMAT " and " INT64_FORMAT,
+		usage_doubt(usage, "\"%s\" comes to " INT64_FORMAT " and " INT64_FORMAT
+					" tokens, what stands beside it is " INT64_FORMAT " and " INT64_FORMAT,
 					found->list->path, sum.tokens_input, sum.tokens_output,
 					usage->tokens_input, usage->tokens_output);
 	else if (same_tokens(&sum, usage) &&
@@ -805,8 +601,8 @@ read_by_shape(Reader *reader, const UsageShape *shape)
 		usage_settle(&parts, shape->flags, usage);
 	usage->is_known |= usage->tokens_input != USAGE_UNKNOWN ||
 		usage->tokens_output != USAGE_UNKNOWN;
-	for (int i = 0; i < reader->list_count; i++)
-		take_list(reader, &reader->lists[i]);
+	for (int i = 0; i < reader->found.list_count; i++)
+		take_list(reader, &reader->found.lists[i]);
 	doubt_unread(reader, shape);
 }
 
@@ -817,13 +613,7 @@ reader_begin(Reader *reader, JsonbContainer *container, const char *provider, in
 	reader->provider = provider;
 	reader->usage = usage;
 	reader->depth = depth;
-	reader->is_cut = false;
-	reader->leaf_count = reader->path_len = reader->list_count = 0;
-	reader->leaf_space = FEW_LEAVES;
-	reader->leaves = reader->few_leaves;
-	reader->path_space = SHORT_PATHS;
-	reader->paths = reader->short_paths;
-	find_leaves(reader, container, 0, 0, 0);
+	usage_find_leaves(container, &reader->found);
 }
 
 /* The container at a path of keys, or NULL */
@@ -891,7 +681,7 @@ read_inner(JsonbContainer *root, const char *const *paths, Reader *reader,
 			continue;
 		reader_begin(reader, inner, provider, depth, usage);
 		shape = recognise(reader);
-		if (shape == NULL && reader->list_count == 0)
+		if (shape == NULL && reader->found.list_count == 0)
 		{
 			*first = *first == NULL ? inner : *first;
 			continue;

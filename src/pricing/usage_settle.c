@@ -104,7 +104,8 @@ settle_write(const int64 *p, Usage *usage)
 
 	if (short_time + long_time > 0 && all > 0 && p[PART_CACHE_WRITE_5M] != USAGE_UNKNOWN &&
 		p[PART_CACHE_WRITE_1H] != USAGE_UNKNOWN && short_time + long_time < all)
-		usage_doubt(usage, "what is written to the caches is " INT64_FORMAT ", but its parts are " INT64_FORMAT,
+		usage_doubt(usage, "what is written to the caches is " INT64_FORMAT
+					", but its parts are " INT64_FORMAT,
 					all, short_time + long_time);
 	else if (all > 0)
 		raise_sum(usage, &all, short_time + long_time, "the parts that are written to caches",
@@ -157,7 +158,8 @@ all_input(const int64 *p, int64 cached, int64 of_kinds, int64 apart, Usage *usag
 	raise_sum(usage, &all, known(p[PART_INPUT_TEXT]) + of_kinds,
 		  "tokens of text, audio, image and video", "all that went in");
 	if (fresh != USAGE_UNKNOWN && fresh + apart + tool != all && of_kinds == 0)
-		usage_doubt(usage, "fresh and cached tokens are " INT64_FORMAT ", all that went in " INT64_FORMAT,
+		usage_doubt(usage, "fresh and cached tokens are " INT64_FORMAT
+					", all that went in " INT64_FORMAT,
 					fresh + apart + tool, all);
 	return fresh == USAGE_UNKNOWN ? all : Max(all, fresh + apart + tool);
 }
@@ -232,7 +234,8 @@ settle_output(const int64 *p, Usage *usage)
 		raise_sum(usage, &all, text + of_kinds, "tokens of text, audio, image and video",
 			  "all that came out");
 		if (fresh != USAGE_UNKNOWN && fresh + reasoning + of_kinds != all)
-			usage_doubt(usage, "text and reasoning tokens are " INT64_FORMAT ", all that came out " INT64_FORMAT,
+			usage_doubt(usage, "text and reasoning tokens are " INT64_FORMAT
+						", all that came out " INT64_FORMAT,
 						fresh + reasoning + of_kinds, all);
 		if (fresh != USAGE_UNKNOWN)
 			all = Max(all, fresh + reasoning + of_kinds);
@@ -276,7 +279,8 @@ settle_total(const int64 *p, Usage *usage)
 	if (total == sum)
 		usage->input_is_open = usage->output_is_open = false;
 	else if (total > sum)
-		usage_doubt(usage, "the total is " INT64_FORMAT ", its parts are " INT64_FORMAT, total, sum);
+		usage_doubt(usage, "the total is " INT64_FORMAT ", its parts are " INT64_FORMAT,
+					total, sum);
 	else if (p[PART_INPUT] != USAGE_UNKNOWN || p[PART_INPUT_FRESH] == USAGE_UNKNOWN ||
 			 total != p[PART_INPUT_FRESH] + known(usage->tokens_output))
 		usage_doubt(usage, "the parts are " INT64_FORMAT ", more than the total, " INT64_FORMAT,

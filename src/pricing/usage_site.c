@@ -365,7 +365,8 @@ airun_guard_usage_shape(PG_FUNCTION_ARGS)
 	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("shape \"%s\" cannot be read", excerpt(stated.shape, strlen(stated.shape))),
+				 errmsg("shape \"%s\" cannot be read",
+						excerpt(stated.shape, strlen(stated.shape))),
 				 errdetail("Here %s.", problem),
 				 errhint("See the comments on airun.usage_shapes and its columns.")));
 	return PointerGetDatum(row.new);

@@ -73,7 +73,8 @@ settle_tokens(TaskEnd *end, const char *name, Field *field)
 
 	if (!field->isnull && (tokens < 0 || tokens > MAX_TOKENS))
 		leave_out(end, name, field,
-				  psprintf(INT64_FORMAT " is not between 0 and " INT64_FORMAT, tokens, MAX_TOKENS));
+				  psprintf(INT64_FORMAT " is not between 0 and " INT64_FORMAT,
+						   tokens, MAX_TOKENS));
 }
 
 /*
