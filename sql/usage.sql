@@ -99,7 +99,7 @@ SELECT airun_normalize_usage('{"prompt_tokens": 0, "completion_tokens": 0, "tota
 -- What cannot be: the larger figure is counted, and the doubt is said
 --
 SELECT statement || E'\n  ' || answer(format('SELECT airun_normalize_usage(%L)', statement)) FROM unnest(ARRAY[
-	'[]', '3', '"usage"',
+	'[]', '3', '"usage"', 'null',
 	'{"prompt_tokens": -1}', '{"prompt_tokens": 1.5}', '{"prompt_tokens": "10"}', '{"prompt_tokens": true}', '{"prompt_tokens": []}',
 	'{"prompt_tokens": 1000000000001}', '{"prompt_tokens": 1e400}', '{"prompt_tokens": 1e-400}',
 	'{"prompt_tokens": 10, "prompt_tokens_details": 3}', '{"prompt_tokens": 10, "prompt_tokens_details": []}',

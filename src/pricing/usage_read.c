@@ -747,7 +747,8 @@ usage_read(Jsonb *raw, const char *provider, Usage *usage)
 	if (JB_ROOT_IS_SCALAR(raw))
 	{
 		usage->count[BUCKET_REQUESTS] = 1;
-		usage_doubt(usage, "it is no JSON object");
+		if (getIthJsonbValueFromContainer(&raw->root, 0)->type != jbvNull)
+			usage_doubt(usage, "it is no JSON object");
 		return;
 	}
 	read_whole(&raw->root, provider, 0, usage);
