@@ -7,10 +7,11 @@
  * name, which go before what that shape has.
  *
  * Each backend keeps the shapes until it hears that the table has changed, of
- * which a trigger gives notice, as the server does of a definition.  So they
- * are read as definitions are: as they are now, whatever the caller's snapshot
- * and rights, and at no cost where nothing has changed.  What a number means
- * is the same for everybody.
+ * which a trigger gives notice, as the server does of a definition: with the
+ * next table that it opens, and with the next transaction at the latest.  So
+ * they are read as definitions are: as they are now, whatever the caller's
+ * snapshot and rights, and at no cost where nothing has changed.  What a number
+ * means is the same for everybody.
  *
  * Locks: the table's, of a reader, while it is read.
  *

@@ -265,4 +265,27 @@ diag($_) for @shown;
 check_ok($node, 'afterwards');
 proven('usages of all shapes, damaged', $count);
 
+#--- a site's shape, in other sessions -----------------------------------------------------
+
+sql(q{CREATE ROLE app LOGIN; SELECT airun_grant('app')});
+my ($writer, $reader, $app) = map { my $s = $node->background_psql('postgres', on_error_stop => 0); ask($s, '\set VERBOSITY sqlstate'); $s } 1 .. 3;
+my $read = q{SELECT airun_normalize_usage('{"acme": {"in": 5}}') ->> 'tokens_input'};
+ask($app, 'SET ROLE app');
+ask($reader, 'BEGIN ISOLATION LEVEL REPEATABLE READ');
+is(ask($_, $read), '', 'a shape that nobody knows') for $writer, $reader, $app;
+ask($writer, q{BEGIN; INSERT INTO airun.usage_shapes (shape, known_by, paths) VALUES ('acme', '{acme.in}', '{"input": "acme.in"}')});
+is(ask($writer, $read), 5, 'who adds it reads by it');
+is(ask($_, $read), '', 'others do not yet, and do not wait') for $reader, $app;
+ask($writer, 'COMMIT');
+ask($reader, 'COMMIT');
+is(ask($_, $read), 5, 'with the commit all do, an API role, too') for $writer, $reader, $app;
+ask($writer, 'BEGIN; TRUNCATE airun.usage_shapes');
+is(ask($writer, $read), '', 'who takes it away reads without it');
+ask($writer, 'ROLLBACK');
+is(ask($writer, $read), 5, 'unless that is rolled back');
+is(ask($app, q{DELETE FROM airun.usage_shapes}), 'ERROR: 42501', 'an API role cannot change it');
+ask($writer, 'DELETE FROM airun.usage_shapes');
+is(ask($app, $read), '', 'and it is gone');
+$_->quit for $writer, $reader, $app;
+
 done_testing();
