@@ -83,6 +83,35 @@ SELECT read('{"total_tokens": 12}', NULL, 'embed'), read('{"object": "list", "us
 	airun_cost_details('m', '{"total_tokens": 12}') ->> 'reason';
 
 --
+-- As providers and libraries send them: nothing is in doubt
+--
+SELECT n, airun_normalize_usage(u::jsonb, p) - 'requests' FROM (VALUES
+('groq', NULL, '{"id":"x","object":"chat.completion","created":1700000000,"model":"llama","choices":[{"index":0,"message":{"role":"assistant","content":"x"},"logprobs":null}],"usage":{"queue_time":0.03,"prompt_tokens":18,"prompt_time":0.0006,"completion_tokens":556,"completion_time":0.463,"total_tokens":574,"total_time":0.464},"x_groq":{"id":"req"}}'),
+('deepseek', 'deepseek', '{"prompt_tokens":1000,"completion_tokens":200,"total_tokens":1200,"prompt_tokens_details":{"cached_tokens":400},"completion_tokens_details":{"reasoning_tokens":50},"prompt_cache_hit_tokens":400,"prompt_cache_miss_tokens":600}'),
+('openrouter', 'openrouter', '{"prompt_tokens":1000,"completion_tokens":200,"total_tokens":1200,"cost":0.00042,"is_byok":false,"prompt_tokens_details":{"cached_tokens":400,"audio_tokens":0},"cost_details":{"upstream_inference_cost":null,"upstream_inference_prompt_cost":0.0001,"upstream_inference_completions_cost":0.0002},"completion_tokens_details":{"reasoning_tokens":50,"image_tokens":0}}'),
+('xai', 'xai', '{"prompt_tokens":37,"completion_tokens":530,"total_tokens":800,"prompt_tokens_details":{"text_tokens":37,"audio_tokens":0,"image_tokens":0,"cached_tokens":8},"completion_tokens_details":{"reasoning_tokens":233,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0},"num_sources_used":0}'),
+('xai responses', 'xai', '{"input_tokens":199,"input_tokens_details":{"cached_tokens":163},"output_tokens":1,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":200,"num_sources_used":0,"num_server_side_tools_used":0,"cost_in_usd_ticks":158500}'),
+('perplexity', 'perplexity', '{"prompt_tokens":8,"completion_tokens":439,"total_tokens":447,"search_context_size":"low","cost":{"input_tokens_cost":0.0,"output_tokens_cost":0.007,"request_cost":0.005,"total_cost":0.012}}'),
+('mistral', 'mistral', '{"prompt_tokens":4,"completion_tokens":15,"total_tokens":19,"prompt_audio_seconds":null,"num_cached_tokens":0}'),
+('gemini live', 'google', '{"promptTokenCount":10,"responseTokenCount":20,"totalTokenCount":30,"promptTokensDetails":[{"modality":"TEXT","tokenCount":4},{"modality":"AUDIO","tokenCount":6}],"responseTokensDetails":[{"modality":"AUDIO","tokenCount":20}]}'),
+('gemini tool', 'google', '{"promptTokenCount":100,"candidatesTokenCount":30,"totalTokenCount":150,"toolUsePromptTokenCount":20,"toolUsePromptTokensDetails":[{"modality":"TEXT","tokenCount":20}],"promptTokensDetails":[{"modality":"TEXT","tokenCount":60},{"modality":"DOCUMENT","tokenCount":40}]}'),
+('anthropic', 'anthropic', '{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","usage":{"input_tokens":2095,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":503,"service_tier":"standard","server_tool_use":{"web_search_requests":0,"web_fetch_requests":2},"inference_geo":"us","speed":"standard"}}'),
+('qwen', NULL, '{"prompt_tokens":3019,"completion_tokens":104,"total_tokens":3123,"prompt_tokens_details":{"cached_tokens":2048},"completion_tokens_details":{"text_tokens":104}}'),
+('azure', NULL, '{"completion_tokens":9,"prompt_tokens":12,"total_tokens":21,"completion_tokens_details":{"accepted_prediction_tokens":3,"audio_tokens":0,"reasoning_tokens":0,"rejected_prediction_tokens":2},"prompt_tokens_details":{"audio_tokens":0,"cached_tokens":0}}'),
+('ai sdk 5 result', 'openai', '{"usage":{"inputTokens":10,"outputTokens":5,"totalTokens":15,"reasoningTokens":0,"cachedInputTokens":0},"totalUsage":{"inputTokens":10,"outputTokens":5,"totalTokens":15},"finishReason":"stop","steps":[{"usage":{"inputTokens":10,"outputTokens":5,"totalTokens":15}}]}'),
+('agents js', NULL, '{"requests":1,"inputTokens":10,"outputTokens":5,"totalTokens":15,"inputTokensDetails":[{"cached_tokens":4}],"outputTokensDetails":[{"reasoning_tokens":2}]}'),
+('voyage', NULL, '{"object":"list","data":[{"object":"embedding","embedding":[0.1,0.2],"index":0}],"model":"voyage-3","usage":{"total_tokens":10}}'),
+('jina', NULL, '{"usage":{"total_tokens":10,"prompt_tokens":10}}'),
+('cohere v2', 'cohere', '{"id":"x","finish_reason":"COMPLETE","usage":{"billed_units":{"input_tokens":5,"output_tokens":418},"tokens":{"input_tokens":71,"output_tokens":418},"cached_tokens":0}}'),
+('langchain response_metadata', NULL, '{"response_metadata":{"token_usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15},"model_name":"gpt"},"content":"x"}'),
+('claude code line', NULL, '{"type":"assistant","message":{"id":"m","model":"claude","usage":{"input_tokens":3,"cache_creation_input_tokens":100,"cache_read_input_tokens":50,"output_tokens":7,"service_tier":"standard"}},"uuid":"u"}'),
+('codex exec', NULL, '{"type":"turn.completed","usage":{"input_tokens":24763,"cached_input_tokens":24448,"output_tokens":122}}'),
+('gpt image', NULL, '{"created":1,"usage":{"input_tokens":50,"input_tokens_details":{"image_tokens":40,"text_tokens":10},"output_tokens":60,"total_tokens":110,"output_tokens_details":{"image_tokens":50,"text_tokens":10}}}'),
+('langfuse', NULL, '{"usage_details":{"input":10,"output":5,"total":15}}'),
+('bedrock invoke', NULL, '{"amazon-bedrock-invocationMetrics":{"inputTokenCount":14,"outputTokenCount":4,"invocationLatency":500,"firstByteLatency":300,"cacheReadInputTokenCount":3,"cacheWriteInputTokenCount":0}}'),
+('ai sdk v6 openai', 'openai', '{"inputTokens":10,"inputTokenDetails":{"noCacheTokens":10,"cacheReadTokens":0},"outputTokens":5,"outputTokenDetails":{"textTokens":5,"reasoningTokens":0},"totalTokens":15,"raw":{"input_tokens":10,"input_tokens_details":{"cached_tokens":0},"output_tokens":5,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":15},"reasoningTokens":0,"cachedInputTokens":0}')) v (n, p, u);
+
+--
 -- Tiers are chosen by each request's own length, where it is known
 --
 SELECT read('{"requests": 2, "input_tokens": 300000, "output_tokens": 2, "total_tokens": 300002, "request_usage_entries": [{"input_tokens": 150000, "output_tokens": 1}, {"input_tokens": 150000, "output_tokens": 1}]}', NULL, 'long'),
