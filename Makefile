@@ -18,7 +18,8 @@ PARTS = airun \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util \
 	run/run run/run_edit run/list run/run_name run/message \
 	task/chunk task/request_compact \
-	pricing/names pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
+	pricing/names pricing/usage_shapes pricing/usage_site pricing/usage_settle \
+	pricing/usage_leaves pricing/usage_read pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
 	task/task_columns task/task task/task_end task/stream task/lease task/turn run/get_run \
@@ -27,7 +28,8 @@ PARTS = airun \
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json install objects run list message fold task turn totals stream lease refusals \
-	columns access postgrest usage price cost money owner privileges privileges_owner cover direct seen lint site tour \
+	columns access postgrest usage usage_shapes price cost money owner privileges privileges_owner cover \
+	direct seen lint site tour \
 	reference operations
 
 # Those that show which way rows are written; they run with airun.direct_writes on.

@@ -40,10 +40,9 @@ FROM f WHERE prorettype NOT IN ('trigger'::regtype, 'internal'::regtype) ORDER B
 -- read only, so STABLE and PARALLEL SAFE: PostgREST serves these to GET, in a read-only transaction
 WITH readers (name) AS (VALUES
 	('airun_get_run'), ('airun_list_runs'), ('airun_messages'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_is_overdue'),
-	('airun_cost'), ('airun_cost_details')),
+	('airun_cost'), ('airun_cost_details'), ('airun_normalize_usage')),
 pure (name) AS (VALUES
-	('airun_array_add'), ('airun_array_add_at'), ('airun_array_agg'), ('airun_array_in_order'), ('airun_array_result'), ('airun_json'), ('airun_user_uuid'), ('airun_message_text'), ('airun_request'),
-	('airun_normalize_usage')),
+	('airun_array_add'), ('airun_array_add_at'), ('airun_array_agg'), ('airun_array_in_order'), ('airun_array_result'), ('airun_json'), ('airun_user_uuid'), ('airun_message_text'), ('airun_request')),
 expected AS (
 	SELECT f.signature, f.provolatile, f.proparallel,
 		CASE WHEN f.proname IN (SELECT name FROM readers) THEN 's'
@@ -136,10 +135,10 @@ SELECT extrelocatable FROM pg_extension WHERE extname = 'airun' AND extrelocatab
 -- tables: row security is on, and lets in by policies of ours only
 SELECT oid::regclass FROM r WHERE relkind IN ('r', 'p') AND NOT relrowsecurity;
 SELECT oid::regclass FROM r WHERE relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = r.oid);
--- by a user's rows; prices are everybody's to read, and nobody's to write
+-- by a user's rows; prices and shapes of usages are everybody's to read, and nobody's to write
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r)
 	AND coalesce(pg_get_expr(polqual, polrelid), '') || coalesce(pg_get_expr(polwithcheck, polrelid), '') !~ 'airun_(user_id|sees_run|writes_run)\('
-	AND NOT (polrelid IN ('airun.prices'::regclass, 'airun.price_book'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
+	AND NOT (polrelid IN ('airun.prices'::regclass, 'airun.price_book'::regclass, 'airun.usage_shapes'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
 -- for everybody, and none takes away what another one gives
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r) AND (polroles <> '{0}' OR NOT polpermissive);
 -- whom row security binds must be able to call what it asks

@@ -128,7 +128,7 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_finish_turn(''<a>'', response_text => ''x'', run_id => ''<run>'')',
 	'airun_sees_run(''<run>'')',
 	'airun_writes_run(''<run>'')',
-	'airun_price_changed()',
+	'airun_price_changed()', 'airun_guard_usage_shape()', 'airun_usage_shapes_changed()',
 	'airun_guard_run()', 'airun_guard_message()', 'airun_guard_task()',
 	'airun_roll_up_messages()', 'airun_roll_up_tasks()',
 	'airun_view_message()', 'airun_view_task()']) WITH ORDINALITY u (call, o) ORDER BY o;
@@ -149,7 +149,8 @@ FROM (VALUES
 	('airun.tasks', 'task_id == ''<b>''', 'status = ''completed'', tokens_total = 3', '(run_id, status, cost) VALUES (''<run>'', ''completed'', 5)'),
 	('airun.task_chunks', 'task_id == ''<a>''', 'chunk = ''x''', '(run_id, task_id, hash, chars, bytes, generation, chunk) VALUES (''<run>'', ''<a>'', 0, 12, 12, 0, ''x'')'),
 	('airun.prices', 'model == ''p''', 'rates = ''{}''', '(model, rates) VALUES (''q'', ''{}'')'),
-	('airun.price_book', 'is_only', 'version = public.airun_uuid()', '(is_only, version) VALUES (false, public.airun_uuid())')) v (relation, condition, change, new),
+	('airun.price_book', 'is_only', 'version = public.airun_uuid()', '(is_only, version) VALUES (false, public.airun_uuid())'),
+	('airun.usage_shapes', 'shape == ''s''', 'paths = ''{"input": "x"}''', '(shape, known_by, paths) VALUES (''t'', ''{x}'', ''{"input": "x"}'')')) v (relation, condition, change, new),
 	unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) action;
 -- and what streams, by the other doors
 INSERT INTO privileges_test.calls (object, action, statement)

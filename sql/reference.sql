@@ -134,7 +134,7 @@ SELECT airun_is_overdue('streaming', now() - interval '5 min', '2 min') AS a,
 -- airun_normalize_usage
 SELECT * FROM jsonb_each(airun_normalize_usage('{"input_tokens": 50, "cache_read_input_tokens": 1000,
     "cache_creation_input_tokens": 200, "output_tokens": 30}'));
-SELECT airun_normalize_usage('{"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 90}}');
+SELECT airun_normalize_usage('{"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 90}}') AS doubtful;
 
 -- airun_cost
 SELECT airun_cost('gpt-4o', '{"prompt_tokens": 1000, "completion_tokens": 20}') AS cost,

@@ -138,18 +138,8 @@ INSERT INTO bad (state, command) VALUES
 	('PT422', 'SELECT airun_json(repeat(''['', 1000000))');
 -- figures
 INSERT INTO bad (state, command)
-SELECT 'PT422', format('SELECT %s(t(1), %s)', f, a) FROM unnest(ARRAY['airun_complete_task', 'airun_fail_task', 'airun_cancel_task']) f,
-	unnest(ARRAY['tokens_input => -1', 'tokens_output => 9223372036854775807', 'tokens_total => -9223372036854775808', 'tokens_input => 5, tokens_total => 4',
-	'cost => ''NaN''', 'cost => ''Infinity''', 'cost => -1', 'cost => 1e300', 'total_time => ''NaN''', 'time_to_first_token => ''-Infinity''', 'usage => ''[1]''',
-	'finish_reason => repeat(''x'', 1000)']) WITH ORDINALITY u (a, i) WHERE f = 'airun_complete_task' OR i % 3 = 2 ORDER BY f, i;
+SELECT 'PT422', format('SELECT %s(t(1), finish_reason => repeat(''x'', 1000))', f) FROM unnest(ARRAY['airun_complete_task', 'airun_fail_task', 'airun_cancel_task']) f;
 INSERT INTO bad (state, command) VALUES
-	('PT422', 'SELECT airun_finish_turn(t(1), ''{"role": "assistant", "content": "x"}'', cost => ''NaN'')'),
-	('PT422', 'SELECT airun_finish_turn(t(1), ''{"role": "assistant", "content": "x"}'', tokens_input => 1, tokens_output => 1, tokens_total => 1)'),
-	('PT422', 'UPDATE ai_tasks SET cost = ''NaN'' WHERE task_id = t(1)'),
-	('PT422', 'UPDATE airun.tasks SET tokens_total = -1 WHERE task_id = t(1)'),
-	('PT422', 'UPDATE airun.tasks SET total_time = ''Infinity'' WHERE task_id = t(5)'),
-	('PT422', 'INSERT INTO ai_tasks (run_id, status, cost) VALUES (r(1), ''completed'', -1)'),
-	('PT422', 'INSERT INTO airun.tasks (run_id, tokens_input) VALUES (r(1), 1), (r(1), -1)'),
 	('22P02', 'SELECT airun_complete_task(t(1), cost => ''much'')'),
 	('22003', 'SELECT airun_complete_task(t(1), tokens_input => 9223372036854775808::numeric::bigint)'),
 	-- what is said about a task

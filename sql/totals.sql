@@ -155,7 +155,7 @@ BEGIN
 			IF i % 3 = 0 THEN
 				PERFORM airun_append_message(run_id(6), '{"role": "nobody"}');
 			ELSIF i % 3 = 1 THEN
-				INSERT INTO airun.tasks (run_id, tokens_total) VALUES (run_id(6), 3), (run_id(6), -1);
+				INSERT INTO airun.tasks (run_id, tokens_total, service) VALUES (run_id(6), 3, NULL), (run_id(6), 3, repeat('x', 201));
 			ELSIF i < 6 THEN
 				PERFORM 1 / 0;
 			END IF;
@@ -238,7 +238,7 @@ SELECT totals(20), totals(21);
 INSERT INTO ai_tasks (run_id, status) VALUES (run_id(23), 'pending'), (run_id(23), 'error'), (run_id(23), 'completed');
 SELECT totals(23);
 -- one row that is refused takes all along; so does a run that is completed
-SELECT attempt(format('INSERT INTO ai_tasks (run_id, tokens_total) SELECT %L, 2 - n FROM generate_series(1, 3) n', run_id(20)));
+SELECT attempt(format('INSERT INTO ai_tasks (run_id, tokens_total, service) SELECT %L, n, repeat(''x'', 67 * n) FROM generate_series(1, 3) n', run_id(20)));
 SELECT attempt(format('UPDATE ai_tasks SET tokens_total = CASE status WHEN ''pending'' THEN 50 ELSE 60 END WHERE task_id IN (%L, %L)', task_id(204), task_id(212)));
 SELECT (airun_set_run_status(run_id(21), 'completed')).status;
 SELECT attempt('INSERT INTO ai_tasks (run_id) SELECT run_id(20 + n % 2) FROM generate_series(1, 4) n');

@@ -265,9 +265,7 @@ SELECT i, attempt(format('SELECT airun_start_turn(%s)', format(a, run_id(6), tas
 	(9, 'NULL, ''{"role": "user", "content": "x"}'', %2$L, run => ''{"name": "new", "tags": [1]}''')) v (i, a) ORDER BY i;
 SELECT i, attempt(format('SELECT airun_finish_turn(%L, %s)', task_id(70), a)) FROM (VALUES
 	(1, '''{"role": "assistant"}'''), (2, '''{"role": "assistant", "content": 1}'''), (3, '''[{"role": "assistant", "content": "x"}]'''), (4, '''"x"'''),
-	(5, '''{"role": "assistant", "content": "x"}'', tokens_input => -1'), (6, '''{"role": "assistant", "content": "x"}'', cost => ''NaN'''),
-	(7, '''{"role": "assistant", "content": "x"}'', tokens_input => 5, tokens_total => 4'), (8, '''{"role": "assistant", "content": "x"}'', usage => ''[]'''),
-	(9, '''{"role": "assistant", "content": "x", "id": "q1"}'''), (10, '''{"role": "assistant", "content": "x"}'', total_time => ''Infinity'''),
+	(9, '''{"role": "assistant", "content": "x", "id": "q1"}'''),
 	(11, '''{"role": "assistant", "content": "x"}'', run_id => run_id(7)'), (12, '''{"role": "assistant", "content": "x"}'', finish_reason => repeat(''x'', 201)'),
 	(13, '''null'''), (14, '''{}''')) v (i, a) ORDER BY i;
 SELECT store() = :'before' AS unchanged;

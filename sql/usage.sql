@@ -86,20 +86,20 @@ SELECT airun_normalize_usage('{"prompt_tokens": 8, "total_tokens": 8}');
 SELECT airun_normalize_usage('{"type": "duration", "seconds": 9}'), airun_normalize_usage('{"input_seconds": 9.5004}');
 SELECT airun_normalize_usage('{"input_tokens": 50, "output_tokens": 60, "total_tokens": 110, "input_tokens_details": {"text_tokens": 10, "image_tokens": 40}}');
 SELECT airun_normalize_usage('{"input": 5, "requests": 2, "web_search_queries": 3, "input_images": 4, "output_characters": 100, "pages": 6}');
--- a total that is more than its parts is believed; one's own total fills the first bucket
+-- a total that is more than its parts is kept, in doubt; one's own total fills the first bucket
 SELECT airun_normalize_usage('{"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 40}');
 SELECT airun_normalize_usage('{"tokens_input": 100, "cache_read": 30, "tokens_output": 20}');
--- nothing that is known: one request, of which nothing is known
+-- nothing that is known: one request, of which nothing is known; a total alone is all input
 SELECT airun_normalize_usage('{}'), airun_normalize_usage('{"in": 3, "vendor": {"x": 1}}'), airun_normalize_usage(NULL) IS NULL;
 SELECT airun_normalize_usage('{"total_tokens": 12}');
 -- zero is known
 SELECT airun_normalize_usage('{"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}');
 
 --
--- What cannot be
+-- What cannot be: the larger figure is counted, and the doubt is said
 --
 SELECT statement || E'\n  ' || answer(format('SELECT airun_normalize_usage(%L)', statement)) FROM unnest(ARRAY[
-	'[]', '3', '"usage"',
+	'[]', '3', '"usage"', 'null',
 	'{"prompt_tokens": -1}', '{"prompt_tokens": 1.5}', '{"prompt_tokens": "10"}', '{"prompt_tokens": true}', '{"prompt_tokens": []}',
 	'{"prompt_tokens": 1000000000001}', '{"prompt_tokens": 1e400}', '{"prompt_tokens": 1e-400}',
 	'{"prompt_tokens": 10, "prompt_tokens_details": 3}', '{"prompt_tokens": 10, "prompt_tokens_details": []}',
@@ -124,7 +124,7 @@ SELECT statement || E'\n  ' || answer(format('SELECT airun_normalize_usage(%L)',
 	'{"input": -1}', '{"input": 0.5}', '{"output": "many"}', '{"tokens_input": 3, "input": 4}', '{"input": 3, "output": 4, "total": 6}',
 	'{"input_seconds": -1}', '{"requests": 1.5}']) statement;
 
--- no usage, however odd, ends in another error: 20,000 random ones
+-- no usage, however odd, ends in an error: 20,000 random ones
 SELECT setseed(0.4);
 CREATE FUNCTION random_usage() RETURNS jsonb LANGUAGE sql AS $$
 	SELECT jsonb_object_agg(key, value) FROM (
@@ -138,7 +138,7 @@ CREATE FUNCTION random_usage() RETURNS jsonb LANGUAGE sql AS $$
 		FROM generate_series(1, 1 + floor(random() * 5)::int)) x
 $$;
 CREATE TABLE random_usages AS SELECT i, random_usage() AS usage FROM generate_series(1, 20000) i;
-SELECT kind, count(*) > 100 FROM (SELECT CASE WHEN a LIKE '{%' THEN 'read' ELSE left(a, 5) END AS kind
+SELECT kind, count(*) > 100 FROM (SELECT CASE WHEN a LIKE '{%"doubts"%' THEN 'in doubt' WHEN a LIKE '{%' THEN 'read' ELSE left(a, 5) END AS kind
 	FROM random_usages, LATERAL answer(format('SELECT airun_normalize_usage(%L)', usage)) a) x GROUP BY kind ORDER BY kind;
 -- and the buckets of what was read sum up to its totals
 SELECT usage FROM random_usages, LATERAL answer(format('SELECT airun_normalize_usage(%L)', usage)) a

@@ -366,13 +366,15 @@ check_task_fields(Row *row)
 static void
 charge_task(Row *row)
 {
-	ChargeBasis basis = {
+	Field		known = row_new(row, "cost_details");
+	ChargeBasis	basis = {
 		.model_id = row_new(row, "model_id"),
 		.provider = row_new(row, "provider"),
 		.usage = row_new(row, "usage"),
 		.tokens_input = row_new(row, "tokens_input"),
 		.tokens_output = row_new(row, "tokens_output"),
 		.client_cost = row_new(row, "client_cost"),
+		.left_out = charge_left_out(&known),
 		.created_at = DatumGetTimestampTz(row_new(row, "created_at").value),
 	};
 	Charge		charge;
@@ -385,7 +387,29 @@ charge_task(Row *row)
 
 #define END_OF_ROW(name, ...)	end.name = row_new(row, #name);
 
-/* Check the figures of a task, and count what its usage and its total say */
+/* Keep figures that cannot be out of the row, and the reasons in its cost_details */
+static void
+keep_figures_out(Row *row, const TaskEnd *end)
+{
+	const struct
+	{
+		const char *column;
+		const Field *field;
+	}			figures[] = {
+		{"cost", &end->cost},
+		{"time_to_first_token", &end->time_to_first_token},
+		{"total_time", &end->total_time},
+	};
+
+	if (end->left_out.isnull)
+		return;
+	for (int i = 0; i < lengthof(figures); i++)
+		row_set(row, figures[i].column, figures[i].field->value, figures[i].field->isnull);
+	row_set(row, "cost_details",
+			JsonbPGetDatum(charge_left_out_details(DatumGetJsonbP(end->left_out.value))), false);
+}
+
+/* Settle the figures of a task, and count what its usage and its total say */
 static void
 check_task_figures(Row *row, TaskStatus status)
 {
@@ -397,13 +421,14 @@ check_task_figures(Row *row, TaskStatus status)
 		(row_changed(row, "tokens_input") || row_changed(row, "tokens_output")))
 		end.tokens_total.isnull = true;
 	task_check_end(&end);
+	keep_figures_out(row, &end);
 	if (!end.usage.isnull || (row->old != NULL && row_changed(row, "usage")))
 	{
 		task_count_end(&end, &end.usage, &provider);
-		row_set(row, "tokens_input", end.tokens_input.value, end.tokens_input.isnull);
-		row_set(row, "tokens_output", end.tokens_output.value, end.tokens_output.isnull);
 		row_set(row, "usage_buckets", end.usage_buckets.value, end.usage_buckets.isnull);
 	}
+	row_set(row, "tokens_input", end.tokens_input.value, end.tokens_input.isnull);
+	row_set(row, "tokens_output", end.tokens_output.value, end.tokens_output.isnull);
 	if (end.tokens_total.isnull)
 		end.tokens_total = task_sum_tokens(&end.tokens_input, &end.tokens_output);
 	row_set(row, "tokens_total", end.tokens_total.value, end.tokens_total.isnull);

@@ -120,10 +120,10 @@ BEGIN
 		 t.response_length::text,
 		 COALESCE(length(COALESCE(t.response_text, @extschema@.airun_message_text(a.message))), 0)
 			= t.response_length),
-		('price_status of a task', 'priced, unpriced or client once it has ended',
+		('price_status of a task', 'priced, doubtful, unpriced or client once it has ended',
 		 COALESCE(t.price_status, 'none'),
 		 CASE WHEN t.completed_at IS NULL THEN t.price_status IS NULL
-			ELSE COALESCE(t.price_status IN ('priced', 'unpriced', 'client'), false) END),
+			ELSE COALESCE(t.price_status IN ('priced', 'doubtful', 'unpriced', 'client'), false) END),
 		('text of a task', 'in one place', 'in the task and in the answer',
 		 t.response_text IS NULL OR NOT t.text_in_answer),
 		('messages that the request of a task refers to',

@@ -45,7 +45,8 @@ BEGIN
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT, INSERT ON airun.messages TO %I', airun_grant.role);
 		EXECUTE format('GRANT SELECT ON airun.task_chunks TO %I', airun_grant.role);
-		EXECUTE format('GRANT SELECT ON airun.prices, airun.price_book TO %I', airun_grant.role);
+		EXECUTE format('GRANT SELECT ON airun.prices, airun.price_book, airun.usage_shapes TO %I',
+					   airun_grant.role);
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE ON @extschema@.ai_runs, @extschema@.ai_tasks TO %I',
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT, INSERT ON @extschema@.ai_messages TO %I', airun_grant.role);

@@ -32,7 +32,8 @@ VALUES
 
 	-- Prices are everybody's who may read the table, and the owner's to change.
 	('policy', 'prices', 'airun_read', 'FOR SELECT USING (true)'),
-	('policy', 'price_book', 'airun_read', 'FOR SELECT USING (true)')
+	('policy', 'price_book', 'airun_read', 'FOR SELECT USING (true)'),
+	('policy', 'usage_shapes', 'airun_read', 'FOR SELECT USING (true)')
 $policies$;
 COMMENT ON FUNCTION @extschema@.airun_store_policies() IS
 'Rows of airun_store_objects(): policies';

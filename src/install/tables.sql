@@ -36,7 +36,9 @@ VALUES
 	('prices', '{price_id,model,source,effective_from,rates}', '',
 	 'The price book: what a model costs, from when until when, and who says so'),
 	('price_book', '{is_only,version}', '',
-	 'The version of the price book: another one with every change')
+	 'The version of the price book: another one with every change'),
+	('usage_shapes', '{shape,known_by,paths,by_total}', '',
+	 'How to read usages that airun does not know: shapes of the site''s own, which are tried first, and further paths for shapes that are built in')
 $tables$;
 COMMENT ON FUNCTION @extschema@.airun_store_tables() IS
 'The tables of the store, in the order in which airun_install() makes them';
@@ -174,7 +176,7 @@ VALUES
 	('tasks', 'usage', 'jsonb', '', NULL, 19, 16,
 	 'The provider''s usage object, as it was sent'),
 	('tasks', 'cost_details', 'jsonb', '', NULL, 21, 18,
-	 'What the cost is made of'),
+	 'What the cost is made of; doubts about the usage, and what was left_out, each with the reason'),
 	('tasks', 'error', 'jsonb', '', NULL, 12, 9,
 	 'What went wrong, as the client says'),
 	('tasks', 'metadata', 'jsonb', 'NOT NULL', $$'{}'::jsonb$$, 13, 10,
@@ -190,7 +192,7 @@ VALUES
 	('tasks', 'client_cost', 'numeric', '', NULL, 30, NULL,
 	 'What the client says that it costs'),
 	('tasks', 'price_status', 'text', '', NULL, 29, 19,
-	 'Where the cost is from: priced, client (the client has stated it), or unpriced (it is not known)'),
+	 'Where the cost is from: priced, doubtful (of what can be counted; cost_details say what is wrong), client (the client has stated it), or unpriced (it is not known)'),
 	('tasks', 'usage_buckets', 'jsonb', '', NULL, 31, NULL,
 	 'What the usage says, in disjoint buckets'),
 
@@ -250,7 +252,21 @@ VALUES
 	('price_book', 'version', 'uuid', 'NOT NULL', NULL, NULL, NULL,
 	 'By which a backend knows whether the book that it keeps is still the one'),
 	('price_book', 'changed_at', 'timestamptz', 'NOT NULL', 'now()', NULL, NULL,
-	 'When the book was last changed')
+	 'When the book was last changed'),
+
+	-- airun.usage_shapes
+	('usage_shapes', 'shape', 'text', 'NOT NULL', NULL, NULL, NULL,
+	 'Its name; that of a shape that is built in (OpenAI Chat, OpenAI Responses, Anthropic, Gemini, AI SDK 6, Bedrock, OpenTelemetry, ...) adds to that one'),
+	('usage_shapes', 'created_at', 'timestamptz', 'NOT NULL', 'now()', NULL, NULL,
+	 'When it was entered'),
+	('usage_shapes', 'provider', 'text', '', NULL, NULL, NULL,
+	 'Only usages of this provider; NULL for all'),
+	('usage_shapes', 'known_by', 'text[]', 'NOT NULL', $$'{}'::text[]$$, NULL, NULL,
+	 'Paths of which any one tells that a usage has this shape; one that ends in a point stands for all under it'),
+	('usage_shapes', 'paths', 'jsonb', 'NOT NULL', NULL, NULL, NULL,
+	 'For each part its path, or a list of them: keys joined by points, an element of a list as [] or, by its modality, ttl or type, [AUDIO].  Parts: input (all), input_fresh (neither cached nor audio, image or video), input_text, input_tool, cache_read, cache_write, cache_write_5m, cache_write_1h, input_audio, input_image, input_video, cached_audio, cached_image, output (all), output_visible (without reasoning), output_fresh (text without reasoning), output_text, reasoning, output_audio, output_image, output_video, total, requests, web_searches, input_images, output_images, input_seconds, output_seconds, input_characters, output_characters, pages, ignored'),
+	('usage_shapes', 'by_total', 'text[]', '', NULL, NULL, NULL,
+	 'Which of cache and reasoning lie inside of input and output or beside them as the total tells; NULL for what is built in')
 $columns$;
 COMMENT ON FUNCTION @extschema@.airun_store_columns() IS
 'The columns of the store''s tables, in order; value is the default';

@@ -53,6 +53,14 @@ VALUES
 	 'CREATE TRIGGER airun_version AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON airun.prices
 		FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_price_changed()'),
 
+	-- What is no shape is refused, and backends hear of every change
+	('trigger', 'usage_shapes', 'airun_guard',
+	 'CREATE TRIGGER airun_guard BEFORE INSERT OR UPDATE ON airun.usage_shapes
+		FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_guard_usage_shape()'),
+	('trigger', 'usage_shapes', 'airun_changed',
+	 'CREATE TRIGGER airun_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON airun.usage_shapes
+		FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_usage_shapes_changed()'),
+
 	-- What a view computes, its trigger takes by the functions' own code.
 	('trigger', 'ai_messages', 'airun_view',
 	 'CREATE TRIGGER airun_view INSTEAD OF INSERT OR UPDATE ON @extschema@.ai_messages

@@ -101,7 +101,8 @@ FROM (VALUES
 	 'Requests to models and their answers, with usage, cost and timing'),
 	(5, 'ai_unpriced_models', $$
 		FROM airun.tasks AS t
-		WHERE t.price_status = 'unpriced' AND t.model_id IS NOT NULL
+		WHERE (t.price_status = 'unpriced' OR t.price_status = 'doubtful' AND t.cost IS NULL)
+			AND t.model_id IS NOT NULL
 			AND (t.usage_buckets IS NOT NULL OR t.tokens_input IS NOT NULL
 				 OR t.tokens_output IS NOT NULL)
 			AND EXISTS (SELECT FROM airun.runs AS r

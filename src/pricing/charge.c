@@ -8,13 +8,14 @@
  * the prices that were in force when the task was created:
  *
  *	priced		there is a price for the model, and for all that it used
+ *	doubtful	the usage or the figures contradict themselves, or say something
+ *				that nobody knows; the cost is of what can be counted, if any
  *	client		airun.trust_client_cost is on, and the client has stated a cost
- *	unpriced	neither: the cost is not known, and NULL
+ *	unpriced	none of these: the cost is not known, and NULL
  *
- * What is wrong with a price is never an error here: the task ends unpriced,
- * and airun_reprice() charges it when the price is there.  Nothing is locked.
- *
- * Errors: PT422 for a usage that cannot be.
+ * What is wrong with a usage, a figure or a price is never an error here: the
+ * task ends, cost_details say what it is, and airun_reprice() charges it when
+ * the price is there.  Nothing is locked.
  */
 #include "pricing/charge.h"
 
@@ -33,86 +34,168 @@ word(const Field *field)
 	return field->isnull ? NULL : TextDatumGetCString(field->value);
 }
 
+/* Read what a usage says; NULL where there is none */
+static Usage *
+read_stated(const Field *usage, const Field *provider)
+{
+	Usage	   *counted;
+
+	if (usage->isnull)
+		return NULL;
+	counted = palloc_object(Usage);
+	usage_read(DatumGetJsonbP(usage->value), word(provider), counted);
+	return counted;
+}
+
+/* A total alone may be of both sides, where the client counts any */
+static void
+open_total(Usage *counted, const Field *tokens_input, const Field *tokens_output)
+{
+	if (!counted->is_total_alone || (tokens_input->isnull && tokens_output->isnull))
+		return;
+	counted->is_total_alone = false;
+	counted->count[BUCKET_INPUT] = 0;
+	counted->tokens_input = USAGE_UNKNOWN;
+	counted->is_known = false;
+}
+
 /*
  * Count what a usage says into tokens, which are replaced where it says so,
  * and into buckets (null where it says nothing that is known).  Where it says
  * one side alone, its total is no more than that side: then what there is on
- * both sides is added up.
+ * both sides is added up.  Returns what has been read, for charge_compute().
  */
-void
+Usage *
 charge_count_usage(const Field *usage, const Field *provider, Field *tokens_input,
-				   Field *tokens_output, Field *tokens_total, Field *buckets)
+		   Field *tokens_output, Field *tokens_total, Field *buckets)
 {
-	Usage		counted;
+	Usage	   *counted = read_stated(usage, provider);
 
 	*buckets = (Field) {(Datum) 0, true};
-	if (usage->isnull)
-		return;
-	usage_normalize(DatumGetJsonbP(usage->value), word(provider), &counted);
-	if (!counted.is_known)
-		return;
-	*tokens_input = count_field(counted.tokens_input, tokens_input);
-	*tokens_output = count_field(counted.tokens_output, tokens_output);
-	*tokens_total = count_field(counted.tokens_total, tokens_total);
-	if ((counted.tokens_input == USAGE_UNKNOWN || counted.tokens_output == USAGE_UNKNOWN) &&
+	if (counted == NULL)
+		return NULL;
+	open_total(counted, tokens_input, tokens_output);
+	*tokens_input = count_field(counted->tokens_input, tokens_input);
+	*tokens_output = count_field(counted->tokens_output, tokens_output);
+	*tokens_total = count_field(counted->tokens_total, tokens_total);
+	if ((counted->tokens_input == USAGE_UNKNOWN || counted->tokens_output == USAGE_UNKNOWN) &&
 		!tokens_total->isnull &&
 		DatumGetInt64(tokens_total->value) <
 		(tokens_input->isnull ? 0 : DatumGetInt64(tokens_input->value)) +
 		(tokens_output->isnull ? 0 : DatumGetInt64(tokens_output->value)))
 		*tokens_total = (Field) {(Datum) 0, true};
-	*buckets = (Field) {JsonbPGetDatum(usage_to_jsonb(&counted)), false};
+	if (counted->is_known)
+		*buckets = (Field) {JsonbPGetDatum(usage_to_jsonb(counted)), false};
+	return counted;
 }
 
 /* Where the usage says nothing of a side, what the client counts is all of it */
 static void
-add_side(Usage *usage, Bucket bucket, int64 *total, const Field *counted)
+add_side(Usage *usage, Bucket bucket, int64 *total, bool *is_open, const Field *counted)
 {
 	if (*total != USAGE_UNKNOWN || counted->isnull)
 		return;
-	*total = usage->count[bucket] = DatumGetInt64(counted->value);
+	*total = DatumGetInt64(counted->value);
+	usage->count[bucket] += *total;
+	if (usage->request_count > 0)
+		usage->requests[0].count[bucket] += *total;
+	*is_open = false;
 	usage->is_known = true;
 }
 
 /* What there is to charge for */
-static void
-read_usage(const ChargeBasis *basis, Usage *usage)
+static Usage *
+usage_of(const ChargeBasis *basis)
 {
-	memset(usage, 0, sizeof(Usage));
-	usage->tokens_input = usage->tokens_output = usage->tokens_total = USAGE_UNKNOWN;
-	usage->count[BUCKET_REQUESTS] = 1;
-	if (!basis->usage.isnull)
-		usage_normalize(DatumGetJsonbP(basis->usage.value), word(&basis->provider), usage);
-	add_side(usage, BUCKET_INPUT, &usage->tokens_input, &basis->tokens_input);
-	add_side(usage, BUCKET_OUTPUT, &usage->tokens_output, &basis->tokens_output);
+	Usage	   *usage = basis->counted;
+
+	if (usage == NULL)
+		usage = read_stated(&basis->usage, &basis->provider);
+	if (usage == NULL)
+	{
+		usage = palloc_object(Usage);
+		usage_clear(usage);
+		usage->count[BUCKET_REQUESTS] = 1;
+	}
+	open_total(usage, &basis->tokens_input, &basis->tokens_output);
+	add_side(usage, BUCKET_INPUT, &usage->tokens_input, &usage->input_is_open,
+			 &basis->tokens_input);
+	add_side(usage, BUCKET_OUTPUT, &usage->tokens_output, &usage->output_is_open,
+			 &basis->tokens_output);
+	return usage;
+}
+
+/* Tokens that have been left out are missing where the usage does not say them */
+static void
+doubt_left_out(const Field *left_out, Usage *usage)
+{
+	static const char *const names[] = {"tokens_input", "tokens_output", "tokens_total"};
+	const int64 totals[] = {usage->tokens_input, usage->tokens_output, usage->tokens_total};
+	JsonbValue	value;
+
+	if (left_out->isnull)
+		return;
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (totals[i] == USAGE_UNKNOWN &&
+			jsonb_field(&DatumGetJsonbP(left_out->value)->root, names[i], &value))
+			usage_doubt(usage, "\"%s\" is left out", names[i]);
+	}
+}
+
+/* What has been left out before, as cost_details have it */
+Field
+charge_left_out(const Field *cost_details)
+{
+	JsonbValue	value;
+
+	if (cost_details->isnull || !JB_ROOT_IS_OBJECT(DatumGetJsonbP(cost_details->value)) ||
+		!jsonb_field(&DatumGetJsonbP(cost_details->value)->root, "left_out", &value) ||
+		value.type != jbvBinary)
+		return (Field) {(Datum) 0, true};
+	return (Field) {JsonbPGetDatum(JsonbValueToJsonb(&value)), false};
+}
+
+/* Details that have nothing but what has been left out */
+Jsonb *
+charge_left_out_details(Jsonb *left_out)
+{
+	JsonbBuilder builder = {0};
+
+	jsonb_begin_object(&builder);
+	jsonb_put_key(&builder, "left_out");
+	jsonb_put_document(&builder, left_out, false);
+	jsonb_close(&builder, false);
+	return jsonb_finish(&builder);
 }
 
 /* Charge a task */
 void
 charge_compute(const ChargeBasis *basis, Charge *charge)
 {
-	const Field unknown = {(Datum) 0, true};
-	const char *status = "unpriced";
-	Usage		usage;
-	Numeric		cost;
-	Jsonb	   *details;
+	const char *status;
+	Jsonb	   *left_out = basis->left_out.isnull ? NULL :
+		DatumGetJsonbP(basis->left_out.value);
+	Jsonb	   *details = NULL;
 
-	charge->cost = charge->cost_details = unknown;
 	if (airun_trust_client_cost && !basis->client_cost.isnull)
 	{
 		status = "client";
 		charge->cost = basis->client_cost;
+		if (left_out != NULL)
+			details = charge_left_out_details(left_out);
 	}
 	else
 	{
-		read_usage(basis, &usage);
-		if (usage.is_known &&
-			cost_of_usage(word(&basis->model_id), word(&basis->provider), &usage,
-						  basis->created_at, NULL, &cost, &details))
-		{
-			status = "priced";
-			charge->cost = (Field) {NumericGetDatum(cost), false};
-			charge->cost_details = (Field) {JsonbPGetDatum(details), false};
-		}
+		Usage	   *usage = usage_of(basis);
+		Numeric		cost;
+
+		doubt_left_out(&basis->left_out, usage);
+		cost = cost_of_usage(word(&basis->model_id), word(&basis->provider), usage,
+						   basis->created_at, NULL, left_out, &details);
+		status = usage->doubt_count > 0 ? "doubtful" : cost == NULL ? "unpriced" : "priced";
+		charge->cost = (Field) {NumericGetDatum(cost), cost == NULL};
 	}
+	charge->cost_details = (Field) {PointerGetDatum(details), details == NULL};
 	charge->price_status = (Field) {CStringGetTextDatum(status), false};
 }

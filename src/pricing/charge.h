@@ -16,9 +16,11 @@ typedef struct ChargeBasis
 	Field		model_id;
 	Field		provider;
 	Field		usage;
+	Usage	   *counted;		/* the usage, where it has been read already, or NULL */
 	Field		tokens_input;
 	Field		tokens_output;
 	Field		client_cost;	/* what the client says that it costs */
+	Field		left_out;		/* figures that cannot be, by name, with the reason */
 	TimestampTz created_at;
 } ChargeBasis;
 
@@ -30,8 +32,10 @@ typedef struct Charge
 	Field		price_status;
 } Charge;
 
-extern void charge_count_usage(const Field *usage, const Field *provider, Field *tokens_input,
-							   Field *tokens_output, Field *tokens_total, Field *buckets);
+extern Usage *charge_count_usage(const Field *usage, const Field *provider, Field *tokens_input,
+						 Field *tokens_output, Field *tokens_total, Field *buckets);
 extern void charge_compute(const ChargeBasis *basis, Charge *charge);
+extern Jsonb *charge_left_out_details(Jsonb *left_out);
+extern Field charge_left_out(const Field *cost_details);
 
 #endif							/* AIRUN_CHARGE_H */

@@ -11,8 +11,8 @@
 #include "pricing/usage.h"
 #include "utils/numeric.h"
 
-extern bool cost_of_usage(const char *model, const char *provider, const Usage *usage,
-						  TimestampTz at, const char *service_tier, Numeric *cost,
-						  Jsonb **details);
+extern Numeric cost_of_usage(const char *model, const char *provider, Usage *usage,
+						   TimestampTz at, const char *service_tier, Jsonb *left_out,
+						   Jsonb **details);
 
 #endif							/* AIRUN_COST_H */

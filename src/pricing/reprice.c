@@ -195,8 +195,8 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 static void
 reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 {
-	Field		fields[10];
-	ChargeBasis basis;
+	Field		fields[11];
+	ChargeBasis	basis;
 	Charge		charge;
 	Field	   *before = &fields[7];
 	Field	   *after = before;
@@ -214,6 +214,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 		.tokens_input = fields[5],
 		.tokens_output = fields[6],
 		.client_cost = fields[9],
+		.left_out = charge_left_out(&fields[10]),
 		.created_at = DatumGetTimestampTz(fields[8].value),
 	};
 	charge_compute(&basis, &charge);
@@ -247,9 +248,10 @@ airun_reprice(PG_FUNCTION_ARGS)
 {
 	static Statement find = {
 		"SELECT t.run_id, t.task_id, t.provider, t.model_id, t.usage, t.tokens_input, "
-		"t.tokens_output, t.cost, t.created_at, t.client_cost FROM airun.tasks AS t "
+		"t.tokens_output, t.cost, t.created_at, t.client_cost, t.cost_details FROM airun.tasks AS t "
 		"WHERE (t.run_id, t.task_id)" GT "($1, $2) AND t.completed_at IS NOT NULL "
-		"AND ($3 OR t.price_status" EQ "'unpriced') "
+		"AND ($3 OR t.price_status" EQ "'unpriced' "
+		"OR (t.price_status" EQ "'doubtful' AND t.cost IS NULL)) "
 		"AND ($4 IS NULL OR t.created_at" GE "$4) AND ($5 IS NULL OR t.created_at" LT "$5) "
 		"AND ($6 IS NULL OR t.model_id" EQ "$6) ORDER BY t.run_id, t.task_id LIMIT $7",
 		7, {UUIDOID, UUIDOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT8OID}

@@ -7,7 +7,8 @@
 
 #include "airun.h"
 
-#include "utils/jsonb.h"
+#include "json/jsonb_util.h"
+#include "utils/numeric.h"
 
 /*
  * The buckets.  No token is in two of them: what is written to or read from
@@ -57,6 +58,16 @@ typedef enum Bucket
 /* A total that nobody has stated, and that no part gives */
 #define USAGE_UNKNOWN		INT64CONST(-1)
 
+/* The doubts about one usage that are kept */
+#define USAGE_DOUBTS		8
+
+/* One of the requests, or models, that a usage is the sum of */
+typedef struct UsageRequest
+{
+	int64		count[BUCKET_COUNT];
+	char	   *model;			/* where it is said, or NULL */
+} UsageRequest;
+
 typedef struct Usage
 {
 	int64		count[BUCKET_COUNT];
@@ -64,14 +75,24 @@ typedef struct Usage
 	int64		tokens_output;
 	int64		tokens_total;
 	bool		is_known;		/* says anything that could be priced */
+	bool		input_is_open;	/* says nothing of what went in, or not all */
+	bool		output_is_open; /* likewise of what came out */
+	bool		is_total_alone; /* all is taken for input */
 	char	   *service_tier;	/* the one that the provider names, or NULL */
+	int			request_count;	/* 0 where it is not the sum of several */
+	UsageRequest *requests;
+	int			doubt_count;	/* may be more than are kept */
+	char	   *doubts[USAGE_DOUBTS];	/* why it is not to be trusted, in words */
 } Usage;
 
 extern const char *bucket_name(Bucket bucket);
 extern bool bucket_from_name(const char *name, int len, Bucket *bucket);
-extern Numeric bucket_amount(const Usage *usage, Bucket bucket);
+extern Numeric bucket_amount(int64 count, Bucket bucket);
 
-extern void usage_normalize(Jsonb *raw, const char *provider, Usage *usage);
+extern void usage_clear(Usage *usage);
+extern void usage_doubt(Usage *usage, const char *format,...) pg_attribute_printf(2, 3);
+extern void usage_read(Jsonb *raw, const char *provider, Usage *usage);
+extern void usage_put_doubts(JsonbBuilder *builder, const Usage *usage);
 extern Jsonb *usage_to_jsonb(const Usage *usage);
 
 #endif							/* AIRUN_USAGE_H */

@@ -234,7 +234,7 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 #define STATE_FIELD_LIST(COLUMN) \
 	COLUMN(tokens_total) COLUMN(cost) COLUMN(response_text) COLUMN(usage) COLUMN(tokens_input) \
 	COLUMN(tokens_output) COLUMN(client_cost) COLUMN(provider) COLUMN(model_id) \
-	COLUMN(time_to_first_token)
+	COLUMN(time_to_first_token) COLUMN(cost_details)
 
 /* and all of them */
 #define STATE_LIST(COLUMN) \

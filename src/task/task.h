@@ -89,6 +89,7 @@ typedef struct TaskState
 	Field		tokens_total;
 	Field		cost;
 	Field		client_cost;
+	Field		cost_details;
 	Field		provider;
 	Field		model_id;
 	Field		time_to_first_token;

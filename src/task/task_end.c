@@ -21,6 +21,7 @@
 
 #include "access/detoast.h"
 #include "catalog/pg_type.h"
+#include "json/jsonb_copy.h"
 #include "json/jsonb_util.h"
 #include "pricing/charge.h"
 #include "store/direct.h"
@@ -53,40 +54,35 @@ task_sum_tokens(const Field *input, const Field *output)
 	return (Field) {Int64GetDatum(sum), input->isnull && output->isnull};
 }
 
-/* PT422 where a stated total is less than the parts that are known */
+/* A figure that cannot be is left out of a task's end, which stands; here is why */
 static void
-check_total(const Field *total, const Field *input, const Field *output)
+leave_out(TaskEnd *end, const char *name, Field *field, const char *reason)
 {
-	int64		parts = DatumGetInt64(task_sum_tokens(input, output).value);
-
-	if (!total->isnull && DatumGetInt64(total->value) < parts)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"tokens_total\" is less than its parts"),
-				 errdetail("The total is " INT64_FORMAT ", input and output are " INT64_FORMAT ".",
-						   DatumGetInt64(total->value), parts),
-				 errhint("Leave \"tokens_total\" out to have it added up.")));
+	end->left_out = (Field) {
+		JsonbPGetDatum(jsonb_set_string(end->left_out.isnull ? NULL :
+										DatumGetJsonbP(end->left_out.value),
+										name, reason, strlen(reason))), false
+	};
+	*field = (Field) {(Datum) 0, true};
 }
 
 static void
-check_tokens(const char *name, const Field *field)
+settle_tokens(TaskEnd *end, const char *name, Field *field)
 {
 	int64		tokens = DatumGetInt64(field->value);
 
 	if (!field->isnull && (tokens < 0 || tokens > MAX_TOKENS))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" must be between 0 and " INT64_FORMAT ", not " INT64_FORMAT,
-						name, MAX_TOKENS, tokens),
-				 errhint("Leave it out where it is not known.")));
+		leave_out(end, name, field,
+				  psprintf(INT64_FORMAT " is not between 0 and " INT64_FORMAT,
+						   tokens, MAX_TOKENS));
 }
 
 /*
  * An amount of money or time: finite, not negative, not absurd.  NaN compares
- * as greater than any number, so that one comparison refuses it, too.
+ * as greater than any number, so that one comparison finds it, too.
  */
 static void
-check_amount(const char *name, const Field *field)
+settle_amount(TaskEnd *end, const char *name, Field *field)
 {
 	Datum		max;
 
@@ -97,17 +93,27 @@ check_amount(const char *name, const Field *field)
 	if (DatumGetBool(DirectFunctionCall2(numeric_gt, field->value, max)) ||
 		DatumGetBool(DirectFunctionCall2(numeric_lt, field->value,
 										 NumericGetDatum(int64_to_numeric(0)))))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" must be between 0 and %s", name, max_amount),
-				 errdetail("Found %.100s.",
-						   DatumGetCString(DirectFunctionCall1(numeric_out, field->value))),
-				 errhint("Leave it out where it is not known.")));
-	if (DatumGetInt32(DirectFunctionCall1(numeric_scale, field->value)) > MAX_SCALE)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" has more than %d decimal places", name, MAX_SCALE),
-				 errhint("Round it.")));
+		leave_out(end, name, field,
+				  psprintf("%.100s is not between 0 and %s",
+						   DatumGetCString(DirectFunctionCall1(numeric_out, field->value)),
+						   max_amount));
+	else if (DatumGetInt32(DirectFunctionCall1(numeric_scale, field->value)) > MAX_SCALE)
+		leave_out(end, name, field, psprintf("it has more than %d decimal places", MAX_SCALE));
+}
+
+/*
+ * Leave out a total that is less than the parts that are known: those are
+ * added up, then.
+ */
+static void
+settle_total(TaskEnd *end, const Field *input, const Field *output)
+{
+	int64		parts = DatumGetInt64(task_sum_tokens(input, output).value);
+
+	if (!end->tokens_total.isnull && DatumGetInt64(end->tokens_total.value) < parts)
+		leave_out(end, "tokens_total", &end->tokens_total,
+				  psprintf(INT64_FORMAT " is less than its parts, " INT64_FORMAT,
+						   DatumGetInt64(end->tokens_total.value), parts));
 }
 
 /*
@@ -118,25 +124,29 @@ check_amount(const char *name, const Field *field)
 void
 task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider)
 {
-	charge_count_usage(end->usage.isnull ? known_usage : &end->usage, provider, &end->tokens_input,
-					   &end->tokens_output, &end->tokens_total, &end->usage_buckets);
+	end->counted = charge_count_usage(end->usage.isnull ? known_usage : &end->usage, provider,
+									   &end->tokens_input, &end->tokens_output,
+									   &end->tokens_total, &end->usage_buckets);
 }
 
 #define CHECK_LENGTH(name, type, longest, ...) \
 	if (longest > 0) check_length(#name, &end->name, longest);
 
-/* PT422 unless what is stated about a task's end is acceptable */
+/*
+ * PT422 unless what is stated about a task's end can be stored.  Figures that
+ * cannot be are left out, with the reason: an answer that has been paid for is
+ * not refused because of what is said about it.
+ */
 void
-task_check_end(const TaskEnd *end)
+task_check_end(TaskEnd *end)
 {
-	check_tokens("tokens_input", &end->tokens_input);
-	check_tokens("tokens_output", &end->tokens_output);
-	check_tokens("tokens_total", &end->tokens_total);
-	check_total(&end->tokens_total, &end->tokens_input, &end->tokens_output);
-	check_amount("cost", &end->cost);
-	check_amount("time_to_first_token", &end->time_to_first_token);
-	check_amount("total_time", &end->total_time);
-	check_object("usage", &end->usage);
+	settle_tokens(end, "tokens_input", &end->tokens_input);
+	settle_tokens(end, "tokens_output", &end->tokens_output);
+	settle_tokens(end, "tokens_total", &end->tokens_total);
+	settle_total(end, &end->tokens_input, &end->tokens_output);
+	settle_amount(end, "cost", &end->cost);
+	settle_amount(end, "time_to_first_token", &end->time_to_first_token);
+	settle_amount(end, "total_time", &end->total_time);
 	TASK_END_LIST(CHECK_LENGTH)
 	if (!end->response_text.isnull)
 		text_check_size("response_text",
@@ -217,11 +227,12 @@ same_int64(const Field *stated, const Field *stored)
  */
 void
 task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-						const TaskState *state, const TaskEnd *end)
+						const TaskState *state, TaskEnd *end)
 {
 	const char *other;
 
 	task_check_transition(task_id, state->status, end->status);
+	settle_total(end, &state->tokens_input, &state->tokens_output);
 	if (!same_text(run_id, end, state))
 		other = "response_text";
 	else if (!same_document(&end->usage, &state->usage))
@@ -244,12 +255,12 @@ task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 
 /* What the task's total is once it has ended */
 static Field
-resolve_total(const TaskState *state, const TaskEnd *end)
+resolve_total(const TaskState *state, TaskEnd *end)
 {
 	Field		input = end->tokens_input.isnull ? state->tokens_input : end->tokens_input;
 	Field		output = end->tokens_output.isnull ? state->tokens_output : end->tokens_output;
 
-	check_total(&end->tokens_total, &input, &output);
+	settle_total(end, &input, &output);
 	if (!end->tokens_total.isnull)
 		return end->tokens_total;
 	if (end->tokens_input.isnull && end->tokens_output.isnull)
@@ -265,6 +276,8 @@ compute_charge(const TaskState *state, const TaskEnd *end, Charge *charge)
 		.model_id = state->model_id,
 		.provider = state->provider,
 		.usage = end->usage.isnull ? state->usage : end->usage,
+		.counted = end->counted,
+		.left_out = end->left_out.isnull ? charge_left_out(&state->cost_details) : end->left_out,
 		.tokens_input = end->tokens_input.isnull ? state->tokens_input : end->tokens_input,
 		.tokens_output = end->tokens_output.isnull ? state->tokens_output : end->tokens_output,
 		.client_cost = end->cost.isnull ? state->client_cost : end->cost,
@@ -355,7 +368,7 @@ fill_charge(TaskRow *row, const TaskEnd *end, const Charge *charge)
  */
 ResultRow
 task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
-		 const TaskEnd *end, NewMessage *answer)
+		 TaskEnd *end, NewMessage *answer)
 {
 	static RowWrite finish = {
 		.table = TABLE_TASKS,
@@ -464,7 +477,7 @@ TaskEnd
 task_end_nothing(TaskStatus status)
 {
 	const Field unknown = {(Datum) 0, true};
-	TaskEnd		end = {.status = status, .usage_buckets = unknown, .error = unknown};
+	TaskEnd		end = {.status = status, .usage_buckets = unknown, .left_out = unknown, .error = unknown};
 
 	TASK_END_LIST(IS_ABSENT)
 	return end;

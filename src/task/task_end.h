@@ -7,6 +7,7 @@
 
 #include "airun.h"
 
+#include "pricing/usage.h"
 #include "task/task.h"
 
 /* What a caller states about a task's end; all may be absent */
@@ -15,21 +16,23 @@ typedef struct TaskEnd
 	TaskStatus	status;
 	TASK_END_LIST(TASK_COLUMN_FIELD)	/* its cost as the client states it */
 	Field		usage_buckets;	/* what the usage says, once it is counted */
+	Usage	   *counted;		/* likewise, or NULL */
+	Field		left_out;		/* figures that cannot be, with the reason, as an object */
 	Field		error;
 	bool		text_is_derived;	/* from the message that comes out */
 } TaskEnd;
 
 extern TaskEnd task_end_nothing(TaskStatus status);
 extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
-extern void task_check_end(const TaskEnd *end);
+extern void task_check_end(TaskEnd *end);
 extern void task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider);
 extern Field task_sum_tokens(const Field *input, const Field *output);
 
 extern text *task_text(const pg_uuid_t *run_id, const TaskState *state);
 extern bool task_text_is_in(text *spoken, const NewMessage *answer);
 extern void task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-									const TaskState *state, const TaskEnd *end);
+									const TaskState *state, TaskEnd *end);
 extern ResultRow task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
-						  const TaskEnd *end, NewMessage *answer);
+						  TaskEnd *end, NewMessage *answer);
 
 #endif							/* AIRUN_TASK_END_H */
