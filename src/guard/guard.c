@@ -385,8 +385,6 @@ charge_task(Row *row)
 	row_set(row, "price_status", charge.price_status.value, charge.price_status.isnull);
 }
 
-#define END_OF_ROW(name, ...)	end.name = row_new(row, #name);
-
 /* Keep figures that cannot be out of the row, and the reasons in its cost_details */
 static void
 keep_figures_out(Row *row, const TaskEnd *end)
@@ -408,6 +406,8 @@ keep_figures_out(Row *row, const TaskEnd *end)
 	row_set(row, "cost_details",
 			JsonbPGetDatum(charge_left_out_details(DatumGetJsonbP(end->left_out.value))), false);
 }
+
+#define END_OF_ROW(name, ...)	end.name = row_new(row, #name);
 
 /* Settle the figures of a task, and count what its usage and its total say */
 static void

@@ -125,8 +125,8 @@ void
 task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider)
 {
 	end->counted = charge_count_usage(end->usage.isnull ? known_usage : &end->usage, provider,
-									   &end->tokens_input, &end->tokens_output,
-									   &end->tokens_total, &end->usage_buckets);
+							  &end->tokens_input, &end->tokens_output, &end->tokens_total,
+							  &end->usage_buckets);
 }
 
 #define CHECK_LENGTH(name, type, longest, ...) \
@@ -477,7 +477,12 @@ TaskEnd
 task_end_nothing(TaskStatus status)
 {
 	const Field unknown = {(Datum) 0, true};
-	TaskEnd		end = {.status = status, .usage_buckets = unknown, .left_out = unknown, .error = unknown};
+	TaskEnd		end = {
+		.status = status,
+		.usage_buckets = unknown,
+		.left_out = unknown,
+		.error = unknown
+	};
 
 	TASK_END_LIST(IS_ABSENT)
 	return end;
