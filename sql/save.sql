@@ -253,19 +253,30 @@ SELECT t -> 'messages' FROM airun_finish_turn(run_id(2003)) t;
 SELECT attempt('SELECT airun_finish_turn(run_id(2003), response_text => ''another'')');
 -- and the one that started it is another one by now
 SELECT attempt('SELECT airun_start_turn(run_id(20), say(''question''), run_id(2003))');
-SELECT t -> 'messages' FROM airun_start_turn(task_id => run_id(2003)) t;
+SELECT t -> 'messages' -> 0 ->> 'message_id' FROM airun_start_turn(task_id => run_id(2003)) t;
 -- an open task whose question is taken back brings its answer nevertheless
 SELECT t -> 'run' ->> 'message_count' FROM airun_start_turn(run_id(30), say('question'), run_id(3001)) t;
 SELECT message_count FROM airun_truncate_messages(run_id(30), 0);
 SELECT t -> 'messages' -> 0 ->> 'seq' FROM airun_finish_turn(run_id(3001), response_text => 'answer') t;
 SELECT inputs_from, inputs_to, answer_seq FROM airun.tasks WHERE run_id = run_id(30);
 SELECT shown(30);
--- the call that finished a turn is known though its answer has been replaced since
-SELECT count(airun_create_task(run_id(32), run_id(3200 + n))) FROM generate_series(1, 2) n;
-SELECT t -> 'messages' -> 0 ->> 'seq' FROM airun_finish_turn(run_id(3201), say('The answer', 'assistant') || '{"id": "b"}') t;
+-- an answer that goes on under an id that the run has takes its place: what the first task has said stands
+SELECT count(airun_create_task(run_id(32), run_id(3200 + n))) FROM generate_series(1, 4) n;
+SELECT seq FROM airun_append_message(run_id(32), say('The weather?'), 'q');
+SELECT t -> 'messages' -> 0 ->> 'seq' FROM airun_finish_turn(run_id(3201), say('Let me see.', 'assistant') || '{"id": "a"}') t;
+SELECT t -> 'messages' -> 0 ->> 'seq', t -> 'run' ->> 'message_count' FROM airun_finish_turn(run_id(3202), say('Let me see. It rains.', 'assistant') || '{"id": "a"}') t;
+SELECT seq FROM airun_save_message(run_id(32), say('Draft', 'assistant'), 'b', run_id(3203));
+SELECT t -> 'messages' -> 0 ->> 'seq' FROM airun_finish_turn(run_id(3203), say('The answer', 'assistant') || '{"id": "b"}') t;
+SELECT t.response_text, s.answer_seq, s.text_in_answer FROM ai_tasks t JOIN airun.tasks s USING (task_id) WHERE t.run_id = run_id(32) ORDER BY t.task_id;
+SELECT attempt('SELECT airun_finish_turn(run_id(3204), say(''x'', ''assistant'') || ''{"id": "q"}'')');
+SELECT shown(32);
+-- the calls again find what stands there by now, or that it is another turn's
+SELECT t -> 'messages' FROM airun_finish_turn(run_id(3201), say('Let me see.', 'assistant') || '{"id": "a"}') t;
+SELECT t -> 'messages' -> 0 ->> 'seq' FROM airun_finish_turn(run_id(3202), say('Let me see. It rains.', 'assistant') || '{"id": "a"}') t;
 SELECT seq FROM airun_save_message(run_id(32), say('The answer, edited', 'assistant'), 'b');
-SELECT t -> 'messages' -> 0 ->> 'seq' FROM airun_finish_turn(run_id(3201), say('The answer', 'assistant') || '{"id": "b"}') t;
-SELECT attempt('SELECT airun_finish_turn(run_id(3201), say(''Another'', ''assistant''))');
+SELECT t -> 'messages' -> 0 ->> 'seq' FROM airun_finish_turn(run_id(3203), say('The answer', 'assistant') || '{"id": "b"}') t;
+SELECT attempt('SELECT airun_finish_turn(run_id(3203), say(''Another'', ''assistant''))'),
+	attempt('SELECT airun_finish_turn(run_id(3203), say(''The answer, edited'', ''assistant''), ''The answer'') -> ''messages'' -> 0 ->> ''seq''');
 SELECT shown(32);
 -- a task's text that is in a message saved as its answer
 SELECT (airun_create_task(run_id(31), run_id(3101))).status, (airun_complete_task(run_id(3101), 'said')).status;

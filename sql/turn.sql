@@ -237,6 +237,7 @@ SELECT shown(run_id(3));
 SELECT count(airun_start_turn(run_id(4), '{"role": "user", "content": "Q"}', task_id(n))) FROM generate_series(60, 61) n;
 SELECT (airun_append_message(run_id(4), '{"role": "assistant", "content": "A", "id": "a1"}')).seq;
 SELECT finished(60, ', ''{"role": "assistant", "content": "A", "id": "a1"}''');
+-- one that goes on under that id takes its place, and is the answer
 SELECT finished(61, ', ''{"role": "assistant", "content": "B", "id": "a1"}''');
 SELECT finished(61, ', ''{"role": "assistant", "content": "B", "id": "a2"}''');
 SELECT shown(run_id(4));

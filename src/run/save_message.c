@@ -184,10 +184,21 @@ message_replace_at(const pg_uuid_t *run_id, int64 seq, TimestampTz created_at,
 	return true;
 }
 
+/* Is it the model that speaks? */
+static bool
+is_answer(Jsonb *message)
+{
+	JsonbValue	role;
+
+	return jsonb_field(&message->root, "role", &role) &&
+		(jsonb_string_is(&role, "assistant") || jsonb_string_is(&role, "model"));
+}
+
 /*
  * For the message that comes out of a task, in a run that is locked: where its id
- * stands for another message, it goes on from that one, and takes its place.
- * is_stored says whether the run has it then.
+ * stands for another answer, it goes on from that one, and takes its place.
+ * is_stored says whether the run has it then.  PT409 where the id stands for a
+ * message of somebody else's.
  */
 void
 message_find_or_replace(const pg_uuid_t *run_id, NewMessage *message, RunState *run,
@@ -195,12 +206,11 @@ message_find_or_replace(const pg_uuid_t *run_id, NewMessage *message, RunState *
 {
 	NewMessage	stored;
 
-	if (message->message_id == NULL || !find_by_id(run_id, message->message_id, &stored))
-		return;
-	if (message_same(stored.message, message->message))
-		*message = stored;
-	else
+	if (message->message_id != NULL && find_by_id(run_id, message->message_id, &stored) &&
+		is_answer(stored.message) && !message_same(stored.message, message->message))
 		replace_stored(run_id, &stored, message, run, function);
+	else
+		(void) messages_find_stored(run_id, message, 1);
 }
 
 /* ---------- saving ---------- */

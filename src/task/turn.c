@@ -10,6 +10,9 @@
  * without an id of its own gets one that follows from the task_id, so that
  * two calls that race for the same turn meet at the run's primary key.
  *
+ * An answer that goes on under an id which stands for an answer already, as it
+ * does after a client's tool has run, takes its place (save_message.c).
+ *
  * Locks: the run's row, then the task's.
  *
  * Errors: those of run.c, message.c and task.c.
@@ -21,6 +24,7 @@
 #include "json/jsonb_copy.h"
 #include "run/message.h"
 #include "run/message_version.h"
+#include "run/save_message.h"
 #include "run/run.h"
 #include "store/definition.h"
 #include "store/identity.h"
@@ -578,7 +582,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 
 	if (!task_is_final(state.status))
 	{
-		(void) messages_find_stored(&run_id, answer, 1);
+		message_find_or_replace(&run_id, answer, &state.run, fcinfo->flinfo->fn_oid);
 		task = task_end(&run_id, task_id, &state, &end, answer);
 		messages_store(&run_id, answer, 1, &state.run);
 	}
@@ -588,7 +592,8 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		Args		args = {0};
 
 		task_check_repeated_end(&run_id, task_id, &state, &end);
-		if (messages_find_stored(&run_id, answer, 1) > 0)
+		message_find_or_replace(&run_id, answer, &state.run, fcinfo->flinfo->fn_oid);
+		if (!answer->is_stored)
 			run_change(&run_id,
 					   &(RunChange) {
 						   .messages = 1,
