@@ -6,37 +6,14 @@ SET client_min_messages = warning;
 DO $$BEGIN PERFORM airun_install(); END$$;
 CREATE SCHEMA save_test;
 GRANT USAGE ON SCHEMA save_test TO PUBLIC;
-SET search_path = save_test, public;
+SET search_path = save_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8041';
 SET client_encoding = 'UTF8';
 SET airun.user_id = 'save test';
 \pset null '(null)'
 \pset format unaligned
 \pset tuples_only on
 
-CREATE FUNCTION run_id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-$$SELECT ('00000000-0000-4000-8041-' || lpad(n::text, 12, '0'))::uuid$$;
-CREATE FUNCTION say(what text, who text DEFAULT 'user') RETURNS jsonb LANGUAGE sql AS
-$$SELECT jsonb_build_object('role', who, 'content', what)$$;
--- what a statement gives: its first value if it has one, or how it is refused
-CREATE FUNCTION attempt(command text, with_hint boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answer text;
-	detail text;
-	hint text;
-	rows bigint;
-BEGIN
-	IF command ~ '^(SELECT|WITH) | RETURNING ' THEN
-		EXECUTE command INTO answer;
-		RETURN coalesce(answer, '(null)');
-	END IF;
-	EXECUTE command;
-	GET DIAGNOSTICS rows = ROW_COUNT;
-	RETURN rows || ' rows';
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(' / ', SQLSTATE || ' ' || SQLERRM,
-		CASE WHEN with_hint THEN nullif(detail, '') END, CASE WHEN with_hint THEN nullif(hint, '') END);
-END$$;
 -- a run's messages, then its versions, in short; and whether all is right
 CREATE FUNCTION shown(n int) RETURNS text LANGUAGE sql AS $$
 	SELECT format('%s %s: %s | %s', r.status, r.message_count,

@@ -1,6 +1,6 @@
 /*
  * message.c
- *		Messages: what is accepted, how they are stored and read.
+ *		Messages: how they are appended and read.
  *
  * A message is a JSON object, stored whole in a row of airun.messages with
  * its place in the run.  An append moves the run's counter first, which locks
@@ -11,6 +11,7 @@
  * A message that carries an id (the argument message_id, or else a string
  * "id" in the object) is appended once: the same id with the same message,
  * its timestamp aside, gives the stored row; with another message it is PT409.
+ * Which messages are accepted, message_accept.c says; save_message.c replaces.
  *
  * Where a message has the text of the task that it comes out of, that text is
  * stored in the message alone from then on.

@@ -1,6 +1,6 @@
 /*
  * message.h
- *		Messages: what is accepted, how they are stored and read.
+ *		Messages: how they are appended and read.
  */
 #ifndef AIRUN_MESSAGE_H
 #define AIRUN_MESSAGE_H

@@ -185,7 +185,8 @@ check_content(Jsonb *message, const JsonbValue *role)
 
 	if (!jsonb_field(&message->root, "content", &content))
 	{
-		if (jsonb_string_is(role, "assistant") || jsonb_string_is(role, "model") || says_anything(message))
+		if (jsonb_string_is(role, "assistant") || jsonb_string_is(role, "model") ||
+			says_anything(message))
 			return;
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
@@ -250,7 +251,7 @@ message_accept(Jsonb *message)
 	return message;
 }
 
-/* What stands of a message that is replaced, or is replaced otherwise */
+/* PT409 for what stands of a message, or is replaced another way */
 void
 message_refuse_change(const char *column)
 {
