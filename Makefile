@@ -16,8 +16,9 @@ PARTS = airun \
 	install/views install/comments install/install store/definition store/direct \
 	install/types store/identity \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util \
-	run/run run/run_edit run/list run/run_name run/message \
-	task/chunk task/request_compact \
+	run/run run/run_edit run/list run/run_name run/message_accept run/message \
+	run/message_version run/save_message \
+	task/chunk task/request_compact task/keep_message \
 	pricing/names pricing/usage_shapes pricing/usage_site pricing/usage_settle \
 	pricing/usage_leaves pricing/usage_read pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
@@ -27,7 +28,7 @@ PARTS = airun \
 	install/check install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = helpers json install objects run list message fold task turn totals stream lease refusals \
+REGRESS = helpers json install objects run list message save fold task turn totals stream lease refusals \
 	columns access postgrest usage usage_shapes price cost money owner privileges privileges_owner cover \
 	direct seen lint site tour \
 	reference operations
@@ -36,7 +37,7 @@ REGRESS = helpers json install objects run list message fold task turn totals st
 DIRECT_ONLY = direct seen
 
 # The isolation specs of test/specs.
-ISOLATION = definitions pairs same_id storage stream
+ISOLATION = definitions pairs same_id save_races storage stream
 
 #--- From here on nothing needs to change when a part or a test is added. ---
 

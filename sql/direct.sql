@@ -759,7 +759,7 @@ SELECT attempt('SELECT airun_stream_delta(task_id(90013), ''hidden'')');
 ROLLBACK;
 -- and emptied
 BEGIN;
-TRUNCATE airun.runs, airun.messages, airun.tasks, airun.task_chunks;
+TRUNCATE airun.runs, airun.messages, airun.message_versions, airun.tasks, airun.task_chunks;
 SELECT attempt('SELECT airun_append_message(run_id(2), said(''gone''))');
 SELECT attempt('SELECT airun_stream_delta(task_id(90008), ''gone'')');
 SELECT status FROM airun_create_run(id => run_id(2));

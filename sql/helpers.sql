@@ -64,5 +64,6 @@ SET check_function_bodies = off;
 CREATE FUNCTION store() RETURNS text LANGUAGE sql AS $$
 	SELECT md5(concat((SELECT string_agg(r::text, E'\n' ORDER BY id) FROM airun.runs r),
 		(SELECT string_agg(m::text, E'\n' ORDER BY run_id, seq) FROM airun.messages m),
+		(SELECT string_agg(v::text, E'\n' ORDER BY run_id, seq, version) FROM airun.message_versions v),
 		(SELECT string_agg(t::text, E'\n' ORDER BY run_id, task_id) FROM airun.tasks t)))
 $$;

@@ -89,7 +89,8 @@ CREATE ROLE "regress_airun Odd'Role";
 SELECT p.proname || ' ' || install_test.answer(format('SELECT %s(%s)', p.oid::regproc,
 	(SELECT string_agg(CASE t
 			WHEN 'uuid'::regtype THEN '''0a000000-0000-4000-8000-00000000dead'''
-			WHEN 'jsonb'::regtype THEN '''{"role": "user", "content": "?"}'''
+			WHEN 'jsonb'::regtype THEN '''{"id": "?", "role": "user", "content": "?"}'''
+			WHEN 'bigint'::regtype THEN '1'
 			WHEN 'timestamptz'::regtype THEN 'now()'
 			WHEN 'name'::regtype THEN 'current_user'
 			ELSE '''active''' END, ', ' ORDER BY o)

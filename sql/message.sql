@@ -85,7 +85,7 @@ SELECT attempt(format('SELECT airun_append_message(%L, say(''two''), ''m2'')', r
 SELECT seq, message_id FROM airun_append_message(run_id(5), say('two') || '{"id": "m2"}', 'm3');
 -- no id at all: each is another one; so is what cannot be an id
 SELECT seq, message_id FROM (VALUES (1, '{}'::jsonb), (2, '{}'), (3, '{"id": 7}'), (4, '{"id": 7}'), (5, '{"id": ""}'), (6, '{"id": ""}'),
-	(7, '{"id": null}'), (8, jsonb_build_object('id', repeat('x', 201))), (9, '{"id": {}}')) v (n, more),
+	(7, '{"id": null}'), (8, '{"id": true}'), (9, '{"id": {}}')) v (n, more),
 	LATERAL airun_append_message(run_id(6), say('x') || more) ORDER BY n;
 SELECT seq, char_length(message_id) FROM airun_append_message(run_id(6), say('x') || jsonb_build_object('id', repeat('é', 200)));
 -- an id is the run's own
@@ -131,8 +131,6 @@ SELECT attempt(format('INSERT INTO ai_messages (run_id, message, %s) VALUES (%L,
 	('seq', '7'), ('seq', '5'), ('seq', '1'), ('seq', '0'), ('seq', '-1'), ('role', '''assistant'''), ('role', ''''''),
 	('created_at', 'now()'), ('message_id', '''m3'''), ('message_id', ''''''), ('message_id', 'repeat(''x'', 201)')) v (c, v);
 SELECT hint_of(format('INSERT INTO ai_messages (run_id, message, seq) VALUES (%L, say(''x''), 7)', run_id(10)));
-SELECT attempt(format('UPDATE ai_messages SET message = say(''changed'') WHERE run_id = %L AND seq = 5', run_id(10)));
-SELECT hint_of(format('UPDATE ai_messages SET message = say(''changed'') WHERE run_id = %L AND seq = 5', run_id(10)));
 SELECT attempt(format('UPDATE ai_messages SET seq = seq + 1 WHERE run_id = %L AND seq = 5', run_id(10)));
 SELECT shown(10), shown(11);
 -- deleted from the tail only, one or several

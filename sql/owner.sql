@@ -147,7 +147,7 @@ SELECT proname FROM owner_test.members m WHERE prorettype <> 'trigger'::regtype 
 SELECT call, owner_test.answer('regress_airun_user', 'SELECT ' || call) FROM owner_test.calls ORDER BY number;
 -- nor does what default privileges may give on views
 SELECT v, owner_test.answer('regress_airun_user', format('WITH d AS (DELETE FROM %s RETURNING 1) SELECT count(*) FROM d', v))
-FROM unnest('{ai_runs,ai_run_summaries,ai_messages,ai_tasks}'::text[]) v WHERE has_table_privilege('regress_airun_user', v, 'DELETE');
+FROM unnest('{ai_runs,ai_run_summaries,ai_tasks}'::text[]) v WHERE has_table_privilege('regress_airun_user', v, 'DELETE');
 SELECT call, left(owner_test.answer('regress_airun_anon', 'SELECT ' || call), 5) FROM owner_test.calls ORDER BY number;
 SELECT total_cost FROM airun.runs WHERE id = '0a000000-0000-4000-8000-00000000aaaa';
 -- the owner may all of it, and so may a member of that role, but not install what would be the member's

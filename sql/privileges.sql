@@ -98,6 +98,11 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_append_message(''<run>'', ''{"role": "user", "content": "secret", "id": "m1"}'')',
 	'airun_append_message(''<run>'', ''{"role": "user", "content": "x", "id": "m1"}'')',
 	'airun_append_messages(''<run>'', ''[{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]'')',
+	'airun_save_message(''<run>'', ''{"role": "user", "content": "x"}'', ''m1'')',
+	'airun_save_message(''<run>'', ''{"role": "user", "content": "x"}'', ''new'')',
+	'airun_save_messages(''<run>'', ''[{"role": "user", "content": "x", "id": "m1"}]'')',
+	'airun_truncate_messages(''<run>'', 0)',
+	'airun_message_versions(''<run>'')',
 	'airun_messages(''<run>'')',
 	'airun_messages(''<run>'', 0, 9, 1, true)',
 	'airun_create_task(''<run>'')',
@@ -146,6 +151,7 @@ FROM (VALUES
 	('public.ai_unpriced_models', 'model_id == ''secret''', 'model_id = ''x''', '(model_id) VALUES (''x'')'),
 	('airun.runs', 'id == ''<run>''', 'name = ''x''', '(name, user_id) VALUES (''x'', ''<ann>'')'),
 	('airun.messages', 'run_id == ''<run>''', 'message = ''{"role": "user", "content": "x"}''', '(run_id, message) VALUES (''<run>'', ''{"role": "user", "content": "x"}'')'),
+	('airun.message_versions', 'run_id == ''<run>''', 'version = 7', '(run_id, seq, version, created_at, action, message) VALUES (''<run>'', 1, 9, ''2026-01-01'', ''replaced'', ''{}'')'),
 	('airun.tasks', 'task_id == ''<b>''', 'status = ''completed'', tokens_total = 3', '(run_id, status, cost) VALUES (''<run>'', ''completed'', 5)'),
 	('airun.task_chunks', 'task_id == ''<a>''', 'chunk = ''x''', '(run_id, task_id, hash, chars, bytes, generation, chunk) VALUES (''<run>'', ''<a>'', 0, 12, 12, 0, ''x'')'),
 	('airun.prices', 'model == ''p''', 'rates = ''{}''', '(model, rates) VALUES (''q'', ''{}'')'),
@@ -203,6 +209,8 @@ CREATE FUNCTION privileges_test.anns() RETURNS text LANGUAGE sql SECURITY DEFINE
 			WHERE run_id IN ('0acce551-0000-4000-8000-00000000aaaa', '0acce551-0000-4000-8000-0000000aaaa0')),
 		(SELECT jsonb_agg(to_jsonb(t) ORDER BY run_id, task_id) FROM airun.tasks t
 			WHERE run_id IN ('0acce551-0000-4000-8000-00000000aaaa', '0acce551-0000-4000-8000-0000000aaaa0')),
+		(SELECT jsonb_agg(to_jsonb(v) ORDER BY run_id, seq, version) FROM airun.message_versions v
+			WHERE run_id IN ('0acce551-0000-4000-8000-00000000aaaa', '0acce551-0000-4000-8000-0000000aaaa0')),
 		(SELECT jsonb_agg(to_jsonb(c) ORDER BY run_id, task_id, chars) FROM airun.task_chunks c),
 		(SELECT jsonb_agg(to_jsonb(p) ORDER BY price_id) FROM airun.prices p),
 		(SELECT jsonb_agg(to_jsonb(b) ORDER BY is_only) FROM airun.price_book b))::text)
@@ -212,6 +220,7 @@ CREATE FUNCTION privileges_test.all_rows() RETURNS text LANGUAGE sql SECURITY DE
 	SELECT md5(concat((SELECT string_agg(r::text, '' ORDER BY id) FROM airun.runs r),
 		(SELECT string_agg(m::text, '' ORDER BY run_id, seq) FROM airun.messages m),
 		(SELECT string_agg(t::text, '' ORDER BY run_id, task_id) FROM airun.tasks t),
+		(SELECT string_agg(v::text, '' ORDER BY run_id, seq, version) FROM airun.message_versions v),
 		(SELECT string_agg(c::text, '' ORDER BY run_id, task_id, chars) FROM airun.task_chunks c),
 		(SELECT string_agg(p::text, '' ORDER BY price_id) FROM airun.prices p),
 		(SELECT string_agg(b::text, '' ORDER BY is_only) FROM airun.price_book b)))
@@ -219,7 +228,8 @@ $$;
 SELECT privileges_test.be('ann');
 SELECT count(*) FROM airun_create_run('secret', '0acce551-0000-4000-8000-00000000dead', 'secret name', 'secret description', '{"secret": 1}', '{"secret": 2}',
 	'{secret}', '{"secret": 3}', '0acce551-0000-4000-8000-00000000aaaa');
-SELECT seq FROM airun_append_message('0acce551-0000-4000-8000-00000000aaaa', '{"role": "user", "content": "secret", "id": "m1"}');
+SELECT seq FROM airun_append_message('0acce551-0000-4000-8000-00000000aaaa', '{"role": "user", "content": "secret before", "id": "m1"}');
+SELECT seq FROM airun_save_message('0acce551-0000-4000-8000-00000000aaaa', '{"role": "user", "content": "secret", "id": "m1"}');
 SELECT status FROM airun_create_task('0acce551-0000-4000-8000-00000000aaaa', '0acce551-0000-4000-8000-00000000000a', 'secret', 'secret', 'secret', 'secret', 'secret',
 	'{"messages": [{"role": "user", "content": "secret", "id": "m1"}]}', '{"secret": 4}');
 SELECT status FROM airun_update_task('0acce551-0000-4000-8000-00000000000a', 'secret text', '{"secret": 5}');
@@ -603,6 +613,7 @@ $$;
 CREATE TABLE privileges_test.made AS SELECT c FROM privileges_test.catalogue() c;
 CREATE TABLE privileges_test.runs (LIKE airun.runs INCLUDING ALL);
 CREATE TABLE privileges_test.messages (LIKE airun.messages INCLUDING ALL);
+CREATE TABLE privileges_test.message_versions (LIKE airun.message_versions INCLUDING ALL);
 CREATE TABLE privileges_test.tasks (LIKE airun.tasks INCLUDING ALL);
 CREATE TABLE privileges_test.task_chunks (LIKE airun.task_chunks INCLUDING ALL);
 CREATE TABLE privileges_test.prices (LIKE airun.prices INCLUDING ALL);
@@ -655,7 +666,7 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN name || CASE WHEN NOT is_made THEN ' could not be made: ' || SQLERRM WHEN SQLSTATE = 'UNDO0' THEN ' taken over'
 		WHEN SQLSTATE IN ('42P07', '42501') THEN ' refused' ELSE SQLSTATE END;
 END $$;
-SELECT pg_temp.try_table(name) FROM unnest(ARRAY['runs', 'messages', 'tasks', 'task_chunks', 'prices', 'price_book']) name;
+SELECT pg_temp.try_table(name) FROM unnest(ARRAY['runs', 'messages', 'message_versions', 'tasks', 'task_chunks', 'prices', 'price_book']) name;
 -- functions of somebody else's with our names, which a call of ours could mean: what is made means ours
 DROP SCHEMA airun CASCADE;
 GRANT CREATE ON SCHEMA public TO regress_airun_stranger;

@@ -62,6 +62,22 @@ SELECT airun_append_message('019c0000-0000-7000-8000-0000000000a1', '{"content":
 SELECT seq, role FROM airun_append_messages('019c0000-0000-7000-8000-0000000000a1',
     '[{"role": "assistant", "content": "At 6:15."}, {"role": "user", "content": "Thank you."}]');
 
+-- airun_save_message
+SELECT seq, message ->> 'content' AS content FROM airun_save_message('019c0000-0000-7000-8000-0000000000a1',
+    '{"id": "m1", "role": "user", "content": "When does the first ferry leave on Sunday?"}');
+
+-- airun_save_messages
+SELECT seq, message_id FROM airun_save_messages('019c0000-0000-7000-8000-0000000000a1',
+    '[{"id": "m1", "role": "user", "content": "When does the first ferry leave on Sunday?"},
+    {"id": "m4", "role": "user", "content": "And the next?"}]');
+
+-- airun_truncate_messages
+SELECT message_count FROM airun_truncate_messages('019c0000-0000-7000-8000-0000000000a1', after_seq => 3);
+
+-- airun_message_versions
+SELECT seq, version, message_id, message ->> 'content' AS content, action
+FROM airun_message_versions('019c0000-0000-7000-8000-0000000000a1');
+
 -- airun_messages
 SELECT message ->> 'content' AS content
 FROM json_array_elements(airun_messages('019c0000-0000-7000-8000-0000000000a1', after_seq => 1)) AS message;
@@ -209,7 +225,7 @@ WHERE id = '019c0000-0000-7000-8000-0000000000a2';
 INSERT INTO ai_messages (run_id, message)
 VALUES ('019c0000-0000-7000-8000-0000000000a1', '{"role": "user", "content": "By plain SQL"}') RETURNING seq, role;
 UPDATE ai_messages SET message = '{"role": "user", "content": "Otherwise"}'
-WHERE run_id = '019c0000-0000-7000-8000-0000000000a1' AND seq = 1;
+WHERE run_id = '019c0000-0000-7000-8000-0000000000a1' AND seq = 4 RETURNING seq;
 
 -- ai_tasks
 SELECT status, response_text, client_cost, price_status, is_overdue FROM ai_tasks

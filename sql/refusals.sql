@@ -107,7 +107,7 @@ INSERT INTO bad (state, command) VALUES
 INSERT INTO bad (state, command)
 SELECT 'PT422', format(c, m) FROM unnest(ARRAY['[]', '"text"', '5', 'null', 'true', '{}', '{"content": "x"}', '{"role": null, "content": "x"}', '{"role": 1, "content": "x"}',
 	'{"role": "", "content": "x"}', '{"role": "User", "content": "x"}', '{"role": "admin", "content": "x"}', '{"role": ["user"], "content": "x"}', '{"role": "user"}',
-	'{"role": "user", "content": null}', '{"role": "user", "content": 5}', '{"role": "user", "content": true}', '{"role": "assistant", "tool_calls": null}']) WITH ORDINALITY u (m, i),
+	'{"role": "user", "content": null}', '{"role": "user", "content": 5}', '{"role": "user", "content": true}', '{"role": "user", "tool_calls": null}']) WITH ORDINALITY u (m, i),
 	(VALUES ('SELECT airun_append_message(r(1), %L)')) v (c) ORDER BY i;
 INSERT INTO bad (state, command)
 SELECT 'PT422', format(c, m) FROM unnest(ARRAY['"text"', '{"role": "admin", "content": "x"}', '{"role": "user", "content": 5}']) m,
@@ -205,13 +205,22 @@ INSERT INTO bad (state, command) VALUES
 	('0A000', 'UPDATE ai_runs SET messages = ''[]'' WHERE id = r(1)'),
 	-- what an API role has no right to
 	('42501', 'DELETE FROM ai_runs WHERE id = r(1)'),
-	('42501', 'DELETE FROM ai_messages WHERE run_id = r(1)'),
 	('42501', 'DELETE FROM ai_tasks WHERE run_id = r(1)'),
 	('42501', 'DELETE FROM airun.runs'),
-	('42501', 'DELETE FROM airun.messages'),
+	('42501', 'DELETE FROM airun.message_versions'),
 	('42501', 'TRUNCATE airun.tasks'),
-	('42501', 'UPDATE airun.messages SET message = message'),
-	('42501', 'UPDATE ai_messages SET message = ''{"role": "user", "content": "x"}'' WHERE run_id = r(1)'),
+	('42501', 'UPDATE airun.message_versions SET version = 2'),
+	('42501', 'INSERT INTO airun.message_versions (run_id) VALUES (r(1))'),
+	-- messages that are saved again, or taken back
+	('PT404', 'SELECT airun_save_message(r(999), ''{"role": "user", "content": "x"}'', ''m1'')'),
+	('PT404', 'SELECT airun_truncate_messages(r(999), 0)'),
+	('PT404', 'SELECT airun_message_versions(r(999))'),
+	('PT409', 'DELETE FROM ai_messages WHERE run_id = r(1) AND seq = 1'),
+	('PT409', 'UPDATE airun.messages SET message = ''{}'' WHERE run_id = r(1)'),
+	('PT409', 'UPDATE ai_messages SET seq = seq + 1 WHERE run_id = r(1)'),
+	('PT422', 'UPDATE ai_messages SET message = ''{"role": "user"}'' WHERE run_id = r(1)'),
+	('PT422', 'SELECT airun_save_message(r(1), ''{"role": "user", "content": "x"}'')'),
+	('PT422', 'SELECT airun_truncate_messages(r(1), -1)'),
 	('42501', 'SELECT airun_purge_runs(now())'),
 	('42501', 'SELECT airun_install()'),
 	('42501', 'SELECT airun_grant(''public'')'),

@@ -237,6 +237,7 @@ SELECT shown(run_id(3));
 SELECT count(airun_start_turn(run_id(4), '{"role": "user", "content": "Q"}', task_id(n))) FROM generate_series(60, 61) n;
 SELECT (airun_append_message(run_id(4), '{"role": "assistant", "content": "A", "id": "a1"}')).seq;
 SELECT finished(60, ', ''{"role": "assistant", "content": "A", "id": "a1"}''');
+-- one that goes on under that id takes its place, and is the answer
 SELECT finished(61, ', ''{"role": "assistant", "content": "B", "id": "a1"}''');
 SELECT finished(61, ', ''{"role": "assistant", "content": "B", "id": "a2"}''');
 SELECT shown(run_id(4));
@@ -264,7 +265,7 @@ SELECT i, attempt(format('SELECT airun_start_turn(%s)', format(a, run_id(6), tas
 	(8, 'NULL, ''"text"'', %2$L, run => ''{"name": "new"}'''),
 	(9, 'NULL, ''{"role": "user", "content": "x"}'', %2$L, run => ''{"name": "new", "tags": [1]}''')) v (i, a) ORDER BY i;
 SELECT i, attempt(format('SELECT airun_finish_turn(%L, %s)', task_id(70), a)) FROM (VALUES
-	(1, '''{"role": "assistant"}'''), (2, '''{"role": "assistant", "content": 1}'''), (3, '''[{"role": "assistant", "content": "x"}]'''), (4, '''"x"'''),
+	(1, '''{"role": "user"}'''), (2, '''{"role": "assistant", "content": 1}'''), (3, '''[{"role": "assistant", "content": "x"}]'''), (4, '''"x"'''),
 	(9, '''{"role": "assistant", "content": "x", "id": "q1"}'''),
 	(11, '''{"role": "assistant", "content": "x"}'', run_id => run_id(7)'), (12, '''{"role": "assistant", "content": "x"}'', finish_reason => repeat(''x'', 201)'),
 	(13, '''null'''), (14, '''{}''')) v (i, a) ORDER BY i;

@@ -62,6 +62,19 @@ fill(Row *row, const char *column, Datum value)
 		row_set(row, column, field.value, false);
 }
 
+/* Put the documents that JSON strings hold in place of these */
+static void
+unwrap(Row *row, const char *const *columns, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		Field		field = row_new(row, columns[i]);
+
+		if (unwrap_json(&field))
+			row_set(row, columns[i], field.value, false);
+	}
+}
+
 static Datum
 empty_object(void)
 {
@@ -121,6 +134,9 @@ check_run_fields(Row *row)
 static void
 fill_run(Row *row)
 {
+	static const char *const json[] = {"metadata", "settings", "variable_values"};
+
+	unwrap(row, json, lengthof(json));
 	fill(row, "source_type", CStringGetTextDatum("chat"));
 	fill(row, "tags", PointerGetDatum(construct_empty_array(TEXTOID)));
 	fill(row, "metadata", empty_object());
@@ -254,9 +270,9 @@ guard_message_insert(Row *row)
 	Field		task_id = row_new(row, "task_id");
 	Field		created_at = row_new(row, "created_at");
 	pg_uuid_t  *run;
+	NewMessage	new;
 	RunState	state;
 	TimestampTz now;
-	Jsonb	   *complete;
 	int64		next;
 
 	if (run_id.isnull)
@@ -266,16 +282,8 @@ guard_message_insert(Row *row)
 	if (!created_at.isnull &&
 		!same_datum_int64(&created_at, GetCurrentTransactionStartTimestamp()))
 		refuse_derived("ai_messages", "created_at");
-	message_check(DatumGetJsonbP(message.value));
-	if (message_id.isnull)
-	{
-		text	   *own_id = message_own_id(DatumGetJsonbP(message.value));
-
-		if (own_id != NULL)
-			row_set(row, "message_id", PointerGetDatum(own_id), false);
-	}
-	else
-		message_check_id(DatumGetTextPP(message_id.value));
+	message_new(&new, DatumGetJsonbP(message.value),
+				message_id.isnull ? NULL : DatumGetTextPP(message_id.value));
 
 	run = DatumGetUUIDP(run_id.value);
 	store_open(true);
@@ -301,10 +309,10 @@ guard_message_insert(Row *row)
 				 errhint("Leave \"seq\" out to append.")));
 
 	now = Max(GetCurrentTimestamp(), state.last_message_at);
-	complete = message_complete(DatumGetJsonbP(message.value), now);
 	row_set(row, "seq", Int64GetDatum(next), false);
 	row_set(row, "created_at", TimestampTzGetDatum(now), false);
-	row_set(row, "message", JsonbPGetDatum(complete), false);
+	row_set(row, "message_id", PointerGetDatum(new.message_id), new.message_id == NULL);
+	row_set(row, "message", JsonbPGetDatum(message_complete(new.message, now)), false);
 }
 
 /*
@@ -344,7 +352,7 @@ airun_guard_message(PG_FUNCTION_ARGS)
 	for (int i = 0; i < lengthof(columns); i++)
 	{
 		if (row_changed(&row, columns[i]))
-			message_refuse_change();
+			message_refuse_change(columns[i]);
 	}
 	return PointerGetDatum(row.new);
 }
@@ -352,6 +360,16 @@ airun_guard_message(PG_FUNCTION_ARGS)
 /* ---------- tasks ---------- */
 
 #define FIELD_OF_ROW(name, ...)	fields.name = row_new(row, #name);
+
+static void
+unwrap_task(Row *row)
+{
+	static const char *const json[] = {
+		"request_data", "response_data", "error", "metadata", "usage"
+	};
+
+	unwrap(row, json, lengthof(json));
+}
 
 static void
 check_task_fields(Row *row)
@@ -557,6 +575,7 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 		if (task_columns[i].rule == COLUMN_KEPT && !row_new(row, task_columns[i].name).isnull)
 			refuse_derived("ai_tasks", task_columns[i].name);
 	}
+	unwrap_task(row);
 
 	store_open(true);
 	if (!row_new(row, "request_data").isnull)
@@ -685,6 +704,7 @@ guard_task_update(Row *row)
 		return;
 	}
 
+	unwrap_task(row);
 	if (row_changed(row, "request_data"))
 		row_set(row, "request_reference", (Datum) 0, true);
 	check_task_fields(row);

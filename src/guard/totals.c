@@ -11,7 +11,7 @@
  *
  * What goes takes along what belongs to it alone, and leaves behind what is
  * shown elsewhere: a task its chunks; a message the text and the request of
- * tasks that refer to it.
+ * tasks that refer to it, and itself as a version, while its run lives.
  *
  * Every row must find its one run under the caller's rights, or the statement
  * fails (PT404): a share for reading does not let totals go wrong.  The rows
@@ -26,6 +26,7 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "run/message.h"
+#include "run/message_version.h"
 #include "run/run.h"
 #include "run/run_name.h"
 #include "storage/lmgr.h"
@@ -34,6 +35,7 @@
 #include "store/row_trigger.h"
 #include "store/store.h"
 #include "task/chunk.h"
+#include "task/keep_message.h"
 #include "task/task.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -256,75 +258,15 @@ roll_up_inserted_messages(void)
 	name_runs();
 }
 
-/*
- * Tasks whose text or request is in messages that go: have them keep these
- * themselves from now on.
- */
+/* Have tasks keep what they refer to in messages that go */
 static void
-keep_messages_of_tasks(TriggerData *trigger, Statement *find)
+keep_messages(TriggerData *trigger, Statement *find)
 {
-	static Statement keep = {
-		"UPDATE airun.tasks AS t SET response_text = COALESCE($3, t.response_text), "
-		"text_in_answer = t.text_in_answer AND $3 IS NULL, "
-		"request_data = $4, request_reference = $5 WHERE " THIS_TASK,
-		5, {UUIDOID, UUIDOID, TEXTOID, JSONBOID, JSONBOID}
-	};
-	Oid			owner = trigger->tg_relation->rd_rel->relowner;
-	Args		none = {0};
-	uint64		count;
-	SPITupleTable *tasks;
+	Args		args = {0};
 
-	statement_in_extension(find, trigger->tg_trigger->tgfoid);
-	count = statement_write_as_owner(find, &none, owner);
-	tasks = SPI_tuptable;
-	for (uint64 i = 0; i < count; i++)
-	{
-		Args		args = {0};
-		bool		isnull;
-		pg_uuid_t  *run_id;
-		pg_uuid_t  *task_id;
-
-		for (int column = 1; column <= 5; column++)
-		{
-			Datum		value = SPI_getbinval(tasks->vals[i], tasks->tupdesc, column, &isnull);
-
-			arg_add(&args, value, isnull);
-		}
-		run_id = DatumGetUUIDP(args.values[0]);
-		task_id = DatumGetUUIDP(args.values[1]);
-		statement_write_task_as_owner(&keep, &args, run_id, task_id, owner);
-	}
+	keep_messages_of_tasks(find, &args, trigger->tg_relation->rd_rel->relowner,
+						   trigger->tg_trigger->tgfoid);
 }
-
-/*
- * The tasks t whose text or request is in messages that go, the last ones of
- * their runs, as these stand in a table: and how the tasks have to be from now
- * on.  Of a request's messages, those before low stay where they are.
- */
-#define REFERENCE_TO(key) \
-	"(t.request_reference OPERATOR(pg_catalog.->>) '" key "')::pg_catalog.int8"
-#define TASKS_OF_MESSAGES(messages) \
-	"SELECT t.run_id, t.task_id, " \
-	"CASE WHEN t.text_in_answer AND t.answer_seq" GE "d.first THEN " EXTSCHEMA \
-	".airun_message_text(d.messages OPERATOR(pg_catalog.->) " \
-	"(t.answer_seq" MINUS "d.first)::pg_catalog.int4) END, " \
-	"CASE WHEN q.low" LT "q.high THEN " EXTSCHEMA ".airun_request(t.request_data, " \
-	"pg_catalog.jsonb_set(t.request_reference, '{count}', " \
-	"pg_catalog.to_jsonb(q.high" MINUS "q.low)), " \
-	"pg_catalog.jsonb_path_query_array(d.messages, '$[$a to $b]', " \
-	"pg_catalog.jsonb_build_object('a', q.low" MINUS "d.first, " \
-	"'b', q.high" MINUS "d.first" MINUS "1))) ELSE t.request_data END, " \
-	"CASE WHEN q.low" GE "q.high THEN t.request_reference WHEN q.low" GT "q.from_seq THEN " \
-	"pg_catalog.jsonb_set(t.request_reference, '{count}', " \
-	"pg_catalog.to_jsonb(q.low" MINUS "q.from_seq)) END " \
-	"FROM (SELECT m.run_id, pg_catalog.min(m.seq) AS first, " \
-	EXTSCHEMA ".airun_array_in_order(m.message, m.seq) AS messages FROM " messages " AS m " \
-	"WHERE EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "m.run_id " \
-	"AND (t.text_in_answer OR t.request_reference IS NOT NULL)) GROUP BY m.run_id) AS d " \
-	"JOIN airun.tasks AS t ON t.run_id" EQ "d.run_id CROSS JOIN LATERAL (SELECT " \
-	REFERENCE_TO("from") " AS from_seq, GREATEST(" REFERENCE_TO("from") ", d.first) AS low, " \
-	REFERENCE_TO("from") PLUS REFERENCE_TO("count") " AS high) AS q " \
-	"WHERE (t.text_in_answer AND t.answer_seq" GE "d.first) OR q.low" LT "q.high"
 
 static void
 roll_up_deleted_messages(TriggerData *trigger)
@@ -368,7 +310,10 @@ roll_up_deleted_messages(TriggerData *trigger)
 						   uuid_string(DatumGetUUIDP(result_value(0, 1, &isnull)))),
 				 errhint("Delete all messages from a seq on.")));
 	if (found > 0)
-		keep_messages_of_tasks(trigger, &tasks);
+	{
+		keep_messages(trigger, &tasks);
+		version_keep_removed();
+	}
 	if (!move_runs(&move) && runs_of_deleted_rows_exist(trigger, &exist))
 		refuse_rows_without_run();
 }
@@ -398,7 +343,7 @@ roll_up_truncated_messages(TriggerData *trigger)
 	Args		args = {0};
 
 	if (!tasks_are_truncated())
-		keep_messages_of_tasks(trigger, &tasks);
+		keep_messages(trigger, &tasks);
 	statement_write_internal(&move, &args, NULL);
 }
 
@@ -604,7 +549,7 @@ roll_up_truncated_tasks(void)
 	Args		args = {0};
 
 	statement_write_internal(&move, &args, NULL);
-	statement_write_as_owner(&remove, &args, store_chunks_owner());
+	statement_write_as_owner(&remove, &args, store_table_owner("task_chunks"));
 }
 
 /*

@@ -2,20 +2,22 @@
  * view.c
  *		INSTEAD OF triggers of the views ai_messages and ai_tasks.
  *
- * An insert into ai_messages is an append, by the function's own code.  A
- * change through ai_tasks locks the run first and then does the same to
- * airun.tasks, where guard.c holds the rules and totals.c rolls up: so the
- * views keep the lock order of the functions, and never deadlock with them.
+ * An insert into ai_messages is an append, and an update a save, by the
+ * functions' own code.  A delete from it, and any change through ai_tasks, locks
+ * the run first and then does the same to the storage, where guard.c holds the
+ * rules and totals.c rolls up: so the views keep the lock order of the functions,
+ * and never deadlock with them.
  *
  * An update writes only the columns that the user has changed: the row that
  * the view has shown may be older than the one that is locked.
  *
- * The rows that one statement changes through ai_tasks are rolled up together,
- * once all of them are changed, as those of a statement on airun.tasks are.  If
- * each row moved its run's totals by itself, a statement of n rows would write n
- * versions of the run's row.  None of them can be pruned before the transaction
- * ends, and each look-up of the run by its key would go through all of them: the
- * time would grow with the square of the rows.
+ * The rows that one statement changes so are rolled up together, once all of them
+ * are changed, as those of a statement on the storage are: the messages that it
+ * deletes must be the last of their run together.  And if each row moved its run's
+ * totals by itself, a statement of n rows would write n versions of the run's row.
+ * None of them can be pruned before the transaction ends, and each look-up of the
+ * run by its key would go through all of them: the time would grow with the square
+ * of the rows.
  *
  * Locks: the run's row, the text's lock of a task that has not ended, then the
  * task's row.
@@ -26,6 +28,7 @@
 #include "catalog/pg_type.h"
 #include "run/message.h"
 #include "run/run.h"
+#include "run/save_message.h"
 #include "store/identity.h"
 #include "store/row_trigger.h"
 #include "store/store.h"
@@ -40,6 +43,25 @@ PG_FUNCTION_INFO_V1(airun_view_task);
 
 #define INSTEAD_OF_ROW	(TRIGGER_EVENT_ROW | TRIGGER_EVENT_INSTEAD)
 
+/*
+ * Change a row of the storage.  AFTER triggers wait for the end of the user's
+ * statement and see all the rows that it has changed, as for the cascade of a
+ * foreign key.
+ *
+ * Not so where a policy or a default of a site uses the view within a call of
+ * our own: they would fire as deep as those of our own row, which is how
+ * totals.c knows it.
+ */
+static uint64
+change_row(Statement *statement, Args *args)
+{
+	bool		is_certain;
+
+	if (internal_write_statement(&is_certain))
+		return statement_write(statement, args);
+	return statement_write_fire_later(statement, args);
+}
+
 /* ---------- ai_messages ---------- */
 
 static void
@@ -47,6 +69,26 @@ refuse_derived_unless_null(Row *row, const char *table, const char *column)
 {
 	if (!row_new(row, column).isnull)
 		refuse_derived(table, column);
+}
+
+/* The row as the message is stored, to be shown */
+static void
+show_message(Row *row, const NewMessage *message)
+{
+	row_set(row, "task_id", UUIDPGetDatum(message->task_id), message->task_id == NULL);
+	row_set(row, "role", PointerGetDatum(message_role(message->message)), false);
+	row_set(row, "message", JsonbPGetDatum(message->message), false);
+}
+
+/* PT422 unless the role that is stated is the message's */
+static void
+check_stated_role(const Field *role, const NewMessage *message)
+{
+	if (!text_equal(DatumGetTextPP(role->value), message_role(message->message)))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"role\" is not the role of the message"),
+				 errhint("Leave it out: it is read from the message.")));
 }
 
 static void
@@ -66,19 +108,10 @@ insert_message(Row *row)
 	if (body.isnull)
 		refuse_missing("ai_messages", "message");
 	refuse_derived_unless_null(row, "ai_messages", "created_at");
-	message_new(&message, DatumGetJsonbP(body.value));
-	if (!role.isnull &&
-		strcmp(TextDatumGetCString(role.value),
-			   text_to_cstring(message_role(message.message))) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"role\" is not the role of the message"),
-				 errhint("Leave it out: it is read from the message.")));
-	if (!message_id.isnull)
-	{
-		message.message_id = DatumGetTextPP(message_id.value);
-		message_check_id(message.message_id);
-	}
+	message_new(&message, DatumGetJsonbP(body.value),
+				message_id.isnull ? NULL : DatumGetTextPP(message_id.value));
+	if (!role.isnull)
+		check_stated_role(&role, &message);
 
 	store_open(true);
 	if (!task_id.isnull)
@@ -100,10 +133,77 @@ insert_message(Row *row)
 	row_set(row, "seq", Int64GetDatum(message.seq), false);
 	row_set(row, "message_id", PointerGetDatum(message.message_id),
 			message.message_id == NULL);
-	row_set(row, "task_id", UUIDPGetDatum(message.task_id), message.task_id == NULL);
-	row_set(row, "role", PointerGetDatum(message_role(message.message)), false);
-	row_set(row, "message", JsonbPGetDatum(message.message), false);
 	row_set(row, "created_at", TimestampTzGetDatum(message.created_at), false);
+	show_message(row, &message);
+}
+
+/* A message keeps its run, its place, its time and its id, and a task that it has */
+static void
+refuse_other_place(Row *row)
+{
+	static const char *const kept[] = {"run_id", "seq", "created_at", "message_id"};
+
+	for (int i = 0; i < lengthof(kept); i++)
+	{
+		if (row_changed(row, kept[i]))
+			message_refuse_change(kept[i]);
+	}
+	if (row_changed(row, "task_id") && row_new(row, "task_id").isnull)
+		message_refuse_change("task_id");
+}
+
+/* Replace the message at its place; returns false where it has gone meanwhile */
+static bool
+replace_message(Row *row, Oid function)
+{
+	NewMessage	message;
+	Field		body = row_new(row, "message");
+	Field		role = row_new(row, "role");
+	Field		message_id = row_old(row, "message_id");
+	Field		task_id = row_new(row, "task_id");
+
+	refuse_other_place(row);
+	if (body.isnull)
+		refuse_missing("ai_messages", "message");
+	message_new(&message, DatumGetJsonbP(body.value),
+				message_id.isnull ? NULL : DatumGetTextPP(message_id.value));
+	if (row_changed(row, "role") && !role.isnull)
+		check_stated_role(&role, &message);
+	if (row_changed(row, "task_id"))
+		message.task_id = DatumGetUUIDP(task_id.value);
+
+	store_open(true);
+	if (!message_replace_at(DatumGetUUIDP(row_old(row, "run_id").value),
+							DatumGetInt64(row_old(row, "seq").value),
+							DatumGetTimestampTz(row_old(row, "created_at").value),
+							&message, function))
+		return false;
+	show_message(row, &message);
+	return true;
+}
+
+/* Delete the message; returns false where it has gone meanwhile */
+static bool
+delete_message(Row *row)
+{
+	static Statement delete = {
+		"DELETE FROM airun.messages AS m WHERE m.run_id" EQ "$1 AND m.seq" EQ "$2 "
+		"AND m.created_at" EQ "$3",
+		3, {UUIDOID, INT8OID, TIMESTAMPTZOID}
+	};
+	static const char *const key[] = {"run_id", "seq", "created_at"};
+	RunState	run;
+	Args		args = {0};
+
+	store_open(true);
+	run_lock(DatumGetUUIDP(row_old(row, "run_id").value), &run);
+	for (int i = 0; i < lengthof(key); i++)
+	{
+		Field		field = row_old(row, key[i]);
+
+		arg_field(&args, &field);
+	}
+	return change_row(&delete, &args) > 0;
 }
 
 /*
@@ -123,23 +223,26 @@ view_result(Row *row, MemoryContext context)
 /*
  * airun_view_message() returns trigger
  *
- * INSTEAD OF INSERT OR UPDATE ON ai_messages.  A DELETE goes to airun.messages
- * as one statement, since its rows must be the last of their run together.
+ * INSTEAD OF INSERT OR UPDATE OR DELETE ON ai_messages.
  */
 Datum
 airun_view_message(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = trigger_data(fcinfo, NULL, "ai_messages", INSTEAD_OF_ROW,
-										ON_INSERT | ON_UPDATE);
+										ON_INSERT | ON_UPDATE | ON_DELETE);
 	MemoryContext context = CurrentMemoryContext;
 	Row			row;
+	bool		is_done = true;
 	Datum		result;
 
 	row_from_trigger(&row, trigger);
-	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-		message_refuse_change();
-	insert_message(&row);
-	result = view_result(&row, context);
+	if (row.new == NULL)
+		is_done = delete_message(&row);
+	else if (row.old == NULL)
+		insert_message(&row);
+	else
+		is_done = replace_message(&row, fcinfo->flinfo->fn_oid);
+	result = is_done ? view_result(&row, context) : PointerGetDatum(NULL);
 	store_close();
 	return result;
 }
@@ -232,25 +335,6 @@ make_task_statements(Statement *insert, Statement *update, Statement *read)
 	MemoryContextSwitchTo(old_context);
 }
 
-/*
- * Change a task in airun.tasks.  AFTER triggers wait for the end of the user's
- * statement and see all the rows that it has changed, as for the cascade of a
- * foreign key.
- *
- * Not so where a policy or a default of a site uses the view within a call of
- * our own: they would fire as deep as those of our own row, which is how
- * totals.c knows it.
- */
-static uint64
-change_task(Statement *statement, Args *args)
-{
-	bool		is_certain;
-
-	if (internal_write_statement(&is_certain))
-		return statement_write(statement, args);
-	return statement_write_fire_later(statement, args);
-}
-
 /* Does a new task bring a text that is still to grow? */
 static bool
 brings_beginning_of_text(Row *row)
@@ -339,7 +423,7 @@ write_task(Row *row, Oid function)
 	if (inserts && brings_beginning_of_text(row))
 		changed_rows = statement_write(&insert, &args); /* moves the text, which we show */
 	else
-		changed_rows = change_task(inserts ? &insert : &update, &args);
+		changed_rows = change_row(inserts ? &insert : &update, &args);
 	if (changed_rows != 1 || statement_write(&read, &key) != 1)
 		task_not_found(DatumGetUUIDP(args.values[1]));
 
@@ -373,7 +457,7 @@ delete_task(Row *row)
 	lock_text(row);
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, DatumGetUUIDP(row_old(row, "task_id").value));
-	return change_task(&delete, &args) > 0;
+	return change_row(&delete, &args) > 0;
 }
 
 /*

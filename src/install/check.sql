@@ -64,6 +64,22 @@ BEGIN
 		WHERE airun_check.run_id IS NULL OR m.run_id = airun_check.run_id) AS m
 	WHERE m.created_at < m.before;
 
+	-- What messages were: as they stood then, and by which way they went
+	RETURN QUERY
+	SELECT v.run_id, NULL::uuid, v.seq, p.problem, p.expected, p.found
+	FROM airun.message_versions AS v
+	CROSS JOIN LATERAL (VALUES
+		('message of a version', 'a JSON object', jsonb_typeof(v.message),
+		 jsonb_typeof(v.message) = 'object'),
+		('place of a version', 'from 1 on', format('seq %s, version %s', v.seq, v.version),
+		 v.seq > 0 AND v.version > 0),
+		('action of a version', 'replaced or removed', v.action,
+		 v.action IN ('replaced', 'removed')),
+		('replaced_at of a version', 'not before ' || v.created_at, v.replaced_at::text,
+		 v.replaced_at >= v.created_at)
+	) AS p (problem, expected, found, fine)
+	WHERE (airun_check.run_id IS NULL OR v.run_id = airun_check.run_id) AND NOT p.fine;
+
 	-- Tasks: figures that fit together
 	RETURN QUERY
 	SELECT t.run_id, t.task_id, NULL::bigint, 'tokens_total of a task'::text,
@@ -124,6 +140,11 @@ BEGIN
 		 COALESCE(t.price_status, 'none'),
 		 CASE WHEN t.completed_at IS NULL THEN t.price_status IS NULL
 			ELSE COALESCE(t.price_status IN ('priced', 'doubtful', 'unpriced', 'client'), false) END),
+		('messages of a task',
+		 'up to ' || (SELECT r.message_count FROM airun.runs AS r WHERE r.id = t.run_id),
+		 'up to ' || GREATEST(t.answer_seq, t.inputs_to),
+		 COALESCE(GREATEST(t.answer_seq, t.inputs_to)
+			<= (SELECT r.message_count FROM airun.runs AS r WHERE r.id = t.run_id), true)),
 		('text of a task', 'in one place', 'in the task and in the answer',
 		 t.response_text IS NULL OR NOT t.text_in_answer),
 		('messages that the request of a task refers to',
@@ -145,6 +166,10 @@ BEGIN
 	SELECT m.run_id, NULL::uuid, m.seq, 'run of a message'::text, 'exists'::text, 'is missing'::text
 	FROM airun.messages AS m
 	WHERE NOT EXISTS (SELECT FROM airun.runs AS r WHERE r.id = m.run_id);
+	RETURN QUERY
+	SELECT v.run_id, NULL::uuid, v.seq, 'run of a version'::text, 'exists'::text, 'is missing'::text
+	FROM airun.message_versions AS v
+	WHERE NOT EXISTS (SELECT FROM airun.runs AS r WHERE r.id = v.run_id);
 	RETURN QUERY
 	SELECT t.run_id, t.task_id, NULL::bigint, 'run of a task'::text, 'exists'::text,
 		'is missing'::text

@@ -13,6 +13,8 @@ AS $constraints$
 VALUES
 	('constraint', 'runs', 'runs_pkey', 'PRIMARY KEY (id)'),
 	('constraint', 'messages', 'messages_pkey', 'PRIMARY KEY (run_id, seq)'),
+	('constraint', 'message_versions', 'message_versions_pkey',
+	 'PRIMARY KEY (run_id, seq, version)'),
 	('constraint', 'tasks', 'tasks_pkey', 'PRIMARY KEY (run_id, task_id)'),
 	('constraint', 'task_chunks', 'task_chunks_pkey', 'PRIMARY KEY (run_id, task_id, chars)'),
 	('constraint', 'prices', 'prices_pkey', 'PRIMARY KEY (price_id)'),
@@ -22,6 +24,8 @@ VALUES
 	-- None of task_chunks: for every piece it would lock the task's row, which is a
 	-- tenth of what a save writes.  Whatever removes a task removes its chunks.
 	('constraint', 'messages', 'messages_run_id_fkey',
+	 'FOREIGN KEY (run_id) REFERENCES airun.runs(id) ON DELETE CASCADE'),
+	('constraint', 'message_versions', 'message_versions_run_id_fkey',
 	 'FOREIGN KEY (run_id) REFERENCES airun.runs(id) ON DELETE CASCADE'),
 	('constraint', 'tasks', 'tasks_run_id_fkey',
 	 'FOREIGN KEY (run_id) REFERENCES airun.runs(id) ON DELETE CASCADE'),

@@ -37,19 +37,22 @@ BEGIN
 	IF NOT is_owner THEN
 		-- The functions run with the role's own rights, so that it needs some on
 		-- the storage, too; row security and triggers keep it to what is its own.
-		-- It may not delete a row.
+		-- It may delete no row but the last messages of a run, which are kept as versions.
 		EXECUTE format('GRANT USAGE ON SCHEMA airun, %s TO %I',
 					   (SELECT e.extnamespace::regnamespace FROM pg_extension AS e
 						WHERE e.extname = 'airun'), airun_grant.role);
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE ON airun.runs, airun.tasks TO %I',
 					   airun_grant.role);
-		EXECUTE format('GRANT SELECT, INSERT ON airun.messages TO %I', airun_grant.role);
-		EXECUTE format('GRANT SELECT ON airun.task_chunks TO %I', airun_grant.role);
+		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON airun.messages TO %I',
+					   airun_grant.role);
+		EXECUTE format('GRANT SELECT ON airun.message_versions, airun.task_chunks TO %I',
+					   airun_grant.role);
 		EXECUTE format('GRANT SELECT ON airun.prices, airun.price_book, airun.usage_shapes TO %I',
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE ON @extschema@.ai_runs, @extschema@.ai_tasks TO %I',
 					   airun_grant.role);
-		EXECUTE format('GRANT SELECT, INSERT ON @extschema@.ai_messages TO %I', airun_grant.role);
+		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.ai_messages TO %I',
+					   airun_grant.role);
 		EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries, @extschema@.ai_unpriced_models TO %I',
 					   airun_grant.role);
 	END IF;
@@ -81,5 +84,5 @@ BEGIN
 END
 $grant$;
 COMMENT ON FUNCTION @extschema@.airun_grant(name) IS
-'Gives a role what it needs to use airun as an API role, and no more: no right to delete rows, and row security binds it
+'Gives a role what it needs to use airun as an API role, and no more: it may delete nothing but the last messages of a run, and row security binds it
 For the owner of the store.  To that role itself, a superuser gives all functions with grant option by it.';

@@ -157,6 +157,9 @@ BEGIN
 		IF 'table airun.messages' = ANY (done) THEN
 			ALTER TABLE airun.messages ALTER COLUMN message SET COMPRESSION lz4;
 		END IF;
+		IF 'table airun.message_versions' = ANY (done) THEN
+			ALTER TABLE airun.message_versions ALTER COLUMN message SET COMPRESSION lz4;
+		END IF;
 		IF done && '{"table airun.tasks","table airun.task_chunks"}' OR old_version < 2 THEN
 			ALTER TABLE airun.tasks
 				ALTER COLUMN response_text SET COMPRESSION lz4,

@@ -21,6 +21,13 @@ VALUES
 	 'FOR SELECT USING (@extschema@.airun_sees_run(run_id))'),
 	('policy', 'messages', 'airun_append',
 	 'FOR INSERT WITH CHECK (@extschema@.airun_writes_run(run_id))'),
+	('policy', 'messages', 'airun_change',
+	 'FOR UPDATE USING (@extschema@.airun_writes_run(run_id))'),
+	('policy', 'messages', 'airun_remove',
+	 'FOR DELETE USING (@extschema@.airun_writes_run(run_id))'),
+	-- Versions are written in the owner's name alone.
+	('policy', 'message_versions', 'airun_read',
+	 'FOR SELECT USING (@extschema@.airun_sees_run(run_id))'),
 	('policy', 'tasks', 'airun_read',
 	 'FOR SELECT USING (@extschema@.airun_sees_run(run_id))'),
 	('policy', 'tasks', 'airun_create',

@@ -29,6 +29,8 @@ VALUES
 	 'Conversations with AI models: one row is the lock and the counter of its messages and tasks'),
 	('messages', '{run_id,seq,created_at,message}', '',
 	 'The messages of runs, each a complete JSON object, in order without a gap'),
+	('message_versions', '{run_id,seq,version,action,message}', '',
+	 'What messages were before they were replaced or taken back'),
 	('tasks', '{run_id,task_id,status,tokens_total,cost}', 'WITH (fillfactor = 80)',
 	 'Requests to models: status, usage, cost and timing of each'),
 	('task_chunks', '{run_id,task_id,chars,hash,chunk}', '',
@@ -47,8 +49,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_tables() IS
  * The columns.  Defaults stand as pg_get_expr() prints them with the search_path
  * pg_catalog, pg_temp.  The numbers are the places in the view of the table
  * (ai_runs, ai_messages, ai_tasks), where the view computes nothing else instead, and
- * in its summary (ai_run_summaries, and the types ai_run_summary, ai_message and
- * ai_task_summary).
+ * in its summary (ai_run_summaries, and the types ai_run_summary, ai_message,
+ * ai_message_version and ai_task_summary).
  */
 CREATE FUNCTION @extschema@.airun_store_columns()
 RETURNS TABLE (relation text, name text, type text, required text, value text,
@@ -119,6 +121,28 @@ VALUES
 	 'The client''s id for it, by which it is appended once'),
 	('messages', 'message', 'jsonb', 'NOT NULL', NULL, 6, 6,
 	 'The message itself, a JSON object'),
+
+	-- airun.message_versions
+	('message_versions', 'run_id', 'uuid', 'NOT NULL', NULL, NULL, 1,
+	 'The run that the message belonged to'),
+	('message_versions', 'seq', 'bigint', 'NOT NULL', NULL, NULL, 2,
+	 'The place where it stood'),
+	('message_versions', 'version', 'bigint', 'NOT NULL', NULL, NULL, 3,
+	 'The number of the version at this place, from 1, the oldest, on'),
+	('message_versions', 'created_at', 'timestamptz', 'NOT NULL', NULL, NULL, 8,
+	 'When the message was appended'),
+	('message_versions', 'replaced_at', 'timestamptz', 'NOT NULL', 'now()', NULL, 10,
+	 'When it was replaced or taken back'),
+	('message_versions', 'replaced_by', 'uuid', '', NULL, NULL, 11,
+	 'The user who did it, where one was known'),
+	('message_versions', 'task_id', 'uuid', '', NULL, NULL, 5,
+	 'The task that the message went in with, or came out of'),
+	('message_versions', 'action', 'text', 'NOT NULL', NULL, NULL, 9,
+	 'What became of it: replaced by another one, or removed'),
+	('message_versions', 'message_id', 'text', '', NULL, NULL, 4,
+	 'The client''s id for the message'),
+	('message_versions', 'message', 'jsonb', 'NOT NULL', NULL, NULL, 7,
+	 'The message as it stood, a JSON object'),
 
 	-- airun.tasks
 	('tasks', 'run_id', 'uuid', 'NOT NULL', NULL, 2, 2,

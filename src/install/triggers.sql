@@ -63,7 +63,7 @@ VALUES
 
 	-- What a view computes, its trigger takes by the functions' own code.
 	('trigger', 'ai_messages', 'airun_view',
-	 'CREATE TRIGGER airun_view INSTEAD OF INSERT OR UPDATE ON @extschema@.ai_messages
+	 'CREATE TRIGGER airun_view INSTEAD OF INSERT OR DELETE OR UPDATE ON @extschema@.ai_messages
 		FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_view_message()'),
 	('trigger', 'ai_tasks', 'airun_view',
 	 'CREATE TRIGGER airun_view INSTEAD OF INSERT OR DELETE OR UPDATE ON @extschema@.ai_tasks

@@ -50,6 +50,24 @@ COMMENT ON TYPE @extschema@.ai_message IS
 COMMENT ON COLUMN @extschema@.ai_message.role IS
 'Who speaks: system, developer, user, assistant, tool, function, model or data';
 
+CREATE TYPE @extschema@.ai_message_version AS (
+	run_id uuid,
+	seq bigint,
+	version bigint,
+	message_id text,
+	task_id uuid,
+	role text,
+	message jsonb,
+	created_at timestamptz,
+	action text,
+	replaced_at timestamptz,
+	replaced_by uuid
+);
+COMMENT ON TYPE @extschema@.ai_message_version IS
+'What a message was before it was replaced or taken back';
+COMMENT ON COLUMN @extschema@.ai_message_version.role IS
+'Who spoke';
+
 -- The comments of the tables' columns hold for theirs.
 DO $types$
 DECLARE
@@ -61,6 +79,7 @@ BEGIN
 			('ai_run_summary', 'runs'),
 			('ai_run_listing', 'runs'),
 			('ai_message', 'messages'),
+			('ai_message_version', 'message_versions'),
 			('ai_task_summary', 'tasks')) AS w (name, relation)
 		JOIN @extschema@.airun_store_columns() AS c
 			ON c.relation OPERATOR(pg_catalog.=) w.relation AND c.in_summary IS NOT NULL

@@ -87,7 +87,7 @@ FROM (VALUES
 		FROM airun.messages AS m
 		WHERE EXISTS (SELECT FROM airun.runs AS r
 					  WHERE r.id = m.run_id AND r.deleted_at IS NULL)$$,
-	 'Messages, one row each; an insert without seq is an append'),
+	 'Messages, one row each; an insert without seq is an append, an update replaces, the last ones can be deleted. No ON CONFLICT with a target: airun_save_messages() is the upsert'),
 	-- While a task streams, its last piece tells when it made progress.
 	(4, 'ai_tasks', $$
 		FROM airun.tasks AS t

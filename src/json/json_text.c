@@ -572,39 +572,49 @@ report_invalid_document(const ErrorData *error, int sqlerrcode, const char *what
 }
 
 /*
- * jsonb's parser, with what it refuses reported by the SQLSTATE that is asked
- * for.
+ * jsonb's parser.  Where it refuses the document, NULL, and in *refusal what it
+ * has to say.
  *
  * It takes no locks, pins or other resources that a subtransaction would have
  * to give back, so that its errors can be caught without one.  What is no fault
  * of the document, such as a cancel, goes on unchanged.
  */
-static Datum
-parse_document(char *json, int sqlerrcode, const char *what)
+static Jsonb *
+parse_document(char *json, ErrorData **refusal)
 {
 	MemoryContext context = CurrentMemoryContext;
-	volatile Datum result = (Datum) 0;
+	Jsonb	   *volatile result = NULL;
 
 	PG_TRY();
 	{
-		result = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+		result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
 		int			category;
 
 		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+		*refusal = CopyErrorData();
+		category = ERRCODE_TO_CATEGORY((*refusal)->sqlerrcode);
 		if (category != ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) &&
 			category != ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED))
 			PG_RE_THROW();
 		FlushErrorState();
-		report_invalid_document(error, sqlerrcode, what);
 	}
 	PG_END_TRY();
 
+	return result;
+}
+
+/* The same of a document that is repaired first, where it needs that */
+static Jsonb *
+parse_repaired(const char *start, int len, ErrorData **refusal)
+{
+	char	   *json = may_need_repair(start, start + len) ?
+		repair_document(start, start + len) : pnstrdup(start, len);
+	Jsonb	   *result = parse_document(json, refusal);
+
+	pfree(json);
 	return result;
 }
 
@@ -619,20 +629,42 @@ parse_document(char *json, int sqlerrcode, const char *what)
 Jsonb *
 json_parse(text *document, int sqlerrcode, const char *what)
 {
-	const char *start = VARDATA_ANY(document);
-	const char *end = start + VARSIZE_ANY_EXHDR(document);
-	char	   *json;
-	Datum		result;
+	ErrorData  *refusal = NULL;
+	Jsonb	   *result = parse_repaired(VARDATA_ANY(document), VARSIZE_ANY_EXHDR(document),
+										&refusal);
 
-	/* The parser wants a NUL at the end, so that one copy is always needed */
-	if (may_need_repair(start, end))
-		json = repair_document(start, end);
-	else
-		json = text_to_cstring(document);
+	if (result == NULL)
+		report_invalid_document(refusal, sqlerrcode, what);
+	return result;
+}
 
-	result = parse_document(json, sqlerrcode, what);
-	pfree(json);
-	return DatumGetJsonbP(result);
+/*
+ * The document that a JSON string holds, repaired like any other text: some
+ * drivers encode twice, and a string is the way to bring in what jsonb refuses.
+ * Everything else comes back as it is, a string that holds no object and no
+ * array included.
+ */
+Jsonb *
+json_unwrap(Jsonb *value)
+{
+	JsonbValue	string;
+	ErrorData  *refusal;
+	Jsonb	   *document;
+	int			blank;
+
+	if (!JB_ROOT_IS_SCALAR(value) || !JsonbExtractScalar(&value->root, &string) ||
+		string.type != jbvString)
+		return value;
+	for (blank = 0; blank < string.val.string.len; blank++)
+	{
+		if (strchr(" \t\n\r", string.val.string.val[blank]) == NULL)
+			break;
+	}
+	if (blank == string.val.string.len ||
+		(string.val.string.val[blank] != '{' && string.val.string.val[blank] != '['))
+		return value;
+	document = parse_repaired(string.val.string.val, string.val.string.len, &refusal);
+	return document != NULL ? document : value;
 }
 
 /*

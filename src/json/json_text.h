@@ -23,5 +23,6 @@ extern void json_append_row(StringInfo out, const ResultRow *row);
 extern DestReceiver *json_array_receiver(StringInfo out);
 
 extern Jsonb *json_parse(text *document, int sqlerrcode, const char *what);
+extern Jsonb *json_unwrap(Jsonb *value);
 
 #endif							/* AIRUN_JSON_TEXT_H */

@@ -1,6 +1,6 @@
 /*
  * message.c
- *		Messages: what is accepted, how they are stored and read.
+ *		Messages: how they are appended and read.
  *
  * A message is a JSON object, stored whole in a row of airun.messages with
  * its place in the run.  An append moves the run's counter first, which locks
@@ -11,6 +11,7 @@
  * A message that carries an id (the argument message_id, or else a string
  * "id" in the object) is appended once: the same id with the same message,
  * its timestamp aside, gives the stored row; with another message it is PT409.
+ * Which messages are accepted, message_accept.c says; save_message.c replaces.
  *
  * Where a message has the text of the task that it comes out of, that text is
  * stored in the message alone from then on.
@@ -44,119 +45,8 @@ PG_FUNCTION_INFO_V1(airun_append_messages);
 PG_FUNCTION_INFO_V1(airun_messages);
 PG_FUNCTION_INFO_V1(airun_message_text);
 
-/* The longest, in characters */
-#define MAX_MESSAGE_ID	200
-
 /* In one call */
 #define MAX_MESSAGES	100000
-
-/* ---------- what is accepted ---------- */
-
-static void
-check_role(Jsonb *message)
-{
-	static const char *const roles[] = {
-		"system", "developer", "user", "assistant", "tool", "function",
-		"model", "data"
-	};
-	JsonbValue	buffer;
-	JsonbValue *role = jsonb_get_key(&message->root, "role", &buffer);
-
-	if (role == NULL || role->type != jbvString)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("message has no role"),
-				 errdetail("The key \"role\" must be a string."),
-				 errhint("The roles are system, developer, user, assistant, tool, function, model and data.")));
-	for (int i = 0; i < lengthof(roles); i++)
-	{
-		if (jsonb_string_is(role, roles[i]))
-			return;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-			 errmsg("unknown message role \"%s\"",
-					excerpt(role->val.string.val, role->val.string.len)),
-			 errhint("The roles are system, developer, user, assistant, tool, function, model and data.")));
-}
-
-static void
-check_content(Jsonb *message)
-{
-	static const char *const instead[] = {
-		"tool_calls", "parts", "function_call", "refusal", "audio"
-	};
-	JsonbValue	buffer;
-	JsonbValue *content = jsonb_get_key(&message->root, "content", &buffer);
-
-	if (content == NULL || content->type == jbvNull)
-	{
-		for (int i = 0; i < lengthof(instead); i++)
-		{
-			if (jsonb_has_field(&message->root, instead[i]))
-				return;
-		}
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("message has no content"),
-				 errdetail("The key \"content\" is absent or null."),
-				 errhint("\"content\" may be absent or null only beside parts, tool_calls, function_call, refusal or audio.")));
-	}
-	if (content->type != jbvString && content->type != jbvBinary)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("message content must be a string, an array or an object"),
-				 errdetail("Found a %s.", content->type == jbvBool ? "boolean" : "number"),
-				 errhint("Put text into a string, and parts into an array of objects.")));
-}
-
-/* PT422 unless the message is acceptable */
-void
-message_check(Jsonb *message)
-{
-	Size		max_size = (Size) airun_max_message_size * 1024;
-
-	if (!JB_ROOT_IS_OBJECT(message))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("a message must be a JSON object"),
-				 errdetail("Found %s.", JB_ROOT_IS_SCALAR(message) ? "a scalar" : "an array"),
-				 errhint("Send an object such as {\"role\": \"user\", \"content\": \"Hello\"}.")));
-	if (VARSIZE(message) > max_size)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("message is too large"),
-				 errdetail("It has %zu bytes; at most %zu are allowed.",
-						   (Size) VARSIZE(message), max_size),
-				 errhint("Keep large data elsewhere and refer to it, or have a superuser raise airun.max_message_size.")));
-	check_role(message);
-	check_content(message);
-}
-
-/* PT422 unless the text will do as a message_id */
-void
-message_check_id(text *message_id)
-{
-	Field		field = {PointerGetDatum(message_id), false};
-
-	if (VARSIZE_ANY_EXHDR(message_id) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"message_id\" must not be empty"),
-				 errhint("Leave it out where there is none.")));
-	check_length("message_id", &field, MAX_MESSAGE_ID);
-}
-
-/* A message stays as it was appended */
-void
-message_refuse_change(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_AIRUN_CONFLICT),
-			 errmsg("a message cannot be changed"),
-			 errdetail("The messages of a run only grow."),
-			 errhint("Append another message with airun_append_message().")));
-}
 
 /* ---------- what a message says ---------- */
 
@@ -170,27 +60,22 @@ message_role(Jsonb *message)
 	return cstring_to_text_with_len(role->val.string.val, role->val.string.len);
 }
 
-/* The id that a message carries itself, or NULL */
-text *
-message_own_id(Jsonb *message)
-{
-	JsonbValue	buffer;
-	JsonbValue *id = jsonb_get_key(&message->root, "id", &buffer);
-
-	if (id == NULL || id->type != jbvString || id->val.string.len == 0 ||
-		pg_mbstrlen_with_len(id->val.string.val, id->val.string.len) > MAX_MESSAGE_ID)
-		return NULL;
-	return cstring_to_text_with_len(id->val.string.val, id->val.string.len);
-}
-
-/* Is a part what the model thought, and not what it said? */
+/* Is a part, or a message, what the model thought, and not what it said? */
 static bool
 is_reasoning(JsonbContainer *part)
 {
+	static const char *const types[] = {
+		"reasoning", "thinking", "reasoning_text", "summary_text"
+	};
 	JsonbValue	buffer;
 	JsonbValue *type = jsonb_get_key(part, "type", &buffer);
 
-	return type != NULL && (jsonb_string_is(type, "reasoning") || jsonb_string_is(type, "thinking"));
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		if (type != NULL && jsonb_string_is(type, types[i]))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -238,7 +123,7 @@ message_text(Jsonb *message)
 	initStringInfo(&out);
 	if (content == NULL || content->type == jbvNull)
 		content = jsonb_get_key(&message->root, "parts", &buffer);
-	if (content != NULL)
+	if (content != NULL && !is_reasoning(&message->root))
 		append_text(&out, content);
 	return out.len > 0 ? cstring_to_text_with_len(out.data, out.len) : NULL;
 }
@@ -258,6 +143,14 @@ airun_message_text(PG_FUNCTION_ARGS)
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(result);
+}
+
+/* The same message, their timestamps aside? */
+bool
+message_same(Jsonb *a, Jsonb *b)
+{
+	return jsonb_same(jsonb_set_string(a, "timestamp", "", 0),
+					  jsonb_set_string(b, "timestamp", "", 0));
 }
 
 /* Write a number with its leading zeros, and what follows it; returns where that ends */
@@ -347,14 +240,18 @@ message_answers_task(const pg_uuid_t *run_id, const NewMessage *message)
 	(void) statement_write_task(&answer, &args, run_id, message->task_id);
 }
 
-/* A message that is to be stored, checked; its own id serves */
+/*
+ * A message that is to be stored, checked.  message_id: as it is stated, or NULL
+ * where its own id serves.
+ */
 void
-message_new(NewMessage *new, Jsonb *message)
+message_new(NewMessage *new, Jsonb *message, text *message_id)
 {
-	message_check(message);
 	memset(new, 0, sizeof(NewMessage));
-	new->message = message;
-	new->message_id = message_own_id(message);
+	new->message = message_accept(message);
+	if (message_id != NULL)
+		message_check_id(message_id);
+	new->message_id = message_id != NULL ? message_id : message_own_id(new->message);
 }
 
 /*
@@ -364,13 +261,15 @@ message_new(NewMessage *new, Jsonb *message)
 NewMessage *
 messages_parse(Jsonb *messages, int *count)
 {
-	JsonbContainer *array = &messages->root;
+	JsonbContainer *array;
 	NewMessage *result;
 
+	messages = json_unwrap(messages);
+	array = &messages->root;
 	if (JB_ROOT_IS_OBJECT(messages))
 	{
 		result = palloc_object(NewMessage);
-		message_new(result, messages);
+		message_new(result, messages, NULL);
 		*count = 1;
 		return result;
 	}
@@ -391,13 +290,13 @@ messages_parse(Jsonb *messages, int *count)
 	result = palloc_array(NewMessage, *count);
 	for (int i = 0; i < *count; i++)
 		message_new(&result[i],
-					JsonbValueToJsonb(getIthJsonbValueFromContainer(array, i)));
+					JsonbValueToJsonb(getIthJsonbValueFromContainer(array, i)), NULL);
 	return result;
 }
 
 /* PT409 where one call carries two messages with one id */
-static void
-refuse_repeated_ids(NewMessage *messages, int count)
+void
+messages_refuse_repeated_ids(NewMessage *messages, int count)
 {
 	HASHCTL		info = {.keysize = MAX_MESSAGE_ID * MAX_MULTIBYTE_CHAR_LEN + 1};
 	HTAB	   *ids;
@@ -459,7 +358,7 @@ messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
 	int			new_count = count;
 
 	if (count > 1)
-		refuse_repeated_ids(messages, count);
+		messages_refuse_repeated_ids(messages, count);
 	for (int i = 0; i < count; i++)
 	{
 		NewMessage *message = &messages[i];
@@ -485,7 +384,7 @@ messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
 							text_to_cstring(message->message_id), uuid_string(run_id)),
 					 errdetail("It stands for another message, at seq " INT64_FORMAT ".",
 							   message->seq),
-					 errhint("Give each message an id of its own; the same id is for sending the same message again.")));
+					 errhint("Give each message an id of its own; the same id is for sending the same message again.  To replace what it stands for, call airun_save_message().")));
 		message->created_at = DatumGetTimestampTz(result_value(0, 2, &isnull));
 		message->message = DatumGetJsonbP(result_value(0, 3, &isnull));
 		task_id = result_value(0, 4, &isnull);
@@ -634,6 +533,36 @@ message_values(const pg_uuid_t *run_id, NewMessage *message, Datum *values, bool
 	values[6] = TimestampTzGetDatum(message->created_at);
 }
 
+/* A message as it is stored, as the function's result */
+Datum
+message_result(FunctionCallInfo fcinfo, const pg_uuid_t *run_id, NewMessage *message)
+{
+	Datum		values[MESSAGE_COLUMNS];
+	bool		nulls[MESSAGE_COLUMNS];
+
+	message_values(run_id, message, values, nulls);
+	return composite_result(fcinfo, values, nulls, MESSAGE_COLUMNS);
+}
+
+/* Begin a result of messages */
+void
+message_begin_rows(FunctionCallInfo fcinfo)
+{
+	result_begin_rows(fcinfo, MESSAGE_COLUMNS);
+}
+
+/* Put a message as it is stored into the result */
+void
+message_put_row(FunctionCallInfo fcinfo, const pg_uuid_t *run_id, NewMessage *message)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		values[MESSAGE_COLUMNS];
+	bool		nulls[MESSAGE_COLUMNS];
+
+	message_values(run_id, message, values, nulls);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
 /*
  * airun_append_message(run_id, message, message_id, task_id)
  * returns ai_message
@@ -643,19 +572,13 @@ airun_append_message(PG_FUNCTION_ARGS)
 {
 	NewMessage	message;
 	pg_uuid_t  *run_id;
-	Datum		values[MESSAGE_COLUMNS];
-	bool		nulls[MESSAGE_COLUMNS];
 	Datum		result;
 	bool		lacks_answer = false;
 
 	required_arguments(fcinfo, "message");
 	run_id = PG_GETARG_UUID_P(0);
-	message_new(&message, PG_GETARG_JSONB_P(1));
-	if (!PG_ARGISNULL(2))
-	{
-		message.message_id = PG_GETARG_TEXT_PP(2);
-		message_check_id(message.message_id);
-	}
+	message_new(&message, PG_GETARG_JSONB_P(1),
+				PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2));
 	if (!PG_ARGISNULL(3))
 		message.task_id = PG_GETARG_UUID_P(3);
 
@@ -665,8 +588,7 @@ airun_append_message(PG_FUNCTION_ARGS)
 	messages_append(run_id, &message, 1);
 	if (lacks_answer && !message.is_stored)
 		message_answers_task(run_id, &message);
-	message_values(run_id, &message, values, nulls);
-	result = composite_result(fcinfo, values, nulls, MESSAGE_COLUMNS);
+	result = message_result(fcinfo, run_id, &message);
 	store_close();
 	PG_RETURN_DATUM(result);
 }
@@ -679,26 +601,19 @@ airun_append_message(PG_FUNCTION_ARGS)
 Datum
 airun_append_messages(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	NewMessage *messages;
 	pg_uuid_t  *run_id;
 	int			count;
 
 	required_arguments(fcinfo, "messages");
-	result_begin_rows(fcinfo, MESSAGE_COLUMNS);
+	message_begin_rows(fcinfo);
 	run_id = PG_GETARG_UUID_P(0);
 	messages = messages_parse(PG_GETARG_JSONB_P(1), &count);
 
 	store_open(true);
 	messages_append(run_id, messages, count);
 	for (int i = 0; i < count; i++)
-	{
-		Datum		values[MESSAGE_COLUMNS];
-		bool		nulls[MESSAGE_COLUMNS];
-
-		message_values(run_id, &messages[i], values, nulls);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
+		message_put_row(fcinfo, run_id, &messages[i]);
 	store_close();
 	return (Datum) 0;
 }

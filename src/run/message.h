@@ -1,6 +1,6 @@
 /*
  * message.h
- *		Messages: what is accepted, how they are stored and read.
+ *		Messages: how they are appended and read.
  */
 #ifndef AIRUN_MESSAGE_H
 #define AIRUN_MESSAGE_H
@@ -8,6 +8,7 @@
 #include "airun.h"
 
 #include "lib/stringinfo.h"
+#include "run/message_accept.h"
 #include "run/run.h"
 
 /* A message on its way into a run, and where it came to stand */
@@ -32,15 +33,19 @@ typedef struct MessageRange
 
 #define ALL_MESSAGES	((MessageRange) {0, PG_INT64_MAX, PG_INT64_MAX, false})
 
-extern void message_check(Jsonb *message);
+static inline bool
+text_equal(text *a, text *b)
+{
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
 extern Jsonb *message_complete(Jsonb *message, TimestampTz time);
 extern text *message_role(Jsonb *message);
-extern text *message_own_id(Jsonb *message);
 extern text *message_text(Jsonb *message);
-extern void message_check_id(text *message_id);
-pg_noreturn extern void message_refuse_change(void);
+extern bool message_same(Jsonb *a, Jsonb *b);
 
-extern void message_new(NewMessage *new, Jsonb *message);
+extern void message_new(NewMessage *new, Jsonb *message, text *message_id);
 extern bool message_require_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern void message_answers_task(const pg_uuid_t *run_id, const NewMessage *message);
 extern NewMessage *messages_parse(Jsonb *messages, int *count);
@@ -48,6 +53,14 @@ extern int	messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, i
 extern void messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 						   RunState *state);
 extern void messages_append(const pg_uuid_t *run_id, NewMessage *messages, int count);
+
+extern void messages_refuse_repeated_ids(NewMessage *messages, int count);
+
+extern Datum message_result(FunctionCallInfo fcinfo, const pg_uuid_t *run_id,
+							NewMessage *message);
+extern void message_begin_rows(FunctionCallInfo fcinfo);
+extern void message_put_row(FunctionCallInfo fcinfo, const pg_uuid_t *run_id,
+							NewMessage *message);
 
 extern int64 message_limit(FunctionCallInfo fcinfo, int argument);
 extern int64 messages_as_json(StringInfo out, const pg_uuid_t *run_id,

@@ -513,6 +513,21 @@ run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state)
 	place_messages(run_id, change->messages, state);
 }
 
+/* The summary of a run that is locked */
+ResultRow
+run_read_summary(const pg_uuid_t *run_id)
+{
+	static Statement read = {
+		"SELECT " RUN_SUMMARY " FROM airun.runs AS r WHERE r.id" EQ "$1", 1, {UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	if (statement_write_internal(&read, &args, run_id) != 1)
+		run_not_found(run_id);
+	return result_row();
+}
+
 /* Give a name to a run that has none */
 void
 run_set_name(const pg_uuid_t *run_id, text *name)
@@ -599,10 +614,10 @@ airun_create_run(PG_FUNCTION_ARGS)
 		.source_id = argument_field(fcinfo, 1),
 		.name = argument_field(fcinfo, 2),
 		.description = argument_field(fcinfo, 3),
-		.settings = argument_field(fcinfo, 4),
-		.variable_values = argument_field(fcinfo, 5),
+		.settings = json_argument(fcinfo, 4),
+		.variable_values = json_argument(fcinfo, 5),
 		.tags = argument_field(fcinfo, 6),
-		.metadata = argument_field(fcinfo, 7),
+		.metadata = json_argument(fcinfo, 7),
 		.user_id = argument_field(fcinfo, 9),
 	};
 	bool		id_given = !PG_ARGISNULL(8);

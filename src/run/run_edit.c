@@ -76,10 +76,10 @@ airun_update_run(PG_FUNCTION_ARGS)
 		.source_type = {0, true},
 		.name = argument_field(fcinfo, 1),
 		.description = argument_field(fcinfo, 2),
-		.settings = argument_field(fcinfo, 3),
-		.variable_values = argument_field(fcinfo, 4),
+		.settings = json_argument(fcinfo, 3),
+		.variable_values = json_argument(fcinfo, 4),
 		.tags = argument_field(fcinfo, 5),
-		.metadata = argument_field(fcinfo, 6),
+		.metadata = json_argument(fcinfo, 6),
 	};
 	Args		args = {0};
 

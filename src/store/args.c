@@ -7,6 +7,7 @@
  */
 #include "store/args.h"
 
+#include "json/json_text.h"
 #include "mb/pg_wchar.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -35,6 +36,36 @@ refuse_null(const char *name)
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("\"%s\" must not be null", name),
 			 errhint("This argument has no default; name it in the call, as in %s => ...", name)));
+}
+
+/*
+ * Put the document that a JSON string holds in place of the string; true where
+ * there was one.  Where an object is asked for, check_object() refuses the rest.
+ */
+bool
+unwrap_json(Field *field)
+{
+	Jsonb	   *value;
+	Jsonb	   *document;
+
+	if (field->isnull)
+		return false;
+	value = DatumGetJsonbP(field->value);
+	document = json_unwrap(value);
+	if (document == value)
+		return false;
+	field->value = JsonbPGetDatum(document);
+	return true;
+}
+
+/* An argument of type jsonb as a field */
+Field
+json_argument(FunctionCallInfo fcinfo, int i)
+{
+	Field		field = argument_field(fcinfo, i);
+
+	(void) unwrap_json(&field);
+	return field;
 }
 
 /* What a message shows of a client's string: not more than 100 bytes of it */

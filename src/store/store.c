@@ -108,11 +108,11 @@ table_owner(Oid table)
 	return owner;
 }
 
-/* Who owns the chunks of texts that are arriving, as whom they are written and removed */
+/* Who owns a table of the store, in whose name is written what nobody else may write */
 Oid
-store_chunks_owner(void)
+store_table_owner(const char *name)
 {
-	return table_owner(store_table_oid("task_chunks"));
+	return table_owner(store_table_oid(name));
 }
 
 /* Does row security bind the role that is calling? */

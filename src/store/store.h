@@ -17,7 +17,7 @@
 
 extern Oid	store_runs_oid(void);
 extern Oid	store_table_oid(const char *name);
-extern Oid	store_chunks_owner(void);
+extern Oid	store_table_owner(const char *name);
 extern void store_open(bool for_writing);
 extern void store_close(void);
 extern bool store_binds_caller(void);

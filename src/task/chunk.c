@@ -199,9 +199,9 @@ last_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Snapshot sn
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	if (snapshot != NULL)
-		(void) statement_as_owner_at(&find, &args, store_chunks_owner(), snapshot);
+		(void) statement_as_owner_at(&find, &args, store_table_owner("task_chunks"), snapshot);
 	else
-		(void) statement_write_as_owner(&find, &args, store_chunks_owner());
+		(void) statement_write_as_owner(&find, &args, store_table_owner("task_chunks"));
 	last = result_row();
 	if (last.tuple != NULL)
 		result_row_values(&last, values, nulls);
@@ -264,7 +264,7 @@ insert_row(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stre
 	arg_add(&args, Int32GetDatum(stream->generation), false);
 	arg_pointer(&args, chunk);
 	if (!direct_insert(&insert, &args, true, NULL) &&
-		statement_write_as_owner(row_write_statement(&insert), &args, store_chunks_owner()) != 1)
+		statement_write_as_owner(row_write_statement(&insert), &args, store_table_owner("task_chunks")) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger on airun.task_chunks has suppressed a chunk")));
@@ -304,7 +304,7 @@ remove_rows(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 		return;
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
-	statement_write_as_owner(&remove, &args, store_chunks_owner());
+	statement_write_as_owner(&remove, &args, store_table_owner("task_chunks"));
 }
 
 /* ---------- what is there, and a piece behind it ---------- */
@@ -391,7 +391,7 @@ is_late(const pg_uuid_t *run_id, const pg_uuid_t *task_id, text *whole)
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	arg_add(&args, Int32GetDatum(text_chars(whole)), false);
-	count = statement_write_as_owner(&find, &args, store_chunks_owner());
+	count = statement_write_as_owner(&find, &args, store_table_owner("task_chunks"));
 	for (uint64 i = 0; i < count; i++)
 	{
 		bool		isnull;
@@ -481,7 +481,7 @@ stored_already(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	arg_add(&args, Int32GetDatum((int32) at), false);
-	count = statement_write_as_owner(&read, &args, store_chunks_owner());
+	count = statement_write_as_owner(&read, &args, store_table_owner("task_chunks"));
 	for (uint64 i = 0; i < count && done < VARSIZE_ANY_EXHDR(delta); i++)
 	{
 		bool		isnull;
@@ -569,7 +569,7 @@ join_chunks(Statement *statement, const pg_uuid_t *run_id, const pg_uuid_t *task
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
-	count = statement_write_as_owner(statement, &args, store_chunks_owner());
+	count = statement_write_as_owner(statement, &args, store_table_owner("task_chunks"));
 	if (count == 0)
 		return NULL;
 

@@ -344,7 +344,7 @@ airun_update_task(PG_FUNCTION_ARGS)
 {
 	Progress	progress;
 	text	   *whole = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
-	Field		response_data = argument_field(fcinfo, 2);
+	Field		response_data = json_argument(fcinfo, 2);
 	bool		is_kept = response_data.isnull;
 	bool		grown = false;
 

@@ -449,7 +449,10 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 	return task_settle_difference(run_id, task_id, run, &summary, &unknown, &unknown);
 }
 
-#define TAKE_ARGUMENT(name, ...)	fields.name = argument_field(fcinfo, argument(&next, skipped));
+#define TAKE_ARGUMENT(name, type, ...) \
+	fields.name = argument_field(fcinfo, argument(&next, skipped)); \
+	if ((type) == JSONBOID) \
+		(void) unwrap_json(&fields.name);
 
 /* The number of the next argument, which is not the one that is skipped */
 static int

@@ -155,13 +155,6 @@ task_check_end(TaskEnd *end)
 
 /* ---------- texts, and calls that are repeated ---------- */
 
-static bool
-text_equal(text *a, text *b)
-{
-	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
-		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
-}
-
 /* The text of a finished task that is locked, or NULL for none */
 text *
 task_text(const pg_uuid_t *run_id, const TaskState *state)
@@ -453,6 +446,7 @@ end_task(FunctionCallInfo fcinfo, TaskEnd *end)
 	ResultRow	summary;
 	Datum		result;
 
+	task_end_unwrap(end);
 	task_check_end(end);
 	store_open(true);
 	run_id = task_run_argument(fcinfo, PG_NARGS() - 1, task_id);
@@ -486,6 +480,17 @@ task_end_nothing(TaskStatus status)
 
 	TASK_END_LIST(IS_ABSENT)
 	return end;
+}
+
+#define UNWRAP(name, type, ...) \
+	if ((type) == JSONBOID) \
+		(void) unwrap_json(&end->name);
+
+/* Put the documents that JSON strings hold in place of these */
+void
+task_end_unwrap(TaskEnd *end)
+{
+	TASK_END_LIST(UNWRAP)
 }
 
 #define TAKE_ARGUMENT(name, ...)	end.name = argument_field(fcinfo, first++);
@@ -541,6 +546,6 @@ airun_fail_task(PG_FUNCTION_ARGS)
 	/* Here usage comes before the text: it is known more often */
 	end.usage = argument_field(fcinfo, 2);
 	end.response_text = argument_field(fcinfo, 3);
-	end.error = argument_field(fcinfo, 1);
+	end.error = json_argument(fcinfo, 1);
 	PG_RETURN_DATUM(end_task(fcinfo, &end));
 }

@@ -23,6 +23,7 @@ typedef struct TaskEnd
 } TaskEnd;
 
 extern TaskEnd task_end_nothing(TaskStatus status);
+extern void task_end_unwrap(TaskEnd *end);
 extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
 extern void task_check_end(TaskEnd *end);
 extern void task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider);

@@ -10,6 +10,9 @@
  * without an id of its own gets one that follows from the task_id, so that
  * two calls that race for the same turn meet at the run's primary key.
  *
+ * An answer that goes on under an id which stands for an answer already, as it
+ * does after a client's tool has run, takes its place (save_message.c).
+ *
  * Locks: the run's row, then the task's.
  *
  * Errors: those of run.c, message.c and task.c.
@@ -20,6 +23,8 @@
 #include "json/json_text.h"
 #include "json/jsonb_copy.h"
 #include "run/message.h"
+#include "run/message_version.h"
+#include "run/save_message.h"
 #include "run/run.h"
 #include "store/definition.h"
 #include "store/identity.h"
@@ -70,7 +75,7 @@ uuid_field(const JsonbValue *value, const char *key)
 static Field
 document_field(JsonbValue *value)
 {
-	return (Field) {JsonbPGetDatum(JsonbValueToJsonb(value)), false};
+	return (Field) {JsonbPGetDatum(json_unwrap(JsonbValueToJsonb(value))), false};
 }
 
 static Field
@@ -186,21 +191,6 @@ append_member(StringInfo out, const char *key, const char *value)
 		json_append_string(out, value, strlen(value));
 }
 
-/* The summary of a run that is locked, as the current SPI result */
-static ResultRow
-read_run_summary(const pg_uuid_t *run_id)
-{
-	static Statement read = {
-		"SELECT " RUN_SUMMARY " FROM airun.runs AS r WHERE r.id" EQ "$1", 1, {UUIDOID}
-	};
-	Args		args = {0};
-
-	arg_uuid(&args, run_id);
-	if (statement_write_internal(&read, &args, run_id) != 1)
-		run_not_found(run_id);
-	return result_row();
-}
-
 /* May what our writes have returned be other than what is stored by now? */
 static bool
 has_site_triggers(void)
@@ -222,7 +212,7 @@ turn_result(StringInfo out, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 	ResultRow	summary;
 
 	appendStringInfoString(out, "{\"run\":");
-	summary = read_back || run->summary.tuple == NULL ? read_run_summary(run_id) : run->summary;
+	summary = read_back || run->summary.tuple == NULL ? run_read_summary(run_id) : run->summary;
 	json_append_row(out, &summary);
 
 	appendStringInfoString(out, ",\"messages\":[");
@@ -289,15 +279,6 @@ turn_messages(const pg_uuid_t *run_id, pg_uuid_t *task_id, bool the_answer, int 
 	return messages;
 }
 
-/* The same message, their timestamps aside? */
-static bool
-same_message(Jsonb *a, Jsonb *b)
-{
-	a = jsonb_set_string(a, "timestamp", "", 0);
-	b = jsonb_set_string(b, "timestamp", "", 0);
-	return compareJsonbContainers(&a->root, &b->root) == 0;
-}
-
 /*
  * The call that started a turn is repeated: find for each of its messages the
  * stored one, by its id or else by its place among those of the turn.  PT409
@@ -325,7 +306,7 @@ match_inputs(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 			continue;
 		}
 		same = is_next && messages[i].message_id == NULL &&
-			same_message(messages[i].message, stored[next].message);
+			message_same(messages[i].message, stored[next].message);
 		if (same)
 			messages[i] = stored[next++];
 	}
@@ -353,7 +334,7 @@ find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t 
 	Field		id;
 
 	if (!PG_ARGISNULL(RUN_ARGUMENT))
-		parse_run(PG_GETARG_JSONB_P(RUN_ARGUMENT), &fields, &id);
+		parse_run(json_unwrap(PG_GETARG_JSONB_P(RUN_ARGUMENT)), &fields, &id);
 
 	if (!PG_ARGISNULL(0))
 	{
@@ -523,26 +504,29 @@ make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answe
 				 errmsg("there is no message to finish the turn with"),
 				 errdetail("Neither \"message\" nor \"response_text\" is given, and no text has been streamed."),
 				 errhint("Give one of them; or end the task alone, with airun_complete_task() or airun_cancel_task().")));
-	answer->message = text_message(content);
-	message_check(answer->message);
+	answer->message = message_accept(text_message(content));
 }
 
 /*
  * The call that finished a turn is repeated, with a message: find the stored
- * one, by its id or as the turn's answer.  PT409 where it is another one.
+ * one, as the turn's answer or by its id.  The answer may have been replaced: then
+ * it is what stands there, if that is still the turn's.  PT409 where the call is
+ * another one.
  */
 static NewMessage *
 match_answer(const pg_uuid_t *run_id, pg_uuid_t *task_id, Jsonb *message, TaskEnd *end,
-			 NewMessage *stored, int stored_count)
+			 NewMessage *stored, int *count)
 {
 	NewMessage *answer = palloc_object(NewMessage);
 
 	make_answer(run_id, task_id, answer, message, NULL, end);
+	if ((*count == 1 && message_same(message, stored->message)) ||
+		version_was(run_id, task_id, message))
+		return stored;
 	answer->task_id = task_id;
+	*count = 1;
 	if (messages_find_stored(run_id, answer, 1) == 0)
 		return answer;
-	if (stored_count == 1 && same_message(message, stored->message))
-		return stored;
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_CONFLICT),
 			 errmsg("task \"%s\" was finished with another message", uuid_string(task_id)),
@@ -562,7 +546,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		4, {UUIDOID, UUIDOID, INT8OID, BOOLOID}
 	};
 	TaskEnd		end = task_end_arguments(fcinfo, 2, TASK_COMPLETED);
-	Jsonb	   *message = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
+	Jsonb	   *message = PG_ARGISNULL(1) ? NULL : message_accept(PG_GETARG_JSONB_P(1));
 	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
 	pg_uuid_t	run_id;
 	TaskState	state;
@@ -572,10 +556,8 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	StringInfoData out;
 	Datum		result;
 
+	task_end_unwrap(&end);
 	task_check_end(&end);
-	if (message != NULL)
-		message_check(message);
-
 	json_begin(&out);
 	store_open(true);
 	run_id = task_run_argument(fcinfo, PG_NARGS() - 1, task_id);
@@ -583,15 +565,15 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	task_count_end(&end, &state.usage, &state.provider);
 	answer = palloc_object(NewMessage);
 	task_check_transition(task_id, state.status, end.status);
-	if (task_is_final(state.status) && state.answer_seq > 0)
+	if (task_is_final(state.status) &&
+		(state.answer_seq > 0 || version_has_answer(&run_id, task_id)))
 	{
-		/* The call is repeated */
+		/* The call is repeated, perhaps of a turn whose message has been taken back */
 		answer = turn_messages(&run_id, task_id, true, &count);
-		if (message != NULL)
-			answer = match_answer(&run_id, task_id, message, &end, answer, count);
+		if (message != NULL && state.answer_seq > 0)
+			answer = match_answer(&run_id, task_id, message, &end, answer, &count);
 		task_check_repeated_end(&run_id, task_id, &state, &end);
-		result = turn_result(&out, &run_id, task_id, &state.run, &task, answer,
-							 message != NULL ? 1 : count);
+		result = turn_result(&out, &run_id, task_id, &state.run, &task, answer, count);
 		store_close();
 		PG_RETURN_DATUM(result);
 	}
@@ -600,7 +582,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 
 	if (!task_is_final(state.status))
 	{
-		(void) messages_find_stored(&run_id, answer, 1);
+		message_find_or_replace(&run_id, answer, &state.run, fcinfo->flinfo->fn_oid);
 		task = task_end(&run_id, task_id, &state, &end, answer);
 		messages_store(&run_id, answer, 1, &state.run);
 	}
@@ -610,7 +592,8 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		Args		args = {0};
 
 		task_check_repeated_end(&run_id, task_id, &state, &end);
-		if (messages_find_stored(&run_id, answer, 1) > 0)
+		message_find_or_replace(&run_id, answer, &state.run, fcinfo->flinfo->fn_oid);
+		if (!answer->is_stored)
 			run_change(&run_id,
 					   &(RunChange) {
 						   .messages = 1,

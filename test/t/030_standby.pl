@@ -183,6 +183,7 @@ $node->safe_psql('postgres', <<"SQL");
 SET airun.user_id = '$user';
 SELECT airun_create_run('chat', name => 'Of the matrix', tags => '{matrix}', id => '$run');
 SELECT airun_append_messages('$run', '[{"role": "system", "content": "Grüße"}, {"role": "user", "content": "a \\u20ac \\ud83d\\ude00"}, {"role": "user", "content": [{"type": "text", "text": "parts"}]}]');
+UPDATE ai_messages SET message = message || '{"name": "edited"}' WHERE run_id = '$run' AND seq = 2;
 SELECT airun_start_turn('$run', '{"role": "user", "content": "?"}', '$ended', model_id => 'm', request_data => '{"messages": [{"role": "system", "content": "Grüße"}], "n": 1.50}');
 SELECT airun_finish_turn('$ended', '{"role": "assistant", "content": "the answer"}', usage => '{"prompt_tokens": 3, "completion_tokens": 4}');
 SELECT airun_create_task('$run', '$pending');
@@ -226,12 +227,15 @@ my %calls = (
 	airun_json => [ q('"\u0000 \ud800"'), q('[1.50, {"a": null}]') ],
 	airun_list_runs => [ '', "page_size => 3", "'chat', search => 'matrix', tag => 'matrix'", "starred => true, archived => NULL" ],
 	airun_message_text => [ $message, q('{"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}') ],
+	airun_message_versions => [ "'$run'", "'$run', 2", "'$run', message_id => 'none'", "'$deleted'", "'$nobody'" ],
 	airun_messages => [ "'$run'", "'$run', 1, 4, 1, true", "'$deleted'", "'$nobody'" ],
 	airun_normalize_usage => [ q('{"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}'), q('{"input_tokens": 7}', 'anthropic') ],
 	airun_purge_runs => [ 'now()', q('-infinity') ],
 	airun_reprice => [ '=', 'all_tasks => true' ],
 	airun_request => [q('{"messages": [], "n": 1}', '{"key": "messages", "at": 0, "from": 1, "count": 1, "keys": ["role"]}', '[{"role": "user", "content": "x"}]')],
 	airun_restore_run => [ "'$deleted'", "'$run'" ],
+	airun_save_message => [ "'$run', $message, 'new'", "'$nobody', $message, 'new'" ],
+	airun_save_messages => [ "'$run', $message\::jsonb || '{\"id\": \"new\"}'", "'$run', '[]'" ],
 	airun_sees_run => [ "'$run'", "'$nobody'" ],
 	airun_set_price => [q('m', '{"input": 5}')],
 	airun_set_run_status => [ "'$run', 'completed'", "'$run', 'active'" ],
@@ -241,6 +245,7 @@ my %calls = (
 	airun_stream_delta => [ "'$streaming', ' and on'", "='$streaming', 'as far', at => 0", "'$pending', 'x'" ],
 	airun_stream_read => [ "'$streaming'", "'$streaming', 3", "'$streaming', 3, generation => 7", "'$streaming', 21, '20 ms', 0, '$run'", "'$ended', 4", "'$pending'", "'$nobody'" ],
 	airun_toggle_star => ["'$run'"],
+	airun_truncate_messages => [ "'$run', 1", "'$nobody', 0" ],
 	airun_update_run => ["'$run', 'renamed'"],
 	airun_update_task => [ "'$streaming', 'as far as it has come, and on'", "='$streaming', 'as far'", "'$pending', 'x'" ],
 	airun_user_id => [''],

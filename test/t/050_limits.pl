@@ -103,7 +103,7 @@ sub session
 sub store
 {
 	return sql("SELECT md5(string_agg(x, '' ORDER BY x)) FROM (" . join(' UNION ALL ',
-			map { "SELECT '$_' || t::text FROM airun.$_ AS t" } qw(runs messages tasks task_chunks prices price_book)) . ') AS s (x)');
+			map { "SELECT '$_' || t::text FROM airun.$_ AS t" } qw(runs messages message_versions tasks task_chunks prices price_book)) . ') AS s (x)');
 }
 
 #--- sizes ---------------------------------------------------------------------------
@@ -131,6 +131,7 @@ my $limits = 0;
 for my $door (
 	[ 'airun_append_message()', "SELECT 1 FROM airun_append_message('" . run_id(1) . "', %s)" ],
 	[ 'airun_append_messages()', "SELECT count(*) FROM airun_append_messages('" . run_id(1) . "', jsonb_build_array(%s))" ],
+	[ 'airun_save_message()', "SELECT 1 FROM airun_save_message('" . run_id(1) . "', %s, 'm')" ],
 	[ 'airun_start_turn()', "SELECT 1 FROM airun_start_turn('" . run_id(1) . "', %s)" ],
 	[ 'airun_finish_turn()', "SELECT 1 FROM airun_finish_turn('" . task_id(1) . "', %s)" ],
 	[ 'INSERT INTO ai_messages', "INSERT INTO ai_messages (run_id, message) SELECT '" . run_id(1) . "', %s RETURNING 1" ],
@@ -253,6 +254,9 @@ my @calls = (
 	[ airun_purge_runs => "SELECT airun_purge_runs('infinity')" ],
 	[ airun_append_message => "SELECT airun_append_message($run, $say)" ],
 	[ airun_append_messages => "SELECT count(*) FROM airun_append_messages($run, '[{\"role\": \"user\", \"content\": \"x\"}]')" ],
+	[ airun_save_message => "SELECT airun_save_message($run, $say, 'm')" ],
+	[ airun_save_messages => "SELECT count(*) FROM airun_save_messages($run, '[{\"id\": \"m\", \"role\": \"user\", \"content\": \"x\"}]')" ],
+	[ airun_truncate_messages => "SELECT airun_truncate_messages($run, 0)" ],
 	[ airun_create_task => "SELECT airun_create_task($run)" ],
 	[ airun_update_task => "SELECT airun_update_task($task, 'text and more')" ],
 	[ airun_stream_delta => "SELECT airun_stream_delta($task, 'x')" ],
@@ -285,6 +289,7 @@ my @patient = (
 	[ airun_get_run => "SELECT airun_get_run($run)" ],
 	[ airun_list_runs => 'SELECT count(*) FROM airun_list_runs()' ],
 	[ airun_messages => "SELECT airun_messages($run)" ],
+	[ airun_message_versions => "SELECT count(*) FROM airun_message_versions($run)" ],
 	[ airun_check => 'SELECT count(*) FROM airun_check()' ],
 	[ airun_sees_run => "SELECT airun_sees_run($run)" ],
 	[ airun_cost => "SELECT airun_cost('m', '{\"input\": 1}')" ],
