@@ -473,8 +473,8 @@ task_arguments(FunctionCallInfo fcinfo, int first, int skipped)
 	TaskFields	fields;
 	int			next = first;
 
+	check_argument_count(fcinfo, first + TASK_CREATION_COUNT + (skipped >= first ? 1 : 0));
 	TASK_CREATION_LIST(TAKE_ARGUMENT)
-	check_argument_count(fcinfo, next);
 	return fields;
 }
 

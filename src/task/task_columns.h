@@ -79,6 +79,11 @@ typedef enum TaskColumnWrite
 	COLUMN(response_data, JSONBOID, 0, COLUMN_OPEN, true, AT_END_IF_GIVEN) \
 	COLUMN(finish_reason, TEXTOID, MAX_TASK_WORD, COLUMN_OPEN, true, AT_END_IF_GIVEN)
 
+/* How many arguments these lists are */
+#define COUNT_COLUMN(...)	+ 1
+#define TASK_CREATION_COUNT	(0 TASK_CREATION_LIST(COUNT_COLUMN))
+#define TASK_END_COUNT		(0 TASK_END_LIST(COUNT_COLUMN))
+
 /* What is stated otherwise, or not at all */
 #define TASK_OTHER_LIST(COLUMN) \
 	COLUMN(run_id, UUIDOID, 0, COLUMN_FIXED, false, AT_CREATION) \

@@ -505,8 +505,8 @@ task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status)
 {
 	TaskEnd		end = task_end_nothing(status);
 
+	check_argument_count(fcinfo, first + TASK_END_COUNT + 1);
 	TASK_END_LIST(TAKE_ARGUMENT)
-	check_argument_count(fcinfo, first + 1);
 	return end;
 }
 

@@ -193,6 +193,7 @@ SELECT airun_create_task('$run', '$overdue', timeout => '1 microsecond');
 SELECT airun_create_run('chat', id => '$deleted');
 SELECT airun_create_task('$deleted', '$hidden');
 SELECT airun_delete_run('$deleted');
+INSERT INTO airun.usage_shapes (shape, known_by, paths) VALUES ('vendor', '{vendor.in}', '{"input": "vendor.in", "output": "vendor.out"}');
 SQL
 compare($standby, 'at rest');
 unlike($node->safe_psql('postgres', $sums), qr/\|0\|/, 'no table is empty');

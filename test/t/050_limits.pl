@@ -298,8 +298,8 @@ my @patient = (
 # None is forgotten: every function that is not immutable, triggers aside
 {
 	my %known = map { $_->[0] => 1 } @calls, @patient;
-	# no table is touched
-	$known{$_} = 1 for qw(airun_uuid airun_user_id airun_is_overdue airun_store_comments airun_store_differences);
+	# no table is touched, but for a site's shapes of usages, which are read as definitions are
+	$known{$_} = 1 for qw(airun_normalize_usage airun_uuid airun_user_id airun_is_overdue airun_store_comments airun_store_differences);
 	my @lack = grep { !$known{$_} } split /\n/, sql(<<'END');
 SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'airun' WHERE p.provolatile <> 'i' AND p.prorettype <> 'trigger'::regtype
