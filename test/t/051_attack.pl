@@ -67,7 +67,7 @@ my @calls = (
 	[ "airun_sees_run($run)", 'f' ],
 	[ "airun_writes_run($run)", 'f' ],
 	[ "airun_save_message($run, $say, 'm1')", 'ERROR: PT404' ],
-	[ "airun_save_messages($run, jsonb_build_array($say::jsonb || '{\"id\": \"m1\"}'))", 'ERROR: PT404' ],
+	[ "airun_save_messages($run, jsonb_build_array(${say}::jsonb || '{\"id\": \"m1\"}'))", 'ERROR: PT404' ],
 	[ "airun_truncate_messages($run, 0)", 'ERROR: PT404' ],
 	[ "count(*) FROM airun_message_versions($run)", 'ERROR: PT404' ],
 	[ "airun_normalize_usage('{}') IS NULL", 'f' ],
