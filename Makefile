@@ -37,7 +37,7 @@ REGRESS = helpers json install objects run list message save fold task turn tota
 DIRECT_ONLY = direct seen
 
 # The isolation specs of test/specs.
-ISOLATION = definitions pairs same_id save_races storage stream
+ISOLATION = definitions first_updater pairs same_id save_races storage stream
 
 #--- From here on nothing needs to change when a part or a test is added. ---
 
