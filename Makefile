@@ -30,14 +30,14 @@ PARTS = airun \
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json install objects run list message save fold task turn totals stream lease refusals \
 	columns access postgrest usage usage_shapes price cost money owner privileges privileges_owner cover \
-	direct seen lint site tour \
+	direct seen exact lint site tour \
 	reference operations
 
 # Those that show which way rows are written; they run with airun.direct_writes on.
-DIRECT_ONLY = direct seen
+DIRECT_ONLY = direct seen exact
 
 # The isolation specs of test/specs.
-ISOLATION = definitions pairs same_id save_races storage stream
+ISOLATION = definitions first_updater pairs same_id save_races storage stream
 
 #--- From here on nothing needs to change when a part or a test is added. ---
 

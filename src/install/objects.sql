@@ -8,7 +8,8 @@
  * the catalog says the same.
  *
  * Definitions are exactly the server's own words, with the search_path
- * pg_catalog, pg_temp and on every version that airun knows:
+ * pg_catalog, pg_temp, without quote_all_identifiers, and on every version that
+ * airun knows:
  *	constraint	pg_get_constraintdef(oid); a primary or foreign key or a CHECK
  *	index		pg_get_indexdef(oid); those that belong to no constraint
  *	default		pg_get_expr(adbin, adrelid); its name is the column's
@@ -53,6 +54,7 @@ RETURNS TABLE (kind text, relation text, name text, definition text,
 	target regclass, found text, state "char")
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
+	SET quote_all_identifiers = off
 AS $differences$
 WITH listed AS (
 	SELECT o.*

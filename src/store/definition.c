@@ -153,6 +153,16 @@ extension_schema(void)
 	return OidIsValid(extension) ? get_extension_schema(extension) : InvalidOid;
 }
 
+/* Is it a member of the extension? */
+static bool
+is_of_extension(Oid function)
+{
+	Oid			extension = get_extension_oid("airun", true);
+
+	return OidIsValid(extension) &&
+		getExtensionOfObject(ProcedureRelationId, function) == extension;
+}
+
 static void
 forget_list(void)
 {
@@ -190,7 +200,8 @@ keep_list(void)
 
 /*
  * A function of the extension, by its name, which no two of them share; invalid
- * where an extension that is older than the library lacks it.
+ * where an extension that is older than the library lacks it.  Whoever may make
+ * functions in the schema may make others of that name.
  */
 static Oid
 find_function(const char *name, Oid *owner)
@@ -202,7 +213,7 @@ find_function(const char *name, Oid *owner)
 	{
 		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(&functions->members[i]->tuple);
 
-		if (form->pronamespace != list.schema)
+		if (form->pronamespace != list.schema || !is_of_extension(form->oid))
 			continue;
 		function = form->oid;
 		*owner = form->proowner;
@@ -282,8 +293,7 @@ is_our_function(Oid function)
 		return false;
 	is_c = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId;
 	ReleaseSysCache(tuple);
-	return is_c && OidIsValid(get_extension_oid("airun", true)) &&
-		getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("airun", true);
+	return is_c && is_of_extension(function);
 }
 
 static bool
@@ -632,7 +642,23 @@ owner_of(Oid table)
 	return owner;
 }
 
-/* Look at the store, which is there.  The server's words depend on search_path. */
+/*
+ * Say things in the words of the list, until AtEOXact_GUC(): the server's depend
+ * on these settings.
+ */
+static int
+begin_words(void)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return nest_level;
+}
+
+/* Look at the store, which is there */
 static void
 look_again(void)
 {
@@ -654,9 +680,7 @@ look_again(void)
 	definition.seeing_is_changing = true;
 	definition.is_all_exact = true;
 
-	nest_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	nest_level = begin_words();
 	for (int i = 0; i < STORE_TABLES; i++)
 	{
 		look_at_table(i, owner_of(definition.tables[TABLE_RUNS]));

@@ -486,6 +486,17 @@ keep_result(const RowWrite *write, const TupleTableSlot *row, ResultRow *result)
 	result->tuple = heap_form_tuple(write->result_desc, values, nulls);
 }
 
+/* May the server have to ask a function, of an expression or a condition? */
+static bool
+asks_functions(const ResultRelInfo *target)
+{
+	for (int i = 0; i < target->ri_NumIndices; i++)
+		if (target->ri_IndexRelationInfo[i]->ii_Expressions != NIL ||
+			target->ri_IndexRelationInfo[i]->ii_Predicate != NIL)
+			return true;
+	return false;
+}
+
 /*
  * Enter a row, which is in its place, in the indexes of its table.  They are
  * opened after the row has been written; one that is being made since the table
@@ -496,11 +507,18 @@ insert_index_entries(Relation relation, TupleTableSlot *row, bool is_update, Upd
 {
 	EState	   *estate = CreateExecutorState();
 	ResultRelInfo *target = makeNode(ResultRelInfo);
+	bool		has_snapshot;
 
 	/* no triggers: none but our own and those of our foreign keys are there */
 	target->ri_RelationDesc = relation;
 	ExecOpenIndices(target, false);
+	/* a site's function may look at the store: it sees what we have written before, as in a statement */
+	has_snapshot = asks_functions(target);
+	if (has_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
 	exec_insert_index_tuples(target, row, estate, is_update, which);
+	if (has_snapshot)
+		PopActiveSnapshot();
 	ExecCloseIndices(target);
 	FreeExecutorState(estate);
 }

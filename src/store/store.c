@@ -184,13 +184,16 @@ store_require_rights(const char *table, AclMode rights, const char *words)
 
 /*
  * Enter: connect to SPI, having made sure that the store is there, and for a
- * write that somebody is calling.
+ * write that somebody is calling, and not from a parallel query.
  */
 void
 store_open(bool for_writing)
 {
 	pg_uuid_t	user_id;
 
+	/* what is written here, or only locked, would be refused as an internal error further down */
+	if (for_writing)
+		PreventCommandIfParallelMode("writes of airun");
 	(void) store_runs_oid();
 	if (for_writing)
 		store_require_caller();

@@ -28,9 +28,9 @@
  * Locks: none; the caller of request_compact() has locked the run, whose last
  * messages could be deleted otherwise.
  *
- * Errors: XX001 for a stored reference that does not fit its request, which only
- * somebody who writes to the store himself can bring about; 54000 when what is
- * read back outgrows jsonb.
+ * Errors: PT422 for a reference that does not fit its request: a caller of
+ * airun_request() has made it up, or somebody who writes to the store himself has
+ * changed one without the other; 54000 when what is read back outgrows jsonb.
  */
 #include "task/request_compact.h"
 
@@ -107,14 +107,14 @@ typedef struct Reference
 	int			name_count;
 } Reference;
 
-pg_noreturn static void report_corrupted(const char *detail);
+pg_noreturn static void refuse_reference(const char *detail);
 
-/* A request cannot be put together from what is stored */
+/* A request cannot be put together from what is given, or stored */
 static void
-report_corrupted(const char *detail)
+refuse_reference(const char *detail)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("a request that refers to messages of its run cannot be put together"),
 			 errdetail_internal("%s", detail),
 			 errhint("In airun.tasks, request_data and request_reference belong together: "
@@ -212,7 +212,7 @@ push_message(JsonbInState *state, JsonbContainer *message, const Reference *refe
 /*
  * A copy of the request: at the place of the reference so many elements are
  * left out, and these messages put in.  It serves both to compact a request and
- * to expand it.  XX001 where there is no such place.
+ * to expand it.  PT422 where there is no such place.
  */
 static Jsonb *
 request_copy(Jsonb *request, const Reference *reference, int leave_out,
@@ -225,7 +225,7 @@ request_copy(Jsonb *request, const Reference *reference, int leave_out,
 	JsonbValue	value;
 
 	if (!JB_ROOT_IS_OBJECT(request))
-		report_corrupted("The request is not an object.");
+		refuse_reference("The request is not an object.");
 	push_jsonb(&state, WJB_BEGIN_OBJECT, NULL);
 	while (next_pair(&it, &key, &value))
 	{
@@ -241,7 +241,7 @@ request_copy(Jsonb *request, const Reference *reference, int leave_out,
 
 		array = container_of(&value, JB_FARRAY);
 		if (array == NULL || JsonContainerSize(array) < reference->at)
-			report_corrupted("The request has no such place.");
+			refuse_reference("The request has no such place.");
 		elements = array_elements(array, &count);
 		push_jsonb(&state, WJB_BEGIN_ARRAY, NULL);
 		for (int i = 0; i < reference->at; i++)
@@ -256,12 +256,12 @@ request_copy(Jsonb *request, const Reference *reference, int leave_out,
 		push_jsonb(&state, WJB_END_ARRAY, NULL);
 	}
 	if (array == NULL)
-		report_corrupted("The request has no such array.");
+		refuse_reference("The request has no such array.");
 	push_jsonb(&state, WJB_END_OBJECT, NULL);
 	return JsonbValueToJsonb(state.result);
 }
 
-/* Take a reference apart, or XX001 */
+/* Take a reference apart, or PT422 */
 static void
 reference_read(Jsonb *jsonb, Reference *reference)
 {
@@ -284,13 +284,13 @@ reference_read(Jsonb *jsonb, Reference *reference)
 		names = container_of(jsonb_get_key(&jsonb->root, "keys", &keys), JB_FARRAY);
 	}
 	if (failed || reference->at < 0 || names == NULL)
-		report_corrupted("The reference is not one that airun makes.");
+		refuse_reference("The reference is not one that airun makes.");
 
 	reference->names = array_elements(names, &reference->name_count);
 	for (int i = 0; i < reference->name_count; i++)
 	{
 		if (reference->names[i].type != jbvString)
-			report_corrupted("A key in the reference is not a string.");
+			refuse_reference("A key in the reference is not a string.");
 	}
 }
 
@@ -303,7 +303,7 @@ reference_read(Jsonb *jsonb, Reference *reference)
  * may hide some of them from the caller.  (When the last messages of a run are
  * deleted, these go into the stored request, by a reference that counts them
  * alone; those that remain will be put in front of them, at the same place.)
- * XX001 where the three do not fit otherwise.
+ * PT422 where the three do not fit otherwise.
  */
 Jsonb *
 request_expand(Jsonb *request_data, Jsonb *reference, Jsonb *messages)
@@ -318,14 +318,14 @@ request_expand(Jsonb *request_data, Jsonb *reference, Jsonb *messages)
 		JsonbValue *elements;
 
 		if (!JB_ROOT_IS_ARRAY(messages) || JB_ROOT_IS_SCALAR(messages))
-			report_corrupted("The messages are not an array.");
+			refuse_reference("The messages are not an array.");
 		elements = array_elements(&messages->root, &count);
 		containers = palloc_array(JsonbContainer *, count + 1);
 		for (int i = 0; i < count; i++)
 		{
 			containers[i] = container_of(&elements[i], JB_FOBJECT);
 			if (containers[i] == NULL)
-				report_corrupted("A message is not an object.");
+				refuse_reference("A message is not an object.");
 		}
 	}
 	if (parts.count >= 0 && count != parts.count)
