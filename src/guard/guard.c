@@ -676,6 +676,14 @@ refuse_change(Row *row, TaskStatus status)
 }
 
 static void
+set_updated_at(Row *row, TimestampTz now)
+{
+	row_set(row, "updated_at",
+			TimestampTzGetDatum(Max(now, DatumGetTimestampTz(row_old(row, "updated_at").value))),
+			false);
+}
+
+static void
 guard_task_update(Row *row)
 {
 	pg_uuid_t  *run_id = DatumGetUUIDP(row_old(row, "run_id").value);
@@ -701,6 +709,12 @@ guard_task_update(Row *row)
 	if (task_is_final(from))
 	{
 		refuse_change(row, from);
+		/* What the application keeps with it, such as what its user thinks of it */
+		if (row_changed(row, "metadata"))
+		{
+			check_task_fields(row);
+			set_updated_at(row, now);
+		}
 		return;
 	}
 
@@ -718,9 +732,7 @@ guard_task_update(Row *row)
 		row_set(row, "response_data", old_data.value, old_data.isnull);
 	}
 	set_task_times(row, from, to, now);
-	row_set(row, "updated_at",
-			TimestampTzGetDatum(Max(now, DatumGetTimestampTz(row_old(row, "updated_at").value))),
-			false);
+	set_updated_at(row, now);
 	if (task_is_final(to))
 		task_notify(run_id, task_id, to, DatumGetInt64(row_new(row, "response_length").value),
 					DatumGetInt32(row_new(row, "generation").value));

@@ -28,7 +28,8 @@ typedef enum TaskColumnRule
 {
 	COLUMN_FIXED,				/* who creates the task; it is never changed */
 	COLUMN_OPEN,				/* who creates or changes the task, until it ends */
-	COLUMN_STATUS,				/* likewise, as task_check_transition() lets it */
+	COLUMN_FREE,				/* likewise, and when it has ended */
+	COLUMN_STATUS,				/* until it ends, as task_check_transition() lets it */
 	COLUMN_KEPT,				/* nobody; NULL in a new task */
 	COLUMN_ZERO					/* nobody; 0 in a new task */
 } TaskColumnRule;
@@ -59,7 +60,7 @@ typedef enum TaskColumnWrite
 	COLUMN(endpoint, TEXTOID, MAX_ENDPOINT, COLUMN_OPEN, true, AT_CREATION) \
 	COLUMN(model_id, TEXTOID, MAX_TASK_WORD, COLUMN_OPEN, true, AT_CREATION) \
 	COLUMN(request_data, JSONBOID, 0, COLUMN_OPEN, true, AT_CREATION) \
-	COLUMN(metadata, JSONBOID, 0, COLUMN_OPEN, true, AT_CREATION) \
+	COLUMN(metadata, JSONBOID, 0, COLUMN_FREE, true, AT_CREATION) \
 	COLUMN(timeout, INTERVALOID, 0, COLUMN_OPEN, true, AT_CREATION)
 
 /*
