@@ -25,11 +25,11 @@ PARTS = airun \
 	pricing/price_period pricing/import pricing/charge \
 	task/task_columns task/task task/task_end task/stream task/lease task/turn run/get_run \
 	pricing/reprice store/access store/row_trigger guard/guard guard/totals guard/view \
-	install/check install/grant install/acl
+	install/check install/original install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json install objects run list message save fold task turn totals stream lease refusals \
-	columns access postgrest usage usage_shapes price cost money owner privileges privileges_owner cover \
+	columns access postgrest original usage usage_shapes price cost money owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
 	reference operations
 

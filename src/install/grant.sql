@@ -13,6 +13,7 @@ DECLARE
 	owner oid;
 	is_owner boolean;
 	function regprocedure;
+	schema regnamespace;
 BEGIN
 	IF to_regclass('airun.runs') IS NULL THEN
 		RAISE EXCEPTION 'database "%" has no airun store yet', current_database()
@@ -55,6 +56,14 @@ BEGIN
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries, @extschema@.ai_unpriced_models TO %I',
 					   airun_grant.role);
+		-- The original application's names; a DELETE hides there.
+		FOR schema IN SELECT * FROM @extschema@.airun_store_original_schemas() LOOP
+			IF NOT has_schema_privilege(airun_grant.role, schema, 'USAGE') THEN
+				EXECUTE format('GRANT USAGE ON SCHEMA %s TO %I', schema, airun_grant.role);
+			END IF;
+			EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %1$s.ai_runs, %1$s.ai_tasks TO %2$I',
+						   schema, airun_grant.role);
+		END LOOP;
 	END IF;
 
 	FOR function IN
@@ -67,7 +76,7 @@ BEGIN
 				THEN NOT has_function_privilege(owner, p.oid, 'EXECUTE WITH GRANT OPTION')
 				ELSE p.prorettype <> 'trigger'::regtype
 					AND p.proname NOT LIKE 'airun\_store\_%'
-					AND p.proname NOT IN ('airun_install', 'airun_grant', 'airun_purge_runs',
+					AND p.proname NOT IN ('airun_install', 'airun_install_original', 'airun_grant', 'airun_purge_runs',
 						'airun_reprice', 'airun_import_prices', 'airun_set_price') END
 	LOOP
 		-- without that, GRANT would only warn

@@ -276,6 +276,14 @@ BEGIN
 			WHERE completed_at IS NULL AND response_text IS NOT NULL;
 	END IF;
 
+	-- The original application's names, where they have been made
+	FOR item IN SELECT * FROM @extschema@.airun_store_original_schemas() AS o (schema) LOOP
+		IF @extschema@.airun_install_original((
+				SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = item.schema)) LIKE 'Made%' THEN
+			done := done || format('views in schema %s', item.schema);
+		END IF;
+	END LOOP;
+
 	-- What is new, of the store or among the functions, is granted to the roles
 	-- that had been granted the store.
 	FOR item IN
@@ -293,7 +301,8 @@ BEGIN
 					AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'airun')
 					AND p.prorettype <> 'trigger'::regtype
 					AND p.proname NOT LIKE 'airun\_store\_%'
-					AND p.proname NOT IN ('airun_install', 'airun_grant', 'airun_purge_runs',
+					AND p.proname NOT IN ('airun_install', 'airun_install_original',
+						'airun_grant', 'airun_purge_runs',
 						'airun_reprice', 'airun_import_prices', 'airun_set_price')
 					AND NOT has_function_privilege(item.grantee, p.oid, 'EXECUTE')) THEN
 			PERFORM @extschema@.airun_grant(item.role);
