@@ -6,7 +6,7 @@
 \pset format unaligned
 SET client_min_messages = error;
 -- a call of C loads the library, and with it the settings
-DO $$BEGIN PERFORM airun_install(), airun_uuid(); END$$;
+DO $$BEGIN PERFORM airun_install(), airun_install_original('lint_original'), airun_uuid(); END$$;
 
 -- What is ours: members of the extension, and the store
 CREATE TEMP VIEW f AS
@@ -202,3 +202,4 @@ SELECT f.proname, array_to_string(f.proargnames[1:f.pronargs - f.pronargdefaults
 FROM f WHERE prokind = 'f' AND proargnames IS NOT NULL AND pronargs > pronargdefaults
 ORDER BY proname COLLATE "C";
 SELECT * FROM airun_check();
+DROP SCHEMA lint_original CASCADE;

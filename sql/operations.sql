@@ -60,11 +60,22 @@ FROM ai_tasks WHERE model_id = 'gpt-4o';
 SELECT airun_cost('gpt-4o', '{"prompt_tokens": 1000, "completion_tokens": 200,
     "prompt_tokens_details": {"cached_tokens": 400}}') AS cost;
 
+-- Moving from the original application
+SELECT airun_install_original('original_app') ~ 'view original_app.ai_runs' AS made;
+
+INSERT INTO original_app.ai_runs (source_type, messages, settings, attachments)
+VALUES ('prompts', '[{"role": "user", "content": "Hello"}]', '{}', '[{"type": "url", "name": "x"}]')
+RETURNING name, status, message_count, attachments;
+
+UPDATE original_app.ai_runs SET messages = messages || '[{"role": "assistant", "content": "Hello!"}]'
+WHERE name = 'Hello' RETURNING message_count;
+
 -- Backup
 SELECT * FROM airun_check();
 
 -- Clean up
 \set QUIET on
+DROP SCHEMA original_app CASCADE;
 DELETE FROM airun.prices;
 DELETE FROM airun.runs WHERE user_id = airun_user_uuid('carol@example.com');
 DROP TABLE seen;

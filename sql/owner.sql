@@ -133,6 +133,7 @@ UPDATE airun.prices SET rates = '{"input": 9}';
 SET airun.user_id = '0a000000-0000-4000-8000-0000000000aa';
 CREATE TABLE owner_test.calls AS SELECT * FROM unnest(ARRAY[
 	'airun_install()',
+	'airun_install_original(''owner_original'')',
 	'airun_grant(''regress_airun_anon'')',
 	'airun_reprice()',
 	'airun_reprice(all_tasks => true)',

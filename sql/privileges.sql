@@ -54,6 +54,7 @@ CREATE TABLE privileges_test.calls (number int GENERATED ALWAYS AS IDENTITY, obj
 INSERT INTO privileges_test.calls (object, action, statement)
 SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || call FROM unnest(ARRAY[
 	'airun_install()',
+	'airun_install_original(''privileges_original'')',
 	'airun_grant(''regress_airun_stranger'')',
 	'airun_check()',
 	'airun_check(''<run>'')',
@@ -136,7 +137,8 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_price_changed()', 'airun_guard_usage_shape()', 'airun_usage_shapes_changed()',
 	'airun_guard_run()', 'airun_guard_message()', 'airun_guard_task()',
 	'airun_roll_up_messages()', 'airun_roll_up_tasks()',
-	'airun_view_message()', 'airun_view_task()']) WITH ORDINALITY u (call, o) ORDER BY o;
+	'airun_view_message()', 'airun_view_task()',
+	'airun_original_run()', 'airun_original_task()']) WITH ORDINALITY u (call, o) ORDER BY o;
 INSERT INTO privileges_test.calls (object, action, statement)
 SELECT relation, action, CASE action
 	WHEN 'SELECT' THEN format('SELECT * FROM %s WHERE %s', relation, condition)

@@ -199,6 +199,9 @@ SELECT airun_json('{"role": "tool", "content": "zero: \u0000"}');
 -- airun_install
 SELECT airun_install();
 
+-- airun_install_original
+SELECT airun_install_original('original_app');
+
 -- airun_grant
 CREATE ROLE regress_airun_reader NOLOGIN;
 SELECT airun_grant('regress_airun_reader');
@@ -236,6 +239,7 @@ UPDATE ai_tasks SET status = 'streaming' WHERE task_id = '019c0000-0000-7000-800
 SELECT count(*) AS models FROM ai_unpriced_models;
 
 -- Clean up
+DROP SCHEMA original_app CASCADE;
 DELETE FROM airun.prices;
 DELETE FROM airun.runs WHERE user_id = airun_user_uuid('bob@example.com');
 DROP OWNED BY regress_airun_reader;

@@ -224,6 +224,7 @@ my %calls = (
 	airun_heartbeat_task => [ "'$streaming'", "'$pending', '$run'" ],
 	airun_import_prices => [q('{"m": {"input_cost_per_token": 1}}', 'test')],
 	airun_install => [''],
+	airun_install_original => ["'original'"],
 	airun_is_overdue => [ q('streaming', '2020-01-01', '1 s'), q('completed', '2020-01-01', '1 s'), q('pending', 'infinity', '1 s') ],
 	airun_json => [ q('"\u0000 \ud800"'), q('[1.50, {"a": null}]') ],
 	airun_list_runs => [ '', "page_size => 3", "'chat', search => 'matrix', tag => 'matrix'", "starred => true, archived => NULL" ],
@@ -242,7 +243,8 @@ my %calls = (
 	airun_set_run_status => [ "'$run', 'completed'", "'$run', 'active'" ],
 	airun_star_run => [ "'$run'", "'$run', false" ],
 	airun_start_turn => [ "'$run', $message", "'$run', task_id => '$ended'", q(run => '{"source_type": "chat"}') ],
-	(map { ("airun_store_$_" => ['']) } qw(tables columns constraints policies triggers objects differences view_columns views comments)),
+	(map { ("airun_store_$_" => ['']) } qw(tables columns constraints policies triggers objects differences view_columns views comments
+		original_columns original_views original_schemas)),
 	airun_stream_delta => [ "'$streaming', ' and on'", "='$streaming', 'as far', at => 0", "'$pending', 'x'" ],
 	airun_stream_read => [ "'$streaming'", "'$streaming', 3", "'$streaming', 3, generation => 7", "'$streaming', 21, '20 ms', 0, '$run'", "'$ended', 4", "'$pending'", "'$nobody'" ],
 	airun_toggle_star => ["'$run'"],

@@ -291,6 +291,7 @@ my @patient = (
 	[ airun_messages => "SELECT airun_messages($run)" ],
 	[ airun_message_versions => "SELECT count(*) FROM airun_message_versions($run)" ],
 	[ airun_check => 'SELECT count(*) FROM airun_check()' ],
+	[ airun_install_original => "SELECT airun_install_original('original')" ],
 	[ airun_sees_run => "SELECT airun_sees_run($run)" ],
 	[ airun_cost => "SELECT airun_cost('m', '{\"input\": 1}')" ],
 	[ airun_cost_details => "SELECT airun_cost_details('m', '{\"input\": 1}')" ]);
@@ -299,7 +300,8 @@ my @patient = (
 {
 	my %known = map { $_->[0] => 1 } @calls, @patient;
 	# no table is touched, but for a site's shapes of usages, which are read as definitions are
-	$known{$_} = 1 for qw(airun_normalize_usage airun_uuid airun_user_id airun_is_overdue airun_store_comments airun_store_differences);
+	$known{$_} = 1 for qw(airun_normalize_usage airun_uuid airun_user_id airun_is_overdue airun_store_comments airun_store_differences
+		airun_store_original_schemas);
 	my @lack = grep { !$known{$_} } split /\n/, sql(<<'END');
 SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'airun' WHERE p.provolatile <> 'i' AND p.prorettype <> 'trigger'::regtype
