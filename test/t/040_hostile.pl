@@ -326,6 +326,7 @@ my %plain = (
 	'bigint' => sub { my ($name) = @_; return $name =~ /tokens/ ? count_of() : draw(20); },
 	'integer' => sub { return one_of(1, 2, 5, 20); },
 	'numeric' => sub { return one_of('0', '0.5', '12.25', '300'); },
+	'double precision' => sub { return one_of('0', '0.5', '12.25', '300', '0.1::float4'); },
 	'boolean' => sub { return one_of('true', 'false'); },
 	'timestamp with time zone' => sub { return "now() - interval '" . draw(3000) . " s'"; },
 	'interval' => sub { return one_of("'5 ms'", "'1 min'", "'1 s'"); },
@@ -353,6 +354,7 @@ my %nasty = (
 		return one_of("'NaN'", "'Infinity'", "'-Infinity'", "'0'", "'-1'", "'-0.0'", "'1e-40'", "'1e131000'", "'1e-16383'", "'1e131073'",
 			"repeat('9', 1000)", "'1e18'", "'0.0000000000000000001'");
 	},
+	'double precision' => sub { return one_of("'NaN'", "'Infinity'", "'-Infinity'", '-1', "'-0.0'", '1e-40', '5e-324', '1.7e308', '1e18', "'1e400'", "'much'"); },
 	'boolean' => sub { return one_of('true', 'false', "'maybe'"); },
 	'timestamp with time zone' => sub {
 		return one_of("'infinity'", "'-infinity'", "'4713-01-01 BC'", "'294276-12-31'", "'294277-01-01'", "'2026-02-30'");
