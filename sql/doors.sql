@@ -65,7 +65,7 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE || ' ' || regexp_replace(context, E'\nSQL statement "(UPDATE|INSERT INTO|DELETE FROM) ai_.*', '');
 END $$;
 SELECT pg_temp.context(format('UPDATE ai_tasks SET status = ''pending'' WHERE task_id = %L', task_id(1)));
-SELECT pg_temp.context(format('INSERT INTO ai_tasks (run_id, tokens_input) VALUES (%L, -1)', run_id(1)));
+SELECT pg_temp.context(format('INSERT INTO ai_tasks (run_id, service) VALUES (%L, repeat(''x'', 300))', run_id(1)));
 -- what a site's trigger says stays, and so does its own SQL, however long
 CREATE FUNCTION helpers.complain() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
 	PERFORM 1 / 0 AS a_statement_of_the_sites_that_is_quite_long_and_shown_whole_as_it_is_not_ours;
@@ -93,6 +93,14 @@ SELECT response_length FROM airun_update_task(task_id(11), 'Another one 🙂');
 SELECT * FROM airun_stream_read(task_id(11), 9, generation => 0, unit => 'utf16');
 SELECT * FROM airun_stream_read(task_id(11), 9, generation => 1, unit => 'utf16');
 SELECT * FROM airun_stream_read(task_id(11), 9, generation => 12345678901, unit => 'utf16');
+-- what is known of a text's length is not what has been rolled back
+SELECT (airun_stream_delta(task_id(11), '🙂', at => 14, unit => 'utf16')).response_length;
+BEGIN;
+SELECT (airun_stream_delta(task_id(11), '🙂', at => 16, unit => 'utf16')).response_length;
+ROLLBACK;
+SELECT (airun_stream_delta(task_id(11), 'ü', at => 16, unit => 'utf16')).response_length;
+SELECT attempt(format('SELECT airun_stream_delta(%L, ''x'', at => 18, unit => ''utf16'')', task_id(11)));
+SELECT (airun_stream_delta(task_id(11), '!', at => 17, unit => 'utf16')).response_length;
 -- plain text needs no second count
 SELECT response_length FROM airun_stream_delta(task_id(12), 'plain', at => 0, unit => 'utf16');
 SELECT attempt(format('SELECT airun_stream_delta(%L, ''x'', at => 6, unit => ''utf16'')', task_id(12)));
@@ -181,5 +189,7 @@ SET airun.user_id = 'somebody else';
 SELECT count(*) FROM ai_messages AS m, ai_tasks(m) AS t WHERE m.run_id = run_id(3);
 SELECT attempt('SELECT count(*) FROM ai_messages(ROW())');
 RESET ROLE;
+SET airun.user_id = 'doors';
+SELECT count(airun_cancel_task(task_id)) AS cancelled FROM ai_tasks WHERE completed_at IS NULL AND run_id IN (run_id(1), run_id(2), run_id(3));
 RESET airun.user_id;
 SELECT * FROM airun_check();

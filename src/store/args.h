@@ -9,11 +9,13 @@
 
 #include "store/plans.h"
 
-/* An argument of a SQL function as a field */
+/* An argument of a SQL function as a field; one that is not declared is absent */
 static inline Field
 argument_field(FunctionCallInfo fcinfo, int i)
 {
-	return (Field) {PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i), PG_ARGISNULL(i)};
+	bool		isnull = i >= PG_NARGS() || PG_ARGISNULL(i);
+
+	return (Field) {isnull ? (Datum) 0 : PG_GETARG_DATUM(i), isnull};
 }
 
 extern void check_argument_count(FunctionCallInfo fcinfo, int count);

@@ -517,6 +517,39 @@ stored_already(const pg_uuid_t *run_id, const pg_uuid_t *task_id, text *delta,
 	return done;
 }
 
+/*
+ * The text whose UTF-16 units were counted last, so that not every piece of it has
+ * all that is before it counted again.  A text is known by its task and its hash,
+ * whatever has been rolled back meanwhile.
+ */
+static struct
+{
+	pg_uuid_t	run_id;
+	pg_uuid_t	task_id;
+	Stream		stream;
+	int64		units;
+}			counted;
+
+static void
+remember_length(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stream,
+				int64 units)
+{
+	counted.run_id = *run_id;
+	counted.task_id = *task_id;
+	counted.stream = *stream;
+	counted.units = units;
+}
+
+static bool
+is_counted(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stream)
+{
+	return memcmp(&counted.task_id, task_id, UUID_LEN) == 0 &&
+		memcmp(&counted.run_id, run_id, UUID_LEN) == 0 &&
+		counted.stream.hash == stream->hash && counted.stream.bytes == stream->bytes &&
+		counted.stream.chars == stream->chars &&
+		counted.stream.generation == stream->generation;
+}
+
 /* How long is the text so far, in this unit? */
 int64
 chunk_length(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stream,
@@ -526,22 +559,28 @@ chunk_length(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *st
 
 	if (unit == UNIT_CHARACTERS || !text_may_differ(stream->bytes, stream->chars))
 		return stream->chars;
-	whole = chunk_text(run_id, task_id);
-	return text_count_utf16(VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole));
+	if (!is_counted(run_id, task_id, stream))
+	{
+		whole = chunk_text(run_id, task_id);
+		remember_length(run_id, task_id, stream,
+						text_count_utf16(VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole)));
+	}
+	return counted.units;
 }
 
 /*
  * Where is the text at this position?  PT409 where it is beyond its end, or within
- * a character.  For UTF-16 units the text is read, but where it cannot have other
- * characters than such as JavaScript counts alike.
+ * a character.
  */
 static Place
 find_place(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stream, int64 stated,
 		   TextUnit unit)
 {
-	Place		place = {stated, unit, stated, stream->chars};
+	Place		place = {stated, unit, stated, chunk_length(run_id, task_id, stream, unit)};
 
-	if (unit == UNIT_UTF16 && text_may_differ(stream->bytes, stream->chars))
+	if (stated == place.length)
+		place.at = stream->chars;
+	else if (stated < place.length && place.length != stream->chars)
 	{
 		text	   *whole = chunk_text(run_id, task_id);
 		const char *data = VARDATA_ANY(whole);
@@ -550,8 +589,7 @@ find_place(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stre
 		Size		before = text_clip_utf16(data, len, stated, &clipped);
 
 		place.at = count_chars(data, before);
-		place.length = clipped + text_count_utf16(data + before, len - before);
-		if (stated <= place.length && clipped != stated)
+		if (clipped != stated)
 			refuse_piece(task_id, &place, false);
 	}
 	if (stated > place.length)
@@ -570,6 +608,7 @@ chunk_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
 			 text *delta, const Field *at, TextUnit unit)
 {
 	Size		done = 0;
+	int64		length = -1;	/* of the text before, in the unit, where that is known */
 
 	if (!at->isnull)
 	{
@@ -583,6 +622,7 @@ chunk_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
 					 errdetail("Found " INT64_FORMAT ".", position),
 					 errhint("It is the length of the text before the piece.")));
 		place = find_place(run_id, task_id, stream, position, unit);
+		length = place.length;
 		if (place.at < stream->chars)
 			done = stored_already(run_id, task_id, delta, &place);
 	}
@@ -590,6 +630,10 @@ chunk_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
 		return false;
 	insert_chunk(run_id, task_id, stream, VARDATA_ANY(delta) + done,
 				 VARSIZE_ANY_EXHDR(delta) - done);
+	if (unit == UNIT_UTF16 && length >= 0)
+		remember_length(run_id, task_id, stream,
+						length + text_count_utf16(VARDATA_ANY(delta) + done,
+												  VARSIZE_ANY_EXHDR(delta) - done));
 	return true;
 }
 
