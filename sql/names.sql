@@ -123,5 +123,9 @@ SELECT count(airun_set_price(model, rates, provider, match_rule => rule, per_tok
 SELECT model, airun_cost(model, '{"prompt_tokens": 1000000, "completion_tokens": 0}') AS cost FROM unnest('{nv-r1,nv-r1-0528,deepseek/nv-r1,nv-r1:free,deepseek/nv-r1:free,nv-r1-0528:free,nv-r1:nitro,nv-r1:latest,nv-r1:0,openrouter/nv-m2,nv-m2:beta,x/nv-m2:beta,nv-m2:free,nv-r1:gratis,nv-m3:nitro,ft:nv-r1:me::1}'::text[]) AS model;
 SELECT airun_cost('nv-r1:free', '{"prompt_tokens": 1000000}', 'deepseek') AS with_a_provider;
 DELETE FROM airun.prices WHERE model LIKE 'nv-%';
-RESET airun.user_id;
 SELECT * FROM airun_check();
+SET airun.user_id = 'names';
+DELETE FROM airun.runs WHERE user_id = airun_user_id();
+DROP OWNED BY regress_airun_names;
+DROP ROLE regress_airun_names;
+RESET airun.user_id;
