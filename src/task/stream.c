@@ -7,6 +7,10 @@
  * touched by the first progress, which moves it to streaming, and by the end.
  * Progress that comes late changes nothing and returns the task as it is.
  *
+ * UTF-16 cuts an emoji into two halves where two pieces meet.  The first half waits
+ * in the task's row until its other half comes with the next piece; no reader sees
+ * it before.  A half that stays alone is U+FFFD, or nothing at the text's end.
+ *
  * Locks: progress takes the lock on the task's text, and the task's row where
  * it changes it.  Where a site has policies on runs or tasks for one command
  * alone, it also locks the task's row and holds the run against removal: that
