@@ -43,7 +43,7 @@ argument_decimal(FunctionCallInfo fcinfo, int i)
 {
 	char		digits[DOUBLE_SHORTEST_DECIMAL_LEN];
 
-	if (argument_field(fcinfo, i).isnull)
+	if (PG_ARGISNULL(i))
 		return (Field) {(Datum) 0, true};
 	(void) double_to_shortest_decimal_buf(PG_GETARG_FLOAT8(i), digits);
 	return (Field) {

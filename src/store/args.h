@@ -9,13 +9,11 @@
 
 #include "store/plans.h"
 
-/* An argument of a SQL function as a field; one that is not declared is absent */
+/* An argument of a SQL function as a field */
 static inline Field
 argument_field(FunctionCallInfo fcinfo, int i)
 {
-	bool		isnull = i >= PG_NARGS() || PG_ARGISNULL(i);
-
-	return (Field) {isnull ? (Datum) 0 : PG_GETARG_DATUM(i), isnull};
+	return (Field) {PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i), PG_ARGISNULL(i)};
 }
 
 extern void check_argument_count(FunctionCallInfo fcinfo, int count);

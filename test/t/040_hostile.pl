@@ -633,7 +633,7 @@ sub write_large
 						"'{\"role\": \"user\", \"content\": [' || repeat('\"$in_json\",', " . int($n / 8) . ") || '1]}'",
 						"'{\"' || repeat('$in_json', $n) || '\": 1}'",
 						"'[' || repeat('{\"role\":\"user\",\"content\":\"$in_json\"},', " . int($n / 40) . ") || '1]'") . ')::jsonb';
-					push @arguments, "$other_name => $value" if $other == $parameter || !$optional || $other_name =~ /^(?:run_id|task_id|id)$/;
+					push @arguments, ($other_name eq '' ? '' : "$other_name => ") . $value if $other == $parameter || !$optional || $other_name =~ /^(?:run_id|task_id|id)$/;
 				}
 				print $script "SELECT airun_start_turn(task_id => '@{[task_id()]}', run_id => '@{[run_id()]}', messages => '{\"role\": \"user\", \"content\": \"x\"}', run => '{}');\n"
 				  if $name !~ /^airun_(?:start_turn|create_run|create_task)$/;
