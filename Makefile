@@ -15,21 +15,21 @@ PARTS = airun \
 	install/tables install/constraints install/policies install/triggers install/objects \
 	install/views install/comments install/install store/definition store/direct \
 	install/types store/identity \
-	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util \
+	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/call \
 	run/run run/run_edit run/list run/run_name run/message_accept run/message \
 	run/message_version run/save_message \
-	task/chunk task/request_compact task/keep_message \
+	task/position task/chunk task/request_compact task/keep_message \
 	pricing/names pricing/usage_shapes pricing/usage_site pricing/usage_settle \
 	pricing/usage_leaves pricing/usage_read pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
-	task/task_columns task/task task/task_end task/stream task/lease task/turn run/get_run \
+	task/task_columns task/task task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
 	pricing/reprice store/access store/row_trigger guard/guard guard/totals guard/view \
 	install/check install/original install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = helpers json install objects run list message save fold task turn totals stream lease refusals \
-	columns access postgrest original usage usage_shapes price cost money owner privileges privileges_owner cover \
+REGRESS = helpers json install objects run names list message save fold task turn totals stream doors lease \
+	refusals columns access postgrest original usage usage_shapes price cost money owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
 	reference operations
 

@@ -465,6 +465,7 @@ CREATE TABLE access_test.by_nobody AS SELECT * FROM unnest(ARRAY[
 	'SELECT * FROM airun.tasks',
 	'SELECT * FROM airun.task_chunks',
 	'SELECT airun_list_runs()',
+	'SELECT airun_call(''{"airun_messages": {"run_id": "<run>"}}'')',
 	'SELECT airun_get_run(''<run>'')',
 	'SELECT airun_messages(''<run>'')',
 	'SELECT airun_check(''<run>'')',
@@ -594,7 +595,7 @@ RESET ROLE;
 CREATE FUNCTION access_test.look() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN concat_ws(' / ', current_user, airun_user_id(),
-		(SELECT string_agg(name, ', ' ORDER BY name) FROM airun_list_runs()),
+		CASE WHEN airun_user_id() IS NOT NULL THEN (SELECT string_agg(name, ', ' ORDER BY name) FROM airun_list_runs()) END,
 		(SELECT string_agg(name, ', ' ORDER BY name) FROM ai_runs),
 		(SELECT string_agg(message ->> 'content', ', ' ORDER BY seq) FROM ai_messages),
 		(SELECT count(*) FROM airun.tasks),
@@ -750,7 +751,7 @@ RESET ROLE;
 SELECT (SELECT count(*) FROM evil.runs) + (SELECT count(*) FROM evil.messages) + (SELECT count(*) FROM evil.tasks);
 -- the owner, too, makes a store under any path
 SET search_path = evil, pg_catalog, public;
-DROP VIEW public.ai_messages;
+DROP VIEW public.ai_messages CASCADE;
 ALTER TABLE airun.runs ALTER COLUMN user_id DROP DEFAULT;
 SELECT public.airun_install();
 -- and keeps its prices

@@ -540,7 +540,7 @@ FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped \gset
 
 -- a type that rounds
 BEGIN;
-DROP VIEW ai_tasks, ai_unpriced_models;
+DROP VIEW ai_tasks, ai_unpriced_models CASCADE;
 ALTER TABLE airun.tasks ALTER cost TYPE numeric(12, 2);
 DO $$BEGIN PERFORM airun_install(); END$$;
 SELECT status FROM airun_create_task(run_id(1), task_id(99001));
@@ -741,7 +741,7 @@ CALL look('DROP INDEX airun.tasks_unfinished; CREATE INDEX tasks_unfinished ON a
 SELECT * FROM airun_check();
 -- a type of an id that has been altered
 BEGIN;
-DROP VIEW public.ai_runs, public.ai_messages;
+DROP VIEW public.ai_runs, public.ai_messages CASCADE;
 ALTER TABLE airun.messages ALTER message_id TYPE name COLLATE "C";
 SELECT seq FROM airun_append_message(run_id(3), said('one'), 'one');
 ALTER TABLE airun.messages ALTER message_id TYPE "char"[] USING string_to_array(message_id::text, NULL)::"char"[];

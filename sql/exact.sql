@@ -227,7 +227,7 @@ INSERT INTO cases (what, changes) VALUES
 	('our foreign key, deferrable', 'ALTER TABLE airun.messages ALTER CONSTRAINT messages_run_id_fkey DEFERRABLE'),
 	('another primary key of our key''s name', 'ALTER TABLE airun.messages DROP CONSTRAINT messages_pkey; ALTER TABLE airun.messages ADD CONSTRAINT messages_pkey PRIMARY KEY (seq, run_id)'),
 	('CHECK of our primary key''s name', 'ALTER TABLE airun.messages DROP CONSTRAINT messages_pkey; ALTER TABLE airun.messages ADD CONSTRAINT messages_pkey CHECK (seq > 0)'),
-	('column of ours of another type', 'DROP VIEW ai_messages, ai_runs; ALTER TABLE airun.messages ALTER message_id TYPE varchar(100)'),
+	('column of ours of another type', 'DROP VIEW ai_messages, ai_runs CASCADE; ALTER TABLE airun.messages ALTER message_id TYPE varchar(100)'),
 	('privileges of columns', 'REVOKE INSERT ON airun.messages FROM regress_airun_exact; GRANT INSERT (run_id, seq, message_id, task_id, message, created_at) ON airun.messages TO regress_airun_exact'),
 	('publication that updates do not fit', 'CREATE PUBLICATION site FOR TABLE airun.tasks WHERE (status = ''completed'')'),
 	('row security off', 'SET LOCAL row_security = off'),

@@ -314,7 +314,7 @@ SELECT (airun_create_run(name => 'migrated', id => '0a000000-0000-4000-8000-0000
 -- a store of version 1, where the text of an unfinished task was in its row
 SELECT (airun_create_task('0a000000-0000-4000-8000-000000000001', ('0a000000-0000-4000-8000-0000000000b' || n)::uuid)).status FROM generate_series(1, 3) n;
 SELECT (airun_complete_task('0a000000-0000-4000-8000-0000000000b1', 'the whole text')).response_length;
-DROP VIEW ai_tasks, ai_unpriced_models;
+DROP VIEW ai_tasks, ai_unpriced_models CASCADE;
 CREATE VIEW ai_tasks WITH (security_invoker = true) AS
 	SELECT task_id, run_id, user_id, service, task_name, provider, endpoint, model_id, request_data, response_text, response_data, error, metadata,
 		finish_reason, status, tokens_input, tokens_output, tokens_total, usage, cost, cost_details, time_to_first_token, total_time, created_at,
@@ -418,7 +418,7 @@ RESET ROLE;
 SELECT * FROM airun_check();
 
 -- an API role's grants come with a view that is made again
-DROP VIEW ai_messages, ai_runs;
+DROP VIEW ai_messages, ai_runs CASCADE;
 SELECT airun_install();
 SET ROLE regress_airun_api;
 SELECT count(*) FROM ai_messages;
@@ -517,7 +517,7 @@ DELETE FROM airun.runs;
 RESET ROLE;
 SET ROLE regress_airun_owner;
 -- grants come back here, too, by the owner's own call
-DROP VIEW ai_messages;
+DROP VIEW ai_messages CASCADE;
 SELECT airun_install();
 DELETE FROM airun.messages WHERE seq = 2;
 DELETE FROM airun.runs;

@@ -177,7 +177,7 @@ SELECT signature, provolatile AS vol FROM l ORDER BY proname COLLATE "C";
 -- constants, or a look at the catalog, not for everybody, with the caller's rights and a search_path of their own
 SELECT signature FROM l WHERE NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql') OR pronamespace <> (SELECT oid FROM api)
-	OR proconfig <> '{"search_path=pg_catalog, pg_temp"}' OR obj_description(oid, 'pg_proc') IS NULL;
+	OR proconfig[1] <> 'search_path=pg_catalog, pg_temp' OR obj_description(oid, 'pg_proc') IS NULL;
 
 --
 -- The tables of the design: columns, their types and order, of views and results

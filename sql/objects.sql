@@ -162,12 +162,12 @@ SELECT airun_install();
 
 -- a column that is not there is added, at the end
 BEGIN;
-DROP VIEW ai_tasks;
+DROP VIEW ai_tasks CASCADE;
 ALTER TABLE airun.tasks DROP COLUMN finish_reason;
 SELECT airun_install();
 SELECT attname FROM pg_attribute WHERE attrelid = 'airun.tasks'::regclass ORDER BY attnum DESC LIMIT 1;
 -- a view that lacks its last column gets it
-DROP VIEW ai_tasks;
+DROP VIEW ai_tasks CASCADE;
 DO $$
 BEGIN
 	EXECUTE (SELECT format('CREATE VIEW ai_tasks WITH (security_invoker = true) AS SELECT %s FROM airun.tasks AS t',

@@ -138,6 +138,11 @@ CALL pgrst.get('bob', 'airun_user_id', NULL);
 CALL pgrst.post('anon', 'airun_user_uuid', '{"subject": "auth0|carol"}');
 CALL pgrst.post('anon', 'airun_uuid', '{}');
 CALL pgrst.post('anon', 'airun_json', '{"document": "{\"a\": \"\\u0000\"}"}');
+-- the raw body of a request, of the type text/plain
+\set raw 'with pgrst_source as (select (select "public".airun_call($1::text) pgrst_scalar) pgrst_scalar) select coalesce(json_agg(_postgrest_t.pgrst_scalar)->0, ''null'') as body from (select * from pgrst_source) _postgrest_t'
+CALL pgrst.request('alice', :'raw', ARRAY['{"airun_user_uuid": {"subject": "half: \ud83d, zero: \u0000"}}'], false, NULL);
+CALL pgrst.request('anon', :'raw', ARRAY['{"airun_create_run": {"name": "zero: \u0000"}}'], false, NULL);
+CALL pgrst.request('alice', :'raw', ARRAY['{"airun_create": {}}'], false, NULL);
 
 CALL pgrst.post('alice', 'airun_create_run', '{"source_type": "chat"}');
 CALL pgrst.post('alice', 'airun_create_run', '{"source_type": "prompt", "source_id": "9057e570-0000-4000-8000-00000000005c", "name": "Alice''s", "description": "d",

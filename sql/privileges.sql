@@ -62,6 +62,7 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_user_uuid(''somebody'')',
 	'airun_uuid()',
 	'airun_json(''{}'')',
+	'airun_call(''{"airun_user_id": {}}'')',
 	'airun_message_text(''{"content": "x"}'')',
 	'airun_request(NULL, NULL, NULL)',
 	'airun_normalize_usage(''{}'')',

@@ -6,6 +6,12 @@ SET client_min_messages = warning;
 SET airun.trust_client_cost = off;
 DO $$BEGIN PERFORM airun_install(); END$$;
 
+-- What drivers send
+BEGIN;
+SELECT set_config('airun.user_id', 'bob@example.com', true) AS caller;
+SELECT airun_user_id() = airun_user_uuid('bob@example.com') AS is_bob;
+COMMIT;
+
 -- The examples
 SET airun.user_id = 'bob@example.com';
 
@@ -196,6 +202,10 @@ SELECT substr(airun_uuid()::text, 15, 1) AS version;
 -- airun_json
 SELECT airun_json('{"role": "tool", "content": "zero: \u0000"}');
 
+-- airun_call
+SELECT airun_call('{"airun_update_run": {"run_id": "019c0000-0000-7000-8000-0000000000a1",
+    "description": "zero: \u0000, half: \ud83d"}}') ->> 'description' AS description;
+
 -- airun_install
 SELECT airun_install();
 
@@ -229,6 +239,8 @@ INSERT INTO ai_messages (run_id, message)
 VALUES ('019c0000-0000-7000-8000-0000000000a1', '{"role": "user", "content": "By plain SQL"}') RETURNING seq, role;
 UPDATE ai_messages SET message = '{"role": "user", "content": "Otherwise"}'
 WHERE run_id = '019c0000-0000-7000-8000-0000000000a1' AND seq = 4 RETURNING seq;
+SELECT m.seq, t.status FROM ai_messages AS m, ai_tasks(m) AS t
+WHERE m.run_id = '019c0000-0000-7000-8000-0000000000a2' ORDER BY m.seq;
 
 -- ai_tasks
 SELECT status, response_text, client_cost, price_status, is_overdue FROM ai_tasks

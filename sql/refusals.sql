@@ -269,8 +269,8 @@ SELECT left(c, 60), (refusal(c)).* FROM unnest(ARRAY['SELECT airun_create_run()'
 	'SELECT airun_start_turn(run => ''{}'')', 'SELECT airun_complete_task(t(1))', 'SELECT airun_update_task(t(1), ''x'')', 'SELECT airun_delete_run(r(1))',
 	'SELECT airun_star_run(r(1))', 'INSERT INTO ai_runs (name) VALUES (''x'')', 'INSERT INTO airun.runs (name) VALUES (''x'')',
 	'INSERT INTO ai_messages (run_id, message) VALUES (r(1), ''{"role": "user", "content": "x"}'')', 'INSERT INTO airun.messages (run_id, message) VALUES (r(1), ''{"role": "user", "content": "x"}'')',
-	'INSERT INTO ai_tasks (run_id) VALUES (r(1))', 'INSERT INTO airun.tasks (run_id) VALUES (r(1))', 'SELECT airun_get_run(r(1))', 'SELECT airun_messages(r(1))']) c;
-SELECT (SELECT count(*) FROM airun_list_runs()), (SELECT count(*) FROM ai_runs), (SELECT count(*) FROM ai_messages), (SELECT count(*) FROM ai_tasks),
+	'INSERT INTO ai_tasks (run_id) VALUES (r(1))', 'INSERT INTO airun.tasks (run_id) VALUES (r(1))', 'SELECT airun_get_run(r(1))', 'SELECT airun_messages(r(1))', 'SELECT airun_list_runs()']) c;
+SELECT (SELECT count(*) FROM ai_runs), (SELECT count(*) FROM ai_messages), (SELECT count(*) FROM ai_tasks),
 	(SELECT count(*) FROM airun.runs), (SELECT count(*) FROM airun.messages), (SELECT count(*) FROM airun.tasks);
 WITH u AS (UPDATE ai_runs SET name = 'x' RETURNING 1) SELECT count(*) FROM u;
 WITH u AS (UPDATE ai_tasks SET model_id = 'x' RETURNING 1) SELECT count(*) FROM u;

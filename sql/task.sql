@@ -277,7 +277,7 @@ SELECT a, completed(a) FROM unnest(ARRAY[
 	'tokens_input => -1', 'tokens_output => -1', 'tokens_total => -1', 'tokens_input => 1000000000001',
 	'tokens_total => 9223372036854775807', 'tokens_input => 9223372036854775807, tokens_output => 9223372036854775807',
 	'tokens_output => -9223372036854775808', 'cost => -0.01', 'cost => ''NaN''', 'cost => ''Infinity''', 'cost => ''-Infinity''',
-	'cost => 1000000000000.01', 'cost => 1e1000', 'cost => 1e-31', 'time_to_first_token => ''NaN''', 'time_to_first_token => ''Infinity''',
+	'cost => 1000000000000.01', 'cost => 1e300', 'cost => 1e-31', 'time_to_first_token => ''NaN''', 'time_to_first_token => ''Infinity''',
 	'time_to_first_token => -1', 'total_time => ''NaN''', 'total_time => ''-Infinity''', 'total_time => -0.001', 'total_time => 1e13',
 	'total_time => 1e-31', 'usage => ''[]''', 'usage => ''"x"''', 'usage => ''null''', 'finish_reason => repeat(''x'', 201)']) a;
 SELECT count(*) FILTER (WHERE status = 'pending') AS pending, sum(tokens_total) = (SELECT total_tokens FROM airun.runs WHERE id = run_id(9)) AS tokens,

@@ -44,6 +44,9 @@ bool		airun_notify = false;
 /* The longest that airun_stream_read() waits, in milliseconds */
 int			airun_max_wait = 20 * 1000;
 
+/* How many readers of the server may wait at a time */
+int			airun_max_waiting = 16;
+
 /* Without progress for so long a task is overdue, in seconds */
 int			airun_task_timeout = 10 * 60;
 
@@ -86,6 +89,14 @@ _PG_init(void)
 							&airun_max_wait,
 							20 * 1000, 0, 20 * 1000,
 							PGC_SUSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("airun.max_waiting",
+							"Sets how many calls of airun_stream_read() may wait at a time, in the whole server.",
+							"Others are answered at once.",
+							&airun_max_waiting,
+							16, 0, 10000,
+							PGC_SUSET, 0,
 							NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("airun.notify",

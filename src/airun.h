@@ -32,6 +32,7 @@ extern bool airun_async_progress;
 extern bool airun_direct_writes;
 extern bool airun_notify;
 extern int	airun_max_wait;
+extern int	airun_max_waiting;
 extern int	airun_task_timeout;
 
 #endif							/* AIRUN_H */

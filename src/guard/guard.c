@@ -129,6 +129,8 @@ check_run_fields(Row *row)
 	};
 
 	run_check_fields(&fields);
+	if (run_shown_name(&fields.name).isnull)
+		row_set(row, "name", (Datum) 0, true);
 }
 
 static void

@@ -9,7 +9,8 @@
  * by object, what is missing is made: tables and their columns, views, guarding
  * objects and comments.  A guarding object that has been altered is put back;
  * a trigger stays disabled, or enabled always, as it was.  Views and comments
- * that are there are left as they are, and so is all that a site has added.
+ * that are there are left as they are, and so is all that a site has added.  PostgREST
+ * is told to read the schema again.
  * Where something depends on what would have to be made anew (a foreign key on
  * an altered primary key), the server refuses with 2BP01, and nothing is changed.
  *
@@ -207,6 +208,29 @@ BEGIN
 		done := done || format('view %I', item.name);
 	END LOOP;
 
+	-- How PostgREST embeds messages in tasks and tasks in messages, which no foreign
+	-- key ties: functions from the row of one view to rows of the other, named as
+	-- that.  They are read anew with each statement, so that every name in them is
+	-- qualified, and planned as a part of it.
+	FOR item IN
+		SELECT r.*, format('@extschema@.%I(@extschema@.%I)', r.name, r.origin) AS signature
+		FROM (VALUES
+			('ai_tasks', 'ai_messages', 1,
+			 'The task that the message went in with, or came out of'),
+			('ai_messages', 'ai_tasks', 10,
+			 'The messages that went in with the task, and the one that came out'))
+			AS r (name, origin, rows, comment)
+	LOOP
+		IF to_regprocedure(item.signature) IS NULL THEN
+			EXECUTE format('CREATE FUNCTION %s RETURNS SETOF @extschema@.%I LANGUAGE sql STABLE PARALLEL SAFE ROWS %s AS %L',
+				item.signature, item.name, item.rows,
+				format('SELECT x.* FROM @extschema@.%I AS x WHERE x.run_id OPERATOR(pg_catalog.=) $1.run_id AND x.task_id OPERATOR(pg_catalog.=) $1.task_id',
+					   item.name));
+			EXECUTE format('COMMENT ON FUNCTION %s IS %L', item.signature, item.comment);
+			done := done || format('function %I(%I)', item.name, item.origin);
+		END IF;
+	END LOOP;
+
 	-- What guards them: constraints, indexes, defaults, policies and triggers
 
 	FOR item IN
@@ -309,6 +333,11 @@ BEGIN
 			done := done || format('grants to %I', item.role);
 		END IF;
 	END LOOP;
+	-- PostgREST knows a function or a view only once it has read the schema again.
+	IF NOT pg_is_in_recovery() THEN
+		PERFORM pg_notify('pgrst', 'reload schema');
+	END IF;
+
 	IF done = '{}' THEN
 		RETURN format('The store is complete, at version %s; nothing was changed.', store_version);
 	END IF;

@@ -219,6 +219,8 @@ VALUES
 	 'Where the cost is from: priced, doubtful (of what can be counted; cost_details say what is wrong), client (the client has stated it), or unpriced (it is not known)'),
 	('tasks', 'usage_buckets', 'jsonb', '', NULL, 31, NULL,
 	 'What the usage says, in disjoint buckets'),
+	('tasks', 'pending_half', 'integer', '', NULL, NULL, NULL,
+	 'The first half, in UTF-16, of a character that the text so far ends within'),
 
 	-- airun.task_chunks
 	('task_chunks', 'run_id', 'uuid', 'NOT NULL', NULL, NULL, NULL,

@@ -3,8 +3,8 @@
  *
  * Composite types of the extension, never a view's row type, so that views and
  * functions can grow apart.  The C code fills them by position.  The columns of
- * ai_run_summary, ai_run_listing and ai_task_summary, in this order, and the
- * comments on them are those of tables.sql.
+ * ai_run_summary, ai_run, ai_run_listing and ai_task_summary, in this order, and
+ * the comments on them are those of tables.sql.
  */
 DO $types$
 DECLARE
@@ -16,6 +16,7 @@ BEGIN
 			w.more) AS columns
 		FROM (VALUES
 			('ai_run_summary', 'runs', NULL),
+			('ai_run', 'runs', 'settings jsonb, variable_values jsonb'),
 			('ai_run_listing', 'runs', 'cursor text'),
 			('ai_task_summary', 'tasks', NULL)) AS w (name, relation, more)
 		JOIN @extschema@.airun_store_columns() AS c
@@ -29,6 +30,8 @@ END
 $types$;
 COMMENT ON TYPE @extschema@.ai_run_summary IS
 'A run without its messages, settings and variable values: what a sidebar shows';
+COMMENT ON TYPE @extschema@.ai_run IS
+'A run without its messages: what is known once it has been created or changed';
 COMMENT ON TYPE @extschema@.ai_run_listing IS
 'A run''s summary and the cursor that continues a list after it';
 COMMENT ON COLUMN @extschema@.ai_run_listing.cursor IS
@@ -77,12 +80,16 @@ BEGIN
 		SELECT w.name AS type, c.name, c.comment
 		FROM (VALUES
 			('ai_run_summary', 'runs'),
+			('ai_run', 'runs'),
 			('ai_run_listing', 'runs'),
 			('ai_message', 'messages'),
 			('ai_message_version', 'message_versions'),
 			('ai_task_summary', 'tasks')) AS w (name, relation)
 		JOIN @extschema@.airun_store_columns() AS c
-			ON c.relation OPERATOR(pg_catalog.=) w.relation AND c.in_summary IS NOT NULL
+			ON c.relation OPERATOR(pg_catalog.=) w.relation
+			AND (c.in_summary IS NOT NULL
+				 OR w.name OPERATOR(pg_catalog.=) 'ai_run'
+				 AND c.name OPERATOR(pg_catalog.=) ANY ('{settings,variable_values}'))
 	LOOP
 		EXECUTE pg_catalog.format('COMMENT ON COLUMN %s.%I.%I IS %L',
 								  '@extschema@', item.type, item.name, item.comment);

@@ -667,6 +667,136 @@ json_unwrap(Jsonb *value)
 	return document != NULL ? document : value;
 }
 
+/* ---------- strings that are cut within a character ---------- */
+
+#define IS_HIGH_HALF(code)	((code) >= 0xD800 && (code) <= 0xDBFF)
+#define IS_LOW_HALF(code)	((code) >= 0xDC00 && (code) <= 0xDFFF)
+
+static const char *
+skip_blanks(const char *p, const char *end)
+{
+	while (p < end && strchr(" \t\n\r", *p) != NULL && *p != '\0')
+		p++;
+	return p;
+}
+
+/*
+ * The end of the string that begins with the quote at p, behind its last quote;
+ * end where it has none.  *last: where its last character or escape begins.
+ */
+static const char *
+string_end(const char *p, const char *end, const char **last)
+{
+	*last = NULL;
+	for (p++; p < end && *p != '"';)
+	{
+		bool		repair;
+
+		*last = p;
+		p += *p == '\\' ? read_escape(p, end, &repair) : 1;
+	}
+	return p < end ? p + 1 : end;
+}
+
+/* The half of a character whose escape is at p, or 0 where there is none */
+static int
+half_at(const char *p, const char *end)
+{
+	bool		is_alone;
+	int			code;
+
+	if (p == NULL || end - p < 6 || *p != '\\' || read_escape(p, end, &is_alone) != 6)
+		return 0;
+	code = p[1] == 'u' ? read_hex4(p + 2) : 0;
+	return is_alone && code != 0 ? code : 0;
+}
+
+/*
+ * Parse a JSON string that is a piece of a text.  Half a character at its begin
+ * or end is told apart, to meet its other half; the rest is repaired, as by
+ * json_parse().  The SQLSTATE is for what is no JSON string.
+ */
+JsonPiece
+json_parse_piece(text *literal, int sqlerrcode, const char *what)
+{
+	const char *end = VARDATA_ANY(literal) + VARSIZE_ANY_EXHDR(literal);
+	const char *start = skip_blanks(VARDATA_ANY(literal), end);
+	JsonPiece	piece = {NULL, 0, 0};
+	const char *last;
+	const char *behind;
+	StringInfoData whole;
+	JsonbValue	value;
+	Jsonb	   *parsed;
+
+	if (start == end || *start != '"')
+		ereport(ERROR,
+				(errcode(sqlerrcode),
+				 errmsg("%s is not a JSON string", what),
+				 errhint("Send the piece as JSON.stringify() writes it, with its quotes.")));
+	behind = string_end(start, end, &last);
+	initStringInfo(&whole);
+	appendStringInfoChar(&whole, '"');
+	if (IS_LOW_HALF(half_at(start + 1, behind)))
+		piece.low = half_at(start + 1, behind);
+	if (IS_HIGH_HALF(half_at(last, behind)))
+		piece.high = half_at(last, behind);
+	start += piece.low != 0 ? 7 : 1;
+	if (piece.high != 0)
+	{
+		appendBinaryStringInfo(&whole, start, last - start);
+		start = last + 6;
+	}
+	appendBinaryStringInfo(&whole, start, end - start);
+	parsed = json_parse(cstring_to_text_with_len(whole.data, whole.len), sqlerrcode, what);
+	if (!JsonbExtractScalar(&parsed->root, &value) || value.type != jbvString)
+		elog(ERROR, "a JSON string is none");
+	piece.body = cstring_to_text_with_len(value.val.string.val, value.val.string.len);
+	return piece;
+}
+
+/*
+ * The string under a key of the document's objects at this depth, as it stands
+ * there, with quotes; NULL for none.  Of several the last one counts, as for jsonb.
+ * The document is JSON, with or without repairs.
+ */
+text *
+json_raw_string(text *document, int depth, const char *key)
+{
+	const char *p = VARDATA_ANY(document);
+	const char *end = p + VARSIZE_ANY_EXHDR(document);
+	text	   *found = NULL;
+	int			level = 0;
+
+	while (p < end)
+	{
+		const char *start = p;
+		const char *last;
+
+		if (*p == '{' || *p == '[')
+			level++;
+		else if (*p == '}' || *p == ']')
+			level--;
+		if (*p != '"')
+		{
+			p++;
+			continue;
+		}
+		p = string_end(p, end, &last);
+		if (level != depth || p - start != strlen(key) + 2 ||
+			memcmp(start + 1, key, strlen(key)) != 0)
+			continue;
+		start = skip_blanks(p, end);
+		if (start == end || *start != ':')
+			continue;
+		start = skip_blanks(start + 1, end);
+		if (start < end && *start == '"')
+			found = cstring_to_text_with_len(start, string_end(start, end, &last) - start);
+		else
+			found = NULL;
+	}
+	return found;
+}
+
 /*
  * airun_json(document text) returns jsonb
  *

@@ -22,6 +22,16 @@ extern Datum json_end(StringInfo out);
 extern void json_append_row(StringInfo out, const ResultRow *row);
 extern DestReceiver *json_array_receiver(StringInfo out);
 
+/* A piece of a text, which UTF-16 may have cut within characters */
+typedef struct JsonPiece
+{
+	text	   *body;			/* what is whole of it */
+	int			low;			/* the second half that it begins with, or 0 */
+	int			high;			/* the first half that it ends with, or 0 */
+} JsonPiece;
+
+extern JsonPiece json_parse_piece(text *literal, int sqlerrcode, const char *what);
+extern text *json_raw_string(text *document, int depth, const char *key);
 extern Jsonb *json_parse(text *document, int sqlerrcode, const char *what);
 extern Jsonb *json_unwrap(Jsonb *value);
 

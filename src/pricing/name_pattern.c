@@ -201,6 +201,25 @@ name_pattern_matches(NamePattern *pattern, const char *name)
 	return false;
 }
 
+/*
+ * Is the name meant as such, and not only because base is, which it begins with?
+ * So a pattern for a variant (":free") is told from one for the model.
+ */
+bool
+name_pattern_means(NamePattern *pattern, const char *name, const char *base)
+{
+	if (!name_pattern_matches(pattern, name))
+		return false;
+	if (pattern->kind != PATTERN_OR && pattern->kind != PATTERN_AND)
+		return !name_pattern_matches(pattern, base);
+	for (int i = 0; i < pattern->count; i++)
+	{
+		if (name_pattern_means(pattern->parts[i], name, base))
+			return true;
+	}
+	return false;
+}
+
 /* What is wrong with the regular expressions of a pattern, or NULL */
 const char *
 name_pattern_problem(const NamePattern *pattern)

@@ -14,6 +14,7 @@ typedef struct NamePattern NamePattern;
 
 extern const char *name_pattern_parse(JsonbContainer *container, NamePattern **pattern);
 extern const char *name_pattern_problem(const NamePattern *pattern);
+extern bool name_pattern_means(NamePattern *pattern, const char *name, const char *base);
 extern bool name_pattern_matches(NamePattern *pattern, const char *normalized_name);
 extern void name_pattern_free(NamePattern *pattern);
 

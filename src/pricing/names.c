@@ -154,6 +154,23 @@ model_undated(const char *name)
 }
 
 /*
+ * The name without the variant behind it, or NULL where there is none.  A
+ * variant is a word behind the last colon: deepseek-r1:free, :beta, :nitro.  It
+ * is served at a price of its own.  The tuned models that OpenAI serves have
+ * their owner's names behind colons.
+ */
+char *
+model_without_variant(const char *name)
+{
+	const char *colon = strrchr(name, ':');
+
+	if (colon == NULL || colon == name || !isalpha((unsigned char) colon[1]) ||
+		is_suffix(colon) || strncmp(name, "ft:", 3) == 0)
+		return NULL;
+	return pnstrdup(name, colon - name);
+}
+
+/*
  * What is behind a provider or a region in front of a name, or NULL.  *front
  * is what stands there.
  */

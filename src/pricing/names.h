@@ -13,6 +13,7 @@ extern bool provider_is(const char *name, const char *family);
 
 #define MODEL_NAMES	16
 
+extern char *model_without_variant(const char *name);
 extern char *model_undated(const char *name);
 extern int	model_names(const char *model, const char **names, const char **fronts);
 

@@ -16,7 +16,8 @@
  *
  *	1. the model's name, as it is;
  *	2. an alias of that name;
- *	3. a name pattern, the price's match_rule;
+ *	3. a name pattern, the price's match_rule; where the name has a variant behind
+ *	   it (deepseek-r1:free), one that does not match it without that as well;
  *	4. the same three for the name without what stands in front of it, piece by
  *	   piece: a provider (openai/gpt-4o), a region (eu.anthropic.claude-...);
  *	5. the same for all those names without a date or version behind;
@@ -616,6 +617,7 @@ find_candidates(const char *model, const char *provider, CandidateList *list)
 	{
 		Scope		scope = asked;
 		const char *found = n == 0 ? NULL : names[n];
+		const char *base = model_without_variant(names[n]);
 
 		/* without a provider, the one in front of the name is meant */
 		if (!asked.is_known && fronts[n] != NULL)
@@ -641,7 +643,8 @@ find_candidates(const char *model, const char *provider, CandidateList *list)
 			Price	   *price = &cache->prices[i];
 
 			if (price->pattern != NULL && scope.order[price->provider - cache->providers] != 2 &&
-				name_pattern_matches(price->pattern, names[n]))
+				(base == NULL ? name_pattern_matches(price->pattern, names[n]) :
+				 name_pattern_means(price->pattern, names[n], base)))
 				add_candidate(list, &scope, price, n * 3 + 2, CLAIMED(price), found, by_pattern);
 		}
 #undef CLAIMED

@@ -57,7 +57,7 @@ typedef struct Report
 typedef struct Repricing
 {
 	bool		dry_run;
-	int			left;			/* tasks that may still be changed */
+	int64		left;			/* tasks that may still be changed */
 	Report	   *reports;
 	MemoryContext context;		/* where they live */
 	pg_uuid_t	locked_run;
@@ -272,11 +272,12 @@ airun_reprice(PG_FUNCTION_ARGS)
 	store_require_owner("airun_reprice");
 	if (PG_ARGISNULL(5))
 		refuse_null("max_tasks");
-	repricing.left = PG_GETARG_INT32(5);
+	repricing.left = PG_GETARG_INT64(5);
 	if (repricing.left < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"max_tasks\" must be at least 1, not %d", repricing.left),
+				 errmsg("\"max_tasks\" must be at least 1, not " INT64_FORMAT,
+						repricing.left),
 				 errhint("Leave it out to change up to 100000 tasks in one call.")));
 
 	result_begin_rows(fcinfo, REPORT_COLUMNS);

@@ -7,7 +7,7 @@ CREATE FUNCTION @extschema@.airun_reprice(
 	model_id text DEFAULT NULL,
 	dry_run boolean DEFAULT false,
 	all_tasks boolean DEFAULT false,
-	max_tasks integer DEFAULT 100000)
+	max_tasks bigint DEFAULT 100000)
 RETURNS SETOF @extschema@.ai_repricing
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
 COMMENT ON FUNCTION @extschema@.airun_reprice IS

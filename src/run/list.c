@@ -12,14 +12,21 @@
  * incremental sort does the rest: no index covers what an append changes.
  * Row security supplies the condition on the user.
  *
- * Nothing is locked.  Errors: PT422 for a cursor or a page size that is not
- * acceptable.
+ * Without a page size all runs come: what a client cuts and counts by itself,
+ * as PostgREST does for limit, offset and count.
+ *
+ * What is searched for is a substring, whatever the case and the marks on its
+ * letters.
+ *
+ * Nothing is locked.  Errors: PT401 where nobody is calling; PT422 for a cursor
+ * or a page size that is not acceptable.
  */
 #include "airun.h"
 
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "run/run.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -30,7 +37,7 @@
 
 PG_FUNCTION_INFO_V1(airun_list_runs);
 
-#define DEFAULT_PAGE_SIZE	20
+#define SHORT_PAGE			20		/* what the planner plans for */
 #define MAX_PAGE_SIZE		1000
 #define MAX_SEARCH			1000	/* characters */
 
@@ -40,7 +47,7 @@ PG_FUNCTION_INFO_V1(airun_list_runs);
 #define LIST_BY_SOURCE_TYPE	1
 #define LIST_BY_SOURCE_ID	2
 #define LIST_AFTER_CURSOR	4
-#define LIST_LONGER_PAGE	8	/* than the default */
+#define LIST_LONGER_PAGE	8	/* more than SHORT_PAGE rows */
 #define LIST_LARGE_PAGE		16	/* more than LONGER_PAGE rows */
 #define LIST_FILTERED		32	/* by something that no index knows */
 #define LIST_KINDS			64
@@ -122,6 +129,50 @@ cursor_from_text(text *string, Cursor *cursor)
 			 errhint("Pass the cursor of a row that airun_list_runs() returned, or none for the first page.")));
 }
 
+/*
+ * A text as it is searched, in SQL: in lower case and without accents and other
+ * marks on letters.  %s is the text; Unicode tells what is a mark, and letters
+ * that it does not take apart are named.  Only UTF-8 texts can be taken apart, and
+ * those of ASCII need not be.
+ */
+#define PLAIN_IN_UTF8 \
+	"CASE WHEN pg_catalog.octet_length(%1$s)" EQ "pg_catalog.length(%1$s) " \
+	"THEN pg_catalog.lower(%1$s) ELSE " \
+	"pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.translate(" \
+	"pg_catalog.lower(pg_catalog.normalize(pg_catalog.regexp_replace(" \
+	"pg_catalog.normalize(%1$s, 'NFKD'), " \
+	"E'[\\u0300-\\u036f\\u0591-\\u05c7\\u064b-\\u065f]', '', 'g'), 'NFKC')), " \
+	"E'\u00f8\u0142\u0111\u0127\u0131', 'oldhi'), " \
+	"E'\u00df', 'ss'), E'\u00e6', 'ae'), E'\u0153', 'oe') END"
+#define PLAIN_ELSEWHERE	"pg_catalog.lower(%1$s)"
+
+static char *
+plain_sql(const char *value)
+{
+	return GetDatabaseEncoding() == PG_UTF8 ? psprintf(PLAIN_IN_UTF8, value) :
+		psprintf(PLAIN_ELSEWHERE, value);
+}
+
+/* What is searched for, made plain; absent where nothing is left of it */
+static Field
+plain_search(const Field *search)
+{
+	static Statement make_plain = {NULL, 1, {TEXTOID}};
+	Args		args = {0};
+	Field		plain;
+
+	if (search->isnull)
+		return *search;
+	if (make_plain.sql == NULL)
+		make_plain.sql = MemoryContextStrdup(TopMemoryContext,
+											 psprintf("SELECT %s", plain_sql("$1")));
+	arg_field(&args, search);
+	(void) statement_read(&make_plain, &args, 1);
+	plain.value = result_value(0, 1, &plain.isnull);
+	plain.isnull = plain.isnull || VARSIZE_ANY_EXHDR(DatumGetTextPP(plain.value)) == 0;
+	return plain;
+}
+
 /* The statement for a kind of list, its text made when it is first wanted */
 static Statement *
 list_statement(int kind)
@@ -142,15 +193,16 @@ list_statement(int kind)
 						   "SELECT " RUN_SUMMARY " FROM airun.runs AS r "
 						   "WHERE r.deleted_at IS NULL AND r.is_archived" EQ "$5 ");
 	if (kind & LIST_FILTERED)
-		appendStringInfoString(&sql,
-							   "AND ($3 IS NULL OR r.status" EQ "$3) "
-							   "AND ($4 IS NULL OR r.is_starred" EQ "$4) "
-							   "AND ($6 IS NULL "
-							   "OR pg_catalog.strpos(pg_catalog.lower(r.name), $6)" GT "0 "
-							   "OR pg_catalog.strpos(pg_catalog.lower(r.description), $6)" GT "0 "
-							   "OR EXISTS (SELECT FROM pg_catalog.unnest(r.tags) AS tag "
-							   "WHERE pg_catalog.strpos(pg_catalog.lower(tag), $6)" GT "0)) "
-							   "AND ($7 IS NULL OR $7" EQ "ANY (r.tags)) ");
+		appendStringInfo(&sql,
+						 "AND ($3 IS NULL OR r.status" EQ "$3) "
+						 "AND ($4 IS NULL OR r.is_starred" EQ "$4) "
+						 "AND ($6 IS NULL "
+						 "OR pg_catalog.strpos(%s, $6)" GT "0 "
+						 "OR pg_catalog.strpos(%s, $6)" GT "0 "
+						 "OR EXISTS (SELECT FROM pg_catalog.unnest(r.tags) AS tag "
+						 "WHERE pg_catalog.strpos(%s, $6)" GT "0)) "
+						 "AND ($7 IS NULL OR $7" EQ "ANY (r.tags)) ",
+						 plain_sql("r.name"), plain_sql("r.description"), plain_sql("tag"));
 	if (kind & LIST_BY_SOURCE_TYPE)
 		appendStringInfoString(&sql, "AND r.source_type" EQ "$1 ");
 	if (kind & LIST_BY_SOURCE_ID)
@@ -169,7 +221,7 @@ list_statement(int kind)
 	appendStringInfo(&sql,
 					 "ORDER BY r.active_hour DESC, r.last_message_at DESC, r.id DESC LIMIT %d",
 					 kind & LIST_LARGE_PAGE ? MAX_PAGE_SIZE :
-					 kind & LIST_LONGER_PAGE ? LONGER_PAGE : DEFAULT_PAGE_SIZE);
+					 kind & LIST_LONGER_PAGE ? LONGER_PAGE : SHORT_PAGE);
 
 	/* Which plan is best for filters depends on what they filter */
 	statement->has_range = (kind & LIST_FILTERED) != 0;
@@ -177,6 +229,40 @@ list_statement(int kind)
 	memcpy(statement->argtypes, argtypes, sizeof(argtypes));
 	statement->sql = MemoryContextStrdup(TopMemoryContext, sql.data);
 	return statement;
+}
+
+/* The kind of statement that a page of so many rows is best read by */
+static int
+page_kind(int64 page_size)
+{
+	if (page_size > LONGER_PAGE)
+		return LIST_LARGE_PAGE;
+	return page_size > SHORT_PAGE ? LIST_LONGER_PAGE : 0;
+}
+
+/*
+ * Put the rows of the current SPI result into the function's.  *cursor becomes
+ * that of the last one.
+ */
+static void
+put_page(ReturnSetInfo *rsinfo, uint64 rows, Cursor *cursor)
+{
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Datum		values[Natts_run_summary + 1];
+		bool		nulls[Natts_run_summary + 1];
+
+		for (int i = 0; i < Natts_run_summary; i++)
+			values[i] = result_value(row, i + 1, &nulls[i]);
+		cursor->active_hour = DatumGetTimestampTz(values[Anum_run_summary_active_hour - 1]);
+		cursor->last_message_at = DatumGetTimestampTz(values[Anum_run_summary_last_message_at - 1]);
+		cursor->id = *DatumGetUUIDP(values[Anum_run_summary_id - 1]);
+		values[Natts_run_summary] = PointerGetDatum(cursor_to_text(cursor));
+		nulls[Natts_run_summary] = false;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		pfree(DatumGetPointer(values[Natts_run_summary]));
+	}
+	SPI_freetuptable(SPI_tuptable);
 }
 
 /*
@@ -192,27 +278,22 @@ airun_list_runs(PG_FUNCTION_ARGS)
 	Field		search = argument_field(fcinfo, 5);
 	Field		tag = argument_field(fcinfo, 6);
 	bool		archived = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
-	int			page_size = PG_ARGISNULL(8) ? DEFAULT_PAGE_SIZE : PG_GETARG_INT32(8);
-	int			kind = 0;
+	bool		all_pages = PG_ARGISNULL(8);
+	int64		page_size = all_pages ? MAX_PAGE_SIZE : PG_GETARG_INT64(8);
+	int			kind = page_kind(page_size);
 	Cursor		cursor;
-	Args		args = {0};
 	uint64		rows;
 
 	if (page_size < 1 || page_size > MAX_PAGE_SIZE)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"page_size\" must be between 1 and %d, not %d",
+				 errmsg("\"page_size\" must be between 1 and %d, not " INT64_FORMAT,
 						MAX_PAGE_SIZE, page_size),
-				 errhint("Get more rows page by page, with the cursor of the last one.")));
+				 errhint("Get more rows page by page, with the cursor of the last one; or leave \"page_size\" out to get all.")));
 	check_length("search", &search, MAX_SEARCH);
 	check_length("tag", &tag, MAX_SEARCH);
 	if (!status.isnull)
 		status.value = CStringGetTextDatum(run_status_word(DatumGetTextPP(status.value)));
-	if (!search.isnull && VARSIZE_ANY_EXHDR(DatumGetTextPP(search.value)) == 0)
-		search.isnull = true;
-	if (!search.isnull)
-		search.value = DirectFunctionCall1Coll(lower, DEFAULT_COLLATION_OID, search.value);
-
 	if (!PG_ARGISNULL(0))
 		kind |= LIST_BY_SOURCE_TYPE;
 	if (!PG_ARGISNULL(1))
@@ -222,51 +303,42 @@ airun_list_runs(PG_FUNCTION_ARGS)
 		kind |= LIST_AFTER_CURSOR;
 		cursor_from_text(PG_GETARG_TEXT_PP(7), &cursor);
 	}
-	if (!status.isnull || !starred.isnull || !search.isnull || !tag.isnull)
-		kind |= LIST_FILTERED;
-	if (page_size > LONGER_PAGE)
-		kind |= LIST_LARGE_PAGE;
-	else if (page_size > DEFAULT_PAGE_SIZE)
-		kind |= LIST_LONGER_PAGE;
 
 	result_begin_rows(fcinfo, Natts_run_summary + 1);
 	store_open(false);
+	store_require_caller();		/* nobody's list is no list */
+	search = plain_search(&search);
+	if (!status.isnull || !starred.isnull || !search.isnull || !tag.isnull)
+		kind |= LIST_FILTERED;
 
-	arg_add(&args, PG_GETARG_DATUM(0), PG_ARGISNULL(0));
-	arg_add(&args, PG_GETARG_DATUM(1), PG_ARGISNULL(1));
-	arg_field(&args, &status);
-	arg_field(&args, &starred);
-	arg_add(&args, BoolGetDatum(archived), false);
-	arg_field(&args, &search);
-	arg_field(&args, &tag);
-	if (kind & LIST_AFTER_CURSOR)
+	do
 	{
-		arg_time(&args, cursor.active_hour);
-		arg_time(&args, cursor.last_message_at);
-		arg_uuid(&args, &cursor.id);
-	}
-	else
-	{
-		arg_null(&args);
-		arg_null(&args);
-		arg_null(&args);
-	}
+		Args		args = {0};
 
-	rows = statement_read(list_statement(kind), &args, page_size);
-	for (uint64 row = 0; row < rows; row++)
-	{
-		Datum		values[Natts_run_summary + 1];
-		bool		nulls[Natts_run_summary + 1];
-
-		for (int i = 0; i < Natts_run_summary; i++)
-			values[i] = result_value(row, i + 1, &nulls[i]);
-		cursor.active_hour = DatumGetTimestampTz(values[Anum_run_summary_active_hour - 1]);
-		cursor.last_message_at = DatumGetTimestampTz(values[Anum_run_summary_last_message_at - 1]);
-		cursor.id = *DatumGetUUIDP(values[Anum_run_summary_id - 1]);
-		values[Natts_run_summary] = PointerGetDatum(cursor_to_text(&cursor));
-		nulls[Natts_run_summary] = false;
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
+		CHECK_FOR_INTERRUPTS();
+		arg_add(&args, PG_GETARG_DATUM(0), PG_ARGISNULL(0));
+		arg_add(&args, PG_GETARG_DATUM(1), PG_ARGISNULL(1));
+		arg_field(&args, &status);
+		arg_field(&args, &starred);
+		arg_add(&args, BoolGetDatum(archived), false);
+		arg_field(&args, &search);
+		arg_field(&args, &tag);
+		if (kind & LIST_AFTER_CURSOR)
+		{
+			arg_time(&args, cursor.active_hour);
+			arg_time(&args, cursor.last_message_at);
+			arg_uuid(&args, &cursor.id);
+		}
+		else
+		{
+			arg_null(&args);
+			arg_null(&args);
+			arg_null(&args);
+		}
+		rows = statement_read(list_statement(kind), &args, page_size);
+		put_page(rsinfo, rows, &cursor);
+		kind |= LIST_AFTER_CURSOR;
+	} while (all_pages && rows == MAX_PAGE_SIZE);
 	store_close();
 	return (Datum) 0;
 }

@@ -10,9 +10,9 @@ CREATE FUNCTION @extschema@.airun_list_runs(
 	search text DEFAULT NULL,
 	tag text DEFAULT NULL,
 	cursor text DEFAULT NULL,
-	page_size integer DEFAULT 20)
+	page_size bigint DEFAULT NULL)
 RETURNS SETOF @extschema@.ai_run_listing
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE ROWS 20;
 COMMENT ON FUNCTION @extschema@.airun_list_runs IS
-'Runs, newest activity first, a page at a time
-Pass the last row''s cursor to get the next page (at most 1,000 rows).  search is a case-insensitive literal substring of name, description or a tag; archived runs come only with archived => true.';
+'Runs, newest activity first
+With page_size (at most 1,000) a page: pass the last row''s cursor to get the next one.  Without, all: limit, offset and count are the client''s.  search is a literal substring of name, description or a tag, whatever the case and the accents; archived runs come only with archived => true.';

@@ -19,6 +19,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "run/run_name.h"
 #include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -181,6 +182,20 @@ run_check_fields(const RunFields *fields)
 	check_object("variable_values", &fields->variable_values);
 	check_object("metadata", &fields->metadata);
 	check_tags(&fields->tags);
+}
+
+/* The name as it is stored: one in which nothing can be seen is none */
+Field
+run_shown_name(const Field *name)
+{
+	text	   *value;
+
+	if (name->isnull)
+		return *name;
+	value = DatumGetTextPP(name->value);
+	return (Field) {
+		PointerGetDatum(value), !text_is_visible(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value))
+	};
 }
 
 /* ---------- the lock and the counter ---------- */
@@ -564,16 +579,18 @@ run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields)
 	12, {UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, TEXTOID, TEXTOID, \
 	TEXTOID, TEXTARRAYOID, JSONBOID, JSONBOID, JSONBOID}
 	static Statement insert_run = {
-		INSERT_RUN "RETURNING " RUN_SUMMARY, INSERT_RUN_ARGS
+		INSERT_RUN "RETURNING " RUN_WHOLE, INSERT_RUN_ARGS
 	};
 	static Statement insert_run_once = {
-		INSERT_RUN "ON CONFLICT (id) DO NOTHING RETURNING " RUN_SUMMARY, INSERT_RUN_ARGS
+		INSERT_RUN "ON CONFLICT (id) DO NOTHING RETURNING " RUN_WHOLE, INSERT_RUN_ARGS
 	};
 	TimestampTz now = GetCurrentTimestamp();
 	Args		args = {0};
+	Field		name;
 	pg_uuid_t	caller;
 
 	run_check_fields(fields);
+	name = run_shown_name(&fields->name);
 
 	arg_uuid(&args, run_id);
 	if (fields->user_id.isnull && caller_id(&caller))
@@ -584,7 +601,7 @@ run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields)
 	arg_time(&args, hour_of(now));
 	arg_field(&args, &fields->source_id);
 	arg_field(&args, &fields->source_type);
-	arg_field(&args, &fields->name);
+	arg_field(&args, &name);
 	arg_field(&args, &fields->description);
 	arg_field(&args, &fields->tags);
 	arg_field(&args, &fields->metadata);
@@ -596,7 +613,7 @@ run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields)
 
 /*
  * airun_create_run(source_type, source_id, name, description, settings,
- * variable_values, tags, metadata, id, user_id) returns ai_run_summary
+ * variable_values, tags, metadata, id, user_id) returns ai_run
  *
  * An id that the same user has already returns that run, as it is.  An id
  * that is taken otherwise is PT409, in one text whoever holds it.
@@ -605,7 +622,7 @@ Datum
 airun_create_run(PG_FUNCTION_ARGS)
 {
 	static Statement existing = {
-		"SELECT " RUN_SUMMARY " FROM airun.runs AS r WHERE " LIVE_RUN
+		"SELECT " RUN_WHOLE " FROM airun.runs AS r WHERE " LIVE_RUN
 		" AND (r.user_id" EQ "$2 OR (r.user_id IS NULL AND $2 IS NULL))",
 		2, {UUIDOID, UUIDOID}
 	};

@@ -34,6 +34,9 @@ enum
 };
 #define Natts_run_summary	(Anum_run_summary_end - 1)
 
+/* The columns of ai_run */
+#define RUN_WHOLE		RUN_SUMMARY ", r.settings, r.variable_values"
+
 /* The run $1, of a table aliased r, unless it is deleted */
 #define LIVE_RUN	"r.id" EQ "$1 AND r.deleted_at IS NULL"
 
@@ -98,6 +101,7 @@ pg_noreturn extern void task_not_found(const pg_uuid_t *task_id);
 extern const char *run_status_word(text *status);
 extern void run_check_transition(const pg_uuid_t *run_id, const char *from, const char *to);
 extern void run_check_fields(const RunFields *fields);
+extern Field run_shown_name(const Field *name);
 
 static inline TimestampTz
 hour_of(TimestampTz time)

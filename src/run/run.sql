@@ -12,7 +12,7 @@ CREATE FUNCTION @extschema@.airun_create_run(
 	metadata jsonb DEFAULT NULL,
 	id uuid DEFAULT NULL,
 	user_id uuid DEFAULT NULL)
-RETURNS @extschema@.ai_run_summary
+RETURNS @extschema@.ai_run
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_create_run IS
 'Creates a run
@@ -25,12 +25,13 @@ CREATE FUNCTION @extschema@.airun_update_run(
 	settings jsonb DEFAULT NULL,
 	variable_values jsonb DEFAULT NULL,
 	tags text[] DEFAULT NULL,
-	metadata jsonb DEFAULT NULL)
-RETURNS @extschema@.ai_run_summary
+	metadata jsonb DEFAULT NULL,
+	if_name text DEFAULT NULL)
+RETURNS @extschema@.ai_run
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_update_run IS
 'Changes what the user says about a run
-NULL leaves a column as it is; jsonb is replaced, not merged.';
+NULL leaves a column as it is; jsonb is replaced, not merged.  With if_name the name is changed only while it is that one, so that a title made late does not overwrite the user''s; empty means no name.';
 
 CREATE FUNCTION @extschema@.airun_star_run(run_id uuid, starred boolean DEFAULT true)
 RETURNS @extschema@.ai_run_summary

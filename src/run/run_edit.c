@@ -51,26 +51,32 @@ update_one_run(FunctionCallInfo fcinfo, Statement *update, Args *args)
 	return result;
 }
 
-#define UPDATE_RUN(set) \
+#define UPDATE_RUN_RETURNING(set, columns) \
 	"UPDATE airun.runs AS r SET " set ", " \
 	"updated_at = GREATEST(r.updated_at, pg_catalog.clock_timestamp()) " \
-	"WHERE " LIVE_RUN " RETURNING " RUN_SUMMARY
+	"WHERE " LIVE_RUN " RETURNING " columns
+#define UPDATE_RUN(set)	UPDATE_RUN_RETURNING(set, RUN_SUMMARY)
 
 /*
  * airun_update_run(run_id, name, description, settings, variable_values,
- * tags, metadata) returns ai_run_summary
+ * tags, metadata, if_name) returns ai_run
+ *
+ * A name in which nothing can be seen takes the name away.  With if_name, which
+ * may be empty for none, the name is left alone where it is another one by now.
  */
 Datum
 airun_update_run(PG_FUNCTION_ARGS)
 {
 	static Statement update = {
-		UPDATE_RUN("name = COALESCE($2, r.name), "
-				   "description = COALESCE($3, r.description), "
-				   "settings = COALESCE($4, r.settings), "
-				   "variable_values = COALESCE($5, r.variable_values), "
-				   "tags = COALESCE($6, r.tags), "
-				   "metadata = COALESCE($7, r.metadata)"),
-		7, {UUIDOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTARRAYOID, JSONBOID}
+		UPDATE_RUN_RETURNING("name = CASE WHEN $8 AND ($9 IS NULL OR COALESCE(r.name, '')" EQ "$9) "
+							 "THEN $2 ELSE r.name END, "
+							 "description = COALESCE($3, r.description), "
+							 "settings = COALESCE($4, r.settings), "
+							 "variable_values = COALESCE($5, r.variable_values), "
+							 "tags = COALESCE($6, r.tags), "
+							 "metadata = COALESCE($7, r.metadata)", RUN_WHOLE),
+		9, {UUIDOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTARRAYOID, JSONBOID, BOOLOID,
+			TEXTOID}
 	};
 	RunFields	fields = {
 		.source_type = {0, true},
@@ -81,16 +87,21 @@ airun_update_run(PG_FUNCTION_ARGS)
 		.tags = argument_field(fcinfo, 5),
 		.metadata = json_argument(fcinfo, 6),
 	};
+	Field		name;
+	Field		if_name = argument_field(fcinfo, 7);
 	Args		args = {0};
 
 	arg_uuid(&args, run_id_argument(fcinfo, 0));
 	run_check_fields(&fields);
-	arg_field(&args, &fields.name);
+	name = run_shown_name(&fields.name);
+	arg_field(&args, &name);
 	arg_field(&args, &fields.description);
 	arg_field(&args, &fields.settings);
 	arg_field(&args, &fields.variable_values);
 	arg_field(&args, &fields.tags);
 	arg_field(&args, &fields.metadata);
+	arg_add(&args, BoolGetDatum(!fields.name.isnull), false);
+	arg_field(&args, &if_name);
 	PG_RETURN_DATUM(update_one_run(fcinfo, &update, &args));
 }
 

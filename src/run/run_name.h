@@ -9,6 +9,7 @@
 
 #include "utils/jsonb.h"
 
+extern bool text_is_visible(const char *s, int len);
 extern text *run_name_from_message(Jsonb *message);
 
 #endif							/* AIRUN_RUN_NAME_H */

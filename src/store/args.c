@@ -7,8 +7,10 @@
  */
 #include "store/args.h"
 
+#include "common/shortest_dec.h"
 #include "json/json_text.h"
 #include "mb/pg_wchar.h"
+#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 
@@ -26,6 +28,28 @@ check_argument_count(FunctionCallInfo fcinfo, int count)
 						get_func_name(fcinfo->flinfo->fn_oid), PG_NARGS(), count),
 				 errdetail("The extension and its library are of different versions."),
 				 errhint("Run ALTER EXTENSION airun UPDATE.")));
+}
+
+/*
+ * An argument of type double precision, as the shortest decimal that is read
+ * back as the same number: what a client has written with at most 15 digits is
+ * stored exactly so.  NaN and infinities stay what they are, for the checks.
+ *
+ * Drivers send floats as double precision, which a numeric parameter would not
+ * take; double precision takes every kind of number.
+ */
+Field
+argument_decimal(FunctionCallInfo fcinfo, int i)
+{
+	char		digits[DOUBLE_SHORTEST_DECIMAL_LEN];
+
+	if (PG_ARGISNULL(i))
+		return (Field) {(Datum) 0, true};
+	(void) double_to_shortest_decimal_buf(PG_GETARG_FLOAT8(i), digits);
+	return (Field) {
+		DirectFunctionCall3(numeric_in, CStringGetDatum(digits), ObjectIdGetDatum(InvalidOid),
+							Int32GetDatum(-1)), false
+	};
 }
 
 /* An argument that must be there is not */

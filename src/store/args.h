@@ -19,6 +19,8 @@ argument_field(FunctionCallInfo fcinfo, int i)
 extern void check_argument_count(FunctionCallInfo fcinfo, int count);
 extern Field json_argument(FunctionCallInfo fcinfo, int i);
 extern bool unwrap_json(Field *field);
+extern Field argument_decimal(FunctionCallInfo fcinfo, int i);
+
 pg_noreturn extern void refuse_null(const char *name);
 extern char *excerpt(const char *string, int len);
 extern void check_object(const char *name, const Field *field);

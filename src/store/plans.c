@@ -32,6 +32,8 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
@@ -179,10 +181,46 @@ execute_plan(Statement *statement, Args *args, const Execution *how)
 	return SPI_execute_plan_extended(statement->plan, &options);
 }
 
+/* How much of a statement's text an error shows as its context, in bytes at most */
+#define SHOWN_STATEMENT		40
+
+/*
+ * An error on its way out of a statement of ours has the whole text of it as its
+ * context, 2 kB for some.  Leave the beginning, which says what the statement is
+ * about; what others have said stays.  No more than memory is touched here.
+ */
+static void
+shorten_context(const Statement *statement, MemoryContext context)
+{
+	List	   *sources = SPI_plan_get_plan_sources(statement->plan);
+	const char *text = linitial_node(CachedPlanSource, sources)->query_string;
+	int			len = strlen(text);
+	int			shown = SHOWN_STATEMENT;
+	ErrorData  *error;
+	char	   *place;
+
+	if (len <= SHOWN_STATEMENT + 4)
+		return;
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	place = error->context == NULL ? NULL : strstr(error->context, text);
+	if (place != NULL)
+	{
+		FlushErrorState();
+		while (shown > 0 && text[shown] != ' ')
+			shown--;
+		memcpy(place + shown, " ...", 4);
+		memmove(place + shown + 4, place + len, strlen(place + len) + 1);
+		ReThrowError(error);
+	}
+	FreeErrorData(error);
+}
+
 /* Execute a statement.  Returns the rows processed. */
 static uint64
 execute(Statement *statement, Args *args, const Execution *how)
 {
+	MemoryContext context = CurrentMemoryContext;
 	int			rc;
 
 	Assert(args->count == statement->nargs);
@@ -196,11 +234,14 @@ execute(Statement *statement, Args *args, const Execution *how)
 	{
 		rc = execute_plan(statement, args, how);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		statement->active--;
+		shorten_context(statement, context);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	statement->active--;
 	if (rc < 0)
 		elog(ERROR, "executing a statement of airun failed: %s", SPI_result_code_string(rc));
 	return SPI_processed;

@@ -442,22 +442,32 @@ chunk_put(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream, tex
 
 /* ---------- a new piece ---------- */
 
-pg_noreturn static void refuse_piece(const pg_uuid_t *task_id, const Stream *stream, int64 at,
-									 bool is_gap);
+/* Where a piece is to go, as its sender says */
+typedef struct Place
+{
+	int64		at;				/* in characters */
+	TextUnit	unit;
+	int64		stated;			/* in the unit */
+	int64		length;			/* of the text, in the unit */
+} Place;
+
+pg_noreturn static void refuse_piece(const pg_uuid_t *task_id, const Place *place, bool is_gap);
 
 static void
-refuse_piece(const pg_uuid_t *task_id, const Stream *stream, int64 at, bool is_gap)
+refuse_piece(const pg_uuid_t *task_id, const Place *place, bool is_gap)
 {
+	const char *unit = text_unit_name(place->unit);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_CONFLICT),
 			 is_gap ?
 			 errmsg("a piece of task \"%s\" is missing", uuid_string(task_id)) :
 			 errmsg("task \"%s\" has another text at position " INT64_FORMAT,
-					uuid_string(task_id), at),
-			 errdetail("The piece begins at " INT64_FORMAT "; the text has %d characters.",
-					   at, stream->chars),
+					uuid_string(task_id), place->stated),
+			 errdetail("The piece begins at " INT64_FORMAT "; the text has " INT64_FORMAT " %s.",
+					   place->stated, place->length, unit),
 			 is_gap ?
-			 errhint("Send what follows the first %d characters.", stream->chars) :
+			 errhint("Send what follows the first " INT64_FORMAT " %s.", place->length, unit) :
 			 errhint("Read the text with airun_stream_read(), or replace it: airun_update_task() takes the whole text.")));
 }
 
@@ -466,8 +476,8 @@ refuse_piece(const pg_uuid_t *task_id, const Stream *stream, int64 at, bool is_g
  * there already?  PT409 where the text is another one.
  */
 static Size
-stored_already(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stream,
-			   text *delta, int64 at)
+stored_already(const pg_uuid_t *run_id, const pg_uuid_t *task_id, text *delta,
+			   const Place *place)
 {
 	static Statement read = {
 		"SELECT c.chars, c.chunk FROM airun.task_chunks AS c "
@@ -480,7 +490,7 @@ stored_already(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
-	arg_add(&args, Int32GetDatum((int32) at), false);
+	arg_add(&args, Int32GetDatum((int32) place->at), false);
 	count = statement_write_as_owner(&read, &args, store_table_owner("task_chunks"));
 	for (uint64 i = 0; i < count && done < VARSIZE_ANY_EXHDR(delta); i++)
 	{
@@ -494,50 +504,136 @@ stored_already(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *
 		{
 			/* the piece may begin within its first chunk */
 			int			skip = pg_mbcharcliplen(data, len,
-												at - (end - text_chars(chunk)));
+												place->at - (end - text_chars(chunk)));
 
 			data += skip;
 			len -= skip;
 		}
 		len = Min(len, VARSIZE_ANY_EXHDR(delta) - done);
 		if (memcmp(data, VARDATA_ANY(delta) + done, len) != 0)
-			refuse_piece(task_id, stream, at, false);
+			refuse_piece(task_id, place, false);
 		done += len;
 	}
 	return done;
 }
 
 /*
- * Append a piece.  at: how many characters the sender believes to be stored
- * before it; where more are, because the piece has come before, what is there
+ * The text whose UTF-16 units were counted last, so that not every piece of it has
+ * all that is before it counted again.  A text is known by its task and its hash,
+ * whatever has been rolled back meanwhile.
+ */
+static struct
+{
+	pg_uuid_t	run_id;
+	pg_uuid_t	task_id;
+	Stream		stream;
+	int64		units;
+}			counted;
+
+static void
+remember_length(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stream,
+				int64 units)
+{
+	counted.run_id = *run_id;
+	counted.task_id = *task_id;
+	counted.stream = *stream;
+	counted.units = units;
+}
+
+static bool
+is_counted(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stream)
+{
+	return memcmp(&counted.task_id, task_id, UUID_LEN) == 0 &&
+		memcmp(&counted.run_id, run_id, UUID_LEN) == 0 &&
+		counted.stream.hash == stream->hash && counted.stream.bytes == stream->bytes &&
+		counted.stream.chars == stream->chars &&
+		counted.stream.generation == stream->generation;
+}
+
+/* How long is the text so far, in this unit? */
+int64
+chunk_length(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stream,
+			 TextUnit unit)
+{
+	text	   *whole;
+
+	if (unit == UNIT_CHARACTERS || !text_may_differ(stream->bytes, stream->chars))
+		return stream->chars;
+	if (!is_counted(run_id, task_id, stream))
+	{
+		whole = chunk_text(run_id, task_id);
+		remember_length(run_id, task_id, stream,
+						text_count_utf16(VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole)));
+	}
+	return counted.units;
+}
+
+/*
+ * Where is the text at this position?  PT409 where it is beyond its end, or within
+ * a character.
+ */
+static Place
+find_place(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stream, int64 stated,
+		   TextUnit unit)
+{
+	Place		place = {stated, unit, stated, chunk_length(run_id, task_id, stream, unit)};
+
+	if (stated == place.length)
+		place.at = stream->chars;
+	else if (stated < place.length && place.length != stream->chars)
+	{
+		text	   *whole = chunk_text(run_id, task_id);
+		const char *data = VARDATA_ANY(whole);
+		Size		len = VARSIZE_ANY_EXHDR(whole);
+		int64		clipped;
+		Size		before = text_clip_utf16(data, len, stated, &clipped);
+
+		place.at = count_chars(data, before);
+		if (clipped != stated)
+			refuse_piece(task_id, &place, false);
+	}
+	if (stated > place.length)
+		refuse_piece(task_id, &place, true);
+	return place;
+}
+
+/*
+ * Append a piece.  at: how much of the text, in this unit, the sender believes to
+ * be stored before it; where more is, because the piece has come before, what is there
  * must be the same, and only the rest is added.  The text is locked by now.
  * Returns whether anything has changed.
  */
 bool
 chunk_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
-			 text *delta, const Field *at)
+			 text *delta, const Field *at, TextUnit unit)
 {
 	Size		done = 0;
+	int64		length = -1;	/* of the text before, in the unit, where that is known */
 
 	if (!at->isnull)
 	{
 		int64		position = DatumGetInt64(at->value);
+		Place		place;
 
 		if (position < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 					 errmsg("\"at\" must not be negative"),
 					 errdetail("Found " INT64_FORMAT ".", position),
-					 errhint("It is the length of the text before the piece, in characters.")));
-		if (position > stream->chars)
-			refuse_piece(task_id, stream, position, true);
-		if (position < stream->chars)
-			done = stored_already(run_id, task_id, stream, delta, position);
+					 errhint("It is the length of the text before the piece.")));
+		place = find_place(run_id, task_id, stream, position, unit);
+		length = place.length;
+		if (place.at < stream->chars)
+			done = stored_already(run_id, task_id, delta, &place);
 	}
 	if (done == VARSIZE_ANY_EXHDR(delta))
 		return false;
 	insert_chunk(run_id, task_id, stream, VARDATA_ANY(delta) + done,
 				 VARSIZE_ANY_EXHDR(delta) - done);
+	if (unit == UNIT_UTF16 && length >= 0)
+		remember_length(run_id, task_id, stream,
+						length + text_count_utf16(VARDATA_ANY(delta) + done,
+												  VARSIZE_ANY_EXHDR(delta) - done));
 	return true;
 }
 

@@ -8,6 +8,7 @@
 #include "airun.h"
 
 #include "store/plans.h"
+#include "task/position.h"
 
 /* How far a text has come: what its last chunk says */
 typedef struct Stream
@@ -34,7 +35,9 @@ extern bool chunk_find(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream
 extern bool chunk_put(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
 					  text *whole);
 extern bool chunk_append(const pg_uuid_t *run_id, const pg_uuid_t *task_id, Stream *stream,
-						 text *delta, const Field *at);
+						 text *delta, const Field *at, TextUnit unit);
+extern int64 chunk_length(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+						  const Stream *stream, TextUnit unit);
 extern bool chunk_is_beginning_of(const Stream *stream, text *whole);
 extern text *chunk_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id);
 extern text *chunk_take(const pg_uuid_t *run_id, const pg_uuid_t *task_id);

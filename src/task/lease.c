@@ -303,14 +303,16 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 	pg_uuid_t	last_task = {{0}};
 	uint64		count;
 	int32		expired = 0;
+	int64		max_tasks;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("max_tasks");
-	if (PG_GETARG_INT32(0) < 1 || PG_GETARG_INT32(0) > MAX_EXPIRED)
+	max_tasks = PG_GETARG_INT64(0);
+	if (max_tasks < 1 || max_tasks > MAX_EXPIRED)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"max_tasks\" must be between 1 and %d, not %d",
-						MAX_EXPIRED, PG_GETARG_INT32(0)),
+				 errmsg("\"max_tasks\" must be between 1 and %d, not " INT64_FORMAT,
+						MAX_EXPIRED, max_tasks),
 				 errhint("Call airun_expire_tasks() again for more.")));
 
 	store_open(true);
@@ -321,7 +323,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 
 		arg_time(&args, now);
 		arg_add(&args, default_timeout(), false);
-		arg_int64(&args, PG_GETARG_INT32(0) - expired);
+		arg_int64(&args, max_tasks - expired);
 		arg_time(&args, last_time);
 		arg_uuid(&args, &last_run);
 		arg_uuid(&args, &last_task);
@@ -343,7 +345,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 		}
 
 		/* Others in the place of those that somebody holds */
-	} while (count > 0 && expired < PG_GETARG_INT32(0));
+	} while (count > 0 && expired < max_tasks);
 	store_close();
 	PG_RETURN_INT32(expired);
 }

@@ -8,9 +8,9 @@ COMMENT ON FUNCTION @extschema@.airun_heartbeat_task IS
 'Says that a task is still being worked on, without any text
 For a finished task it changes nothing.';
 
-CREATE FUNCTION @extschema@.airun_expire_tasks(max_tasks integer DEFAULT 1000) RETURNS integer
+CREATE FUNCTION @extschema@.airun_expire_tasks(max_tasks bigint DEFAULT 1000) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION @extschema@.airun_expire_tasks(integer) IS
+COMMENT ON FUNCTION @extschema@.airun_expire_tasks IS
 'Ends tasks that have shown no progress for their timeout as error, keeping their text; returns how many
 At most max_tasks in one call, and none that somebody holds at the moment.';
 

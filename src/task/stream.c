@@ -1,23 +1,21 @@
 /*
  * stream.c
- *		Progress of a task, and following it while it runs.
+ *		Progress of a task.
  *
  * airun_update_task() takes the whole text so far, airun_stream_delta() only
  * the new piece; both store the new piece alone (chunk.c).  The task's row is
  * touched by the first progress, which moves it to streaming, and by the end.
  * Progress that comes late changes nothing and returns the task as it is.
  *
- * airun_stream_read() gives what follows a position, and can wait for it: it
- * looks again in growing intervals, each time with a new snapshot.  It writes
- * nothing and so works on a standby; what it holds while it waits is what any
- * statement holds that takes as long.
+ * UTF-16 cuts an emoji into two halves where two pieces meet.  The first half waits
+ * in the task's row until its other half comes with the next piece; no reader sees
+ * it before.  A half that stays alone is U+FFFD, or nothing at the text's end.
  *
  * Locks: progress takes the lock on the task's text, and the task's row where
  * it changes it.  Where a site has policies on runs or tasks for one command
  * alone, it also locks the task's row and holds the run against removal: that
  * is what makes the server apply the policies for changing them.  Otherwise
- * whoever sees them may change them, and a look is enough.  Reading locks
- * nothing.
+ * whoever sees them may change them, and a look is enough.
  *
  * Errors: PT404 for a task that the caller cannot change, or see; PT409 for a
  * piece that does not fit; PT422 for values.
@@ -29,11 +27,9 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "funcapi.h"
+#include "json/json_text.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "run/run.h"
-#include "storage/latch.h"
 #include "store/definition.h"
 #include "store/direct.h"
 #include "store/identity.h"
@@ -41,19 +37,11 @@
 #include "task/chunk.h"
 #include "task/task.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/wait_event.h"
 
 PG_FUNCTION_INFO_V1(airun_update_task);
 PG_FUNCTION_INFO_V1(airun_stream_delta);
-PG_FUNCTION_INFO_V1(airun_stream_read);
-
-/* Milliseconds between two looks at a task that somebody waits for */
-#define FIRST_PAUSE		10
-#define LONGEST_PAUSE	200
 
 /* ---------- commit without waiting ---------- */
 
@@ -105,10 +93,13 @@ only_progress(void)
 /* ---------- progress ---------- */
 
 /* The columns that are read of a task */
-static ColumnList progress_columns = {TABLE_TASKS, {"generation", TASK_SUMMARY_NAMES}};
+static ColumnList progress_columns = {
+	TABLE_TASKS, {"generation", "pending_half", TASK_SUMMARY_NAMES}
+};
 enum
 {
 	COLUMN_GENERATION,
+	COLUMN_HALF,
 	SUMMARY,
 	PROGRESS_COUNT = SUMMARY + Natts_task_summary
 };
@@ -331,11 +322,136 @@ end_progress(FunctionCallInfo fcinfo, Progress *progress, bool grown)
 	return result;
 }
 
+/* ---------- characters that come in two halves ---------- */
+
+/* The half that the text so far ends with, beside what is stored of it; 0 for none */
+static int
+pending_half(const Progress *progress)
+{
+	return progress->nulls[COLUMN_HALF] ? 0 : DatumGetInt32(progress->values[COLUMN_HALF]);
+}
+
+static void
+set_pending_half(Progress *progress, int half)
+{
+	static Statement set_half = {
+		"UPDATE airun.tasks AS t SET pending_half = $3 WHERE " THIS_TASK
+		" AND t.status" EQ "'streaming'",
+		3, {UUIDOID, UUIDOID, INT4OID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, &progress->run_id);
+	arg_uuid(&args, progress->task_id);
+	arg_add(&args, Int32GetDatum(half), half == 0);
+	(void) statement_write_task(&set_half, &args, &progress->run_id, progress->task_id);
+}
+
+/* A text without the U+FFFD that it ends with: half a character, as drivers send it */
+static text *
+without_half(text *whole)
+{
+	const char *data = VARDATA_ANY(whole);
+	int			len = VARSIZE_ANY_EXHDR(whole);
+
+	if (GetDatabaseEncoding() != PG_UTF8 || len < 3 ||
+		memcmp(data + len - 3, "\xEF\xBF\xBD", 3) != 0)
+		return whole;
+	return cstring_to_text_with_len(data, len - 3);
+}
+
+/* A text with a character in front of it: of these two halves, or one that is lost */
+static text *
+put_in_front(int high, int low, text *body)
+{
+	unsigned char character[MAX_UNICODE_EQUIVALENT_STRING + 1] = {0};
+	pg_wchar	code = high != 0 && low != 0 ?
+		0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00) : 0xFFFD;
+	StringInfoData whole;
+
+	if (GetDatabaseEncoding() == PG_UTF8)
+		(void) unicode_to_utf8(code, character);
+	else
+		character[0] = '?';
+	initStringInfo(&whole);
+	appendStringInfoString(&whole, (char *) character);
+	appendBinaryStringInfo(&whole, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	return cstring_to_text_with_len(whole.data, whole.len);
+}
+
+/*
+ * The piece is one that has come before, and begins with the second half of a
+ * character that is whole by now: begin it with that character.  at: in UTF-16
+ * units; false where there is no such character.
+ */
+static bool
+begin_with_whole(Progress *progress, JsonPiece *piece, int64 *at)
+{
+	text	   *whole = *at > 0 && progress->stream.chars > 0 ?
+		chunk_text(&progress->run_id, progress->task_id) : NULL;
+	int64		clipped;
+	Size		before;
+	pg_wchar	code;
+
+	if (whole == NULL || GetDatabaseEncoding() != PG_UTF8)
+		return false;
+	before = text_clip_utf16(VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole), *at, &clipped);
+	if (clipped != *at - 1 || before >= VARSIZE_ANY_EXHDR(whole))
+		return false;
+	code = utf8_to_unicode((unsigned char *) VARDATA_ANY(whole) + before);
+	if (code < 0x10000 || 0xDC00 + ((code - 0x10000) & 0x3FF) != piece->low)
+		return false;
+	piece->body = put_in_front(0xD800 + ((code - 0x10000) >> 10), piece->low, piece->body);
+	piece->low = 0;
+	*at = clipped;
+	return true;
+}
+
+/*
+ * Append a piece that begins or ends within a character, or that follows half of
+ * one.  JavaScript counts the half, too.  A half whose other half does not come is
+ * U+FFFD.  Returns whether the text has grown.
+ */
+static bool
+append_halves(Progress *progress, JsonPiece *piece, const Field *at, TextUnit unit)
+{
+	int			half = pending_half(progress);
+	int64		length = chunk_length(&progress->run_id, progress->task_id, &progress->stream, unit);
+	int64		position = at->isnull ? length : DatumGetInt64(at->value);
+	Field		place = *at;
+	bool		is_behind = position == length || (half != 0 && position == length + 1);
+	bool		grown;
+
+	if (!is_behind)
+	{
+		/* It has come before, or it does not fit; what it ends with is there by now */
+		if (piece->low != 0 && unit == UNIT_UTF16)
+			(void) begin_with_whole(progress, piece, &position);
+		place.value = Int64GetDatum(position);
+		return chunk_append(&progress->run_id, progress->task_id, &progress->stream,
+							piece->body, &place, unit);
+	}
+	if (piece->low == 0 && VARSIZE_ANY_EXHDR(piece->body) == 0 &&
+		(piece->high == 0 || piece->high == half))
+		return false;
+	if (half != 0 || piece->low != 0)
+		piece->body = put_in_front(half, piece->low, piece->body);
+	place.value = Int64GetDatum(length);
+	grown = chunk_append(&progress->run_id, progress->task_id, &progress->stream,
+						 piece->body, &place, unit);
+	if (piece->high != half)
+		set_pending_half(progress, piece->high);
+	return grown;
+}
+
+/* ---------- the functions ---------- */
+
 /*
  * airun_update_task(task_id, response_text, response_data, run_id)
  * returns ai_task_summary
  *
- * response_text is the whole text so far.  One that is the beginning of what
+ * response_text is the whole text so far.  Half a character at its end, which
+ * has become U+FFFD on its way, is left for the next call.  One that is the beginning of what
  * is stored came late: then nothing is kept of the call, response_data
  * neither.
  */
@@ -343,7 +459,7 @@ Datum
 airun_update_task(PG_FUNCTION_ARGS)
 {
 	Progress	progress;
-	text	   *whole = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
+	text	   *whole = PG_ARGISNULL(1) ? NULL : without_half(PG_GETARG_TEXT_PP(1));
 	Field		response_data = json_argument(fcinfo, 2);
 	bool		is_kept = response_data.isnull;
 	bool		grown = false;
@@ -358,6 +474,8 @@ airun_update_task(PG_FUNCTION_ARGS)
 	{
 		if (whole != NULL)
 			grown = chunk_put(&progress.run_id, progress.task_id, &progress.stream, whole);
+		if (grown && pending_half(&progress) != 0)
+			set_pending_half(&progress, 0);
 		if (!is_kept &&
 			(whole == NULL || VARSIZE_ANY_EXHDR(whole) >= progress.stream.bytes))
 			touch_task(&progress, &response_data);
@@ -365,11 +483,32 @@ airun_update_task(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(end_progress(fcinfo, &progress, grown));
 }
 
+/* The piece that a call brings, as text or as a JSON string */
+static JsonPiece
+piece_argument(FunctionCallInfo fcinfo, int as_text, int as_json)
+{
+	if (!PG_ARGISNULL(as_json))
+	{
+		if (!PG_ARGISNULL(as_text))
+			ereport(ERROR,
+					(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+					 errmsg("\"delta\" and \"delta_json\" are both given"),
+					 errhint("Send the piece once, as text or as a JSON string.")));
+		return json_parse_piece(PG_GETARG_TEXT_PP(as_json), ERRCODE_AIRUN_UNACCEPTABLE,
+								"\"delta_json\"");
+	}
+	if (PG_ARGISNULL(as_text))
+		refuse_null("delta");
+	return (JsonPiece) {PG_GETARG_TEXT_PP(as_text), 0, 0};
+}
+
 /*
- * airun_stream_delta(task_id, delta, at, run_id) returns ai_task_summary
+ * airun_stream_delta(task_id, delta, at, run_id, unit, delta_json)
+ * returns ai_task_summary
  *
- * delta is what follows the first at characters of the text; without at, what
- * follows all of it.  What has been stored of it before is not stored again.
+ * The piece is what follows the first at characters or units of the text; without
+ * at, what follows all of it.  What has been stored of it before is not stored
+ * again.
  */
 Datum
 airun_stream_delta(PG_FUNCTION_ARGS)
@@ -377,208 +516,17 @@ airun_stream_delta(PG_FUNCTION_ARGS)
 	Progress	progress;
 	Field		none = {(Datum) 0, true};
 	Field		at = argument_field(fcinfo, 2);
+	TextUnit	unit = text_unit_argument(fcinfo, 4);
+	JsonPiece	piece = piece_argument(fcinfo, 1, 5);
 	bool		grown = false;
 
-	if (PG_ARGISNULL(1))
-		refuse_null("delta");
 	begin_progress(fcinfo, 3, &progress);
 	if (progress.status == TASK_PENDING)
 		touch_task(&progress, &none);
 	if (progress.status == TASK_STREAMING)
-		grown = chunk_append(&progress.run_id, progress.task_id, &progress.stream,
-							 PG_GETARG_TEXT_PP(1), &at);
+		grown = pending_half(&progress) != 0 || piece.low != 0 || piece.high != 0 ?
+			append_halves(&progress, &piece, &at, unit) :
+			chunk_append(&progress.run_id, progress.task_id, &progress.stream,
+						 piece.body, &at, unit);
 	PG_RETURN_DATUM(end_progress(fcinfo, &progress, grown));
-}
-
-/* ---------- following ---------- */
-
-/* What a look at a task gives: a row of ai_stream_part */
-typedef struct Part
-{
-	text	   *text;
-	int64		from_position;
-	int64		position;
-	int32		generation;
-	TaskStatus	status;
-} Part;
-
-/* The text behind the first skip characters */
-static text *
-text_behind(text *whole, int64 skip)
-{
-	int			bytes = skip >= VARSIZE_ANY_EXHDR(whole) ? VARSIZE_ANY_EXHDR(whole) :
-		pg_mbcharcliplen(VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole), skip);
-
-	return cstring_to_text_with_len(VARDATA_ANY(whole) + bytes,
-									VARSIZE_ANY_EXHDR(whole) - bytes);
-}
-
-/*
- * Look at a task, by one statement with a snapshot of its own.  known: the
- * generation that the position belongs to, NULL where the reader does not
- * say; in another one the reader begins anew.  Returns whether there is
- * something new.
- */
-static bool
-look_at(const pg_uuid_t *run_id, const pg_uuid_t *task_id, int64 from, const Field *known,
-		Part *part)
-{
-	/* The chunks from the one on that the position is in */
-	static Statement look = {
-		"SELECT COALESCE(c.generation, t.generation), t.status, "
-		"COALESCE(c.chars, t.response_length), "
-		"COALESCE(t.response_text, (SELECT pg_catalog.string_agg(k.chunk, '' ORDER BY k.chars) "
-		"FROM airun.task_chunks AS k WHERE k.run_id" EQ "t.run_id AND k.task_id" EQ "t.task_id "
-		"AND k.chars" GT "CASE WHEN c.generation" NE "$4 THEN 0 ELSE $3 END)), "
-		"(SELECT a.message FROM airun.messages AS a WHERE t.text_in_answer "
-		"AND a.run_id" EQ "t.run_id AND a.seq" EQ "t.answer_seq) "
-		"FROM airun.runs AS r, airun.tasks AS t LEFT JOIN LATERAL "
-		"(SELECT k.generation, k.chars FROM airun.task_chunks AS k "
-		"WHERE k.run_id" EQ "t.run_id AND k.task_id" EQ "t.task_id "
-		"ORDER BY k.chars DESC LIMIT 1) AS c ON true "
-		"WHERE " LIVE_RUN " AND " THIS_TASK,
-		4, {UUIDOID, UUIDOID, INT8OID, INT4OID}
-	};
-	int			column = 0;
-	Args		args = {0};
-	text	   *have = NULL;
-	Datum		value;
-	bool		isnull;
-
-	arg_uuid(&args, run_id);
-	arg_uuid(&args, task_id);
-	arg_int64(&args, from);
-	arg_field(&args, known);
-	if (statement_write_internal(&look, &args, run_id) != 1)
-		task_not_found(task_id);
-	part->generation = DatumGetInt32(result_value(0, ++column, &isnull));
-	part->text = cstring_to_text("");
-	part->status = task_status_word(DatumGetTextPP(result_value(0, ++column, &isnull)));
-	part->position = DatumGetInt64(result_value(0, ++column, &isnull));
-	part->from_position = !known->isnull && DatumGetInt32(known->value) != part->generation ?
-		0 : Min(from, part->position);
-
-	value = result_value(0, ++column, &isnull);
-	if (!isnull)
-		have = DatumGetTextPP(value);
-	value = result_value(0, ++column, &isnull);
-	if (!isnull)
-		have = message_text(DatumGetJsonbP(value));
-	if (have == NULL)
-		have = cstring_to_text("");
-
-	/*
-	 * What we have ends at the position, wherever it begins.  Where a site hides
-	 * the message that the text is in, there is none for the reader.
-	 */
-	if (part->position - text_chars(have) > part->from_position)
-		part->position = part->from_position;
-	else
-		part->text = text_behind(have,
-								 part->from_position - (part->position - text_chars(have)));
-	return part->position > part->from_position || part->from_position != from ||
-		task_is_final(part->status);
-}
-
-/* Sleep, until it is time to look again */
-static void
-pause_for(long milliseconds)
-{
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 milliseconds, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
-/* How long the caller wants to wait, in milliseconds, and may */
-static long
-wait_argument(FunctionCallInfo fcinfo, int argument)
-{
-	Interval   *max_wait;
-	int64		milliseconds;
-
-	if (PG_ARGISNULL(argument))
-		return 0;
-	max_wait = PG_GETARG_INTERVAL_P(argument);
-	if (max_wait->month != 0 || max_wait->day != 0)
-		milliseconds = max_wait->month < 0 || max_wait->day < 0 ? -1 : airun_max_wait;
-	else
-		milliseconds = max_wait->time < 0 ? -1 : max_wait->time / 1000;
-	if (milliseconds < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"max_wait\" must not be negative"),
-				 errdetail("Found %s.",
-						   DatumGetCString(DirectFunctionCall1(interval_out,
-															   PG_GETARG_DATUM(argument)))),
-				 errhint("Leave it out to have what is there at once.")));
-	return Min(milliseconds, airun_max_wait);
-}
-
-/*
- * airun_stream_read(task_id, from_position, max_wait, generation, run_id)
- * returns ai_stream_part
- *
- * What follows the first from_position characters, once there is something or
- * the task has ended, but after max_wait (an interval, at most airun.max_wait)
- * as it is.  Where a snapshot lasts as long as the transaction there is
- * nothing to wait for.
- */
-Datum
-airun_stream_read(PG_FUNCTION_ARGS)
-{
-	pg_uuid_t  *task_id = task_id_argument(fcinfo, 0);
-	int64		from = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1);
-	long		max_wait = wait_argument(fcinfo, 2);
-	Field		known = argument_field(fcinfo, 3);
-	TimestampTz deadline;
-	long		pause = FIRST_PAUSE;
-	MemoryContext look_context;
-	MemoryContext call_context = CurrentMemoryContext;
-	TupleDesc	desc;
-	pg_uuid_t	run_id;
-	bool		run_is_known = false;
-	Part		part;
-	Datum		values[5];
-	bool		nulls[5] = {false};
-
-	if (from < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"from_position\" must not be negative"),
-				 errdetail("Found " INT64_FORMAT ".", from),
-				 errhint("It is how many characters the reader has.")));
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	result_check_type(desc, lengthof(values));
-	desc = BlessTupleDesc(desc);
-
-	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-										   IsolationUsesXactSnapshot() ? 0 : max_wait);
-	for (;;)
-	{
-		long		left;
-
-		/* Each look in an SPI procedure of its own: what it has read goes with it */
-		store_open(false);
-		if (!run_is_known)
-			run_id = task_run_argument(fcinfo, 4, task_id);
-		run_is_known = true;
-		if (look_at(&run_id, task_id, from, &known, &part) ||
-			(left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline)) <= 0)
-			break;
-		store_close();
-		pause_for(Min(pause, left));
-		pause = Min(pause * 2, LONGEST_PAUSE);
-	}
-
-	look_context = MemoryContextSwitchTo(call_context);
-	values[0] = datumCopy(PointerGetDatum(part.text), false, -1);
-	values[1] = Int64GetDatum(part.from_position);
-	values[2] = Int64GetDatum(part.position);
-	values[3] = Int32GetDatum(part.generation);
-	values[4] = CStringGetTextDatum(task_status_name(part.status));
-	MemoryContextSwitchTo(look_context);
-	store_close();
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

@@ -103,6 +103,7 @@ typedef enum TaskColumnWrite
 	COLUMN(client_cost, NUMERICOID, 0, COLUMN_KEPT, true, AT_END_IF_GIVEN) \
 	COLUMN(usage_buckets, JSONBOID, 0, COLUMN_KEPT, true, AT_END_IF_GIVEN) \
 	COLUMN(request_reference, JSONBOID, 0, COLUMN_KEPT, false, AT_CREATION) \
+	COLUMN(pending_half, INT4OID, 0, COLUMN_KEPT, false, AT_END) \
 	COLUMN(response_length, INT8OID, 0, COLUMN_ZERO, false, AT_BOTH) \
 	COLUMN(generation, INT4OID, 0, COLUMN_ZERO, false, AT_BOTH) \
 	COLUMN(text_in_answer, BOOLOID, 0, COLUMN_ZERO, false, AT_BOTH)

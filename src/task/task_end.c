@@ -493,7 +493,11 @@ task_end_unwrap(TaskEnd *end)
 	TASK_END_LIST(UNWRAP)
 }
 
-#define TAKE_ARGUMENT(name, ...)	end.name = argument_field(fcinfo, first++);
+/* An amount comes as double precision, which takes every number that drivers send */
+#define TAKE_ARGUMENT(name, type, ...) \
+	end.name = (type) == NUMERICOID ? argument_decimal(fcinfo, first) : \
+		argument_field(fcinfo, first); \
+	first++;
 
 /*
  * What a call states about a task's end, from the arguments that all such

@@ -28,9 +28,9 @@ CREATE FUNCTION @extschema@.airun_finish_turn(
 	tokens_input bigint DEFAULT NULL,
 	tokens_output bigint DEFAULT NULL,
 	tokens_total bigint DEFAULT NULL,
-	cost numeric DEFAULT NULL,
-	time_to_first_token numeric DEFAULT NULL,
-	total_time numeric DEFAULT NULL,
+	cost double precision DEFAULT NULL,
+	time_to_first_token double precision DEFAULT NULL,
+	total_time double precision DEFAULT NULL,
 	response_data jsonb DEFAULT NULL,
 	finish_reason text DEFAULT NULL,
 	run_id uuid DEFAULT NULL)

@@ -63,4 +63,4 @@ SELECT (airun_update_task(('00000000-0000-4000-8' || :a || '-' || :b)::uuid, :gr
 SELECT airun_finish_turn(('00000000-0000-4000-8' || :a || '-' || :b)::uuid, :answer, tokens_input => 10, tokens_output => 90, cost => 0.001, run_id => (:kind::text || :r)::uuid);
 
 -- @list
-SELECT * FROM airun_list_runs();
+SELECT * FROM airun_list_runs(page_size => 20);

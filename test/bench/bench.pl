@@ -166,7 +166,7 @@ INSERT INTO original.runs (id, user_id, name, message_count, created_at, last_me
 SQL
 	sql('VACUUM (FREEZE, ANALYZE) airun.runs, original.runs');
 	sql('CHECKPOINT');
-	my %plans = map { my $who = $_; $who => [ explain('SELECT * FROM airun_list_runs()', "SET ROLE app; SET airun.user_id = '$who'") ] } $user, $other, $busy;
+	my %plans = map { my $who = $_; $who => [ explain('SELECT * FROM airun_list_runs(page_size => 20)', "SET ROLE app; SET airun.user_id = '$who'") ] } $user, $other, $busy;
 	my @original = explain("SELECT * FROM original.runs WHERE user_id = '$user' ORDER BY last_message_at DESC");
 	my $blocks = sub { [ map { $_->{Plan}{'Shared Hit Blocks'} + $_->{Plan}{'Shared Read Blocks'} } @_ ] };
 	my $time = sub { [ map { $_->{'Execution Time'} * 1000 } @_ ] };
@@ -177,7 +177,7 @@ SQL
 	figure("list $of: buffers", '', [ airun => $blocks->(@{ $plans{$user} }), original => $blocks->(@original) ], airun => '<= 40');
 	figure('the same, 42 an hour: buffers', '', [ airun => $blocks->(@{ $plans{$busy} }) ]);
 	figure('the same, all in one hour: buffers', '', [ airun => $blocks->(@{ $plans{$other} }) ]);
-	figure("list $of: bytes sent", 'B', [ airun => $sent->('SELECT * FROM airun_list_runs()'), original => $sent->($all) ]);
+	figure("list $of: bytes sent", 'B', [ airun => $sent->('SELECT * FROM airun_list_runs(page_size => 20)'), original => $sent->($all) ]);
 	exact(0);
 	figure("list $of: in the server", 'us', [ airun => $time->(@{ $plans{$user} }), original => $time->(@original) ], airun => '<= 100');
 	figure('the same, 42 an hour: in the server', 'us', [ airun => $time->(@{ $plans{$busy} }) ]);

@@ -150,7 +150,7 @@ my $expected = join "\n", qw(0 1 1 1 streaming 3 4 pending error pending 6 5 t 5
 	ask($session, "SELECT set_config('request.jwt.claims', '{\"sub\": \"$users[1]\"}', false)");
 	is(ask($session, $seen), "of the second\nof the second\n0", 'another user under the same role sees his own');
 	ask($session, "SELECT set_config('request.jwt.claims', '', false)");
-	is(ask($session, $seen), '0', 'nobody sees nothing');
+	is(ask($session, $seen), 'ERROR: PT401', 'nobody has no list');
 	is(ask($session, "SELECT airun_create_run()"), 'ERROR: PT401', 'and cannot write');
 	# a superuser in between, who sees all
 	ask($session, 'RESET ROLE');

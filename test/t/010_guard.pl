@@ -143,7 +143,7 @@ calls(finish(1000));
 
 sql('VACUUM');
 $figure{'buffers of loading 100'} = buffers(sub { "airun_messages('$run{100}', max_messages => 100)" });
-$figure{'buffers of a list'} = buffers(sub { '* FROM airun_list_runs()' });
+$figure{'buffers of a list'} = buffers(sub { '* FROM airun_list_runs(page_size => 20)' });
 
 #--- what is recorded ---------------------------------------------------------------
 

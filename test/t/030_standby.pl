@@ -214,6 +214,7 @@ my %calls = (
 	airun_cost => [ q('m', '{"prompt_tokens": 3}'), q('no such model', '{"input": 3}') ],
 	airun_cost_details => [ q('m', '{"prompt_tokens": 3}', at => '2026-01-01Z'), q('no such model', '{"input": 3}', at => '2026-01-01Z') ],
 	airun_create_run => [ '', "'chat', id => '$run'" ],
+	airun_call => [ q(='{"airun_user_id": {}}'), "='{\"airun_messages\": {\"run_id\": \"$run\"}}'", q('{"airun_create_run": {}}') ],
 	airun_create_task => [ "'$run'", "'$run', '$pending'" ],
 	airun_delete_run => [ "'$run'", "'$deleted'" ],
 	airun_expire_tasks => [ '', '1' ],

@@ -300,7 +300,7 @@ for my $version (@versions)
 # Makes the store one of version 1, where the text of an unfinished task was in its row
 my $downgrade = <<"SQL";
 DROP VIEW site.costs;
-DROP VIEW ai_tasks, ai_unpriced_models;
+DROP VIEW ai_tasks, ai_unpriced_models CASCADE;
 CREATE VIEW ai_tasks WITH (security_invoker = true) AS
 	SELECT task_id, run_id, user_id, service, task_name, provider, endpoint, model_id, request_data, response_text, response_data, error, metadata,
 		finish_reason, status, tokens_input, tokens_output, tokens_total, usage, cost, cost_details, time_to_first_token, total_time, created_at,

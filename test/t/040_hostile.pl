@@ -326,6 +326,7 @@ my %plain = (
 	'bigint' => sub { my ($name) = @_; return $name =~ /tokens/ ? count_of() : draw(20); },
 	'integer' => sub { return one_of(1, 2, 5, 20); },
 	'numeric' => sub { return one_of('0', '0.5', '12.25', '300'); },
+	'double precision' => sub { return one_of('0', '0.5', '12.25', '300', '0.1::float4'); },
 	'boolean' => sub { return one_of('true', 'false'); },
 	'timestamp with time zone' => sub { return "now() - interval '" . draw(3000) . " s'"; },
 	'interval' => sub { return one_of("'5 ms'", "'1 min'", "'1 s'"); },
@@ -353,6 +354,7 @@ my %nasty = (
 		return one_of("'NaN'", "'Infinity'", "'-Infinity'", "'0'", "'-1'", "'-0.0'", "'1e-40'", "'1e131000'", "'1e-16383'", "'1e131073'",
 			"repeat('9', 1000)", "'1e18'", "'0.0000000000000000001'");
 	},
+	'double precision' => sub { return one_of("'NaN'", "'Infinity'", "'-Infinity'", '-1', "'-0.0'", '1e-40', '5e-324', '1.7e308', '1e18', "'1e400'", "'much'"); },
 	'boolean' => sub { return one_of('true', 'false', "'maybe'"); },
 	'timestamp with time zone' => sub {
 		return one_of("'infinity'", "'-infinity'", "'4713-01-01 BC'", "'294276-12-31'", "'294277-01-01'", "'2026-02-30'");
@@ -631,7 +633,7 @@ sub write_large
 						"'{\"role\": \"user\", \"content\": [' || repeat('\"$in_json\",', " . int($n / 8) . ") || '1]}'",
 						"'{\"' || repeat('$in_json', $n) || '\": 1}'",
 						"'[' || repeat('{\"role\":\"user\",\"content\":\"$in_json\"},', " . int($n / 40) . ") || '1]'") . ')::jsonb';
-					push @arguments, "$other_name => $value" if $other == $parameter || !$optional || $other_name =~ /^(?:run_id|task_id|id)$/;
+					push @arguments, ($other_name eq '' ? '' : "$other_name => ") . $value if $other == $parameter || !$optional || $other_name =~ /^(?:run_id|task_id|id)$/;
 				}
 				print $script "SELECT airun_start_turn(task_id => '@{[task_id()]}', run_id => '@{[run_id()]}', messages => '{\"role\": \"user\", \"content\": \"x\"}', run => '{}');\n"
 				  if $name !~ /^airun_(?:start_turn|create_run|create_task)$/;

@@ -1,0 +1,204 @@
+/*
+ * call.c
+ *		A function by the raw body of a request.
+ *
+ * PostgREST parses the body of a call and has the server take its arguments out of
+ * it: both refuse \u0000 and halves of characters, which are valid JSON and which
+ * models and tools do send.  A function with one parameter that has no name gets
+ * the body as it is.  airun_call() is that function for all others: it repairs the
+ * body as airun_json() does, and calls what is named in it, by names of arguments,
+ * as PostgREST would.
+ *
+ * Only functions of airun's that are called by clients can be called, with the
+ * caller's rights.  Locks and errors are those of the function; PT422 for a body
+ * that names none.
+ */
+#include "airun.h"
+
+#include "catalog/pg_type.h"
+#include "json/json_text.h"
+#include "json/jsonb_copy.h"
+#include "lib/stringinfo.h"
+#include "store/args.h"
+#include "store/plans.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+
+PG_FUNCTION_INFO_V1(airun_call);
+
+/* What is called, with which arguments */
+typedef struct Call
+{
+	text	   *function;
+	Jsonb	   *arguments;		/* an object */
+} Call;
+
+pg_noreturn static void refuse_body(const char *found);
+
+static void
+refuse_body(const char *found)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("the body names no call"),
+			 errdetail("Found %s.", found),
+			 errhint("Send an object with one key, the function's name, whose value is an object of its arguments: {\"airun_create_run\": {}}.")));
+}
+
+static Call
+parse_call(text *body)
+{
+	Jsonb	   *document = json_parse(body, ERRCODE_AIRUN_UNACCEPTABLE, "the body");
+	JsonbIterator *it;
+	JsonbValue	name;
+	JsonbValue	arguments;
+
+	if (!JB_ROOT_IS_OBJECT(document))
+		refuse_body("no object");
+	if (JB_ROOT_COUNT(document) != 1)
+		refuse_body(psprintf("%u keys", JB_ROOT_COUNT(document)));
+	it = JsonbIteratorInit(&document->root);
+	(void) JsonbIteratorNext(&it, &name, true);
+	(void) JsonbIteratorNext(&it, &name, true);
+	(void) JsonbIteratorNext(&it, &arguments, true);
+	if (arguments.type != jbvBinary || !JsonContainerIsObject(arguments.val.binary.data))
+		refuse_body("arguments that are no object");
+	return (Call) {
+		cstring_to_text_with_len(name.val.string.val, name.val.string.len),
+		JsonbValueToJsonb(&arguments)
+	};
+}
+
+/*
+ * A piece of a text is handed on as it stands in the body, so that halves of a
+ * character can meet.
+ */
+static void
+keep_piece(Call *call, text *body)
+{
+	text	   *piece;
+
+	if (strcmp(text_to_cstring(call->function), "airun_stream_delta") != 0)
+		return;
+	piece = json_raw_string(body, 2, "delta");
+	if (piece == NULL)
+		return;
+	call->arguments = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete,
+														 JsonbPGetDatum(call->arguments),
+														 CStringGetTextDatum("delta")));
+	call->arguments = jsonb_set_string(call->arguments, "delta_json", VARDATA_ANY(piece),
+									   VARSIZE_ANY_EXHDR(piece));
+}
+
+#define EQUAL(a, b)	a " OPERATOR(pg_catalog.=) " b
+
+/*
+ * The statement that makes the call, with the arguments as $1.  self: this
+ * function; only its neighbours are called.
+ */
+static char *
+call_statement(const Call *call, Oid self)
+{
+	/* the arguments that are given, as columns and as arguments; and one that is none */
+	static Statement find = {
+		"SELECT p.proretset, "
+		"pg_catalog.string_agg(pg_catalog.format('%I %s', a.name, "
+		"pg_catalog.format_type(a.type, NULL)), ', ' ORDER BY a.place) "
+		"FILTER (WHERE a.name IS NOT NULL), "
+		"pg_catalog.string_agg(pg_catalog.format('%1$I => a.%1$I', a.name), ', ' ORDER BY a.place) "
+		"FILTER (WHERE a.name IS NOT NULL), "
+		"(SELECT pg_catalog.min(k) FROM pg_catalog.jsonb_object_keys($2) AS k "
+		"WHERE k OPERATOR(pg_catalog.<>) ALL (COALESCE(p.proargnames, '{}'))), "
+		"pg_catalog.format('%I.%I', n.nspname, p.proname) "
+		"FROM pg_catalog.pg_proc AS p "
+		"JOIN pg_catalog.pg_proc AS s ON " EQUAL("s.oid", "$3") " "
+		"AND " EQUAL("s.pronamespace", "p.pronamespace") " AND p.oid OPERATOR(pg_catalog.<>) s.oid "
+		"JOIN pg_catalog.pg_namespace AS n ON " EQUAL("n.oid", "p.pronamespace") " "
+		"LEFT JOIN LATERAL ROWS FROM (pg_catalog.unnest(p.proargnames), "
+		"pg_catalog.unnest(p.proargtypes::pg_catalog.oid[])) WITH ORDINALITY AS a (name, type, place) "
+		"ON $2 OPERATOR(pg_catalog.?) a.name "
+		"WHERE " EQUAL("p.proname::pg_catalog.text", "$1") " "
+		"AND p.proname OPERATOR(pg_catalog.~) '^airun_(?!store_)' AND " EQUAL("p.prokind", "'f'") " "
+		"AND p.prorettype OPERATOR(pg_catalog.<>) ALL "
+		"('{trigger,internal}'::pg_catalog.regtype[]::pg_catalog.oid[]) "
+		"AND EXISTS (SELECT FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e "
+		"ON " EQUAL("e.oid", "d.refobjid") " WHERE " EQUAL("e.extname", "'airun'") " "
+		"AND " EQUAL("d.refclassid", "'pg_catalog.pg_extension'::pg_catalog.regclass") " "
+		"AND " EQUAL("d.classid", "'pg_catalog.pg_proc'::pg_catalog.regclass") " "
+		"AND " EQUAL("d.objid", "p.oid") " AND " EQUAL("d.deptype", "'e'") ") "
+		"GROUP BY p.oid, n.oid",
+		3, {TEXTOID, JSONBOID, OIDOID}
+	};
+	Args		args = {0};
+	bool		is_set;
+	bool		isnull;
+	bool		has_none;
+	char	   *columns;
+	char	   *arguments;
+	char	   *name;
+	Datum		value;
+
+	arg_pointer(&args, call->function);
+	arg_pointer(&args, call->arguments);
+	arg_add(&args, ObjectIdGetDatum(self), false);
+	if (statement_read(&find, &args, 1) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("airun has no function \"%s\" to call",
+						excerpt(VARDATA_ANY(call->function), VARSIZE_ANY_EXHDR(call->function))),
+				 errhint("Its functions are described in doc/reference.md; \\df airun_* lists them in psql.")));
+	value = result_value(0, 4, &isnull);
+	if (!isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("%s() has no parameter \"%s\"", text_to_cstring(call->function),
+						excerpt(VARDATA_ANY(DatumGetTextPP(value)),
+								VARSIZE_ANY_EXHDR(DatumGetTextPP(value)))),
+				 errhint("Leave it out, or correct its name.")));
+	is_set = DatumGetBool(result_value(0, 1, &isnull));
+	value = result_value(0, 2, &has_none);
+	columns = has_none ? NULL : TextDatumGetCString(value);
+	value = result_value(0, 3, &isnull);
+	arguments = isnull ? pstrdup("") : TextDatumGetCString(value);
+	name = TextDatumGetCString(result_value(0, 5, &isnull));
+	return psprintf("SELECT %s FROM %s %s(%s) AS f",
+					is_set ? "COALESCE(pg_catalog.json_agg(f), '[]')" : "pg_catalog.to_json(f)",
+					columns == NULL ? "" :
+					psprintf("pg_catalog.jsonb_to_record($1) AS a (%s), LATERAL", columns),
+					name, arguments);
+}
+
+/*
+ * airun_call(text) returns json
+ *
+ * What the function returns, as JSON; an array for a set.
+ */
+Datum
+airun_call(PG_FUNCTION_ARGS)
+{
+	text	   *body = PG_GETARG_TEXT_PP(0);
+	Oid			argtypes[] = {JSONBOID};
+	Call		call = parse_call(body);
+	Datum		values[1];
+	Datum		result;
+	bool		isnull;
+	char	   *sql;
+
+	keep_piece(&call, body);
+	values[0] = JsonbPGetDatum(call.arguments);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	sql = call_statement(&call, fcinfo->flinfo->fn_oid);
+	if (SPI_execute_with_args(sql, 1, argtypes, values, NULL, false, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "a call has no result");
+	result = result_value(0, 1, &isnull);
+	if (!isnull)
+		result = SPI_datumTransfer(result, false, -1);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(result);
+}
