@@ -24,11 +24,11 @@ PARTS = airun \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
 	task/task_columns task/task task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
-	pricing/reprice store/access store/row_trigger guard/guard guard/totals guard/view \
+	pricing/reprice store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
 	install/check install/original install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = helpers json install objects run names list message save fold task turn totals stream doors lease \
+REGRESS = helpers json install objects run names list message save fold task turn totals stream doors lease late \
 	refusals columns access postgrest original usage usage_shapes price cost money owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
 	reference operations

@@ -59,7 +59,9 @@ SELECT 'PT404', format('SELECT ' || c, n) FROM unnest(ARRAY['airun_get_run(r(%s)
 	'airun_toggle_star(r(%s))', 'airun_archive_run(r(%s))', 'airun_set_run_status(r(%s), ''active'')',
 	'airun_append_message(r(%s), ''{"role": "user", "content": "x"}'')', 'airun_append_messages(r(%s), ''[]'')', 'airun_messages(r(%s))',
 	'airun_create_task(r(%s))', 'airun_start_turn(r(%s))', 'airun_update_task(t(%s), ''x'')', 'airun_complete_task(t(%s))', 'airun_fail_task(t(%s))',
-	'airun_cancel_task(t(%s))', 'airun_finish_turn(t(%s), response_text => ''x'')']) WITH ORDINALITY u (c, i), unnest(ARRAY[9, 3, 4]) n ORDER BY i, n;
+	'airun_cancel_task(t(%s))', 'airun_finish_turn(t(%s), response_text => ''x'')']) WITH ORDINALITY u (c, i), unnest(ARRAY[9, 3, 4]) n
+-- what has begun in a run that is deleted goes on (late.sql)
+WHERE NOT (n = 3 AND c LIKE '%t(%') ORDER BY i, n;
 INSERT INTO bad (state, command)
 SELECT 'PT404', format('SELECT ' || c, n) FROM unnest(ARRAY['airun_delete_run(r(%s))', 'airun_restore_run(r(%s))']) c, unnest(ARRAY[9, 4]) n;
 INSERT INTO bad (state, command) VALUES
@@ -90,7 +92,7 @@ INSERT INTO bad (state, command) VALUES
 	('PT409', 'UPDATE ai_tasks SET status = ''streaming'' WHERE task_id = t(2)'),
 	('PT409', 'UPDATE ai_tasks SET status = ''pending'' WHERE task_id = t(5)'),
 	('PT409', 'UPDATE ai_tasks SET cost = 0 WHERE task_id = t(2)'),
-	('PT409', 'UPDATE airun.tasks SET response_text = '''' WHERE task_id = t(2)'),
+	('PT409', 'UPDATE airun.tasks SET response_text = ''x'' WHERE task_id = t(2)'),
 	('PT409', 'UPDATE ai_runs SET status = ''error'' WHERE id = r(2)'),
 	('PT409', 'INSERT INTO ai_messages (run_id, seq, message) VALUES (r(1), 9, ''{"role": "user", "content": "x"}'')'),
 	('PT409', 'INSERT INTO airun.messages (run_id, seq, message) VALUES (r(1), 1, ''{"role": "user", "content": "x"}'')'),

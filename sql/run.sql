@@ -397,6 +397,7 @@ SELECT (SELECT count(*) FROM ai_runs WHERE id = run_id(10)), (SELECT count(*) FR
 	(SELECT count(*) FROM ai_messages WHERE run_id = run_id(10)), (SELECT count(*) FROM ai_tasks WHERE run_id = run_id(10)),
 	(SELECT count(*) FROM airun_list_runs(page_size => 1000) WHERE id = run_id(10)),
 	(SELECT count(*) FROM airun_list_runs(page_size => 1000, archived => true) WHERE id = run_id(10));
+-- what has begun goes on to its end: late.sql
 CREATE TABLE calls (i int GENERATED ALWAYS AS IDENTITY, command text);
 INSERT INTO calls (command) VALUES
 	('SELECT airun_get_run(%1$L)'),
@@ -411,18 +412,10 @@ INSERT INTO calls (command) VALUES
 	('SELECT airun_messages(%1$L)'),
 	('SELECT airun_create_task(%1$L)'),
 	('SELECT airun_create_task(%1$L, %2$L)'),
-	('SELECT airun_update_task(%2$L, ''x'')'),
-	('SELECT airun_update_task(%2$L, ''x'', run_id => %1$L)'),
-	('SELECT airun_complete_task(%2$L)'),
-	('SELECT airun_complete_task(%2$L, run_id => %1$L)'),
-	('SELECT airun_fail_task(%2$L)'),
-	('SELECT airun_fail_task(%2$L, run_id => %1$L)'),
-	('SELECT airun_cancel_task(%2$L)'),
-	('SELECT airun_cancel_task(%2$L, run_id => %1$L)'),
 	('SELECT airun_start_turn(%1$L)'),
 	('SELECT airun_start_turn(%1$L, ''[]'', %2$L)'),
-	('SELECT airun_finish_turn(%2$L, ''{"role": "assistant", "content": "x"}'')'),
-	('SELECT airun_finish_turn(%2$L, ''{"role": "assistant", "content": "x"}'', run_id => %1$L)'),
+	('SELECT airun_stream_read(%2$L)'),
+	('SELECT airun_stream_read(%2$L, run_id => %1$L)'),
 	('INSERT INTO ai_messages (run_id, message) VALUES (%1$L, ''{"role": "user", "content": "x"}'')'),
 	('INSERT INTO ai_tasks (run_id) VALUES (%1$L)'),
 	('INSERT INTO airun.messages (run_id, message) VALUES (%1$L, ''{"role": "user", "content": "x"}'')'),

@@ -25,9 +25,12 @@ DECLARE
 BEGIN
 	SELECT to_jsonb(t) || jsonb_build_object('response_length', coalesce(length(t.response_text), 0)) INTO shown
 	FROM ai_tasks AS t WHERE t.task_id = s.task_id AND t.run_id = s.run_id;
+	IF shown IS NULL THEN
+		RETURN ', hidden';
+	END IF;
 	SELECT string_agg(format('%s %s instead of %s', key, value, shown -> key), ', ') INTO differences
 	FROM jsonb_each(to_jsonb(s)) WHERE value IS DISTINCT FROM shown -> key;
-	RETURN ' WRONG: ' || coalesce(differences, CASE WHEN shown IS NULL THEN 'not to be seen' END);
+	RETURN ' WRONG: ' || differences;
 EXCEPTION WHEN OTHERS THEN
 	RETURN ' WRONG: ' || SQLSTATE;
 END$$;

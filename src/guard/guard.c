@@ -7,7 +7,9 @@
  * own statements passes at once.  Any other row is completed where the server
  * fills a column (an explicit NULL counts as absent), and refused where it
  * would set a column that airun keeps, change a message, or go a way that a
- * status does not allow.  What the rows add to their run, totals.c adds.
+ * status does not allow.  A task that has ended takes what it lacks, and one that
+ * has expired the end by who works on it, as from the functions (task_end.c).  What
+ * the rows add to their run, totals.c adds.
  *
  * Locks: an insert of a message, or of a task with a request, locks its run;
  * any other insert or update of a task holds its run against removal, and
@@ -21,6 +23,7 @@
 #include "airun.h"
 
 #include "catalog/pg_type.h"
+#include "guard/ended_task.h"
 #include "pricing/charge.h"
 #include "run/message.h"
 #include "run/run.h"
@@ -427,6 +430,23 @@ keep_figures_out(Row *row, const TaskEnd *end)
 			JsonbPGetDatum(charge_left_out_details(DatumGetJsonbP(end->left_out.value))), false);
 }
 
+/* Does anything change what a task costs, or that it has ended? */
+static bool
+figures_change(Row *row)
+{
+	static const char *const columns[] = {
+		"status", "usage", "tokens_input", "tokens_output", "tokens_total", "client_cost",
+		"response_data", "model_id", "provider"
+	};
+
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		if (row->old == NULL || row_changed(row, columns[i]))
+			return true;
+	}
+	return false;
+}
+
 #define END_OF_ROW(name, ...)	end.name = row_new(row, #name);
 
 /* Settle the figures of a task, and count what its usage and its total say */
@@ -464,7 +484,7 @@ check_task_figures(Row *row, TaskStatus status)
 		if (!airun_trust_client_cost)
 			row_set(row, "cost", known.value, known.isnull);
 	}
-	if (task_is_final(status))
+	if (task_is_final(status) && figures_change(row))
 		charge_task(row);
 }
 
@@ -660,29 +680,48 @@ refuse_kept(Row *row)
 	}
 }
 
-/* Refuse a change of a task that has ended */
-static void
-refuse_change(Row *row, TaskStatus status)
-{
-	for (int i = 0; i < Natts_tasks; i++)
-	{
-		if (task_columns[i].rule == COLUMN_OPEN && row_changed(row, task_columns[i].name))
-			ereport(ERROR,
-					(errcode(ERRCODE_AIRUN_CONFLICT),
-					 errmsg("task \"%s\" is %s and cannot be changed",
-							uuid_string(DatumGetUUIDP(row_old(row, "task_id").value)),
-							task_status_name(status)),
-					 errdetail("Column \"%s\" would change.", task_columns[i].name),
-					 errhint("An end is final; create another task with airun_create_task(run_id).")));
-	}
-}
-
 static void
 set_updated_at(Row *row, TimestampTz now)
 {
 	row_set(row, "updated_at",
 			TimestampTzGetDatum(Max(now, DatumGetTimestampTz(row_old(row, "updated_at").value))),
 			false);
+}
+
+/* A task that has ended takes what it lacks, which is in the row, and is charged with it */
+static void
+take_what_lacks(Row *row, TaskStatus status, bool brings_usage)
+{
+	Field		total = row_old(row, "tokens_total");
+
+	check_task_figures(row, status);
+	if (!brings_usage && !total.isnull &&
+		DatumGetInt64(row_new(row, "tokens_total").value) < DatumGetInt64(total.value))
+		row_set(row, "tokens_total", total.value, false);
+	if (row_changed(row, "response_text"))
+		row_set(row, "response_length",
+				Int64GetDatum(text_chars(DatumGetTextPP(row_new(row, "response_text").value))),
+				false);
+}
+
+/* A task that has ended, and keeps its end, is updated */
+static void
+guard_ended_task(Row *row, TaskStatus status, TimestampTz now)
+{
+	bool		brings_usage;
+	bool		lacks;
+
+	unwrap_task(row);
+	lacks = ended_task_lacks(row, status, &brings_usage);
+	if (lacks)
+		take_what_lacks(row, status, brings_usage);
+
+	/* What the application keeps with it, such as what its user thinks of it */
+	if (row_changed(row, "metadata"))
+		check_task_fields(row);
+	else if (!lacks)
+		return;
+	set_updated_at(row, now);
 }
 
 static void
@@ -692,12 +731,13 @@ guard_task_update(Row *row)
 	pg_uuid_t  *task_id = DatumGetUUIDP(row_old(row, "task_id").value);
 	TimestampTz now = GetCurrentTimestamp();
 	bool		run_is_there;
+	bool		has_expired;
 	TaskStatus	from = task_status_word(DatumGetTextPP(row_old(row, "status").value));
 	TaskStatus	to;
 
 	store_open(true);
-	/* Who has to look after the store may do so in deleted runs, too */
-	run_is_there = store_binds_caller() ? run_hold(run_id) : run_hold_deleted(run_id);
+	/* What has begun in a run that is deleted goes on to its end */
+	run_is_there = run_hold_deleted(run_id);
 	store_close();
 	if (!run_is_there)
 		run_not_found(run_id);
@@ -705,35 +745,35 @@ guard_task_update(Row *row)
 	fill(row, "status", (Datum) 0);
 	fill(row, "metadata", (Datum) 0);
 	to = task_status_word(DatumGetTextPP(row_new(row, "status").value));
-	task_check_transition(task_id, from, to);
+	has_expired = expired_task_ends(row, from, to);
+	if (task_is_final(from) && !has_expired && ended_task_is_late_save(row))
+		ended_task_drop_save(row, from, &to);
+	if (!has_expired)
+		task_check_transition(task_id, from, to);
 	row_set(row, "status", CStringGetTextDatum(task_status_name(to)), false);
 
-	if (task_is_final(from))
+	if (task_is_final(from) && !has_expired)
 	{
-		refuse_change(row, from);
-		/* What the application keeps with it, such as what its user thinks of it */
-		if (row_changed(row, "metadata"))
-		{
-			check_task_fields(row);
-			set_updated_at(row, now);
-		}
+		guard_ended_task(row, from, now);
 		return;
 	}
 
 	unwrap_task(row);
+	if (has_expired)
+		expired_task_end(row, now);
 	if (row_changed(row, "request_data"))
 		row_set(row, "request_reference", (Datum) 0, true);
 	check_task_fields(row);
 	check_task_figures(row, to);
 
 	/* A text that is the beginning of what is stored is a late save */
-	if (keep_text(row, &to))
+	if (!has_expired && keep_text(row, &to))
 	{
 		Field		old_data = row_old(row, "response_data");
 
 		row_set(row, "response_data", old_data.value, old_data.isnull);
 	}
-	set_task_times(row, from, to, now);
+	set_task_times(row, has_expired ? TASK_STREAMING : from, to, now);
 	set_updated_at(row, now);
 	if (task_is_final(to))
 		task_notify(run_id, task_id, to, DatumGetInt64(row_new(row, "response_length").value),

@@ -469,15 +469,24 @@ remove_chunks(Statement *streamed)
 	}
 }
 
+/*
+ * A task that had expired has been ended otherwise: that sets its run back, unless
+ * another one has failed since it was created.
+ */
 static void
 roll_up_updated_tasks(void)
 {
+#define FAILED_SINCE \
+	"EXISTS (SELECT FROM airun.tasks AS f WHERE f.run_id" EQ "r.id " \
+	"AND f.status" EQ "'error' AND f.completed_at" GE "d.since)"
 #define UPDATED_TASKS \
 	"SELECT t.run_id, " SUM("t.tokens", "bigint") " AS tokens, " \
-	SUM("t.cost", "numeric") " AS cost, " SUM("t.failed", "bigint") GT "0 AS failed FROM (" \
-	"SELECT n.run_id, n.tokens_total AS tokens, n.cost, " \
+	SUM("t.cost", "numeric") " AS cost, " SUM("t.failed", "bigint") " AS failed, " \
+	"pg_catalog.min(t.since) AS since FROM (" \
+	"SELECT n.run_id, n.tokens_total AS tokens, n.cost, NULL::pg_catalog.timestamptz AS since, " \
 	"CASE WHEN n.status" EQ "'error' THEN 1 ELSE 0 END AS failed FROM new_rows AS n UNION ALL " \
 	"SELECT o.run_id, OPERATOR(pg_catalog.-) o.tokens_total, OPERATOR(pg_catalog.-) o.cost, " \
+	"CASE WHEN o.status" EQ "'error' THEN o.created_at END, " \
 	"CASE WHEN o.status" EQ "'error' THEN OPERATOR(pg_catalog.-) 1 ELSE 0 END " \
 	"FROM old_rows AS o) AS t GROUP BY t.run_id HAVING pg_catalog.sum(t.tokens)" NE "0 " \
 	"OR pg_catalog.sum(t.cost)" NE "0 OR pg_catalog.sum(t.failed)" NE "0"
@@ -486,7 +495,9 @@ roll_up_updated_tasks(void)
 		MOVE_RUNS(UPDATED_TASKS,
 				  "total_tokens = r.total_tokens" PLUS "d.tokens, "
 				  "total_cost = r.total_cost" PLUS "d.cost, "
-				  "status = CASE WHEN d.failed AND r.status" NE "'completed' THEN 'error' "
+				  "status = CASE WHEN r.status" EQ "'completed' THEN r.status "
+				  "WHEN d.failed" GT "0 THEN 'error' "
+				  "WHEN d.failed" LT "0 AND NOT " FAILED_SINCE " THEN 'active' "
 				  "ELSE r.status END, "
 				  "updated_at = GREATEST(r.updated_at, pg_catalog.clock_timestamp())",
 				  "true"),

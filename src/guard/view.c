@@ -394,9 +394,16 @@ write_task(Row *row, Oid function)
 	}
 
 	store_open(true);
-	run_lock(DatumGetUUIDP(run_id.value), &state);
-	if (!inserts)
+	if (inserts)
+		run_lock(DatumGetUUIDP(run_id.value), &state);
+	else
+	{
+		/* It may have been deleted since the view has shown it: the task may end, yet */
+		if (!run_try_lock(DatumGetUUIDP(run_id.value), &state) &&
+			!run_try_lock_deleted(DatumGetUUIDP(run_id.value), &state))
+			run_not_found(DatumGetUUIDP(run_id.value));
 		lock_text(row);
+	}
 	arg_field(&args, &run_id);
 	if (inserts && task_id.isnull)
 	{

@@ -3,7 +3,8 @@
  *
  * What a view shows is a list of columns: those of its table, from tables.sql,
  * and those that it computes.  A new one comes last, as CREATE OR REPLACE VIEW
- * wants it.  The views have the caller's rights, and deleted runs are in none.
+ * wants it.  The views have the caller's rights, and deleted runs are in none but the
+ * report of what has no price, since they keep their money.
  */
 CREATE FUNCTION @extschema@.airun_store_view_columns()
 RETURNS TABLE (view text, place integer, name text, expression text, comment text)
@@ -105,10 +106,8 @@ FROM (VALUES
 			AND t.model_id IS NOT NULL
 			AND (t.usage_buckets IS NOT NULL OR t.tokens_input IS NOT NULL
 				 OR t.tokens_output IS NOT NULL)
-			AND EXISTS (SELECT FROM airun.runs AS r
-						WHERE r.id = t.run_id AND r.deleted_at IS NULL)
 		GROUP BY t.provider, t.model_id$$,
-	 'Models that were used and have no price: airun_set_price() gives them one, airun_reprice() charges them')
+	 'Models that were used, in deleted runs too, and have no price: airun_set_price() gives them one, airun_reprice() charges them')
 ) AS v (place, name, origin, comment)
 CROSS JOIN LATERAL (
 	SELECT array_agg(c.name::name ORDER BY c.place) AS names,

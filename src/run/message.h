@@ -40,6 +40,14 @@ text_equal(text *a, text *b)
 		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
 }
 
+/* Is a text the beginning of another, or all of it? */
+static inline bool
+text_begins(text *whole, text *beginning)
+{
+	return VARSIZE_ANY_EXHDR(beginning) <= VARSIZE_ANY_EXHDR(whole) &&
+		memcmp(VARDATA_ANY(whole), VARDATA_ANY(beginning), VARSIZE_ANY_EXHDR(beginning)) == 0;
+}
+
 extern Jsonb *message_complete(Jsonb *message, TimestampTz time);
 extern text *message_role(Jsonb *message);
 extern text *message_text(Jsonb *message);

@@ -270,6 +270,18 @@ find_at_once(const pg_uuid_t *run_id, bool lock, RunState *state, bool *is_activ
 	return found;
 }
 
+static bool
+lock_by_statement(Statement *lock, const pg_uuid_t *run_id, RunState *state)
+{
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	if (statement_write(lock, &args) != 1)
+		return false;
+	run_state_from_result(state);
+	return true;
+}
+
 /*
  * Lock a run under the caller's rights to change it.  Returns false where
  * there is none.
@@ -281,19 +293,25 @@ run_try_lock(const pg_uuid_t *run_id, RunState *state)
 		"SELECT " RUN_STATE " FROM airun.runs AS r WHERE " LIVE_RUN " FOR NO KEY UPDATE OF r",
 		1, {UUIDOID}
 	};
-	Args		args = {0};
 	bool		is_active;
 
-	if (find_at_once(run_id, true, state, &is_active))
-		return true;
-	arg_uuid(&args, run_id);
-	if (statement_write(&lock_run, &args) != 1)
-		return false;
-	run_state_from_result(state);
-	return true;
+	return find_at_once(run_id, true, state, &is_active) ||
+		lock_by_statement(&lock_run, run_id, state);
 }
 
-/* The same, or PT404 */
+/* The same for a run that may be deleted */
+bool
+run_try_lock_deleted(const pg_uuid_t *run_id, RunState *state)
+{
+	static Statement lock_any = {
+		"SELECT " RUN_STATE " FROM airun.runs AS r WHERE r.id" EQ "$1 FOR NO KEY UPDATE OF r",
+		1, {UUIDOID}
+	};
+
+	return lock_by_statement(&lock_any, run_id, state);
+}
+
+/* The same as run_try_lock(), or PT404 */
 void
 run_lock(const pg_uuid_t *run_id, RunState *state)
 {

@@ -82,6 +82,7 @@ typedef struct RunFields
 extern pg_uuid_t *run_id_argument(FunctionCallInfo fcinfo, int argument);
 extern void run_state_from_result(RunState *state);
 extern bool run_try_lock(const pg_uuid_t *run_id, RunState *state);
+extern bool run_try_lock_deleted(const pg_uuid_t *run_id, RunState *state);
 extern void run_lock(const pg_uuid_t *run_id, RunState *state);
 extern bool run_hold(const pg_uuid_t *run_id);
 extern bool run_hold_deleted(const pg_uuid_t *run_id);

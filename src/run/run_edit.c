@@ -235,7 +235,7 @@ set_deleted(const pg_uuid_t *run_id, bool deleted)
  * airun_delete_run(run_id) returns boolean
  *
  * A deleted run is in no view and no function finds it; its rows and its
- * totals stay.  false: it was deleted before.
+ * totals stay, and its tasks go on to their ends.  false: it was deleted before.
  */
 Datum
 airun_delete_run(PG_FUNCTION_ARGS)

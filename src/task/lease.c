@@ -8,6 +8,8 @@
  * ends what is overdue in its own run, so that nothing is stuck for ever even
  * where nothing calls the former.  A task that has expired is a failed one
  * with {"code": "expired"}, its text and its figures kept as far as they came.
+ * Its worker's end counts all the same, once it comes (task_end.c); progress does
+ * not, and is answered with the task as it is.
  *
  * Locks: as ending a task does, but nobody is waited for: a run, a text or a
  * task that somebody else holds is left for the next time.
@@ -93,7 +95,7 @@ airun_heartbeat_task(PG_FUNCTION_ARGS)
 
 	store_open(true);
 	run_id = task_run_argument(fcinfo, 1, task_id);
-	if (!run_hold(&run_id))
+	if (!run_hold_deleted(&run_id))
 		task_not_found(task_id);
 	arg_uuid(&args, &run_id);
 	arg_uuid(&args, task_id);
@@ -113,7 +115,7 @@ static Field
 expired_error(void)
 {
 	return (Field) {
-		DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"code\": \"expired\"}")), false
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(EXPIRY_ERROR)), false
 	};
 }
 
@@ -281,20 +283,20 @@ lease_expire_run(const pg_uuid_t *run_id)
  * airun_expire_tasks(max_tasks) returns integer
  *
  * One transaction: call it again for more.  It ends the tasks of the runs
- * that the caller can change, the longest overdue first.
+ * that the caller can change, deleted ones too, the longest overdue first.
  */
 Datum
 airun_expire_tasks(PG_FUNCTION_ARGS)
 {
 	static Statement find = {
 		"SELECT t.run_id, t.task_id, t.updated_at FROM airun.tasks AS t JOIN airun.runs AS r "
-		"ON r.id" EQ "t.run_id WHERE r.deleted_at IS NULL AND " OVERDUE
+		"ON r.id" EQ "t.run_id WHERE " OVERDUE
 		" AND (t.updated_at, t.run_id, t.task_id)" GT "($4, $5, $6) "
 		"ORDER BY t.updated_at, t.run_id, t.task_id LIMIT $3",
 		6, {TIMESTAMPTZOID, INTERVALOID, INT8OID, TIMESTAMPTZOID, UUIDOID, UUIDOID}
 	};
 	static Statement lock_run = {
-		"SELECT FROM airun.runs AS r WHERE " LIVE_RUN " FOR NO KEY UPDATE OF r SKIP LOCKED",
+		"SELECT FROM airun.runs AS r WHERE r.id" EQ "$1 FOR NO KEY UPDATE OF r SKIP LOCKED",
 		1, {UUIDOID}
 	};
 	TimestampTz now = GetCurrentTimestamp();

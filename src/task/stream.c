@@ -5,7 +5,9 @@
  * airun_update_task() takes the whole text so far, airun_stream_delta() only
  * the new piece; both store the new piece alone (chunk.c).  The task's row is
  * touched by the first progress, which moves it to streaming, and by the end.
- * Progress that comes late changes nothing and returns the task as it is.
+ * Progress that comes late changes nothing and returns the task as it is.  In a
+ * run that has been deleted meanwhile it is kept, since the run may be restored;
+ * nobody reads it until then.
  *
  * UTF-16 cuts an emoji into two halves where two pieces meet.  The first half waits
  * in the task's row until its other half comes with the next piece; no reader sees
@@ -175,7 +177,7 @@ read_task(Progress *progress, bool to_change)
 {
 #define READ_TASK \
 	"SELECT " COLUMNS " FROM airun.runs AS r, airun.tasks AS t " \
-	"WHERE " LIVE_RUN " AND " THIS_TASK
+	"WHERE r.id" EQ "$1 AND " THIS_TASK
 	static Statement look = {READ_TASK, 2, {UUIDOID, UUIDOID}, &progress_columns};
 	static Statement hold = {
 		READ_TASK " FOR KEY SHARE OF r FOR NO KEY UPDATE OF t", 2, {UUIDOID, UUIDOID},

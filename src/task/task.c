@@ -21,6 +21,7 @@
 
 #include "catalog/pg_type.h"
 #include "commands/async.h"
+#include "json/jsonb_util.h"
 #include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -99,6 +100,20 @@ task_is_final(TaskStatus status)
 	return status >= TASK_COMPLETED;
 }
 
+/* Is it what a task that has expired says of itself, and nothing else? */
+bool
+task_error_is_expiry(const Field *error)
+{
+	JsonbContainer *object;
+	JsonbValue	code;
+
+	if (error->isnull || !JB_ROOT_IS_OBJECT(DatumGetJsonbP(error->value)))
+		return false;
+	object = &DatumGetJsonbP(error->value)->root;
+	return JsonContainerSize(object) == 1 && jsonb_field(object, "code", &code) &&
+		jsonb_string_is(&code, "expired");
+}
+
 /* PT409 unless a task may go this way */
 void
 task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to)
@@ -111,7 +126,7 @@ task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to)
 					uuid_string(task_id), status_names[from], status_names[to]),
 			 errdetail("The task has the status \"%s\".", status_names[from]),
 			 task_is_final(from) ?
-			 errhint("An end is final; create another task with airun_create_task(run_id).") :
+			 errhint("An end is final; state what it lacks, such as its usage, with the status that it has, or create another task with airun_create_task(run_id).") :
 			 errhint("A task goes from pending to streaming, and from either to completed, error or cancelled.")));
 }
 
@@ -161,6 +176,26 @@ task_elapsed(TimestampTz from, TimestampTz to)
 
 /* ---------- finding ---------- */
 
+/* Run a statement that finds the runs of a task; PT409 where there are two */
+static bool
+find_run(Statement *find, const pg_uuid_t *task_id, pg_uuid_t *run_id)
+{
+	Args		args = {0};
+	uint64		found;
+	bool		isnull;
+
+	arg_uuid(&args, task_id);
+	found = statement_write(find, &args);
+	if (found > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_CONFLICT),
+				 errmsg("task id \"%s\" is in more than one run", uuid_string(task_id)),
+				 errhint("Say which one, with run_id.")));
+	if (found == 1)
+		*run_id = *DatumGetUUIDP(result_value(0, 1, &isnull));
+	return found == 1;
+}
+
 /*
  * The run of a task, where the caller can see both and the run is not
  * deleted.  PT409 where the id is in two runs.
@@ -177,23 +212,25 @@ task_find_run(const pg_uuid_t *task_id, pg_uuid_t *run_id)
 		"(SELECT r.deleted_at IS NULL FROM airun.runs AS r WHERE r.id" EQ "t.run_id) LIMIT 2",
 		1, {UUIDOID}
 	};
-	Args		args = {0};
-	uint64		found;
-	bool		isnull;
 
-	arg_uuid(&args, task_id);
-	found = statement_write(&find, &args);
-	if (found > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_CONFLICT),
-				 errmsg("task id \"%s\" is in more than one run", uuid_string(task_id)),
-				 errhint("Say which one, with run_id.")));
-	if (found == 1)
-		*run_id = *DatumGetUUIDP(result_value(0, 1, &isnull));
-	return found == 1;
+	return find_run(&find, task_id, run_id);
 }
 
-/* The run that an argument names, or else that of the task, or PT404 */
+/* The same where the run may be deleted */
+static bool
+find_deleted_run(const pg_uuid_t *task_id, pg_uuid_t *run_id)
+{
+	static Statement find = {
+		"SELECT t.run_id FROM airun.tasks AS t WHERE t.task_id" EQ "$1 LIMIT 2", 1, {UUIDOID}
+	};
+
+	return find_run(&find, task_id, run_id);
+}
+
+/*
+ * The run that an argument names, or else that of the task, or PT404.  A deleted
+ * one, too, where there is no other: what has begun in it goes on to its end.
+ */
 pg_uuid_t
 task_run_argument(FunctionCallInfo fcinfo, int argument, const pg_uuid_t *task_id)
 {
@@ -201,7 +238,7 @@ task_run_argument(FunctionCallInfo fcinfo, int argument, const pg_uuid_t *task_i
 
 	if (!PG_ARGISNULL(argument))
 		return *PG_GETARG_UUID_P(argument);
-	if (!task_find_run(task_id, &run_id))
+	if (!task_find_run(task_id, &run_id) && !find_deleted_run(task_id, &run_id))
 		task_not_found(task_id);
 	return run_id;
 }
@@ -232,17 +269,16 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 
 /* The columns that are read of a task that is locked: those that TaskState has as they are, */
 #define STATE_FIELD_LIST(COLUMN) \
-	COLUMN(tokens_total) COLUMN(cost) COLUMN(response_text) COLUMN(usage) COLUMN(tokens_input) \
-	COLUMN(tokens_output) COLUMN(client_cost) COLUMN(provider) COLUMN(model_id) \
-	COLUMN(time_to_first_token) COLUMN(cost_details)
+	TASK_END_LIST(COLUMN) COLUMN(error) COLUMN(client_cost) COLUMN(cost_details) \
+	COLUMN(price_status) COLUMN(provider) COLUMN(model_id)
 
 /* and all of them */
 #define STATE_LIST(COLUMN) \
 	COLUMN(generation) COLUMN(status) COLUMN(created_at) COLUMN(text_in_answer) \
 	COLUMN(answer_seq) STATE_FIELD_LIST(COLUMN)
-#define STATE_NAME(name)	#name,
-#define STATE_NUMBER(name)	STATE_##name,
-#define STATE_FIELD(name) \
+#define STATE_NAME(name, ...)	#name,
+#define STATE_NUMBER(name, ...)	STATE_##name,
+#define STATE_FIELD(name, ...) \
 	state->name = (Field) {values[STATE_##name], nulls[STATE_##name]};
 
 static ColumnList state_columns = {TABLE_TASKS, {STATE_LIST(STATE_NAME)}};
@@ -274,7 +310,10 @@ lock_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state
 	return locked;
 }
 
-/* Lock the run, the task's text and the task, and tell how they stand; or PT404 */
+/*
+ * Lock the run, deleted or not, the task's text and the task, and tell how they
+ * stand; or PT404.
+ */
 void
 task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 {
@@ -286,7 +325,7 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	Datum		values[STATE_COUNT + 1];
 	bool		nulls[STATE_COUNT + 1];
 
-	if (!run_try_lock(run_id, &state->run))
+	if (!run_try_lock(run_id, &state->run) && !run_try_lock_deleted(run_id, &state->run))
 		task_not_found(task_id);
 	chunk_lock(run_id, task_id);
 

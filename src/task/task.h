@@ -81,20 +81,19 @@ typedef struct TaskState
 	TaskStatus	status;
 	TimestampTz created_at;
 	Stream		stream;
-	Field		response_text;	/* of a finished task, unless it is in the answer */
+	TASK_END_LIST(TASK_COLUMN_FIELD)	/* the text of a finished one, unless it is in the answer */
 	bool		text_in_answer;
-	Field		usage;
-	Field		tokens_input;
-	Field		tokens_output;
-	Field		tokens_total;
-	Field		cost;
+	Field		error;
 	Field		client_cost;
 	Field		cost_details;
+	Field		price_status;
 	Field		provider;
 	Field		model_id;
-	Field		time_to_first_token;
 	int64		answer_seq;		/* 0 for none */
 } TaskState;
+
+/* The error of a task that has expired */
+#define EXPIRY_ERROR	"{\"code\": \"expired\"}"
 
 /* The keys of a write of tasks */
 #define TASK_KEYS \
@@ -114,6 +113,7 @@ extern TaskFields task_arguments(FunctionCallInfo fcinfo, int first, int skipped
 extern void task_check_fields(const TaskFields *fields);
 extern Numeric task_elapsed(TimestampTz from, TimestampTz to);
 
+extern bool task_error_is_expiry(const Field *error);
 extern bool task_find_run(const pg_uuid_t *task_id, pg_uuid_t *run_id);
 extern pg_uuid_t task_run_argument(FunctionCallInfo fcinfo, int argument,
 								   const pg_uuid_t *task_id);

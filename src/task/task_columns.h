@@ -29,6 +29,7 @@ typedef enum TaskColumnRule
 	COLUMN_FIXED,				/* who creates the task; it is never changed */
 	COLUMN_OPEN,				/* who creates or changes the task, until it ends */
 	COLUMN_FREE,				/* likewise, and when it has ended */
+	COLUMN_LATE,				/* until it ends; and when it has, who brings what it lacks */
 	COLUMN_STATUS,				/* until it ends, as task_check_transition() lets it */
 	COLUMN_KEPT,				/* nobody; NULL in a new task */
 	COLUMN_ZERO					/* nobody; 0 in a new task */
@@ -69,16 +70,16 @@ typedef enum TaskColumnWrite
  * run_id, in order; a new one comes last.
  */
 #define TASK_END_LIST(COLUMN) \
-	COLUMN(response_text, TEXTOID, 0, COLUMN_OPEN, true, AT_END_IF_GIVEN) \
-	COLUMN(usage, JSONBOID, 0, COLUMN_OPEN, true, AT_END_IF_GIVEN) \
-	COLUMN(tokens_input, INT8OID, 0, COLUMN_OPEN, true, AT_END_IF_GIVEN) \
-	COLUMN(tokens_output, INT8OID, 0, COLUMN_OPEN, true, AT_END_IF_GIVEN) \
-	COLUMN(tokens_total, INT8OID, 0, COLUMN_OPEN, true, AT_END) \
-	COLUMN(cost, NUMERICOID, 0, COLUMN_OPEN, true, AT_END) \
-	COLUMN(time_to_first_token, NUMERICOID, 0, COLUMN_OPEN, true, AT_END_IF_GIVEN) \
-	COLUMN(total_time, NUMERICOID, 0, COLUMN_OPEN, true, AT_END) \
-	COLUMN(response_data, JSONBOID, 0, COLUMN_OPEN, true, AT_END_IF_GIVEN) \
-	COLUMN(finish_reason, TEXTOID, MAX_TASK_WORD, COLUMN_OPEN, true, AT_END_IF_GIVEN)
+	COLUMN(response_text, TEXTOID, 0, COLUMN_LATE, true, AT_END) \
+	COLUMN(usage, JSONBOID, 0, COLUMN_LATE, true, AT_END_IF_GIVEN) \
+	COLUMN(tokens_input, INT8OID, 0, COLUMN_LATE, true, AT_END_IF_GIVEN) \
+	COLUMN(tokens_output, INT8OID, 0, COLUMN_LATE, true, AT_END_IF_GIVEN) \
+	COLUMN(tokens_total, INT8OID, 0, COLUMN_LATE, true, AT_END) \
+	COLUMN(cost, NUMERICOID, 0, COLUMN_LATE, true, AT_END) \
+	COLUMN(time_to_first_token, NUMERICOID, 0, COLUMN_LATE, true, AT_END_IF_GIVEN) \
+	COLUMN(total_time, NUMERICOID, 0, COLUMN_LATE, true, AT_END) \
+	COLUMN(response_data, JSONBOID, 0, COLUMN_LATE, true, AT_END_IF_GIVEN) \
+	COLUMN(finish_reason, TEXTOID, MAX_TASK_WORD, COLUMN_LATE, true, AT_END_IF_GIVEN)
 
 /* How many arguments these lists are */
 #define COUNT_COLUMN(...)	+ 1
@@ -94,7 +95,7 @@ typedef enum TaskColumnWrite
 	COLUMN(updated_at, TIMESTAMPTZOID, 0, COLUMN_FIXED, false, AT_BOTH) \
 	COLUMN(completed_at, TIMESTAMPTZOID, 0, COLUMN_OPEN, true, AT_END) \
 	COLUMN(status, TEXTOID, 0, COLUMN_STATUS, true, AT_BOTH) \
-	COLUMN(error, JSONBOID, 0, COLUMN_OPEN, true, AT_END_IF_GIVEN) \
+	COLUMN(error, JSONBOID, 0, COLUMN_LATE, true, AT_END) \
 	COLUMN(inputs_from, INT8OID, 0, COLUMN_KEPT, false, AT_CREATION) \
 	COLUMN(inputs_to, INT8OID, 0, COLUMN_KEPT, false, AT_CREATION) \
 	COLUMN(answer_seq, INT8OID, 0, COLUMN_KEPT, false, AT_END_IF_GIVEN) \

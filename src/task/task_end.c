@@ -4,10 +4,19 @@
  *
  * What a call states about an end is checked here.  Whoever ends a task settles
  * its text, its figures and its cost (charge.c), and moves its run's totals in
- * the same step by what these change.  An end is
- * final.  A call that is repeated with the same status, text and usage returns
- * the finished task (what a call does not state is not compared), and with
- * others it is PT409.
+ * the same step by what these change.
+ *
+ * An end is final, and takes what it lacks.  A call that is repeated with the same
+ * status brings what has not been stated before, such as the usage of what was
+ * stopped: that is stored, charged and rolled up, once.  What stands is compared
+ * where it is status, text, usage or tokens, and with others the call is PT409; cost,
+ * times and all else stand as they are.  The tokens that a usage says go before those
+ * that the client has counted, as at the end.
+ *
+ * A task that has expired (lease.c) has not been ended by who works on it: his end
+ * counts as if nothing had been, and the error of the expiry goes.
+ *
+ * A run that is deleted takes the ends of its tasks, since they have been paid for.
  *
  * Where the message that comes out of the task has the task's text, the text is
  * stored in that message alone.
@@ -185,65 +194,132 @@ task_text_is_in(text *spoken, const NewMessage *answer)
 	return said != NULL && text_equal(said, spoken);
 }
 
+/* Has the task a text, or an answer, which may have none on purpose? */
 static bool
-same_text(const pg_uuid_t *run_id, const TaskEnd *end, const TaskState *state)
+text_stands(const TaskState *state)
 {
-	text	   *stored;
-
-	if (end->response_text.isnull)
-		return true;
-	stored = task_text(run_id, state);
-	if (stored == NULL)
-		return end->text_is_derived;
-	return text_equal(DatumGetTextPP(end->response_text.value), stored);
+	return !state->response_text.isnull || state->answer_seq > 0;
 }
 
-static bool
-same_document(const Field *stated, const Field *stored)
+/* PT409: a finished task has another text, or another usage or count */
+pg_noreturn static void
+refuse_other(const pg_uuid_t *task_id, const TaskState *state, const char *name,
+			 const char *stands)
 {
-	return stated->isnull ||
-		(!stored->isnull && jsonb_same(DatumGetJsonbP(stated->value),
-									   DatumGetJsonbP(stored->value)));
-}
-
-static bool
-same_int64(const Field *stated, const Field *stored)
-{
-	return stated->isnull ||
-		(!stored->isnull &&
-		 DatumGetInt64(stated->value) == DatumGetInt64(stored->value));
-}
-
-/*
- * A finished task is ended again: PT409 unless status, text and usage are as
- * they were.
- */
-void
-task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-						const TaskState *state, TaskEnd *end)
-{
-	const char *other;
-
-	task_check_transition(task_id, state->status, end->status);
-	settle_total(end, &state->tokens_input, &state->tokens_output);
-	if (!same_text(run_id, end, state))
-		other = "response_text";
-	else if (!same_document(&end->usage, &state->usage))
-		other = "usage";
-	else if (!same_int64(&end->tokens_input, &state->tokens_input))
-		other = "tokens_input";
-	else if (!same_int64(&end->tokens_output, &state->tokens_output))
-		other = "tokens_output";
-	else if (!same_int64(&end->tokens_total, &state->tokens_total))
-		other = "tokens_total";
-	else
-		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_CONFLICT),
 			 errmsg("task \"%s\" is %s already, with another \"%s\"",
-					uuid_string(task_id), task_status_name(state->status), other),
-			 errdetail("The call states another value than the one that is stored."),
-			 errhint("An end is final; repeat a call only with the values that it had.")));
+					uuid_string(task_id), task_status_name(state->status), name),
+			 errdetail("What stands is \"%s\".", excerpt(stands, strlen(stands))),
+			 errhint("An end is final, and takes only what it lacks; repeat a call only with the values that it had.")));
+}
+
+static void
+check_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const TaskState *state,
+		   const TaskEnd *end)
+{
+	text	   *stored;
+
+	if (end->response_text.isnull || !text_stands(state))
+		return;
+	stored = task_text(run_id, state);
+	if (stored == NULL ? !end->text_is_derived :
+		!text_equal(DatumGetTextPP(end->response_text.value), stored))
+		refuse_other(task_id, state, "response_text",
+					 stored == NULL ? "" : text_to_cstring(stored));
+}
+
+static void
+check_tokens(const pg_uuid_t *task_id, const TaskState *state, const char *name,
+			 const Field *stated, const Field *stored)
+{
+	if (!stated->isnull && !stored->isnull &&
+		DatumGetInt64(stated->value) != DatumGetInt64(stored->value))
+		refuse_other(task_id, state, name, psprintf(INT64_FORMAT, DatumGetInt64(stored->value)));
+}
+
+/* Does a call bring the usage of a task that has ended without one? */
+static bool
+brings_usage(const TaskState *state, const TaskEnd *end)
+{
+	return state->usage.isnull && !end->usage.isnull;
+}
+
+/*
+ * A finished task is ended again: PT409 unless what is stated stands, or stands
+ * nowhere yet.
+ */
+static void
+check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
+				   const TaskState *state, TaskEnd *end)
+{
+	task_check_transition(task_id, state->status, end->status);
+	check_text(run_id, task_id, state, end);
+	if (brings_usage(state, end))
+		return;
+	settle_total(end, &state->tokens_input, &state->tokens_output);
+	if (!end->usage.isnull && !jsonb_same(DatumGetJsonbP(end->usage.value),
+										  DatumGetJsonbP(state->usage.value)))
+		refuse_other(task_id, state, "usage",
+					 JsonbToCString(NULL, &DatumGetJsonbP(state->usage.value)->root,
+									VARSIZE(DatumGetJsonbP(state->usage.value))));
+	check_tokens(task_id, state, "tokens_input", &end->tokens_input, &state->tokens_input);
+	check_tokens(task_id, state, "tokens_output", &end->tokens_output, &state->tokens_output);
+	check_tokens(task_id, state, "tokens_total", &end->tokens_total, &state->tokens_total);
+}
+
+/* Has the task expired, without an end by who works on it? */
+static bool
+has_expired(const TaskState *state)
+{
+	return state->status == TASK_ERROR && task_error_is_expiry(&state->error);
+}
+
+/*
+ * Is the task still to be ended, by this call?  One that has expired is, unless
+ * the call says no more than that.
+ */
+bool
+task_takes_end(const TaskState *state, const TaskEnd *end)
+{
+	if (!task_is_final(state->status))
+		return true;
+	return has_expired(state) &&
+		!(end->status == TASK_ERROR && task_error_is_expiry(&end->error));
+}
+
+static void
+forget_tokens(TaskEnd *end, bool input, bool output, bool total)
+{
+	const Field unknown = {(Datum) 0, true};
+
+	if (input)
+		end->tokens_input = unknown;
+	if (output)
+		end->tokens_output = unknown;
+	if (total)
+		end->tokens_total = unknown;
+}
+
+/*
+ * Count what is stated about the end of a task that is locked.  Beside a usage
+ * that comes late, the tokens that stand are those to count with; and what a usage
+ * that stands has said was counted when it came, perhaps otherwise than by now.
+ */
+void
+task_count_stated(TaskEnd *end, const TaskState *state)
+{
+	bool		has_ended = !task_takes_end(state, end);
+	bool		brings = brings_usage(state, end);
+
+	if (has_ended && brings)
+		forget_tokens(end, !state->tokens_input.isnull, !state->tokens_output.isnull,
+					  !state->tokens_total.isnull);
+	task_count_end(end, &state->usage, &state->provider);
+	if (has_ended && !brings && end->counted != NULL)
+		forget_tokens(end, end->counted->tokens_input != USAGE_UNKNOWN,
+					  end->counted->tokens_output != USAGE_UNKNOWN,
+					  end->counted->tokens_total != USAGE_UNKNOWN);
 }
 
 /* What the task's total is once it has ended */
@@ -305,6 +381,14 @@ take_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const TaskState *st
 		DatumGetTextPP(end->response_text.value);
 
 	*generation = state->stream.generation;
+	if (task_is_final(state->status))
+	{
+		text	   *had = task_text(run_id, state);
+
+		if (stated != NULL && had != NULL && !text_begins(stated, had))
+			(*generation)++;
+		return stated != NULL ? stated : had;
+	}
 	if (state->stream.chars == 0)
 		return stated;
 	if (stated == NULL)
@@ -353,8 +437,44 @@ fill_charge(TaskRow *row, const TaskEnd *end, const Charge *charge)
 	task_row_field(row, Anum_tasks_price_status, &charge->price_status);
 }
 
+/* Has another task of the run failed since a time? */
+static bool
+another_has_failed(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz since)
+{
+	static Statement find = {
+		"SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" NE "$2 "
+		"AND t.status" EQ "'error' AND t.completed_at" GE "$3 LIMIT 1",
+		3, {UUIDOID, UUIDOID, TIMESTAMPTZOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	arg_time(&args, since);
+	return statement_write_internal(&find, &args, run_id) > 0;
+}
+
 /*
- * End a task that is locked and not finished, and move its run's totals by
+ * What becomes of the run's status; NULL for nothing.  One that an expiry has set
+ * to error is set back by another end, unless another task has failed since.
+ */
+static const char *
+run_status_after(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const TaskState *state,
+				 const TaskEnd *end, bool appends)
+{
+	bool		expired = has_expired(state);
+
+	if (state->run.is_completed)
+		return NULL;
+	if (end->status == TASK_ERROR)
+		return expired ? NULL : "error";
+	if (appends || (expired && !another_has_failed(run_id, task_id, state->created_at)))
+		return "active";
+	return NULL;
+}
+
+/*
+ * End a task that is locked and takes the end, and move its run's totals by
  * what changes.  answer: the message that comes out of it, to be stored by
  * the caller at the seq that it is given here; NULL for none.  Returns the
  * summary.
@@ -398,13 +518,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	change.cost = cost_difference(&charge.cost, &state->cost);
 	if (answer != NULL && !answer->is_stored)
 		change.messages = 1;
-	if (!state->run.is_completed)
-	{
-		if (end->status == TASK_ERROR)
-			change.status = "error";
-		else if (change.messages > 0)
-			change.status = "active";
-	}
+	change.status = run_status_after(run_id, task_id, state, end, change.messages > 0);
 	run_change(run_id, &change, &state->run);
 	if (answer != NULL)
 		answer_seq = answer->is_stored ? answer->seq : state->run.message_count;
@@ -413,6 +527,8 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 		add_columns(&finish);
 	task_row_begin(&row, run_id, task_id);
 	fill_stated(&row, end, now);
+	if (end->error.isnull && !has_expired(state))
+		task_row_field(&row, Anum_tasks_error, &state->error);
 	task_row_field(&row, Anum_tasks_tokens_total, &total);
 	fill_charge(&row, end, &charge);
 	task_row_field(&row, Anum_tasks_time_to_first_token, &first_token);
@@ -436,6 +552,150 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 	return summary;
 }
 
+/* ---------- what comes after the end ---------- */
+
+#define LEAVE_OUT_WHAT_STANDS(name, ...) \
+	if (!state->name.isnull) \
+		end->name = unknown; \
+	lacks |= !end->name.isnull;
+
+/* Leave of what is stated what the task lacks.  Returns whether there is any. */
+static bool
+leave_what_lacks(const TaskState *state, TaskEnd *end)
+{
+	const Field unknown = {(Datum) 0, true};
+	bool		brings = brings_usage(state, end);
+	TaskEnd		counted = *end;
+	bool		lacks = false;
+
+	if (text_stands(state))
+		end->response_text = unknown;
+	if (!state->client_cost.isnull)
+		end->cost = unknown;
+	LEAVE_OUT_WHAT_STANDS(error)
+	TASK_END_LIST(LEAVE_OUT_WHAT_STANDS)
+	if (!brings)
+	{
+		end->usage_buckets = unknown;
+		return lacks;
+	}
+
+	/* What the usage says goes before what the client has counted */
+	end->tokens_input = counted.tokens_input;
+	end->tokens_output = counted.tokens_output;
+	end->tokens_total = counted.tokens_total;
+	return true;
+}
+
+/* Does what is left change what the task costs? */
+static bool
+changes_charge(const TaskEnd *end)
+{
+	return !end->usage.isnull || !end->tokens_input.isnull || !end->tokens_output.isnull ||
+		!end->tokens_total.isnull || !end->cost.isnull || !end->response_data.isnull;
+}
+
+/* The task's total with what comes late: no less than one that has been stated */
+static Field
+late_total(const TaskState *state, TaskEnd *end)
+{
+	Field		total = resolve_total(state, end);
+
+	if (end->usage.isnull && !state->tokens_total.isnull &&
+		DatumGetInt64(total.value) < DatumGetInt64(state->tokens_total.value))
+		return state->tokens_total;
+	return total;
+}
+
+/* Have the write write what may come late */
+static void
+add_late_columns(RowWrite *write)
+{
+	for (int i = 0; i < Natts_tasks; i++)
+	{
+		if (task_columns[i].rule == COLUMN_LATE && i + 1 != Anum_tasks_cost)
+			task_write_add(write, i + 1, WRITE_IF_GIVEN);
+	}
+	task_write_add(write, Anum_tasks_usage_buckets, WRITE_IF_GIVEN);
+	task_write_add(write, Anum_tasks_client_cost, WRITE_IF_GIVEN);
+	task_write_add(write, Anum_tasks_response_length, WRITE_IF_GIVEN);
+	task_write_add(write, Anum_tasks_cost, WRITE_SET);
+	task_write_add(write, Anum_tasks_cost_details, WRITE_SET);
+	task_write_add(write, Anum_tasks_price_status, WRITE_SET);
+	task_write_add(write, Anum_tasks_updated_at, WRITE_LATEST);
+}
+
+/* Write to a finished task what it has lacked, and what it costs and has used with it */
+static ResultRow
+write_late(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
+		   const TaskEnd *end, const Field *total, const Charge *charge)
+{
+	static RowWrite write = {
+		.table = TABLE_TASKS,
+		.key_count = 2,
+		.keys = {TASK_KEYS},
+		.returning = &task_summary_columns
+	};
+	ResultRow	summary;
+	TaskRow		row;
+	Args		args = {0};
+
+	if (write.column_count == 0)
+		add_late_columns(&write);
+	task_row_begin(&row, run_id, task_id);
+	fill_stated(&row, end, GetCurrentTimestamp());
+	task_row_field(&row, Anum_tasks_tokens_total, total);
+	fill_charge(&row, end, charge);
+	if (!end->response_text.isnull)
+		task_row_set(&row, Anum_tasks_response_length,
+					 Int64GetDatum(text_chars(DatumGetTextPP(end->response_text.value))), false);
+	task_write_args(&write, &row, &args);
+	if (direct_update(&write, &args, &state->place, &summary))
+		return summary;
+	if (statement_write_task(row_write_statement(&write), &args, run_id, task_id) != 1)
+		task_not_found(task_id);
+	return result_row();
+}
+
+/*
+ * A finished task that is locked is ended again: PT409 where the call states
+ * something else than what stands.  What it states, and the task lacks, is stored
+ * and charged, and moves the run's totals.  Returns whether there was any.
+ */
+bool
+task_end_again(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
+			   TaskEnd *end)
+{
+	Charge		charge = {
+		.cost = state->cost,
+		.cost_details = state->cost_details,
+		.price_status = state->price_status
+	};
+	RunChange	change = {0};
+	Field		total;
+	ResultRow	summary;
+
+	check_repeated_end(run_id, task_id, state, end);
+	if (!leave_what_lacks(state, end))
+		return false;
+	total = late_total(state, end);
+	if (changes_charge(end))
+	{
+		compute_charge(state, end, &charge);
+		change.tokens = (total.isnull ? 0 : DatumGetInt64(total.value)) -
+			(state->tokens_total.isnull ? 0 : DatumGetInt64(state->tokens_total.value));
+		change.cost = cost_difference(&charge.cost, &state->cost);
+		run_change(run_id, &change, &state->run);
+	}
+	summary = write_late(run_id, task_id, state, end, &total, &charge);
+	(void) task_settle_difference(run_id, task_id, &state->run, &summary, &total, &charge.cost);
+	if (!end->response_text.isnull)
+		state->response_text = end->response_text;
+	return true;
+}
+
+/* ---------- the functions ---------- */
+
 /* For the three functions that end a task; run_id is their last argument */
 static Datum
 end_task(FunctionCallInfo fcinfo, TaskEnd *end)
@@ -451,14 +711,14 @@ end_task(FunctionCallInfo fcinfo, TaskEnd *end)
 	store_open(true);
 	run_id = task_run_argument(fcinfo, PG_NARGS() - 1, task_id);
 	task_lock(&run_id, task_id, &state);
-	task_count_end(end, &state.usage, &state.provider);
-	if (task_is_final(state.status))
+	task_count_stated(end, &state);
+	if (task_takes_end(&state, end))
+		summary = task_end(&run_id, task_id, &state, end, NULL);
+	else
 	{
-		task_check_repeated_end(&run_id, task_id, &state, end);
+		(void) task_end_again(&run_id, task_id, &state, end);
 		summary = task_read_summary(&run_id, task_id);
 	}
-	else
-		summary = task_end(&run_id, task_id, &state, end, NULL);
 	result = result_row_composite(fcinfo, &summary);
 	store_close();
 	return result;

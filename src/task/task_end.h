@@ -31,8 +31,10 @@ extern Field task_sum_tokens(const Field *input, const Field *output);
 
 extern text *task_text(const pg_uuid_t *run_id, const TaskState *state);
 extern bool task_text_is_in(text *spoken, const NewMessage *answer);
-extern void task_check_repeated_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-									const TaskState *state, TaskEnd *end);
+extern void task_count_stated(TaskEnd *end, const TaskState *state);
+extern bool task_takes_end(const TaskState *state, const TaskEnd *end);
+extern bool task_end_again(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
+						   TaskEnd *end);
 extern ResultRow task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 						  TaskEnd *end, NewMessage *answer);
 

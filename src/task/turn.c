@@ -534,6 +534,21 @@ match_answer(const pg_uuid_t *run_id, pg_uuid_t *task_id, Jsonb *message, TaskEn
 }
 
 /*
+ * A message may have been appended as the answer of a task that has expired.  Where
+ * the end brings the same one, or none, it is the answer.
+ */
+static void
+take_appended_answer(const pg_uuid_t *run_id, pg_uuid_t *task_id, bool brings_none,
+					 NewMessage *answer)
+{
+	int			count;
+	NewMessage *appended = turn_messages(run_id, task_id, true, &count);
+
+	if (count == 1 && (brings_none || message_same(answer->message, appended->message)))
+		*answer = *appended;
+}
+
+/*
  * airun_finish_turn(task_id, message, response_text, usage, ..., run_id)
  * returns json
  */
@@ -553,6 +568,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	NewMessage *answer;
 	ResultRow	task = {0};
 	int			count = 1;
+	bool		takes_end;
 	StringInfoData out;
 	Datum		result;
 
@@ -562,17 +578,19 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	store_open(true);
 	run_id = task_run_argument(fcinfo, PG_NARGS() - 1, task_id);
 	task_lock(&run_id, task_id, &state);
-	task_count_end(&end, &state.usage, &state.provider);
+	task_count_stated(&end, &state);
 	answer = palloc_object(NewMessage);
-	task_check_transition(task_id, state.status, end.status);
-	if (task_is_final(state.status) &&
+	takes_end = task_takes_end(&state, &end);
+	if (!takes_end)
+		task_check_transition(task_id, state.status, end.status);
+	if (!takes_end &&
 		(state.answer_seq > 0 || version_has_answer(&run_id, task_id)))
 	{
 		/* The call is repeated, perhaps of a turn whose message has been taken back */
 		answer = turn_messages(&run_id, task_id, true, &count);
 		if (message != NULL && state.answer_seq > 0)
 			answer = match_answer(&run_id, task_id, message, &end, answer, &count);
-		task_check_repeated_end(&run_id, task_id, &state, &end);
+		(void) task_end_again(&run_id, task_id, &state, &end);
 		result = turn_result(&out, &run_id, task_id, &state.run, &task, answer, count);
 		store_close();
 		PG_RETURN_DATUM(result);
@@ -580,8 +598,11 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	make_answer(&run_id, task_id, answer, message, &state, &end);
 	answer->task_id = task_id;
 
-	if (!task_is_final(state.status))
+	if (takes_end)
 	{
+		if (state.answer_seq > 0)
+			take_appended_answer(&run_id, task_id,
+								 message == NULL && end.response_text.isnull, answer);
 		message_find_or_replace(&run_id, answer, &state.run, fcinfo->flinfo->fn_oid);
 		task = task_end(&run_id, task_id, &state, &end, answer);
 		messages_store(&run_id, answer, 1, &state.run);
@@ -591,7 +612,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		/* It was ended without its message: here it comes, after all */
 		Args		args = {0};
 
-		task_check_repeated_end(&run_id, task_id, &state, &end);
+		(void) task_end_again(&run_id, task_id, &state, &end);
 		message_find_or_replace(&run_id, answer, &state.run, fcinfo->flinfo->fn_oid);
 		if (!answer->is_stored)
 			run_change(&run_id,

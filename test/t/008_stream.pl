@@ -400,6 +400,7 @@ sub follower_has
 		$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE $waits") or die 'nobody waits';
 		sql($go);
 		like($end->(), qr/ERROR:\s+PT404$/, 'who waits for what is deleted meanwhile gets PT404');
+		sql("SELECT airun_cancel_task('$task')") if $go !~ /DELETE/;
 	}
 }
 
