@@ -206,7 +206,7 @@ is(sql("SELECT count(*), count(*) FILTER (WHERE user_id = '$user'),
 sub list_buffers
 {
 	my ($arguments, $setup) = @_;
-	my $query = "SELECT * FROM airun_list_runs($arguments)";
+	my $query = "SELECT * FROM airun_list_runs(" . join(', ', $arguments || (), 'page_size => 20') . ")";
 	my $script = "SET ROLE app;\nSELECT set_config('request.jwt.claims', '{\"sub\": \"$user\"}', false) \\g /dev/null\n"
 	  . ($setup // '')
 	  . "$query \\g /dev/null\n" x 7

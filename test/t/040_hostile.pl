@@ -812,7 +812,7 @@ END
 	my ($name, @columns) = split /\|/;
 	[ $name, map { [ split /:/ ] } @columns ]
 } split /\n/, $node->safe_psql('one', <<'END');
-SELECT c.oid::regclass || '|' || string_agg(a.attname || ':' || format_type(a.atttypid, NULL), '|' ORDER BY a.attnum)
+SELECT format('%I.%I', c.relnamespace::regnamespace, c.relname) || '|' || string_agg(a.attname || ':' || format_type(a.atttypid, NULL), '|' ORDER BY a.attnum)
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
 WHERE (c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r' AND c.relname IN ('runs', 'tasks', 'messages', 'prices')
 		OR c.relkind = 'v' AND c.relname LIKE 'ai\_%' AND c.relnamespace = 'public'::regnamespace)

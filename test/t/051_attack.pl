@@ -66,6 +66,7 @@ my @calls = (
 	[ "count(*) FROM airun_check($run)", '0' ],
 	[ "airun_sees_run($run)", 'f' ],
 	[ "airun_writes_run($run)", 'f' ],
+	[ "airun_call('{\"airun_messages\": {\"run_id\": \"' || $run || '\"}}')", 'ERROR: PT404' ],
 	[ "airun_save_message($run, $say, 'm1')", 'ERROR: PT404' ],
 	[ "airun_save_messages($run, jsonb_build_array(${say}::jsonb || '{\"id\": \"m1\"}'))", 'ERROR: PT404' ],
 	[ "airun_truncate_messages($run, 0)", 'ERROR: PT404' ],
