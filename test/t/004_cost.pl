@@ -235,7 +235,7 @@ for my $list (
 	[ 60, 'the newest 20 of the user\'s 10,000 runs', '' ],
 	[ 60, 'the newest 20 of the 50 of one source', "source_type => 'prompt', source_id => '$source'" ],
 	[ 60, 'the second page of the source', "source_type => 'prompt', source_id => '$source', cursor => :'place'",
-		"SELECT cursor AS place FROM airun_list_runs(source_type => 'prompt', source_id => '$source') OFFSET 19 \\gset\n" ],
+		"SELECT cursor AS place FROM airun_list_runs(source_type => 'prompt', source_id => '$source', page_size => 20) OFFSET 19 \\gset\n" ],
 	[ 60, 'the active ones', "status => 'active'" ],
 	# a page that begins within an hour reads that hour and the next
 	[ 120, 'the third page', "cursor => :'place'", $third_page ],
