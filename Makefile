@@ -16,11 +16,13 @@ PARTS = airun \
 	install/views install/comments install/install store/definition store/direct \
 	install/types store/identity \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/call \
-	run/run run/run_edit run/list run/run_name run/message_accept run/message \
+	run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer \
+	run/message \
 	run/message_version run/save_message \
 	task/position task/chunk task/request_compact task/keep_message \
 	pricing/names pricing/usage_shapes pricing/usage_site pricing/usage_settle \
-	pricing/usage_leaves pricing/usage_read pricing/usage pricing/price_terms pricing/name_pattern pricing/price_cache \
+	pricing/usage_leaves pricing/usage_read pricing/usage pricing/served pricing/price_terms pricing/name_pattern pricing/price_cache \
+	pricing/odd_rates pricing/unpriced \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
 	task/task_columns task/task task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
@@ -29,7 +31,7 @@ PARTS = airun \
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json install objects run names list message save fold task turn totals stream doors lease late \
-	refusals columns access postgrest original usage usage_shapes price cost money owner privileges privileges_owner cover \
+	refusals columns access postgrest original usage usage_shapes price cost responses served money owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
 	reference operations
 

@@ -27,6 +27,18 @@ int			airun_max_message_size = 16 * 1024;
 bool		airun_trust_client_cost = false;
 
 /*
+ * Where the provider itself states a cost: does it count, or that of the price
+ * book?  It is about money, so only a superuser may change it.
+ */
+int			airun_cost_source = COST_SOURCE_PRICE;
+
+static const struct config_enum_entry cost_sources[] = {
+	{"price", COST_SOURCE_PRICE, false},
+	{"provider", COST_SOURCE_PROVIDER, false},
+	{NULL, 0, false}
+};
+
+/*
  * Who is calling, where no request.jwt.claims say so: for applications that
  * connect by themselves and act for one user at a time.
  */
@@ -65,6 +77,14 @@ _PG_init(void)
 							 &airun_async_progress,
 							 false,
 							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("airun.cost_source",
+							 "Sets which cost counts where the price book and the provider both state one.",
+							 "The other is kept beside it; where there is no price, the provider's counts in any case.",
+							 &airun_cost_source,
+							 COST_SOURCE_PRICE, cost_sources,
+							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("airun.direct_writes",

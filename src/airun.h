@@ -27,6 +27,15 @@
 /* Settings; each is described where it is defined, in airun.c */
 extern int	airun_max_message_size;
 extern bool airun_trust_client_cost;
+
+/* Which cost counts where both are known */
+typedef enum CostSource
+{
+	COST_SOURCE_PRICE,
+	COST_SOURCE_PROVIDER
+} CostSource;
+
+extern int	airun_cost_source;
 extern char *airun_user_setting;
 extern bool airun_async_progress;
 extern bool airun_direct_writes;

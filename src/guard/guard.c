@@ -385,23 +385,39 @@ check_task_fields(Row *row)
 	task_check_fields(&fields);
 }
 
-/* Have a task that has ended cost what it costs */
-static void
-charge_task(Row *row)
+#define SERVED_OF_ROW(name)	basis.name = row_new(row, #name);
+
+/* What the row says for its charge; an answer that goes on has no usage yet */
+static ChargeBasis
+charge_basis(Row *row, TaskStatus status)
 {
-	Field		known = row_new(row, "cost_details");
+	const Field unknown = {(Datum) 0, true};
+	Field		details = row_new(row, "cost_details");
 	ChargeBasis	basis = {
 		.model_id = row_new(row, "model_id"),
 		.provider = row_new(row, "provider"),
+		.endpoint = row_new(row, "endpoint"),
+		.metadata = row_new(row, "metadata"),
 		.usage = row_new(row, "usage"),
+		.response_data = task_is_final(status) ? row_new(row, "response_data") : unknown,
 		.tokens_input = row_new(row, "tokens_input"),
 		.tokens_output = row_new(row, "tokens_output"),
 		.client_cost = row_new(row, "client_cost"),
-		.left_out = charge_left_out(&known),
-		.created_at = DatumGetTimestampTz(row_new(row, "created_at").value),
+		.left_out = charge_left_out(&details),
 	};
+
+	SERVED_FIELD_LIST(SERVED_OF_ROW)
+	return basis;
+}
+
+/* Have a task that has ended cost what it costs */
+static void
+charge_task(Row *row, TaskStatus status)
+{
+	ChargeBasis	basis = charge_basis(row, status);
 	Charge		charge;
 
+	basis.created_at = DatumGetTimestampTz(row_new(row, "created_at").value);
 	charge_compute(&basis, &charge);
 	row_set(row, "cost", charge.cost.value, charge.cost.isnull);
 	row_set(row, "cost_details", charge.cost_details.value, charge.cost_details.isnull);
@@ -420,6 +436,9 @@ keep_figures_out(Row *row, const TaskEnd *end)
 		{"cost", &end->cost},
 		{"time_to_first_token", &end->time_to_first_token},
 		{"total_time", &end->total_time},
+		{"served_model", &end->served_model},
+		{"service_tier", &end->service_tier},
+		{"provider_cost", &end->provider_cost},
 	};
 
 	if (end->left_out.isnull)
@@ -436,7 +455,8 @@ figures_change(Row *row)
 {
 	static const char *const columns[] = {
 		"status", "usage", "tokens_input", "tokens_output", "tokens_total", "client_cost",
-		"response_data", "model_id", "provider"
+		"response_data", "model_id", "provider", "served_model", "service_tier", "billed",
+		"provider_cost"
 	};
 
 	for (int i = 0; i < lengthof(columns); i++)
@@ -449,12 +469,13 @@ figures_change(Row *row)
 
 #define END_OF_ROW(name, ...)	end.name = row_new(row, #name);
 
+#define SERVED_TO_ROW(name)	row_set(row, #name, end.name.value, end.name.isnull);
+
 /* Settle the figures of a task, and count what its usage and its total say */
 static void
 check_task_figures(Row *row, TaskStatus status)
 {
 	TaskEnd		end = task_end_nothing(status);
-	Field		provider = row_new(row, "provider");
 
 	TASK_END_LIST(END_OF_ROW)
 	if (row->old != NULL && !row_changed(row, "tokens_total") &&
@@ -462,10 +483,21 @@ check_task_figures(Row *row, TaskStatus status)
 		end.tokens_total.isnull = true;
 	task_check_end(&end);
 	keep_figures_out(row, &end);
-	if (!end.usage.isnull || (row->old != NULL && row_changed(row, "usage")))
+	if (!end.usage.isnull || (row->old != NULL && row_changed(row, "usage")) ||
+		(task_is_final(status) && figures_change(row)))
 	{
-		task_count_end(&end, &end.usage, &provider);
+		ChargeBasis	basis = charge_basis(row, status);
+
+		if (row->old == NULL || row_changed(row, "cost"))
+			basis.client_cost = end.cost;
+		end.region = basis.region;
+		end.speed = basis.speed;
+		task_count_end(&end, &basis);
 		row_set(row, "usage_buckets", end.usage_buckets.value, end.usage_buckets.isnull);
+		if (task_is_final(status))
+		{
+			SERVED_FIELD_LIST(SERVED_TO_ROW)
+		}
 	}
 	row_set(row, "tokens_input", end.tokens_input.value, end.tokens_input.isnull);
 	row_set(row, "tokens_output", end.tokens_output.value, end.tokens_output.isnull);
@@ -485,7 +517,7 @@ check_task_figures(Row *row, TaskStatus status)
 			row_set(row, "cost", known.value, known.isnull);
 	}
 	if (task_is_final(status) && figures_change(row))
-		charge_task(row);
+		charge_task(row, status);
 }
 
 /*

@@ -136,10 +136,10 @@ BEGIN
 		 t.response_length::text,
 		 COALESCE(length(COALESCE(t.response_text, @extschema@.airun_message_text(a.message))), 0)
 			= t.response_length),
-		('price_status of a task', 'priced, doubtful, unpriced or client once it has ended',
+		('price_status of a task', 'priced, doubtful, provider, unbilled, client or unpriced once it has ended',
 		 COALESCE(t.price_status, 'none'),
 		 CASE WHEN t.completed_at IS NULL THEN t.price_status IS NULL
-			ELSE COALESCE(t.price_status IN ('priced', 'doubtful', 'unpriced', 'client'), false) END),
+			ELSE COALESCE(t.price_status IN ('priced', 'doubtful', 'provider', 'unbilled', 'client', 'unpriced'), false) END),
 		('messages of a task',
 		 'up to ' || (SELECT r.message_count FROM airun.runs AS r WHERE r.id = t.run_id),
 		 'up to ' || GREATEST(t.answer_seq, t.inputs_to),

@@ -216,11 +216,23 @@ VALUES
 	('tasks', 'client_cost', 'numeric', '', NULL, 30, NULL,
 	 'What the client says that it costs'),
 	('tasks', 'price_status', 'text', '', NULL, 29, 19,
-	 'Where the cost is from: priced, doubtful (of what can be counted; cost_details say what is wrong), client (the client has stated it), or unpriced (it is not known)'),
+	 'Where the cost is from: priced, doubtful (of what can be counted; cost_details say what is wrong), provider (as it states it), unbilled (nothing, since nothing was billed), client (the client has stated it), or unpriced (it is not known)'),
 	('tasks', 'usage_buckets', 'jsonb', '', NULL, 31, NULL,
 	 'What the usage says, in disjoint buckets'),
 	('tasks', 'pending_half', 'integer', '', NULL, NULL, NULL,
 	 'The first half, in UTF-16, of a character that the text so far ends within'),
+	('tasks', 'served_model', 'text', '', NULL, 32, 26,
+	 'The model that answered, as the provider says'),
+	('tasks', 'service_tier', 'text', '', NULL, 33, 27,
+	 'The service tier that it was served in, as the provider says: flex, priority, batch, ...'),
+	('tasks', 'billed', 'boolean', '', NULL, 34, 28,
+	 'False for an answer that costs nothing, such as one from a cache; NULL where nobody says'),
+	('tasks', 'provider_cost', 'numeric', '', NULL, 35, 29,
+	 'What the provider says that it costs'),
+	('tasks', 'region', 'text', '', NULL, 36, 30,
+	 'The region that it was served in, as the provider says'),
+	('tasks', 'speed', 'text', '', NULL, 37, 31,
+	 'The speed that it was served at, as the provider says'),
 
 	-- airun.task_chunks
 	('task_chunks', 'run_id', 'uuid', 'NOT NULL', NULL, NULL, NULL,
@@ -271,6 +283,8 @@ VALUES
 	 'Rates for hours of the day and days of the week, which go before the others'),
 	('prices', 'raw', 'jsonb', '', NULL, NULL, NULL,
 	 'The entry of the price list, as it was'),
+	('prices', 'multipliers', 'jsonb', '', NULL, NULL, NULL,
+	 'By what the cost of tokens is multiplied in a region and at a speed: {"region": {"us": 1.1}, "speed": {"fast": 6}}'),
 
 	-- airun.price_book
 	('price_book', 'is_only', 'boolean', 'NOT NULL', 'true', NULL, NULL,

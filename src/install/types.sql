@@ -123,7 +123,8 @@ CREATE TYPE @extschema@.ai_repricing AS (
 	tasks bigint,
 	changed bigint,
 	cost_before numeric,
-	cost_after numeric
+	cost_after numeric,
+	reason text
 );
 COMMENT ON TYPE @extschema@.ai_repricing IS
 'What airun_reprice() has made of the tasks of one model';
@@ -139,6 +140,8 @@ COMMENT ON COLUMN @extschema@.ai_repricing.cost_before IS
 'What they cost before, as far as that was known';
 COMMENT ON COLUMN @extschema@.ai_repricing.cost_after IS
 'What they cost now, or would cost';
+COMMENT ON COLUMN @extschema@.ai_repricing.reason IS
+'Where none of them is changed: why not, for the first of them';
 
 CREATE TYPE @extschema@.ai_problem AS (
 	run_id uuid,
@@ -184,4 +187,4 @@ COMMENT ON COLUMN @extschema@.ai_price_change.price_id IS
 COMMENT ON COLUMN @extschema@.ai_price_change.effective_from IS
 'When that price came, or comes, into force';
 COMMENT ON COLUMN @extschema@.ai_price_change.reason IS
-'Why it was skipped';
+'Why it was skipped; or what is odd about its rates, and which tasks it can charge that have no cost yet';

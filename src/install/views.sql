@@ -64,7 +64,13 @@ UNION ALL VALUES
 	('ai_unpriced_models', 5, 'first_used', 'min(t.created_at)',
 	 'When the first of them was created'),
 	('ai_unpriced_models', 6, 'last_used', 'max(t.created_at)',
-	 'When the last of them was created')
+	 'When the last of them was created'),
+	('ai_unpriced_models', 7, 'served_model', 't.served_model',
+	 'The model that answered, as the provider says'),
+	('ai_unpriced_models', 8, 'service_tier', 't.service_tier',
+	 'The service tier that served them'),
+	('ai_unpriced_models', 9, 'region', 't.region', 'The region that served them'),
+	('ai_unpriced_models', 10, 'speed', 't.speed', 'The speed that served them')
 $view_columns$;
 COMMENT ON FUNCTION @extschema@.airun_store_view_columns() IS
 'The columns of the store''s views';
@@ -103,10 +109,10 @@ FROM (VALUES
 	(5, 'ai_unpriced_models', $$
 		FROM airun.tasks AS t
 		WHERE (t.price_status = 'unpriced' OR t.price_status = 'doubtful' AND t.cost IS NULL)
-			AND t.model_id IS NOT NULL
+			AND COALESCE(t.served_model, t.model_id) IS NOT NULL
 			AND (t.usage_buckets IS NOT NULL OR t.tokens_input IS NOT NULL
 				 OR t.tokens_output IS NOT NULL)
-		GROUP BY t.provider, t.model_id$$,
+		GROUP BY t.provider, t.model_id, t.served_model, t.service_tier, t.region, t.speed$$,
 	 'Models that were used, in deleted runs too, and have no price: airun_set_price() gives them one, airun_reprice() charges them')
 ) AS v (place, name, origin, comment)
 CROSS JOIN LATERAL (

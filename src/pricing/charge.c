@@ -10,6 +10,9 @@
  *	priced		there is a price for the model, and for all that it used
  *	doubtful	the usage or the figures contradict themselves, or say something
  *				that nobody knows; the cost is of what can be counted, if any
+ *	provider	the provider has stated the cost, and there is no price of that
+ *				provider's, or airun.cost_source says so
+ *	unbilled	the answer was not billed: it costs nothing
  *	client		airun.trust_client_cost is on, and the client has stated a cost
  *	unpriced	none of these: the cost is not known, and NULL
  *
@@ -20,7 +23,9 @@
 #include "pricing/charge.h"
 
 #include "pricing/cost.h"
+#include "pricing/served.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 
 static Field
 count_field(int64 count, const Field *otherwise)
@@ -28,22 +33,97 @@ count_field(int64 count, const Field *otherwise)
 	return count == USAGE_UNKNOWN ? *otherwise : (Field) {Int64GetDatum(count), false};
 }
 
-static const char *
+/* A word that says anything, or NULL */
+static char *
 word(const Field *field)
 {
-	return field->isnull ? NULL : TextDatumGetCString(field->value);
+	char	   *string = field->isnull ? NULL : TextDatumGetCString(field->value);
+
+	return string == NULL || string[0] == '\0' ? NULL : string;
 }
 
-/* Read what a usage says; NULL where there is none */
-static Usage *
-read_stated(const Field *usage, const Field *provider)
+static bool
+is_zero(const Field *amount)
 {
-	Usage	   *counted;
+	return !amount->isnull &&
+		DatumGetBool(DirectFunctionCall2(numeric_eq, amount->value,
+										 NumericGetDatum(int64_to_numeric(0))));
+}
 
-	if (usage->isnull)
-		return NULL;
-	counted = palloc_object(Usage);
-	usage_read(DatumGetJsonbP(usage->value), word(provider), counted);
+/* ---------- how it was served ---------- */
+
+static void
+take_word(Field *field, const char *word)
+{
+	if (field->isnull && word != NULL)
+		*field = (Field) {CStringGetTextDatum(word), false};
+}
+
+/* Does what the application keeps with the task say that its answer is from a cache? */
+static bool
+is_cached(const Field *metadata)
+{
+	JsonbValue	value;
+
+	return !metadata->isnull && JB_ROOT_IS_OBJECT(DatumGetJsonbP(metadata->value)) &&
+		jsonb_field(&DatumGetJsonbP(metadata->value)->root, "cache_hit", &value) &&
+		value.type == jbvBool && value.val.boolean;
+}
+
+/*
+ * Fill in what is not stated about how a task was served, from what the provider
+ * has sent.  An answer from a cache that is said to cost nothing was not billed.
+ */
+void
+charge_read_served(ChargeBasis *basis)
+{
+	Served		served = {0};
+
+	if (!basis->service_tier.isnull)
+		basis->service_tier.value =
+			CStringGetTextDatum(served_service_tier(TextDatumGetCString(basis->service_tier.value)));
+	if (!basis->response_data.isnull)
+		served_read(DatumGetJsonbP(basis->response_data.value), false, &served);
+	if (!basis->usage.isnull)
+		served_read(DatumGetJsonbP(basis->usage.value), true, &served);
+	take_word(&basis->served_model, served.model);
+	take_word(&basis->service_tier, served.service_tier);
+	take_word(&basis->region, served.region);
+	take_word(&basis->speed, served.speed);
+	if (basis->provider_cost.isnull && served.cost != NULL)
+		basis->provider_cost = (Field) {NumericGetDatum(served.cost), false};
+	if (basis->billed.isnull &&
+		(is_zero(&basis->client_cost) || is_zero(&basis->provider_cost)) &&
+		(served.is_cached || is_cached(&basis->metadata)))
+		basis->billed = (Field) {BoolGetDatum(false), false};
+}
+
+/* ---------- what has been used ---------- */
+
+/*
+ * Read what a task has used: its usage, or where that says nothing the one in
+ * the answer.  NULL where there is none.
+ */
+static Usage *
+read_stated(const ChargeBasis *basis)
+{
+	char	   *provider = word(&basis->provider);
+	Usage	   *counted = NULL;
+
+	if (!basis->usage.isnull)
+	{
+		counted = palloc_object(Usage);
+		usage_read(DatumGetJsonbP(basis->usage.value), provider, counted);
+		if (counted->is_known || counted->doubt_count > 0)
+			return counted;
+	}
+	if (!basis->response_data.isnull)
+	{
+		Usage	   *in_answer = palloc_object(Usage);
+
+		if (usage_read_answer(DatumGetJsonbP(basis->response_data.value), provider, in_answer))
+			return in_answer;
+	}
 	return counted;
 }
 
@@ -66,10 +146,10 @@ open_total(Usage *counted, const Field *tokens_input, const Field *tokens_output
  * both sides is added up.  Returns what has been read, for charge_compute().
  */
 Usage *
-charge_count_usage(const Field *usage, const Field *provider, Field *tokens_input,
-		   Field *tokens_output, Field *tokens_total, Field *buckets)
+charge_count_usage(const ChargeBasis *basis, Field *tokens_input, Field *tokens_output,
+				   Field *tokens_total, Field *buckets)
 {
-	Usage	   *counted = read_stated(usage, provider);
+	Usage	   *counted = read_stated(basis);
 
 	*buckets = (Field) {(Datum) 0, true};
 	if (counted == NULL)
@@ -110,7 +190,7 @@ usage_of(const ChargeBasis *basis)
 	Usage	   *usage = basis->counted;
 
 	if (usage == NULL)
-		usage = read_stated(&basis->usage, &basis->provider);
+		usage = read_stated(basis);
 	if (usage == NULL)
 	{
 		usage = palloc_object(Usage);
@@ -169,33 +249,51 @@ charge_left_out_details(Jsonb *left_out)
 	return jsonb_finish(&builder);
 }
 
+/* Charge a task by its price, or by what its provider says */
+static void
+charge_by_price(const ChargeBasis *basis, bool is_unbilled, CostAnswer *answer)
+{
+	Usage	   *usage = usage_of(basis);
+	Served		served = {
+		.model = word(&basis->served_model),
+		.service_tier = word(&basis->service_tier),
+		.region = word(&basis->region),
+		.speed = word(&basis->speed),
+		.cost = basis->provider_cost.isnull ? NULL :
+		DatumGetNumeric(basis->provider_cost.value),
+	};
+	CostQuery	query = {
+		.model = word(&basis->model_id),
+		.provider = word(&basis->provider),
+		.endpoint = word(&basis->endpoint),
+		.usage = usage,
+		.served = &served,
+		.at = basis->created_at,
+		.is_unbilled = is_unbilled,
+		.left_out = basis->left_out.isnull ? NULL : DatumGetJsonbP(basis->left_out.value),
+	};
+
+	doubt_left_out(&basis->left_out, usage);
+	cost_of_usage(&query, answer);
+}
+
 /* Charge a task */
 void
 charge_compute(const ChargeBasis *basis, Charge *charge)
 {
-	const char *status;
-	Jsonb	   *left_out = basis->left_out.isnull ? NULL :
-		DatumGetJsonbP(basis->left_out.value);
-	Jsonb	   *details = NULL;
+	bool		is_unbilled = !basis->billed.isnull && !DatumGetBool(basis->billed.value);
+	CostAnswer	answer = {.status = "client"};
 
-	if (airun_trust_client_cost && !basis->client_cost.isnull)
+	if (airun_trust_client_cost && !basis->client_cost.isnull && !is_unbilled)
 	{
-		status = "client";
-		charge->cost = basis->client_cost;
-		if (left_out != NULL)
-			details = charge_left_out_details(left_out);
+		answer.cost = DatumGetNumeric(basis->client_cost.value);
+		if (!basis->left_out.isnull)
+			answer.details = charge_left_out_details(DatumGetJsonbP(basis->left_out.value));
 	}
 	else
-	{
-		Usage	   *usage = usage_of(basis);
-		Numeric		cost;
-
-		doubt_left_out(&basis->left_out, usage);
-		cost = cost_of_usage(word(&basis->model_id), word(&basis->provider), usage,
-						   basis->created_at, NULL, left_out, &details);
-		status = usage->doubt_count > 0 ? "doubtful" : cost == NULL ? "unpriced" : "priced";
-		charge->cost = (Field) {NumericGetDatum(cost), cost == NULL};
-	}
-	charge->cost_details = (Field) {PointerGetDatum(details), details == NULL};
-	charge->price_status = (Field) {CStringGetTextDatum(status), false};
+		charge_by_price(basis, is_unbilled, &answer);
+	charge->cost = (Field) {NumericGetDatum(answer.cost), answer.cost == NULL};
+	charge->cost_details = (Field) {PointerGetDatum(answer.details), answer.details == NULL};
+	charge->price_status = (Field) {CStringGetTextDatum(answer.status), false};
+	charge->reason = answer.reason;
 }

@@ -10,12 +10,25 @@
 #include "pricing/usage.h"
 #include "store/args.h"
 
+/*
+ * What is known of how a task was served: columns of airun.tasks, from the
+ * call that ends it, or else from what the provider sent.
+ */
+#define SERVED_FIELD_LIST(FIELD) \
+	FIELD(served_model) FIELD(service_tier) FIELD(region) FIELD(speed) \
+	FIELD(provider_cost) FIELD(billed)
+#define SERVED_FIELD(name)	Field name;
+
 /* What is known of a task when it is charged; all may be absent */
 typedef struct ChargeBasis
 {
 	Field		model_id;
 	Field		provider;
+	Field		endpoint;
+	Field		metadata;
 	Field		usage;
+	Field		response_data;	/* whose usage counts where there is no other */
+	SERVED_FIELD_LIST(SERVED_FIELD)
 	Usage	   *counted;		/* the usage, where it has been read already, or NULL */
 	Field		tokens_input;
 	Field		tokens_output;
@@ -30,9 +43,11 @@ typedef struct Charge
 	Field		cost;
 	Field		cost_details;
 	Field		price_status;
+	const char *reason;			/* why no price says what it costs, or NULL */
 } Charge;
 
-extern Usage *charge_count_usage(const Field *usage, const Field *provider, Field *tokens_input,
+extern void charge_read_served(ChargeBasis *basis);
+extern Usage *charge_count_usage(const ChargeBasis *basis, Field *tokens_input,
 						 Field *tokens_output, Field *tokens_total, Field *buckets);
 extern void charge_compute(const ChargeBasis *basis, Charge *charge);
 extern Jsonb *charge_left_out_details(Jsonb *left_out);

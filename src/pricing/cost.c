@@ -10,6 +10,12 @@
  * each is charged by itself, by its own length and, where it says so, its own
  * model.
  *
+ * What was served is what is priced: the model that answered, in its service
+ * tier, region and speed.  A tier, region or speed that the price says nothing
+ * of leaves the usage in doubt and the cost unknown.  What the provider itself
+ * states as the cost is the cost where no price of that provider gives one, or
+ * where airun.cost_source says so.
+ *
  * Rates are found as price_terms.c says, prices as price_cache.c says.  No lock
  * is taken that anybody would wait for.
  */
@@ -17,6 +23,7 @@
 
 #include "json/jsonb_util.h"
 #include "miscadmin.h"
+#include "pricing/names.h"
 #include "pricing/price_cache.h"
 #include "store/args.h"
 #include "store/identity.h"
@@ -43,6 +50,8 @@ typedef struct Part
 	const char *model;			/* where it has one of its own */
 	Match		match;
 	const TimeWindow *window;
+	Numeric		factors[MULTIPLIER_KINDS];	/* NULL for none */
+	const char *modified[MULTIPLIER_KINDS]; /* the region and the speed of it */
 	int			item_count;
 	CostItem	items[BUCKET_COUNT];
 	Numeric		cost;			/* NULL where it is not known */
@@ -52,8 +61,8 @@ typedef struct Part
 /* A cost and what it is made of; no cost has a reason */
 typedef struct Quote
 {
-	const Usage *usage;
-	char	   *service_tier;	/* that was asked for, or NULL */
+	char	   *service_tier;	/* that served it, or NULL */
+	bool		is_own;			/* are the prices the provider's own?  Asked where he states a cost */
 	int			part_count;
 	Part	   *parts;
 	Numeric		cost;			/* NULL where it is not known */
@@ -146,23 +155,160 @@ check_open_sides(const Part *part, const char *service_tier, int64 length, Usage
 	return true;
 }
 
-/* Work out what one part costs */
+/* Are two names one model, but for provider, region, date and version? */
+static bool
+same_model(const char *a, const char *b)
+{
+	const char *names[2][MODEL_NAMES];
+	const char *fronts[MODEL_NAMES];
+	int			counts[2];
+
+	counts[0] = model_names(name_normalize(a), names[0], fronts);
+	counts[1] = model_names(name_normalize(b), names[1], fronts);
+	for (int i = 0; i < counts[0]; i++)
+	{
+		for (int j = 0; j < counts[1]; j++)
+		{
+			if (strcmp(names[0][i], names[1][j]) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Is what was found a price of the provider's own?  Where nobody says who that
+ * is, one is that has the whole name.
+ */
+static bool
+is_own_price(const Match *match, const char *provider)
+{
+	if (match->price == NULL)
+		return false;
+	if (provider == NULL || provider[0] == '\0')
+		return match->name == NULL;
+	return price_cache_is_of(match->price, provider);
+}
+
+/*
+ * Find the price of the model that answered.  Where that is but another name of
+ * the one that was asked for, the name that the provider has a price of counts.
+ */
 static void
-quote_part(const char *model, const char *provider, const int64 *count, TimestampTz at,
-		   const char *service_tier, Usage *usage, Part *part)
+find_price(const CostQuery *query, Match *match)
+{
+	const char *served = query->served->model;
+	Match		asked;
+
+	price_cache_find(served != NULL ? served : query->model, query->provider, query->at, match);
+	if (served == NULL || query->model == NULL || strcmp(served, query->model) == 0 ||
+		is_own_price(match, query->provider) || !same_model(served, query->model))
+		return;
+	price_cache_find(query->model, query->provider, query->at, &asked);
+	if (asked.price != NULL &&
+		(match->price == NULL || is_own_price(&asked, query->provider)))
+		*match = asked;
+}
+
+/*
+ * Find by what the tokens of a region or a speed are multiplied.  The host of
+ * what was called counts only where the price knows its region.
+ */
+static bool
+find_factors(const CostQuery *query, Part *part)
+{
+	const PriceTerms *terms = &part->match.price->terms;
+	const char *words[MULTIPLIER_KINDS] = {
+		[MULTIPLIER_REGION] = query->served->region,
+		[MULTIPLIER_SPEED] = query->served->speed,
+	};
+	const bool	is_plain[MULTIPLIER_KINDS] = {
+		[MULTIPLIER_REGION] = words[MULTIPLIER_REGION] == NULL ||
+			served_region_is_plain(words[MULTIPLIER_REGION]),
+		[MULTIPLIER_SPEED] = words[MULTIPLIER_SPEED] == NULL ||
+			served_speed_is_plain(words[MULTIPLIER_SPEED]),
+	};
+
+	for (int kind = 0; kind < MULTIPLIER_KINDS; kind++)
+	{
+		if (is_plain[kind])
+			continue;
+		part->modified[kind] = words[kind];
+		part->factors[kind] = price_multiplier(terms, kind, words[kind]);
+		if (part->factors[kind] != NULL)
+			continue;
+		part->reason = psprintf("its price does not say what the %s \"%s\" costs",
+								multiplier_name(kind), words[kind]);
+		usage_doubt(query->usage, "%s", part->reason);
+		return false;
+	}
+	if (words[MULTIPLIER_REGION] == NULL && query->endpoint != NULL &&
+		terms->multiplier_count > 0)
+	{
+		const char *region = served_region_of_endpoint(query->endpoint);
+
+		part->factors[MULTIPLIER_REGION] = region == NULL ? NULL :
+			price_multiplier(terms, MULTIPLIER_REGION, region);
+		if (part->factors[MULTIPLIER_REGION] != NULL)
+			part->modified[MULTIPLIER_REGION] = region;
+	}
+	return true;
+}
+
+/* Does the price know the way in which it was served?  Else that is in doubt. */
+static bool
+check_modifiers(const CostQuery *query, const char *service_tier, Part *part)
+{
+	if (service_tier != NULL &&
+		!price_has_service_tier(&part->match.price->terms, service_tier))
+	{
+		part->reason = psprintf("its price has no rates of the service tier \"%s\"",
+								excerpt(service_tier, strlen(service_tier)));
+		usage_doubt(query->usage, "%s", part->reason);
+		return false;
+	}
+	return find_factors(query, part);
+}
+
+/* What so many in a bucket cost, and where the rate is from */
+static bool
+quote_item(const CostQuery *query, const Part *part, int64 length, const char *service_tier,
+		   Bucket bucket, int64 count, CostItem *item)
+{
+	if (!price_rate(&part->match.price->terms, part->window, length, service_tier, bucket,
+					&item->found))
+		return false;
+	item->bucket = bucket;
+	item->count = bucket_amount(count, bucket);
+	item->amount = multiply(item->count, item->found.rate);
+	for (int kind = 0; kind < MULTIPLIER_KINDS; kind++)
+	{
+		if (part->factors[kind] != NULL && BUCKET_IS_TOKENS(bucket))
+			item->amount = multiply(item->amount, part->factors[kind]);
+	}
+	if (service_tier != NULL && item->found.service_tier == NULL && BUCKET_IS_TOKENS(bucket))
+		usage_doubt(query->usage, "its price has no rate of the service tier \"%s\" for %s",
+					service_tier, bucket_name(bucket));
+	return true;
+}
+
+/* Work out what one part costs, by a price that has been looked for */
+static void
+quote_part(const CostQuery *query, const int64 *count, const char *service_tier, Part *part)
 {
 	Numeric		sum = int64_to_numeric(0);
 	int64		length;
 
-	price_cache_find(model, provider, at, &part->match);
 	if (part->match.price == NULL)
 	{
 		part->reason = part->match.reason;
 		return;
 	}
-	part->window = price_window(&part->match.price->terms, at);
-	length = tier_length(part, count, service_tier, usage);
-	if (!check_open_sides(part, service_tier, length, usage))
+	if (!check_modifiers(query, service_tier, part))
+		return;
+	part->window = price_window(&part->match.price->terms, query->at);
+	length = tier_length(part, count, service_tier, query->usage);
+	if (!check_open_sides(part, service_tier, length, query->usage))
 	{
 		part->reason = "how many of the tokens came out is not said";
 		return;
@@ -173,17 +319,13 @@ quote_part(const char *model, const char *provider, const int64 *count, Timestam
 
 		if (count[i] == 0)
 			continue;
-		if (!price_rate(&part->match.price->terms, part->window, length, service_tier,
-						(Bucket) i, &item->found))
+		if (!quote_item(query, part, length, service_tier, (Bucket) i, count[i], item))
 		{
 			if (i == BUCKET_REQUESTS)
 				continue;
 			part->reason = psprintf("its price has no rate for %s", bucket_name(i));
 			return;
 		}
-		item->bucket = (Bucket) i;
-		item->count = bucket_amount(count[i], i);
-		item->amount = multiply(item->count, item->found.rate);
 		sum = add(sum, item->amount);
 		part->item_count++;
 	}
@@ -196,21 +338,19 @@ quote_part(const char *model, const char *provider, const int64 *count, Timestam
  * doubts.
  */
 static void
-quote_usage(const char *model, const char *provider, Usage *usage, TimestampTz at,
-			const char *service_tier, Quote *quote)
+quote_usage(const CostQuery *query, Quote *quote)
 {
+	const Usage *usage = query->usage;
+	const char *tier = query->served->service_tier;
 	Numeric		sum = int64_to_numeric(0);
 
-	memset(quote, 0, sizeof(Quote));
-	quote->usage = usage;
 	if (!usage->is_known)
 	{
 		quote->reason = "the usage says nothing that could be priced";
 		return;
 	}
-	if (service_tier == NULL)
-		service_tier = usage->service_tier;
-	quote->service_tier = service_tier == NULL ? NULL : service_tier_word(service_tier);
+	quote->service_tier = tier == NULL ? NULL : service_tier_word(tier);
+	quote->is_own = true;
 	quote->part_count = Max(usage->request_count, 1);
 	quote->parts = palloc0_array(Part, quote->part_count);
 	for (int i = 0; i < quote->part_count; i++)
@@ -220,9 +360,14 @@ quote_usage(const char *model, const char *provider, Usage *usage, TimestampTz a
 		CHECK_FOR_INTERRUPTS();
 		if (usage->request_count > 0)
 			part->model = usage->requests[i].model;
-		quote_part(part->model != NULL ? part->model : model, provider,
-				   usage->request_count > 0 ? usage->requests[i].count : usage->count,
-				   at, quote->service_tier, usage, part);
+		if (part->model != NULL)
+			price_cache_find(part->model, query->provider, query->at, &part->match);
+		else
+			find_price(query, &part->match);
+		quote_part(query, usage->request_count > 0 ? usage->requests[i].count : usage->count,
+				   quote->service_tier, part);
+		if (query->served->cost != NULL)
+			quote->is_own &= is_own_price(&part->match, query->provider);
 		if (part->cost == NULL)
 		{
 			quote->reason = part->model == NULL ? part->reason :
@@ -289,6 +434,13 @@ put_price(JsonbBuilder *builder, const Part *part, const char *service_tier)
 	put_string(builder, "service_tier", service_tier);
 	if (part->window != NULL)
 		put_string(builder, "time_window", part->window->label);
+	for (int kind = 0; kind < MULTIPLIER_KINDS; kind++)
+	{
+		put_string(builder, multiplier_name(kind), part->modified[kind]);
+		if (part->factors[kind] != NULL)
+			put_number(builder, psprintf("%s_factor", multiplier_name(kind)),
+					   part->factors[kind]);
+	}
 }
 
 static void
@@ -325,54 +477,86 @@ put_parts(JsonbBuilder *builder, const Quote *quote)
 
 /* What a cost is made of, or why there is none; with what the caller has to say beside */
 static Jsonb *
-quote_details(const Quote *quote, Jsonb *left_out)
+quote_details(const Quote *quote, const CostQuery *query, const CostAnswer *answer)
 {
+	const Served *served = query->served;
 	JsonbBuilder builder = {0};
 
 	jsonb_begin_object(&builder);
-	put_number(&builder, "cost", quote->cost);
+	put_number(&builder, "cost", answer->cost);
+	if (answer->cost != quote->cost)
+	{
+		put_string(&builder, "cost_source", answer->status);
+		if (quote->cost != NULL)
+			put_number(&builder, "price_cost", quote->cost);
+	}
+	if (served->cost != NULL)
+		put_number(&builder, "provider_cost", trim(served->cost));
 	put_string(&builder, "reason", quote->reason);
+	if (served->model != NULL && (query->model == NULL || strcmp(served->model, query->model) != 0))
+		put_string(&builder, "served_model", served->model);
 	if (quote->part_count > 0)
 		put_price(&builder, &quote->parts[0], quote->service_tier);
 	if (quote->cost != NULL && quote->part_count > 1)
 		put_parts(&builder, quote);
 	else if (quote->cost != NULL)
 		put_items(&builder, &quote->parts[0]);
-	if (quote->usage != NULL)
-		usage_put_doubts(&builder, quote->usage);
-	if (left_out != NULL)
+	usage_put_doubts(&builder, query->usage);
+	if (query->left_out != NULL)
 	{
 		jsonb_put_key(&builder, "left_out");
-		jsonb_put_document(&builder, left_out, false);
+		jsonb_put_document(&builder, query->left_out, false);
 	}
 	jsonb_close(&builder, false);
 	return jsonb_finish(&builder);
 }
 
-/*
- * What a request has cost: NULL where that is not known.  model, provider,
- * service_tier and left_out may be NULL; details are what cost_details has of
- * it.  For the completion of a task: nothing that is wrong with a price or a
- * rule, nor a right that the caller lacks, is an error here; no SPI result of
- * the caller is touched, and only locks of a reader are taken.
- */
-Numeric
-cost_of_usage(const char *model, const char *provider, Usage *usage, TimestampTz at,
-			const char *service_tier, Jsonb *left_out, Jsonb **details)
+/* Which cost counts: none, the provider's own statement, or that of the price */
+static void
+choose_cost(const Quote *quote, const CostQuery *query, CostAnswer *answer)
 {
-	Quote		quote = {.usage = usage};
+	const Served *served = query->served;
 
-	if (model == NULL)
+	answer->cost = quote->cost;
+	answer->status = query->usage->doubt_count > 0 ? "doubtful" :
+		quote->cost == NULL ? "unpriced" : "priced";
+	if (query->is_unbilled)
+	{
+		answer->cost = int64_to_numeric(0);
+		answer->status = "unbilled";
+	}
+	else if (served->cost != NULL &&
+			 (quote->cost == NULL || !quote->is_own ||
+			  airun_cost_source == COST_SOURCE_PROVIDER))
+	{
+		answer->cost = trim(served->cost);
+		answer->status = "provider";
+	}
+}
+
+/*
+ * What a request has cost, and what cost_details have of it.  For the
+ * completion of a task: nothing that is wrong with a price or a rule, nor a
+ * right that the caller lacks, is an error here; no SPI result of the caller is
+ * touched, and only locks of a reader are taken.
+ */
+void
+cost_of_usage(const CostQuery *query, CostAnswer *answer)
+{
+	Quote		quote = {0};
+
+	if (query->model == NULL && query->served->model == NULL)
 		quote.reason = "the task has no model";
-	else if (!usage->is_known)
+	else if (!query->usage->is_known)
 		quote.reason = "the usage says nothing that could be priced";
 	else if (!price_cache_open(false))
 		quote.reason = "there are no prices";
 	else
-		quote_usage(model, provider, usage, at, service_tier, &quote);
-	*details = quote.cost != NULL || usage->doubt_count > 0 || left_out != NULL ?
-		quote_details(&quote, left_out) : NULL;
-	return quote.cost;
+		quote_usage(query, &quote);
+	choose_cost(&quote, query, answer);
+	answer->reason = quote.reason;
+	answer->details = answer->cost != NULL || query->usage->doubt_count > 0 ||
+		query->left_out != NULL ? quote_details(&quote, query, answer) : NULL;
 }
 
 static char *
@@ -381,20 +565,31 @@ text_argument(FunctionCallInfo fcinfo, int i)
 	return PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i));
 }
 
-/* What both functions do.  False where the result is NULL. */
+/* What both functions do: by the price alone.  False where the result is NULL. */
 static bool
-quote_arguments(FunctionCallInfo fcinfo, Quote *quote)
+quote_arguments(FunctionCallInfo fcinfo, Quote *quote, CostQuery *query, CostAnswer *answer)
 {
-	Usage	   *usage = palloc_object(Usage);
-	char	   *provider = text_argument(fcinfo, 2);
+	Served	   *served = palloc0_object(Served);
 
 	(void) store_runs_oid();
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
 		return false;
-	usage_read(PG_GETARG_JSONB_P(1), provider, usage);
+	*query = (CostQuery) {
+		.model = text_argument(fcinfo, 0),
+		.provider = text_argument(fcinfo, 2),
+		.usage = palloc_object(Usage),
+		.served = served,
+		.at = PG_GETARG_TIMESTAMPTZ(3),
+	};
+	usage_read(PG_GETARG_JSONB_P(1), query->provider, query->usage);
+	served_read(PG_GETARG_JSONB_P(1), true, served);
+	served->model = NULL;		/* the one that is asked about counts */
+	if (!PG_ARGISNULL(4))
+		served->service_tier = text_argument(fcinfo, 4);
 	(void) price_cache_open(true);
-	quote_usage(text_argument(fcinfo, 0), provider, usage, PG_GETARG_TIMESTAMPTZ(3),
-				text_argument(fcinfo, 4), quote);
+	memset(quote, 0, sizeof(Quote));
+	quote_usage(query, quote);
+	*answer = (CostAnswer) {.cost = quote->cost};
 	return true;
 }
 
@@ -403,10 +598,12 @@ Datum
 airun_cost(PG_FUNCTION_ARGS)
 {
 	Quote		quote;
+	CostQuery	query;
+	CostAnswer	answer;
 
-	if (!quote_arguments(fcinfo, &quote) || quote.cost == NULL)
+	if (!quote_arguments(fcinfo, &quote, &query, &answer) || answer.cost == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_NUMERIC(quote.cost);
+	PG_RETURN_NUMERIC(answer.cost);
 }
 
 /* airun_cost_details(model_id, usage, provider, at, service_tier) returns jsonb */
@@ -414,8 +611,10 @@ Datum
 airun_cost_details(PG_FUNCTION_ARGS)
 {
 	Quote		quote;
+	CostQuery	query;
+	CostAnswer	answer;
 
-	if (!quote_arguments(fcinfo, &quote))
+	if (!quote_arguments(fcinfo, &quote, &query, &answer))
 		PG_RETURN_NULL();
-	PG_RETURN_JSONB_P(quote_details(&quote, NULL));
+	PG_RETURN_JSONB_P(quote_details(&quote, &query, &answer));
 }

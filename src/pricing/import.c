@@ -6,7 +6,8 @@
  * list is entered by itself, as price_period.c says: the same list again changes
  * nothing, a changed rate closes the old row and opens a new one, and what a
  * list no longer has stays as it was.  An entry that cannot be read is skipped
- * and says why; the others are entered all the same.
+ * and says why; the others are entered all the same.  Of a rate that can hardly
+ * be meant, and of tasks that have waited for the price, the result tells.
  *
  * Locks: the table of prices against other writers, until the end of the
  * transaction.  Nobody who reads waits, and they see the new prices with the
@@ -19,6 +20,10 @@
 
 #include "funcapi.h"
 #include "json/jsonb_util.h"
+#include "miscadmin.h"
+#include "pricing/odd_rates.h"
+#include "pricing/price_cache.h"
+#include "pricing/unpriced.h"
 #include "store/args.h"
 #include "store/store.h"
 #include "utils/builtins.h"
@@ -159,9 +164,28 @@ check_names(ImportList *list)
 	}
 }
 
-/* One row of the result */
+/* What there is to say of a price that has been entered, or NULL */
+static char *
+remarks(const PriceEntry *entry, const char *source, const UnpricedModel *models, int count)
+{
+	const char *odd = entry->action == PRICE_UNCHANGED ? NULL : odd_rates(&entry->price_id);
+	UnpricedTasks waiting;
+	char	   *advice = NULL;
+
+	if (unpriced_of_price(models, count, entry->provider, entry->model, source, &waiting))
+		advice = psprintf(waiting.is_late ?
+						  INT64_FORMAT " tasks from %s on have no cost, some from before this price: import it with that effective_from, then call airun_reprice()" :
+						  INT64_FORMAT " tasks from %s on have no cost: airun_reprice() charges them",
+						  waiting.tasks, timestamptz_to_str(waiting.first));
+	if (odd != NULL)
+		return advice == NULL ? pstrdup(odd) : psprintf("%s; %s", odd, advice);
+	return advice;
+}
+
+/* One row of the result; said: what there is to say of what has been entered, or NULL */
 static void
-put_item(ReturnSetInfo *rsinfo, const ImportItem *item, const PriceEntry *entry)
+put_item(ReturnSetInfo *rsinfo, const ImportItem *item, const PriceEntry *entry,
+		 const char *said)
 {
 	static const char *const actions[] = {"added", "changed", "unchanged"};
 	Datum		values[CHANGE_COLUMNS] = {0};
@@ -179,7 +203,9 @@ put_item(ReturnSetInfo *rsinfo, const ImportItem *item, const PriceEntry *entry)
 	{
 		values[3] = UUIDPGetDatum(&entry->price_id);
 		values[4] = TimestampTzGetDatum(entry->effective_from);
-		nulls[5] = true;
+		nulls[5] = said == NULL;
+		if (said != NULL)
+			values[5] = CStringGetTextDatum(said);
 	}
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
@@ -193,7 +219,10 @@ airun_import_prices(PG_FUNCTION_ARGS)
 	ImportList	list = {0};
 	const char *format;
 	PriceEntry *entries;
+	UnpricedModel *models;
+	int			model_count = 0;
 	int			count = 0;
+	bool		is_open;
 
 	(void) store_runs_oid();
 	if (PG_ARGISNULL(0))
@@ -226,12 +255,21 @@ airun_import_prices(PG_FUNCTION_ARGS)
 		if (list.items[i].skipped == NULL)
 			entries[count++] = list.items[i].entry;
 	}
-	price_period_enter(source.isnull ? format : TextDatumGetCString(source.value), list.since,
-					   entries, count);
+	if (!source.isnull)
+		format = TextDatumGetCString(source.value);
+	price_period_enter(format, list.since, entries, count);
+	is_open = price_cache_open_latest();
+	models = is_open ? unpriced_read(&model_count) : NULL;
 	count = 0;
 	for (int i = 0; i < list.count; i++)
-		put_item(rsinfo, &list.items[i],
-				 list.items[i].skipped == NULL ? &entries[count++] : NULL);
+	{
+		PriceEntry *entry = list.items[i].skipped == NULL ? &entries[count++] : NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		put_item(rsinfo, &list.items[i], entry,
+				 entry == NULL || !is_open ? NULL :
+				 remarks(entry, format, models, model_count));
+	}
 	store_close();
 	return (Datum) 0;
 }

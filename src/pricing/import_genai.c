@@ -509,7 +509,7 @@ read_model(JsonbContainer *model, const char *provider, Jsonb *about, ImportItem
 			content = price_content_make(aliases, rule, about, collector_rates(collector),
 										 collector_context_tiers(collector, is_inclusive), NULL,
 										 make_windows(prices, count, base, times[i],
-													  is_inclusive));
+													  is_inclusive), NULL);
 			problem = price_content_problem(content);
 			if (problem != NULL)
 				return problem;

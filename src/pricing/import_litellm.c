@@ -176,6 +176,159 @@ read_rates(JsonbContainer *object, RateCollector *collector)
 	return NULL;
 }
 
+/* ---------- multipliers ---------- */
+
+/* Keys that hold a multiplier, or begin so and end in what it is for */
+static const struct
+{
+	const char *key;
+	MultiplierKind kind;
+	const char *name;			/* NULL: what is behind the key */
+}			multiplier_keys[] = {
+	{"regional_processing_uplift_multiplier_", MULTIPLIER_REGION, NULL},
+	{"regional_endpoint_uplift_multiplier", MULTIPLIER_REGION, "*"},
+};
+
+/* In provider_specific_entry, what is no region is one of these speeds */
+static const char *const speeds[] = {"fast"};
+
+typedef struct CollectedMultiplier
+{
+	MultiplierKind kind;
+	char	   *name;
+	Numeric		factor;
+} CollectedMultiplier;
+
+#define MAX_MULTIPLIERS	50
+
+typedef struct Multipliers
+{
+	int			count;
+	CollectedMultiplier found[MAX_MULTIPLIERS];
+} Multipliers;
+
+static const char *
+collect_multiplier(Multipliers *multipliers, MultiplierKind kind, char *name,
+				   const JsonbValue *value)
+{
+	Numeric		factor;
+	const char *problem = number_parse(value, &factor);
+
+	if (problem == NULL)
+		problem = rate_problem(factor);
+	if (problem != NULL)
+		return psprintf("the multiplier of %s %s", name, problem);
+	if (multipliers->count == MAX_MULTIPLIERS)
+		return "it has too many multipliers";
+	multipliers->found[multipliers->count++] = (CollectedMultiplier) {kind, name, factor};
+	return NULL;
+}
+
+/* Multipliers that have keys of their own in the entry */
+static const char *
+read_multiplier_keys(JsonbContainer *entry, Multipliers *multipliers)
+{
+	JsonbIterator *it = JsonbIteratorInit(entry);
+	JsonbValue	key;
+	JsonbValue	value;
+
+	(void) JsonbIteratorNext(&it, &key, true);
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
+	{
+		char	   *text = pnstrdup(key.val.string.val, key.val.string.len);
+
+		(void) JsonbIteratorNext(&it, &value, true);
+		for (int i = 0; i < lengthof(multiplier_keys) && value.type != jbvNull; i++)
+		{
+			size_t		len = strlen(multiplier_keys[i].key);
+			const char *name = multiplier_keys[i].name;
+			const char *problem;
+
+			if (strncmp(text, multiplier_keys[i].key, len) != 0 ||
+				(name != NULL) != (text[len] == '\0'))
+				continue;
+			problem = collect_multiplier(multipliers, multiplier_keys[i].kind,
+										 name != NULL ? pstrdup(name) : text + len, &value);
+			if (problem != NULL)
+				return problem;
+		}
+	}
+	return NULL;
+}
+
+/* {"us": 1.1, "fast": 6.0}: regions and speeds; what is no number is something else */
+static const char *
+read_provider_specific(JsonbContainer *entry, Multipliers *multipliers)
+{
+	JsonbIterator *it;
+	JsonbValue	key;
+	JsonbValue	value;
+
+	if (!jsonb_field(entry, "provider_specific_entry", &value) || value.type != jbvBinary ||
+		!JsonContainerIsObject(value.val.binary.data))
+		return NULL;
+	it = JsonbIteratorInit(value.val.binary.data);
+	(void) JsonbIteratorNext(&it, &key, true);
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
+	{
+		char	   *text = pnstrdup(key.val.string.val, key.val.string.len);
+		MultiplierKind kind = MULTIPLIER_REGION;
+		const char *problem;
+
+		(void) JsonbIteratorNext(&it, &value, true);
+		if (value.type != jbvNumeric)
+			continue;
+		for (int i = 0; i < lengthof(speeds); i++)
+		{
+			if (strcmp(text, speeds[i]) == 0)
+				kind = MULTIPLIER_SPEED;
+		}
+		problem = collect_multiplier(multipliers, kind, text, &value);
+		if (problem != NULL)
+			return problem;
+	}
+	return NULL;
+}
+
+/* By what regions and speeds are dearer, as a price has it, or NULL */
+static const char *
+read_multipliers(JsonbContainer *entry, Jsonb **document)
+{
+	Multipliers multipliers = {0};
+	JsonbBuilder builder = {0};
+	const char *problem = read_multiplier_keys(entry, &multipliers);
+
+	*document = NULL;
+	if (problem == NULL)
+		problem = read_provider_specific(entry, &multipliers);
+	if (problem != NULL || multipliers.count == 0)
+		return problem;
+	jsonb_begin_object(&builder);
+	for (int kind = 0; kind < MULTIPLIER_KINDS; kind++)
+	{
+		bool		any = false;
+
+		for (int i = 0; i < multipliers.count; i++)
+		{
+			if (multipliers.found[i].kind != kind)
+				continue;
+			if (!any)
+			{
+				jsonb_put_key(&builder, multiplier_name(kind));
+				jsonb_begin_object(&builder);
+			}
+			any = true;
+			jsonb_put_key(&builder, multipliers.found[i].name);
+			jsonb_put_numeric(&builder, multipliers.found[i].factor, false);
+		}
+		if (any)
+			jsonb_close(&builder, false);
+	}
+	jsonb_close(&builder, false);
+	*document = jsonb_finish(&builder);
+	return NULL;
+}
+
 /* What a search costs, at the usual size of its context */
 static const char *
 read_searches(JsonbContainer *entry, RateCollector *collector)
@@ -495,6 +648,7 @@ read_entry(JsonbContainer *entry, ImportItem *item, TimestampTz since)
 	RateCollector collector = {0};
 	bool		is_inclusive;
 	Jsonb	   *windows;
+	Jsonb	   *multipliers;
 	Jsonb	   *content;
 	const char *problem = read_rates(entry, &collector);
 
@@ -504,6 +658,8 @@ read_entry(JsonbContainer *entry, ImportItem *item, TimestampTz since)
 		problem = read_tiered(entry, &collector);
 	if (problem == NULL)
 		problem = read_off_peak(entry, &windows);
+	if (problem == NULL)
+		problem = read_multipliers(entry, &multipliers);
 	if (problem != NULL)
 		return problem;
 	if (collector.count == 0)
@@ -514,7 +670,7 @@ read_entry(JsonbContainer *entry, ImportItem *item, TimestampTz since)
 	content = price_content_make(bare_name(item->entry.model, item->entry.provider), NULL, NULL,
 								 collector_rates(&collector),
 								 collector_context_tiers(&collector, is_inclusive),
-								 collector_service_tiers(&collector), windows);
+								 collector_service_tiers(&collector), windows, multipliers);
 	problem = price_content_problem(content);
 	if (problem == NULL)
 		import_segment(item, since, content);

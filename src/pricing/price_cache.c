@@ -340,7 +340,7 @@ read_cache(const pg_uuid_t *version)
 	static Statement read = {
 		"SELECT p.price_id, p.provider, p.model, p.source, p.effective_from, p.effective_to, "
 		"p.aliases, p.match_rule, p.provider_rule, p.rates, p.context_tiers, p.service_tiers, "
-		"p.time_windows FROM airun.prices AS p "
+		"p.time_windows, p.multipliers FROM airun.prices AS p "
 		"WHERE p.effective_to IS NULL OR p.effective_to" GT "p.effective_from",
 		0, {0}
 	};
@@ -387,6 +387,7 @@ read_cache(const pg_uuid_t *version)
 		price->columns.context_tiers = copy_jsonb(row, 11);
 		price->columns.service_tiers = copy_jsonb(row, 12);
 		price->columns.time_windows = copy_jsonb(row, 13);
+		price->columns.multipliers = copy_jsonb(row, 14);
 	}
 	index_names(new, aliases);
 	MemoryContextSwitchTo(old_context);
@@ -480,6 +481,20 @@ price_cache_open(bool must_be_allowed)
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	return true;
+}
+
+/* Have the cache hold what this command has changed, too, where the caller may read it */
+bool
+price_cache_open_latest(void)
+{
+	bool		is_open;
+
+	CommandCounterIncrement();
+	PushCopiedSnapshot(GetActiveSnapshot());
+	UpdateActiveSnapshotCommandId();
+	is_open = price_cache_open(false);
+	PopActiveSnapshot();
+	return is_open;
 }
 
 /* ---------- finding ---------- */
@@ -724,7 +739,8 @@ same_terms(const Price *a, const Price *b)
 	return jsonb_same(a->columns.rates, b->columns.rates) &&
 		jsonb_same(a->columns.context_tiers, b->columns.context_tiers) &&
 		jsonb_same(a->columns.service_tiers, b->columns.service_tiers) &&
-		jsonb_same(a->columns.time_windows, b->columns.time_windows);
+		jsonb_same(a->columns.time_windows, b->columns.time_windows) &&
+		jsonb_same(a->columns.multipliers, b->columns.multipliers);
 }
 
 static bool
@@ -789,6 +805,55 @@ price_cache_find(const char *model, const char *provider, TimestampTz at, Match 
 		match->name = best->name;
 		match->by = best->by;
 	}
+}
+
+/* A price that can be read, by its id, or NULL.  The cache has to be open. */
+const Price *
+price_cache_by_id(const pg_uuid_t *price_id)
+{
+	for (int i = 0; i < cache->price_count; i++)
+	{
+		if (memcmp(&cache->prices[i].price_id, price_id, sizeof(pg_uuid_t)) == 0)
+			return is_usable(&cache->prices[i]) ? &cache->prices[i] : NULL;
+	}
+	return NULL;
+}
+
+/*
+ * Other prices that were in force when this one began, of a model of the same
+ * name, but for provider, region and date.  Returns how many.
+ */
+int
+price_cache_others(const Price *price, const Price **others, int space)
+{
+	const char *names[MODEL_NAMES];
+	const char *fronts[MODEL_NAMES];
+	int			name_count = model_names(name_normalize(price->model), names, fronts);
+	int			count = 0;
+
+	for (int n = 0; n < name_count; n++)
+	{
+		for (int i = first_name(names[n]); count < space && i < cache->name_count &&
+			 strcmp(cache->names[i].name, names[n]) == 0; i++)
+		{
+			Price	   *other = cache->names[i].price;
+
+			if (other != price && is_in_force(other, price->effective_from) &&
+				is_usable(other))
+				others[count++] = other;
+		}
+	}
+	return count;
+}
+
+/* Is it a price of this provider, or everybody's? */
+bool
+price_cache_is_of(const Price *price, const char *provider)
+{
+	const Provider *own = price->provider;
+
+	return own->name[0] == '\0' || strcmp(own->family, provider_family(provider)) == 0 ||
+		(own->names != NULL && name_pattern_matches(own->names, name_normalize(provider)));
 }
 
 /* The provider of a price, or NULL where it is everybody's */

@@ -42,8 +42,12 @@ typedef struct Match
 #define OWN_SOURCE	"own"
 
 extern bool price_cache_open(bool must_be_allowed);
+extern bool price_cache_open_latest(void);
 extern void price_cache_find(const char *model, const char *provider, TimestampTz at,
 							 Match *match);
+extern const Price *price_cache_by_id(const pg_uuid_t *price_id);
+extern int	price_cache_others(const Price *price, const Price **others, int space);
+extern bool price_cache_is_of(const Price *price, const char *provider);
 extern const char *price_cache_provider(const Price *price);
 
 #endif							/* AIRUN_PRICE_CACHE_H */

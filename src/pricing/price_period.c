@@ -20,7 +20,10 @@
 #include "catalog/pg_type.h"
 #include "json/jsonb_util.h"
 #include "miscadmin.h"
+#include "pricing/odd_rates.h"
+#include "pricing/price_cache.h"
 #include "pricing/price_terms.h"
+#include "pricing/unpriced.h"
 #include "store/args.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -38,7 +41,7 @@ PG_FUNCTION_INFO_V1(airun_set_price);
 	"THEN pg_catalog.to_jsonb(p.aliases) END, 'match_rule', p.match_rule, " \
 	"'provider_rule', p.provider_rule, 'rates', p.rates, " \
 	"'context_tiers', p.context_tiers, 'service_tiers', p.service_tiers, " \
-	"'time_windows', p.time_windows))"
+	"'time_windows', p.time_windows, 'multipliers', p.multipliers))"
 
 /* A row of airun.prices */
 typedef struct PriceRow
@@ -190,7 +193,7 @@ write_changes(const char *source, const Changes *changes)
 	static Statement open = {
 		"INSERT INTO airun.prices (source, price_id, provider, model, effective_from, "
 		"effective_to, aliases, match_rule, provider_rule, rates, context_tiers, "
-		"service_tiers, time_windows, raw) "
+		"service_tiers, time_windows, multipliers, raw) "
 		"SELECT $1, o.price_id, o.provider, o.model, o.effective_from, o.effective_to, "
 		"ARRAY(SELECT pg_catalog.jsonb_array_elements_text("
 		"o.content OPERATOR(pg_catalog.->) 'aliases')), "
@@ -199,7 +202,8 @@ write_changes(const char *source, const Changes *changes)
 		"o.content OPERATOR(pg_catalog.->) 'rates', "
 		"o.content OPERATOR(pg_catalog.->) 'context_tiers', "
 		"o.content OPERATOR(pg_catalog.->) 'service_tiers', "
-		"o.content OPERATOR(pg_catalog.->) 'time_windows', o.raw "
+		"o.content OPERATOR(pg_catalog.->) 'time_windows', "
+		"o.content OPERATOR(pg_catalog.->) 'multipliers', o.raw "
 		"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), "
 		"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), "
 		"pg_catalog.unnest($8)) "
@@ -515,10 +519,40 @@ document_argument(FunctionCallInfo fcinfo, int i, const char *name, bool is_arra
 	return document;
 }
 
+/* Tell who has entered a price which tasks have waited for it, and what is odd about it */
+static void
+tell_about(const PriceEntry *entry, const char *source)
+{
+	int			count;
+	UnpricedModel *models;
+	UnpricedTasks waiting;
+	const char *odd;
+
+	if (!price_cache_open_latest())
+		return;
+	models = unpriced_read(&count);
+	odd = odd_rates(&entry->price_id);
+	if (odd != NULL)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("the price of \"%s\" is odd: %s",
+						excerpt(entry->model, strlen(entry->model)), odd),
+				 errhint("Rates are for one token unless \"per_tokens\" says otherwise.")));
+	if (!unpriced_of_price(models, count, entry->provider, entry->model, source, &waiting))
+		return;
+	ereport(NOTICE,
+			(errmsg(INT64_FORMAT " tasks of model \"%s\" have no cost yet", waiting.tasks,
+					excerpt(waiting.model, strlen(waiting.model))),
+			 errdetail("The first was created at %s.", timestamptz_to_str(waiting.first)),
+			 waiting.is_late ?
+			 errhint("Call airun_set_price() with an \"effective_from\" not later than that, then airun_reprice().") :
+			 errhint("Call airun_reprice() to charge them.")));
+}
+
 /*
  * airun_set_price(model, rates, provider, effective_from, effective_to,
  * per_tokens, aliases, match_rule, context_tiers, service_tiers, time_windows,
- * source) returns uuid
+ * source, multipliers) returns uuid
  */
 Datum
 airun_set_price(PG_FUNCTION_ARGS)
@@ -564,7 +598,8 @@ airun_set_price(PG_FUNCTION_ARGS)
 								 scale_rates(document_argument(fcinfo, 9, "service_tiers", false),
 											 unit),
 								 scale_rates(document_argument(fcinfo, 10, "time_windows", true),
-											 unit));
+											 unit),
+								 document_argument(fcinfo, 12, "multipliers", false));
 	problem = price_content_problem(content);
 	if (problem != NULL)
 		ereport(ERROR,
@@ -594,6 +629,8 @@ airun_set_price(PG_FUNCTION_ARGS)
 	store_open(true);
 	price_period_enter(TextDatumGetCString(source.value), segments[0].from, &entry, 1);
 	*result = entry.price_id;
+	if (entry.action != PRICE_UNCHANGED)
+		tell_about(&entry, TextDatumGetCString(source.value));
 	store_close();
 	PG_RETURN_UUID_P(result);
 }

@@ -1,8 +1,8 @@
 /*
  * price_terms.c
- *		What one price says: rates, tiers and windows of time.
+ *		What one price says: rates, tiers, windows of time and multipliers.
  *
- * The terms of a price are four columns of jsonb.  They are taken apart by one parser that
+ * The terms of a price are five columns of jsonb.  They are taken apart by one parser that
  * never raises an error over what they say: it returns what is wrong, so that
  * the way in can refuse it, an import can skip it, and a lookup can do without
  * a price that somebody has broken by hand.
@@ -20,6 +20,8 @@
  * The context tier is the highest that the whole input exceeds, cached tokens
  * included; it then counts for every token of the request, output as well.
  *
+ * What tokens cost is multiplied where the region or the speed says so.
+ *
  * These columns, with aliases and name patterns, are also kept as one object,
  * the price's content, by which periods are compared.
  *
@@ -33,6 +35,7 @@
 #include "json/jsonb_util.h"
 #include "pricing/name_pattern.h"
 #include "pricing/names.h"
+#include "pricing/served.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -405,6 +408,78 @@ parse_windows(JsonbContainer *array, PriceTerms *terms)
 	return NULL;
 }
 
+static const char *const multiplier_names[MULTIPLIER_KINDS] = {
+	[MULTIPLIER_REGION] = "region",
+	[MULTIPLIER_SPEED] = "speed",
+};
+
+/* What a kind is called, in a price and in the details of a cost */
+const char *
+multiplier_name(MultiplierKind kind)
+{
+	return multiplier_names[kind];
+}
+
+/* {"us": 1.1, ...}, of one kind */
+static const char *
+parse_multipliers_of(JsonbContainer *object, MultiplierKind kind, PriceTerms *terms)
+{
+	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbValue	key;
+	JsonbValue	value;
+
+	(void) JsonbIteratorNext(&it, &key, true);
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
+	{
+		const char *problem;
+
+		(void) JsonbIteratorNext(&it, &value, true);
+		if (value.type != jbvNumeric)
+			return psprintf("the multiplier \"%s\" is not a number", key_text(&key));
+		problem = rate_problem(value.val.numeric);
+		if (problem != NULL)
+			return psprintf("the multiplier \"%s\" is out of range: %s", key_text(&key), problem);
+		terms->multipliers[terms->multiplier_count++] = (Multiplier) {
+			kind, name_normalize(key_text(&key)),
+			DatumGetNumericCopy(NumericGetDatum(value.val.numeric))
+		};
+	}
+	return NULL;
+}
+
+/* {"region": {"us": 1.1}, "speed": {"fast": 6}} */
+static const char *
+parse_multipliers(JsonbContainer *object, PriceTerms *terms)
+{
+	static const char *const known[] = {"region", "speed", NULL};
+	const char *problem = check_keys(object, known);
+	JsonbValue	values[MULTIPLIER_KINDS];
+	bool		is_there[MULTIPLIER_KINDS];
+	int			count = 0;
+
+	if (problem != NULL)
+		return problem;
+	for (int kind = 0; kind < MULTIPLIER_KINDS; kind++)
+	{
+		is_there[kind] = jsonb_field(object, multiplier_names[kind], &values[kind]);
+		if (!is_there[kind])
+			continue;
+		if (values[kind].type != jbvBinary ||
+			!JsonContainerIsObject(values[kind].val.binary.data))
+			return psprintf("\"%s\" is not an object of numbers", multiplier_names[kind]);
+		count += JsonContainerSize(values[kind].val.binary.data);
+	}
+	if (count > MAX_TIERS)
+		return psprintf("there are more than %d multipliers", MAX_TIERS);
+	terms->multipliers = palloc0_array(Multiplier, Max(count, 1));
+	for (int kind = 0; kind < MULTIPLIER_KINDS && problem == NULL; kind++)
+	{
+		if (is_there[kind])
+			problem = parse_multipliers_of(values[kind].val.binary.data, kind, terms);
+	}
+	return problem;
+}
+
 /*
  * Take a price apart, into the current memory context.  Returns what is wrong
  * with it, or NULL.
@@ -444,32 +519,16 @@ price_parse(const PriceColumns *columns, PriceTerms *terms)
 		if (problem != NULL)
 			return problem;
 	}
+	if (columns->multipliers != NULL)
+	{
+		if (!JB_ROOT_IS_OBJECT(columns->multipliers))
+			return "the multipliers are not an object";
+		return parse_multipliers(&columns->multipliers->root, terms);
+	}
 	return NULL;
 }
 
 /* ---------- rates ---------- */
-
-/*
- * What a service tier is called here, or NULL for the service without one.
- * Providers say the same in several words.
- */
-char *
-service_tier_word(const char *name)
-{
-	static const char *const words[][2] = {
-		{"", NULL}, {"standard", NULL}, {"default", NULL}, {"auto", NULL},
-		{"standard_only", NULL}, {"on_demand", NULL},
-		{"fast", "priority"}, {"batches", "batch"},
-	};
-	char	   *normalized = name_normalize(name);
-
-	for (int i = 0; i < lengthof(words); i++)
-	{
-		if (strcmp(normalized, words[i][0]) == 0)
-			return words[i][1] == NULL ? NULL : pstrdup(words[i][1]);
-	}
-	return normalized;
-}
 
 /* Is the window open at that moment?  Its end does not belong to it. */
 static bool
@@ -587,6 +646,64 @@ price_rate(const PriceTerms *terms, const TimeWindow *window, int64 input_tokens
 	return false;
 }
 
+static bool
+set_has_service_tier(const RateSet *set, const char *service_tier)
+{
+	for (int i = 0; i < set->service_tier_count; i++)
+	{
+		if (strcmp(set->service_tiers[i].name, service_tier) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+rates_have_service_tier(const TieredRates *rates, const char *service_tier)
+{
+	if (set_has_service_tier(&rates->base, service_tier))
+		return true;
+	for (int i = 0; i < rates->context_tier_count; i++)
+	{
+		if (set_has_service_tier(&rates->context_tiers[i].set, service_tier))
+			return true;
+	}
+	return false;
+}
+
+/* Has the price any rate of a service tier, as service_tier_word() returns it? */
+bool
+price_has_service_tier(const PriceTerms *terms, const char *service_tier)
+{
+	if (rates_have_service_tier(&terms->rates, service_tier))
+		return true;
+	for (int i = 0; i < terms->window_count; i++)
+	{
+		if (rates_have_service_tier(&terms->windows[i].rates, service_tier))
+			return true;
+	}
+	return false;
+}
+
+/* By what tokens of this region or speed are multiplied, or NULL where nothing is said */
+Numeric
+price_multiplier(const PriceTerms *terms, MultiplierKind kind, const char *name)
+{
+	Numeric		any = NULL;
+
+	for (int i = 0; i < terms->multiplier_count; i++)
+	{
+		const Multiplier *multiplier = &terms->multipliers[i];
+
+		if (multiplier->kind != kind)
+			continue;
+		if (strcmp(multiplier->name, name) == 0)
+			return multiplier->factor;
+		if (strcmp(multiplier->name, "*") == 0)
+			any = multiplier->factor;
+	}
+	return any;
+}
+
 /* ---------- all that a price says, as one object ---------- */
 
 static void
@@ -601,7 +718,8 @@ put_document(JsonbBuilder *builder, const char *key, Jsonb *document)
 /* What a price says, as one object; what is NULL or empty is left out */
 Jsonb *
 price_content_make(ArrayType *aliases, Jsonb *match_rule, Jsonb *provider_rule, Jsonb *rates,
-				   Jsonb *context_tiers, Jsonb *service_tiers, Jsonb *time_windows)
+				   Jsonb *context_tiers, Jsonb *service_tiers, Jsonb *time_windows,
+				   Jsonb *multipliers)
 {
 	JsonbBuilder builder = {0};
 
@@ -628,6 +746,7 @@ price_content_make(ArrayType *aliases, Jsonb *match_rule, Jsonb *provider_rule, 
 	put_document(&builder, "context_tiers", context_tiers);
 	put_document(&builder, "service_tiers", service_tiers);
 	put_document(&builder, "time_windows", time_windows);
+	put_document(&builder, "multipliers", multipliers);
 	jsonb_close(&builder, false);
 	return jsonb_finish(&builder);
 }
@@ -659,7 +778,8 @@ price_content_problem(Jsonb *content)
 {
 	PriceColumns columns = {
 		content_part(content, "rates"), content_part(content, "context_tiers"),
-		content_part(content, "service_tiers"), content_part(content, "time_windows")
+		content_part(content, "service_tiers"), content_part(content, "time_windows"),
+		content_part(content, "multipliers")
 	};
 	PriceTerms	terms;
 	Jsonb	   *rule = content_part(content, "match_rule");

@@ -60,12 +60,30 @@ typedef struct TimeWindow
 	TieredRates rates;
 } TimeWindow;
 
+/* By what the cost of tokens is multiplied */
+typedef enum MultiplierKind
+{
+	MULTIPLIER_REGION,
+	MULTIPLIER_SPEED
+} MultiplierKind;
+
+#define MULTIPLIER_KINDS	2
+
+typedef struct Multiplier
+{
+	MultiplierKind kind;
+	char	   *name;			/* of the region or the speed; * for any */
+	Numeric		factor;
+} Multiplier;
+
 /* What a price says */
 typedef struct PriceTerms
 {
 	TieredRates rates;
 	int			window_count;
 	TimeWindow *windows;
+	int			multiplier_count;
+	Multiplier *multipliers;
 } PriceTerms;
 
 /* A rate, and where it was found */
@@ -85,18 +103,22 @@ typedef struct PriceColumns
 	Jsonb	   *context_tiers;
 	Jsonb	   *service_tiers;
 	Jsonb	   *time_windows;
+	Jsonb	   *multipliers;
 } PriceColumns;
 
 extern const char *price_parse(const PriceColumns *columns, PriceTerms *terms);
 extern const TimeWindow *price_window(const PriceTerms *terms, TimestampTz at);
 extern bool price_rate(const PriceTerms *terms, const TimeWindow *window, int64 input_tokens,
 					   const char *service_tier, Bucket bucket, FoundRate *found);
-extern char *service_tier_word(const char *name);
+extern bool price_has_service_tier(const PriceTerms *terms, const char *service_tier);
+extern Numeric price_multiplier(const PriceTerms *terms, MultiplierKind kind,
+								const char *name);
+extern const char *multiplier_name(MultiplierKind kind);
 extern const char *rate_problem(Numeric rate);
 
 extern Jsonb *price_content_make(ArrayType *aliases, Jsonb *match_rule, Jsonb *provider_rule,
 								 Jsonb *rates, Jsonb *context_tiers, Jsonb *service_tiers,
-								 Jsonb *time_windows);
+								 Jsonb *time_windows, Jsonb *multipliers);
 extern const char *price_content_problem(Jsonb *content);
 
 #endif							/* AIRUN_PRICE_TERMS_H */

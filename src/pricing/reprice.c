@@ -36,7 +36,10 @@
 PG_FUNCTION_INFO_V1(airun_reprice);
 
 /* The columns of ai_repricing */
-#define REPORT_COLUMNS	6
+#define REPORT_COLUMNS	7
+
+/* What is read of each task */
+#define REPRICED_COLUMNS	20
 
 /* Tasks read at a time */
 #define BATCH	500
@@ -51,6 +54,7 @@ typedef struct Report
 	int64		changed;
 	Numeric		before;
 	Numeric		after;
+	char	   *reason;			/* why one of them was not changed, or NULL */
 } Report;
 
 /* What is going on */
@@ -195,7 +199,7 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 static void
 reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 {
-	Field		fields[11];
+	Field		fields[REPRICED_COLUMNS];
 	ChargeBasis	basis;
 	Charge		charge;
 	Field	   *before = &fields[7];
@@ -203,6 +207,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	Report	   *report;
 	MemoryContext old_context;
 	bool		is_charged;
+	const char *reason;
 
 	for (int column = 0; column < lengthof(fields); column++)
 		fields[column].value = SPI_getbinval(found->vals[i], found->tupdesc, column + 1,
@@ -216,11 +221,24 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 		.client_cost = fields[9],
 		.left_out = charge_left_out(&fields[10]),
 		.created_at = DatumGetTimestampTz(fields[8].value),
+		.endpoint = fields[11],
+		.response_data = fields[12],
+		.metadata = fields[13],
+		.served_model = fields[14],
+		.service_tier = fields[15],
+		.region = fields[16],
+		.speed = fields[17],
+		.provider_cost = fields[18],
+		.billed = fields[19],
 	};
+	charge_read_served(&basis);
 	charge_compute(&basis, &charge);
 
 	/* What has a cost keeps it where there is no price */
 	is_charged = !charge.cost.isnull && !same_amount(&charge.cost, before);
+	reason = charge.cost.isnull ? charge.reason : is_charged ?
+		"it was changed by another transaction, or is not the caller's to change" :
+		"it costs that already";
 	if (is_charged && !repricing->dry_run)
 		is_charged = charge_again(repricing, DatumGetUUIDP(fields[0].value),
 								  DatumGetUUIDP(fields[1].value), before, &charge);
@@ -236,6 +254,8 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	report->changed += is_charged ? 1 : 0;
 	report->before = add(report->before, before);
 	report->after = add(report->after, after);
+	if (!is_charged && reason != NULL && report->reason == NULL)
+		report->reason = pstrdup(reason);
 	MemoryContextSwitchTo(old_context);
 }
 
@@ -248,12 +268,14 @@ airun_reprice(PG_FUNCTION_ARGS)
 {
 	static Statement find = {
 		"SELECT t.run_id, t.task_id, t.provider, t.model_id, t.usage, t.tokens_input, "
-		"t.tokens_output, t.cost, t.created_at, t.client_cost, t.cost_details FROM airun.tasks AS t "
+		"t.tokens_output, t.cost, t.created_at, t.client_cost, t.cost_details, "
+		"t.endpoint, t.response_data, t.metadata, t.served_model, t.service_tier, t.region, "
+		"t.speed, t.provider_cost, t.billed FROM airun.tasks AS t "
 		"WHERE (t.run_id, t.task_id)" GT "($1, $2) AND t.completed_at IS NOT NULL "
 		"AND ($3 OR t.price_status" EQ "'unpriced' "
 		"OR (t.price_status" EQ "'doubtful' AND t.cost IS NULL)) "
 		"AND ($4 IS NULL OR t.created_at" GE "$4) AND ($5 IS NULL OR t.created_at" LT "$5) "
-		"AND ($6 IS NULL OR t.model_id" EQ "$6) ORDER BY t.run_id, t.task_id LIMIT $7",
+		"AND ($6 IS NULL OR t.model_id" EQ "$6 OR t.served_model" EQ "$6) ORDER BY t.run_id, t.task_id LIMIT $7",
 		7, {UUIDOID, UUIDOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT8OID}
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -328,6 +350,9 @@ airun_reprice(PG_FUNCTION_ARGS)
 		values[3] = Int64GetDatum(report->changed);
 		values[4] = NumericGetDatum(report->before);
 		values[5] = NumericGetDatum(report->after);
+		nulls[6] = report->changed > 0 || report->reason == NULL;
+		if (!nulls[6])
+			values[6] = CStringGetTextDatum(report->reason);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

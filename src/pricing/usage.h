@@ -78,7 +78,6 @@ typedef struct Usage
 	bool		input_is_open;	/* says nothing of what went in, or not all */
 	bool		output_is_open; /* likewise of what came out */
 	bool		is_total_alone; /* all is taken for input */
-	char	   *service_tier;	/* the one that the provider names, or NULL */
 	int			request_count;	/* 0 where it is not the sum of several */
 	UsageRequest *requests;
 	int			doubt_count;	/* may be more than are kept */
@@ -92,6 +91,7 @@ extern Numeric bucket_amount(int64 count, Bucket bucket);
 extern void usage_clear(Usage *usage);
 extern void usage_doubt(Usage *usage, const char *format,...) pg_attribute_printf(2, 3);
 extern void usage_read(Jsonb *raw, const char *provider, Usage *usage);
+extern bool usage_read_answer(Jsonb *answer, const char *provider, Usage *usage);
 extern void usage_put_doubts(JsonbBuilder *builder, const Usage *usage);
 extern Jsonb *usage_to_jsonb(const Usage *usage);
 

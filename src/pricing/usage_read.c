@@ -493,7 +493,6 @@ replace_counts(Usage *usage, const Usage *other, bool is_requests)
 	Usage		old = *usage;
 
 	*usage = *other;
-	usage->service_tier = old.service_tier != NULL ? old.service_tier : other->service_tier;
 	usage->doubt_count = old.doubt_count;
 	memcpy(usage->doubts, old.doubts, sizeof(old.doubts));
 	for (int i = 0; i < Min(other->doubt_count, USAGE_DOUBTS); i++)
@@ -639,17 +638,6 @@ find_container(JsonbContainer *root, const char *path)
 	return NULL;
 }
 
-static char *
-tier_of(JsonbContainer *container)
-{
-	char	   *tier;
-
-	if (!JsonContainerIsObject(container))
-		return NULL;
-	tier = jsonb_field_string(container, "service_tier");
-	return tier != NULL ? tier : jsonb_field_string(container, "serviceTier");
-}
-
 /* Lists that stand beside the usage in a whole answer */
 static void
 take_lists_of_root(JsonbContainer *root, Reader *reader)
@@ -686,8 +674,6 @@ read_inner(JsonbContainer *root, const char *const *paths, Reader *reader,
 			*first = *first == NULL ? inner : *first;
 			continue;
 		}
-		if (usage->service_tier == NULL)
-			usage->service_tier = tier_of(inner);
 		read_by_shape(reader, shape);
 		take_lists_of_root(root, reader);
 		return true;
@@ -722,7 +708,6 @@ read_whole(JsonbContainer *root, const char *provider, int depth, Usage *usage)
 	bool		may_be_inside = JsonContainerIsObject(root) && has_containers(root);
 
 	check_stack_depth();
-	usage->service_tier = tier_of(root);
 	if (may_be_inside &&
 		read_inner(root, usage_wrappers, &reader, provider, depth, usage, &first))
 		return;
@@ -752,4 +737,17 @@ usage_read(Jsonb *raw, const char *provider, Usage *usage)
 		return;
 	}
 	read_whole(&raw->root, provider, 0, usage);
+}
+
+/*
+ * Understand the usage in a whole answer.  False, and nothing is said, where it
+ * has none that is known: an answer is no usage, and may have any keys.
+ */
+bool
+usage_read_answer(Jsonb *answer, const char *provider, Usage *usage)
+{
+	if (JB_ROOT_IS_SCALAR(answer))
+		return false;
+	usage_read(answer, provider, usage);
+	return usage->is_known;
 }

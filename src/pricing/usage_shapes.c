@@ -560,7 +560,8 @@ const int	usage_list_count = lengthof(usage_lists);
 const char *const usage_wrappers[] = {
 	"totalUsage", "usage", "usageMetadata", "usage_metadata", "usage_details",
 	"response.usage", "response.usageMetadata", "response.body.usage", "message.usage",
-	"message.usage_metadata", "result.usage", "data.usage", "body.usage", "x_groq.usage",
+	"message.usage_metadata", "result.usage", "result.message.usage",
+	"data.usage", "body.usage", "x_groq.usage",
 	"info.last_token_usage", "info.total_token_usage", "payload.info.last_token_usage",
 	"payload.info.total_token_usage", "msg.info.last_token_usage", "token_usage",
 	"tokenUsage", "llm_output.token_usage", "llmOutput.tokenUsage",

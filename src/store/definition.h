@@ -37,7 +37,7 @@ typedef enum StoreIndex
 #define STORE_INDEXES	(TASKS_UNFINISHED + 1)
 
 /* Columns of a table: as a statement names them, and where they stand */
-#define COLUMN_LIST_MAX	40
+#define COLUMN_LIST_MAX	48
 
 typedef struct ColumnList
 {

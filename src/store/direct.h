@@ -45,7 +45,7 @@ typedef struct WriteColumn
 	int			number;			/* by which the caller knows it, if he does */
 } WriteColumn;
 
-#define WRITE_MAX_COLUMNS	40
+#define WRITE_MAX_COLUMNS	48
 
 /*
  * One way to write a row, by a statement or without one.  The arguments are

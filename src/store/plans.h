@@ -32,7 +32,7 @@
 /* Where the text names a list of columns: see Statement */
 #define COLUMNS		"@columns@"
 
-#define STATEMENT_MAX_ARGS	48
+#define STATEMENT_MAX_ARGS	64
 
 /*
  * One SQL statement with a saved plan.  The text is constant or made of

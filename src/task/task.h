@@ -7,6 +7,7 @@
 
 #include "airun.h"
 
+#include "pricing/charge.h"
 #include "run/message.h"
 #include "run/run.h"
 #include "task/chunk.h"
@@ -89,6 +90,10 @@ typedef struct TaskState
 	Field		price_status;
 	Field		provider;
 	Field		model_id;
+	Field		endpoint;
+	Field		metadata;
+	Field		region;
+	Field		speed;
 	int64		answer_seq;		/* 0 for none */
 } TaskState;
 

@@ -79,7 +79,11 @@ typedef enum TaskColumnWrite
 	COLUMN(time_to_first_token, NUMERICOID, 0, COLUMN_LATE, true, AT_END_IF_GIVEN) \
 	COLUMN(total_time, NUMERICOID, 0, COLUMN_LATE, true, AT_END) \
 	COLUMN(response_data, JSONBOID, 0, COLUMN_LATE, true, AT_END_IF_GIVEN) \
-	COLUMN(finish_reason, TEXTOID, MAX_TASK_WORD, COLUMN_LATE, true, AT_END_IF_GIVEN)
+	COLUMN(finish_reason, TEXTOID, MAX_TASK_WORD, COLUMN_LATE, true, AT_END_IF_GIVEN) \
+	COLUMN(served_model, TEXTOID, 0, COLUMN_LATE, true, AT_END_IF_GIVEN) \
+	COLUMN(service_tier, TEXTOID, 0, COLUMN_LATE, true, AT_END_IF_GIVEN) \
+	COLUMN(billed, BOOLOID, 0, COLUMN_LATE, true, AT_END_IF_GIVEN) \
+	COLUMN(provider_cost, NUMERICOID, 0, COLUMN_LATE, true, AT_END_IF_GIVEN)
 
 /* How many arguments these lists are */
 #define COUNT_COLUMN(...)	+ 1
@@ -103,6 +107,8 @@ typedef enum TaskColumnWrite
 	COLUMN(price_status, TEXTOID, 0, COLUMN_KEPT, true, AT_END) \
 	COLUMN(client_cost, NUMERICOID, 0, COLUMN_KEPT, true, AT_END_IF_GIVEN) \
 	COLUMN(usage_buckets, JSONBOID, 0, COLUMN_KEPT, true, AT_END_IF_GIVEN) \
+	COLUMN(region, TEXTOID, 0, COLUMN_KEPT, true, AT_END_IF_GIVEN) \
+	COLUMN(speed, TEXTOID, 0, COLUMN_KEPT, true, AT_END_IF_GIVEN) \
 	COLUMN(request_reference, JSONBOID, 0, COLUMN_KEPT, false, AT_CREATION) \
 	COLUMN(pending_half, INT4OID, 0, COLUMN_KEPT, false, AT_END) \
 	COLUMN(response_length, INT8OID, 0, COLUMN_ZERO, false, AT_BOTH) \
@@ -123,7 +129,9 @@ typedef enum TaskColumnWrite
 	COLUMN(finish_reason) COLUMN(status) COLUMN(tokens_input) COLUMN(tokens_output) \
 	COLUMN(tokens_total) COLUMN(usage) COLUMN(cost) COLUMN(cost_details) \
 	COLUMN(price_status) COLUMN(time_to_first_token) COLUMN(total_time) COLUMN(created_at) \
-	UPDATED_AT(updated_at) COLUMN(completed_at) RESPONSE_LENGTH(response_length)
+	UPDATED_AT(updated_at) COLUMN(completed_at) RESPONSE_LENGTH(response_length) \
+	COLUMN(served_model) COLUMN(service_tier) COLUMN(billed) COLUMN(provider_cost) \
+	COLUMN(region) COLUMN(speed)
 
 /* The columns as numbers, and how many there are: of the table, */
 #define TASK_COLUMN_NUMBER(name, ...)	Anum_tasks_##name,

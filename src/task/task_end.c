@@ -125,17 +125,72 @@ settle_total(TaskEnd *end, const Field *input, const Field *output)
 						   DatumGetInt64(end->tokens_total.value), parts));
 }
 
+/* A word that is too long is left out, too: the bill does not depend on the answer */
+static void
+settle_word(TaskEnd *end, const char *name, Field *field)
+{
+	int			length = field->isnull ? 0 : text_chars(DatumGetTextPP(field->value));
+
+	if (length > MAX_TASK_WORD)
+		leave_out(end, name, field, psprintf("it has %d characters, more than %d",
+											 length, MAX_TASK_WORD));
+}
+
+#define SERVED_OF_STATE(name)	.name = state->name,
+
+/* What is known of a task for its charge, before its end */
+ChargeBasis
+task_charge_basis(const TaskState *state)
+{
+	return (ChargeBasis) {
+		.model_id = state->model_id,
+		.provider = state->provider,
+		.endpoint = state->endpoint,
+		.metadata = state->metadata,
+		.usage = state->usage,
+		.response_data = state->response_data,
+		.tokens_input = state->tokens_input,
+		.tokens_output = state->tokens_output,
+		.client_cost = state->client_cost,
+		.left_out = charge_left_out(&state->cost_details),
+		.created_at = state->created_at,
+		SERVED_FIELD_LIST(SERVED_OF_STATE)
+	};
+}
+
+#define STATED_OF_END(name)	if (!end->name.isnull) basis->name = end->name;
+
+/* Put what is stated about the end in place of what is known */
+static void
+take_stated(ChargeBasis *basis, const TaskEnd *end)
+{
+	STATED_OF_END(usage)
+	STATED_OF_END(response_data)
+	STATED_OF_END(tokens_input)
+	STATED_OF_END(tokens_output)
+	STATED_OF_END(left_out)
+	if (!end->cost.isnull)
+		basis->client_cost = end->cost;
+	SERVED_FIELD_LIST(STATED_OF_END)
+}
+
+#define END_OF_BASIS(name)	end->name = basis.name;
+
 /*
- * Take the tokens from the usage that is stated, or else from the one that is
- * known, where it says them.  Done once the provider is known, before what is
- * stated is compared or stored.
+ * Take how it was served, and the tokens, from what the provider has sent: that
+ * which is stated, or else that which is known, where it says them.  Done once
+ * the task is known, before what is stated is compared or stored.
  */
 void
-task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider)
+task_count_end(TaskEnd *end, const ChargeBasis *known)
 {
-	end->counted = charge_count_usage(end->usage.isnull ? known_usage : &end->usage, provider,
-							  &end->tokens_input, &end->tokens_output, &end->tokens_total,
-							  &end->usage_buckets);
+	ChargeBasis basis = *known;
+
+	take_stated(&basis, end);
+	charge_read_served(&basis);
+	SERVED_FIELD_LIST(END_OF_BASIS)
+	end->counted = charge_count_usage(&basis, &end->tokens_input, &end->tokens_output,
+									  &end->tokens_total, &end->usage_buckets);
 }
 
 #define CHECK_LENGTH(name, type, longest, ...) \
@@ -156,6 +211,9 @@ task_check_end(TaskEnd *end)
 	settle_amount(end, "cost", &end->cost);
 	settle_amount(end, "time_to_first_token", &end->time_to_first_token);
 	settle_amount(end, "total_time", &end->total_time);
+	settle_amount(end, "provider_cost", &end->provider_cost);
+	settle_word(end, "served_model", &end->served_model);
+	settle_word(end, "service_tier", &end->service_tier);
 	TASK_END_LIST(CHECK_LENGTH)
 	if (!end->response_text.isnull)
 		text_check_size("response_text",
@@ -311,11 +369,12 @@ task_count_stated(TaskEnd *end, const TaskState *state)
 {
 	bool		has_ended = !task_takes_end(state, end);
 	bool		brings = brings_usage(state, end);
+	ChargeBasis known = task_charge_basis(state);
 
 	if (has_ended && brings)
 		forget_tokens(end, !state->tokens_input.isnull, !state->tokens_output.isnull,
 					  !state->tokens_total.isnull);
-	task_count_end(end, &state->usage, &state->provider);
+	task_count_end(end, &known);
 	if (has_ended && !brings && end->counted != NULL)
 		forget_tokens(end, end->counted->tokens_input != USAGE_UNKNOWN,
 					  end->counted->tokens_output != USAGE_UNKNOWN,
@@ -341,18 +400,10 @@ resolve_total(const TaskState *state, TaskEnd *end)
 static void
 compute_charge(const TaskState *state, const TaskEnd *end, Charge *charge)
 {
-	ChargeBasis basis = {
-		.model_id = state->model_id,
-		.provider = state->provider,
-		.usage = end->usage.isnull ? state->usage : end->usage,
-		.counted = end->counted,
-		.left_out = end->left_out.isnull ? charge_left_out(&state->cost_details) : end->left_out,
-		.tokens_input = end->tokens_input.isnull ? state->tokens_input : end->tokens_input,
-		.tokens_output = end->tokens_output.isnull ? state->tokens_output : end->tokens_output,
-		.client_cost = end->cost.isnull ? state->client_cost : end->cost,
-		.created_at = state->created_at,
-	};
+	ChargeBasis basis = task_charge_basis(state);
 
+	take_stated(&basis, end);
+	basis.counted = end->counted;
 	charge_compute(&basis, charge);
 }
 
@@ -419,6 +470,8 @@ static void
 fill_stated(TaskRow *row, const TaskEnd *end, TimestampTz now)
 {
 	TASK_END_LIST(SET_STATED)
+	task_row_field(row, Anum_tasks_region, &end->region);
+	task_row_field(row, Anum_tasks_speed, &end->speed);
 	task_row_field(row, Anum_tasks_usage_buckets, &end->usage_buckets);
 	task_row_field(row, Anum_tasks_error, &end->error);
 	task_row_set(row, Anum_tasks_status,
@@ -574,9 +627,12 @@ leave_what_lacks(const TaskState *state, TaskEnd *end)
 		end->cost = unknown;
 	LEAVE_OUT_WHAT_STANDS(error)
 	TASK_END_LIST(LEAVE_OUT_WHAT_STANDS)
+	LEAVE_OUT_WHAT_STANDS(region)
+	LEAVE_OUT_WHAT_STANDS(speed)
 	if (!brings)
 	{
-		end->usage_buckets = unknown;
+		if (end->response_data.isnull)
+			end->usage_buckets = unknown;
 		return lacks;
 	}
 
@@ -592,7 +648,9 @@ static bool
 changes_charge(const TaskEnd *end)
 {
 	return !end->usage.isnull || !end->tokens_input.isnull || !end->tokens_output.isnull ||
-		!end->tokens_total.isnull || !end->cost.isnull || !end->response_data.isnull;
+		!end->tokens_total.isnull || !end->cost.isnull || !end->response_data.isnull ||
+		!end->served_model.isnull || !end->service_tier.isnull || !end->billed.isnull ||
+		!end->provider_cost.isnull;
 }
 
 /* The task's total with what comes late: no less than one that has been stated */
@@ -617,6 +675,8 @@ add_late_columns(RowWrite *write)
 			task_write_add(write, i + 1, WRITE_IF_GIVEN);
 	}
 	task_write_add(write, Anum_tasks_usage_buckets, WRITE_IF_GIVEN);
+	task_write_add(write, Anum_tasks_region, WRITE_IF_GIVEN);
+	task_write_add(write, Anum_tasks_speed, WRITE_IF_GIVEN);
 	task_write_add(write, Anum_tasks_client_cost, WRITE_IF_GIVEN);
 	task_write_add(write, Anum_tasks_response_length, WRITE_IF_GIVEN);
 	task_write_add(write, Anum_tasks_cost, WRITE_SET);
@@ -733,6 +793,8 @@ task_end_nothing(TaskStatus status)
 	const Field unknown = {(Datum) 0, true};
 	TaskEnd		end = {
 		.status = status,
+		.region = unknown,
+		.speed = unknown,
 		.usage_buckets = unknown,
 		.left_out = unknown,
 		.error = unknown

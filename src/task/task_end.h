@@ -7,7 +7,7 @@
 
 #include "airun.h"
 
-#include "pricing/usage.h"
+#include "pricing/charge.h"
 #include "task/task.h"
 
 /* What a caller states about a task's end; all may be absent */
@@ -15,6 +15,8 @@ typedef struct TaskEnd
 {
 	TaskStatus	status;
 	TASK_END_LIST(TASK_COLUMN_FIELD)	/* its cost as the client states it */
+	Field		region;			/* as the provider says, as the next one */
+	Field		speed;
 	Field		usage_buckets;	/* what the usage says, once it is counted */
 	Usage	   *counted;		/* likewise, or NULL */
 	Field		left_out;		/* figures that cannot be, with the reason, as an object */
@@ -26,7 +28,8 @@ extern TaskEnd task_end_nothing(TaskStatus status);
 extern void task_end_unwrap(TaskEnd *end);
 extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
 extern void task_check_end(TaskEnd *end);
-extern void task_count_end(TaskEnd *end, const Field *known_usage, const Field *provider);
+extern ChargeBasis task_charge_basis(const TaskState *state);
+extern void task_count_end(TaskEnd *end, const ChargeBasis *known);
 extern Field task_sum_tokens(const Field *input, const Field *output);
 
 extern text *task_text(const pg_uuid_t *run_id, const TaskState *state);

@@ -13,6 +13,10 @@ CREATE FUNCTION @extschema@.airun_complete_task(
 	total_time double precision DEFAULT NULL,
 	response_data jsonb DEFAULT NULL,
 	finish_reason text DEFAULT NULL,
+	served_model text DEFAULT NULL,
+	service_tier text DEFAULT NULL,
+	billed boolean DEFAULT NULL,
+	provider_cost double precision DEFAULT NULL,
 	run_id uuid DEFAULT NULL)
 RETURNS @extschema@.ai_task_summary
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -33,6 +37,10 @@ CREATE FUNCTION @extschema@.airun_fail_task(
 	total_time double precision DEFAULT NULL,
 	response_data jsonb DEFAULT NULL,
 	finish_reason text DEFAULT NULL,
+	served_model text DEFAULT NULL,
+	service_tier text DEFAULT NULL,
+	billed boolean DEFAULT NULL,
+	provider_cost double precision DEFAULT NULL,
 	run_id uuid DEFAULT NULL)
 RETURNS @extschema@.ai_task_summary
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -52,6 +60,10 @@ CREATE FUNCTION @extschema@.airun_cancel_task(
 	total_time double precision DEFAULT NULL,
 	response_data jsonb DEFAULT NULL,
 	finish_reason text DEFAULT NULL,
+	served_model text DEFAULT NULL,
+	service_tier text DEFAULT NULL,
+	billed boolean DEFAULT NULL,
+	provider_cost double precision DEFAULT NULL,
 	run_id uuid DEFAULT NULL)
 RETURNS @extschema@.ai_task_summary
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;

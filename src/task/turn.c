@@ -23,6 +23,7 @@
 #include "json/json_text.h"
 #include "json/jsonb_copy.h"
 #include "run/message.h"
+#include "run/message_in_answer.h"
 #include "run/message_version.h"
 #include "run/save_message.h"
 #include "run/run.h"
@@ -463,11 +464,27 @@ text_message(text *content)
 							VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
 }
 
+/* The message that comes out is the one that is given */
+static void
+take_message(NewMessage *answer, Jsonb *message, TaskEnd *end)
+{
+	if (end->response_text.isnull)
+	{
+		text	   *spoken = message_text(message);
+
+		end->response_text = (Field) {PointerGetDatum(spoken), spoken == NULL};
+		end->text_is_derived = true;
+	}
+	answer->message = message;
+	answer->message_id = message_own_id(message);
+}
+
 /*
  * Make the message that comes out, from what is given, or else from the text
- * that the task has.  PT422 where there is nothing to make it from.
+ * that the task has, or from the whole answer.  False where an answer has no
+ * message, as embeddings have none; PT422 where there is not even that.
  */
-static void
+static bool
 make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answer,
 			Jsonb *message, TaskState *state, TaskEnd *end)
 {
@@ -476,16 +493,8 @@ make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answe
 	memset(answer, 0, sizeof(NewMessage));
 	if (message != NULL)
 	{
-		if (end->response_text.isnull)
-		{
-			text	   *spoken = message_text(message);
-
-			end->response_text = (Field) {PointerGetDatum(spoken), spoken == NULL};
-			end->text_is_derived = true;
-		}
-		answer->message = message;
-		answer->message_id = message_own_id(message);
-		return;
+		take_message(answer, message, end);
+		return true;
 	}
 
 	if (end->response_text.isnull)
@@ -498,13 +507,22 @@ make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answe
 	}
 	else
 		content = DatumGetTextPP(end->response_text.value);
-	if (content == NULL)
+	if (content != NULL)
+	{
+		answer->message = message_accept(text_message(content));
+		return true;
+	}
+	if (end->response_data.isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("there is no message to finish the turn with"),
-				 errdetail("Neither \"message\" nor \"response_text\" is given, and no text has been streamed."),
+				 errdetail("Neither \"message\" nor \"response_text\" nor \"response_data\" is given, and no text has been streamed."),
 				 errhint("Give one of them; or end the task alone, with airun_complete_task() or airun_cancel_task().")));
-	answer->message = message_accept(text_message(content));
+	message = message_in_answer(DatumGetJsonbP(end->response_data.value));
+	if (message == NULL)
+		return false;
+	take_message(answer, message_accept(message), end);
+	return true;
 }
 
 /*
@@ -519,7 +537,7 @@ match_answer(const pg_uuid_t *run_id, pg_uuid_t *task_id, Jsonb *message, TaskEn
 {
 	NewMessage *answer = palloc_object(NewMessage);
 
-	make_answer(run_id, task_id, answer, message, NULL, end);
+	(void) make_answer(run_id, task_id, answer, message, NULL, end);
 	if ((*count == 1 && message_same(message, stored->message)) ||
 		version_was(run_id, task_id, message))
 		return stored;
@@ -569,6 +587,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	ResultRow	task = {0};
 	int			count = 1;
 	bool		takes_end;
+	bool		has_message;
 	StringInfoData out;
 	Datum		result;
 
@@ -595,10 +614,18 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 		store_close();
 		PG_RETURN_DATUM(result);
 	}
-	make_answer(&run_id, task_id, answer, message, &state, &end);
+	has_message = make_answer(&run_id, task_id, answer, message, &state, &end);
 	answer->task_id = task_id;
 
-	if (takes_end)
+	if (!has_message)
+	{
+		count = 0;
+		if (takes_end)
+			task = task_end(&run_id, task_id, &state, &end, NULL);
+		else
+			(void) task_end_again(&run_id, task_id, &state, &end);
+	}
+	else if (takes_end)
 	{
 		if (state.answer_seq > 0)
 			take_appended_answer(&run_id, task_id,

@@ -33,9 +33,13 @@ CREATE FUNCTION @extschema@.airun_finish_turn(
 	total_time double precision DEFAULT NULL,
 	response_data jsonb DEFAULT NULL,
 	finish_reason text DEFAULT NULL,
+	served_model text DEFAULT NULL,
+	service_tier text DEFAULT NULL,
+	billed boolean DEFAULT NULL,
+	provider_cost double precision DEFAULT NULL,
 	run_id uuid DEFAULT NULL)
 RETURNS json
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_finish_turn IS
 'Completes the task and appends the message that comes out, in one step
-Without message, the assistant message is made from the text.  The same call again returns the same turn.';
+Without message, the assistant message is made from the text, or else taken from response_data.  The same call again returns the same turn.';
