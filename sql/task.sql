@@ -415,7 +415,7 @@ FROM (VALUES ('inputs_from', '1'), ('inputs_to', '1'), ('answer_seq', '1'), ('re
 -- A finished task: no column of it changes, and what changes nothing passes
 --
 SELECT new_task(15, 101);
-SELECT status FROM airun_complete_task(task_id(101), 'text', '{"u": 1}', 1, 2, 3, 0.50, 4, 5, '{"d": 1}', 'stop');
+SELECT status FROM airun_complete_task(task_id(101), 'text', '{"u": 1}', 1, 2, 3, 0.50, 4, 5, '{"d": 1}', 'stop', 'm', 'flex', false, 0.25);
 SELECT to_jsonb(t) AS before FROM airun.tasks t WHERE task_id = task_id(101) \gset
 SELECT c.column_name, left(attempt(format('UPDATE ai_tasks SET %I = %s WHERE task_id = %L', c.column_name, v.value, task_id(101))), 200) AS view,
 	left(attempt(format('UPDATE airun.tasks SET %I = %s WHERE task_id = %L', c.column_name, v.value, task_id(101))), 5) AS direct,
