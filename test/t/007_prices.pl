@@ -282,13 +282,16 @@ SQL
 		my $minute = minutes(substr $grid_times[$a], 11);
 		my $prices = $format eq 'genai' ? genai_prices($entry, $date, $minute) : undef;
 		my $expected = cost_of($usage, $format eq 'genai' ? sub { genai_rate($prices, $provider, $_[0], $length) } : sub { litellm_rate($entry, $_[0], $length, $grid_tiers[$t], $minute) });
+		# what a tier costs that the price says nothing of is not known
+		my $tier = { batch => 'batches' }->{ $grid_tiers[$t] } // $grid_tiers[$t];
+		undef $expected if $tier ne '' && !grep { /cost.*_\Q$tier\E$/ } keys %$entry;
 		$compared++;
-		$priced++ if defined $expected;
+		$priced++ if defined $expected && $tier eq '';
 		push @wrong, sprintf '%s, %s, %s: %s, not %s', $line, usage_text($usage), $grid_times[$a], $cost, $expected // 'unpriced'
 		  if defined $expected ? $cost eq 'unpriced' || Math::BigFloat->new($cost) != $expected : $cost ne 'unpriced';
 	}
 	cmp_ok($compared, '>=', $count * @grid_usages * @grid_tiers * 2, "$file: $compared costs are compared");
-	cmp_ok($priced, '>', $compared * 0.6, "$priced of them are known");
+	cmp_ok($priced, '>', $compared / @grid_tiers * 0.6, "$priced of those without a tier are known");
 	is(join("\n", @wrong[ 0 .. ($#wrong < 9 ? $#wrong : 9) ]), '', 'each is exactly what the calculation says')
 	  or diag(@wrong . ' are wrong');
 	note sprintf '%.1f microseconds a cost', 1e6 * $took / $compared;
