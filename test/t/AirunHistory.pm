@@ -777,11 +777,11 @@ sub see_history
 		$self->bad($op, "client $client got $failed[0]") if @failed && !$self->allowed($client, $op, $failed[0], \%started);
 		$self->bad($op, "client $client got $_ after $failed[0]") for grep { $_ ne '25P02' } @failed[ 1 .. $#failed ];
 
-		# once gone, gone
+		# once gone, gone; but a task that has begun ends all the same, with its message
 		if (($op->{run} // 0) == $doomed)
 		{
 			$self->bad($op, 'is acknowledged in a run that is deleted')
-			  if $doomed_is_gone && $outcome eq 'acked' && $op->{messages} && !$op->{nothing};
+			  if $doomed_is_gone && $outcome eq 'acked' && $op->{messages} && !$op->{nothing} && $op->{kind} ne 'finish';
 			$doomed_is_gone = 1 if $op->{kind} eq 'doom' && $outcome ne 'unknown';
 			$doomed_is_gone = 1 if $op->{kind} =~ /^(append|batch|insert|timed|start)$/ && @failed && $failed[0] eq 'PT404';
 		}
