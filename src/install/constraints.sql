@@ -3,7 +3,7 @@
  *
  * Rows of airun_store_objects(), in the order in which they are made; objects.sql
  * says what the columns mean.  None may use a function of the extension: DROP
- * EXTENSION would take it, and with a CHECK a site's data would lose its wall.
+ * EXTENSION would take it, and with a CHECK what keeps a site's data right.
  */
 CREATE FUNCTION @extschema@.airun_store_constraints()
 RETURNS TABLE (kind text, relation text, name text, definition text)

@@ -2,10 +2,10 @@
  * price_terms.c
  *		What one price says: rates, tiers, windows of time and multipliers.
  *
- * The terms of a price are five columns of jsonb.  They are taken apart by one parser that
- * never raises an error over what they say: it returns what is wrong, so that
- * the way in can refuse it, an import can skip it, and a lookup can do without
- * a price that somebody has broken by hand.
+ * The terms of a price are five columns of jsonb.  They are taken apart by one
+ * parser that never raises an error over what they say: it returns what is wrong,
+ * so that airun_set_price() can refuse it, an import can skip it, and a lookup can
+ * do without a price that somebody has broken by hand.
  *
  * A rate is looked for in this order; what is found first counts.
  *

@@ -1,6 +1,6 @@
 /*
  * price_terms.h
- *		What one price says: rates, tiers, windows of time.
+ *		What one price says: rates, tiers, windows of time and multipliers.
  */
 #ifndef AIRUN_PRICE_TERMS_H
 #define AIRUN_PRICE_TERMS_H

@@ -2,8 +2,7 @@
  * usage_settle.c
  *		From the parts that a usage states to disjoint buckets.
  *
- * Counting a token twice is how most bills go wrong: no two buckets hold the
- * same one.  Where the cached tokens and those of audio or image leave less
+ * No two buckets hold the same token, so that none is charged twice.  Where the cached tokens and those of audio or image leave less
  * than nothing for text, as many of the cached ones as must be are of audio,
  * then image.
  *

@@ -125,7 +125,7 @@ settle_total(TaskEnd *end, const Field *input, const Field *output)
 						   DatumGetInt64(end->tokens_total.value), parts));
 }
 
-/* A word that is too long is left out, too: the bill does not depend on the answer */
+/* A word that is too long is left out, too: a task ends whatever an answer says */
 static void
 settle_word(TaskEnd *end, const char *name, Field *field)
 {

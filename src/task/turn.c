@@ -13,7 +13,9 @@
  * An answer that goes on under an id which stands for an answer already, as it
  * does after a client's tool has run, takes its place (save_message.c).
  *
- * Locks: the run's row, then the task's.
+ * Locks: the run's row, the text's lock, the task's row.  A turn that starts also
+ * locks what is overdue in its run, as far as nobody else holds it (lease.c); an
+ * answer that is replaced is locked as save_message.c says.
  *
  * Errors: those of run.c, message.c and task.c.
  */
