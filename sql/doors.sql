@@ -62,7 +62,7 @@ BEGIN
 	RETURN 'no error';
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
-	RETURN SQLSTATE || ' ' || regexp_replace(context, E'\nSQL statement "(UPDATE|INSERT INTO|DELETE FROM) ai_.*', '');
+	RETURN SQLSTATE || ' ' || regexp_replace(regexp_replace(context, 'pg_temp_[0-9]+', 'pg_temp', 'g'), E'\nSQL statement "(UPDATE|INSERT INTO|DELETE FROM) ai_.*', '');
 END $$;
 SELECT pg_temp.context(format('UPDATE ai_tasks SET status = ''pending'' WHERE task_id = %L', task_id(1)));
 SELECT pg_temp.context(format('INSERT INTO ai_tasks (run_id, service) VALUES (%L, repeat(''x'', 300))', run_id(1)));

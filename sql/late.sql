@@ -233,6 +233,20 @@ RESET airun.user_id;
 SELECT attempt(format('SELECT airun_cancel_task(%L)', task_id(81)));
 RESET ROLE;
 
+--
+-- A whole answer that comes late has its usage counted by every door alike
+--
+CREATE TABLE answer AS SELECT '{"model": "late-1", "choices": [{"message": {"role": "assistant", "content": "hi"}}], "usage": {"prompt_tokens": 1000, "completion_tokens": 10}}'::jsonb AS body;
+SELECT start(90, 95, 51);
+SELECT (airun_complete_task(task_id(90), 'hi')).status, (airun_complete_task(task_id(91), 'hi')).status, (airun_fail_task(task_id(92))).status, (airun_cancel_task(task_id(93))).status, airun_finish_turn(task_id(94), response_text => 'hi') IS NOT NULL;
+SELECT tokens_input, tokens_output, tokens_total, cost, price_status FROM airun_complete_task(task_id(90), response_data => (SELECT body FROM answer));
+UPDATE ai_tasks SET response_data = (SELECT body FROM answer) WHERE task_id = task_id(91);
+SELECT tokens_input, tokens_output, tokens_total, cost, price_status FROM airun_fail_task(task_id(92), response_data => (SELECT body FROM answer));
+SELECT tokens_input, tokens_output, tokens_total, cost, price_status FROM airun_cancel_task(task_id(93), response_data => (SELECT body FROM answer));
+SELECT airun_finish_turn(task_id(94), response_text => 'hi', response_data => (SELECT body FROM answer)) IS NOT NULL;
+SELECT task_id = task_id(91), tokens_input, tokens_output, tokens_total, cost, price_status FROM ai_tasks WHERE task_id IN (task_id(91), task_id(94)) ORDER BY task_id;
+SELECT count(*), sum(tokens_total) = (SELECT total_tokens FROM airun.runs WHERE id = run_id(51)), sum(cost) = (SELECT total_cost FROM airun.runs WHERE id = run_id(51)) FROM airun.tasks WHERE run_id = run_id(51);
+
 DELETE FROM airun.runs WHERE id BETWEEN run_id(1) AND run_id(60);
 DELETE FROM airun.prices WHERE model = 'late-1';
 SELECT count(*) FROM airun.task_chunks;

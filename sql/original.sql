@@ -267,6 +267,14 @@ CREATE TABLE original_app.others (status text);
 CREATE TRIGGER airun_original BEFORE INSERT ON original_app.others FOR EACH ROW EXECUTE FUNCTION airun_original_task();
 SELECT attempt('INSERT INTO original_app.others VALUES (''x'')');
 DROP TABLE original_app.others;
+-- a function of another that has the name, and nearly the parameters, is not taken for ours
+CREATE FUNCTION airun_complete_task(task_id uuid, response_text text, tokens_input bigint, tokens_output bigint, tokens_total bigint, cost numeric,
+	time_to_first_token numeric, total_time numeric, response_data jsonb, run_id uuid) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE 'somebody else''s'; END$$;
+SELECT id AS own_run FROM airun_create_run('chat') \gset
+SELECT attempt(format('INSERT INTO original_app.ai_tasks (run_id, model_id, status, response_text, total_time) VALUES (%L, ''m'', ''completed'', ''paid'', 1.5)', :'own_run'));
+SELECT status, response_text FROM ai_tasks WHERE run_id = :'own_run';
+DROP FUNCTION airun_complete_task(uuid, text, bigint, bigint, bigint, numeric, numeric, numeric, jsonb, uuid);
+DELETE FROM airun.runs WHERE id = :'own_run';
 SELECT * FROM airun_check();
 DROP SCHEMA original_app CASCADE;
 SELECT airun_install();

@@ -451,8 +451,9 @@ BEGIN
 			CASE word WHEN 'failed' THEN ', error => $11' ELSE '' END)
 		USING NEW.task_id, changed ->> 'response_text', (changed ->> 'tokens_input')::bigint,
 			(changed ->> 'tokens_output')::bigint, (changed ->> 'tokens_total')::bigint,
-			(changed ->> 'cost')::numeric, (changed ->> 'time_to_first_token')::numeric,
-			(changed ->> 'total_time')::numeric, NULLIF(changed -> 'response_data', 'null'),
+			(changed ->> 'cost')::double precision,
+			(changed ->> 'time_to_first_token')::double precision,
+			(changed ->> 'total_time')::double precision, NULLIF(changed -> 'response_data', 'null'),
 			NEW.run_id, NEW.response_errors;
 	ELSIF word <> ALL ('{pending,streaming}') THEN
 		-- no status of a task, as the store says

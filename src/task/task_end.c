@@ -363,12 +363,14 @@ forget_tokens(TaskEnd *end, bool input, bool output, bool total)
  * Count what is stated about the end of a task that is locked.  Beside a usage
  * that comes late, the tokens that stand are those to count with; and what a usage
  * that stands has said was counted when it came, perhaps otherwise than by now.
+ * One in an answer that comes late is counted now.
  */
 void
 task_count_stated(TaskEnd *end, const TaskState *state)
 {
 	bool		has_ended = !task_takes_end(state, end);
 	bool		brings = brings_usage(state, end);
+	bool		stands = !state->usage.isnull;
 	ChargeBasis known = task_charge_basis(state);
 
 	if (has_ended && brings)
@@ -376,9 +378,13 @@ task_count_stated(TaskEnd *end, const TaskState *state)
 					  !state->tokens_total.isnull);
 	task_count_end(end, &known);
 	if (has_ended && !brings && end->counted != NULL)
-		forget_tokens(end, end->counted->tokens_input != USAGE_UNKNOWN,
-					  end->counted->tokens_output != USAGE_UNKNOWN,
-					  end->counted->tokens_total != USAGE_UNKNOWN);
+		forget_tokens(end,
+					  end->counted->tokens_input != USAGE_UNKNOWN &&
+					  (stands || !state->tokens_input.isnull),
+					  end->counted->tokens_output != USAGE_UNKNOWN &&
+					  (stands || !state->tokens_output.isnull),
+					  end->counted->tokens_total != USAGE_UNKNOWN &&
+					  (stands || !state->tokens_total.isnull));
 }
 
 /* What the task's total is once it has ended */
