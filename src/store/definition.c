@@ -14,7 +14,7 @@
  *	 no key of a site refers to the table, and no other extension follows it.
  * - Each policy is on the list, and each policy on the list is there.
  * - Each foreign key and each constraint that an index is for is on the list;
- *	 there is no CHECK and no generated column.
+ *	 a CHECK or a generated column makes it inexact.
  *
  * Two things a site may add, and the server's own code does for them what a
  * statement would do: nullable columns of plain types without a default
