@@ -7,6 +7,7 @@ package Bench;
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
@@ -20,7 +21,7 @@ our $user = '10000000-0000-4000-8000-000000000001';	# who is calling
 our %payload;			# the values of the scripts' variables
 my %script;				# the pgbench scripts: peer.name => text
 my @peers = qw(airun floor blob original rows kept bare);
-my $here = dirname(__FILE__);
+my $here = dirname(abs_path(__FILE__));	# the server reads files from there, too
 my $bindir = $ENV{BENCH_BINDIR} or die "bench.pl is run by test/run bench\n";
 my $scratch = tempdir(CLEANUP => 1);
 my $db = 'postgres';	# where everything happens
