@@ -9,8 +9,12 @@ RETURNS SETOF @extschema@.ai_problem
 AS $check$
 #variable_conflict use_column
 BEGIN
-	-- Is there a store, of this version?  Any other function tells.
-	PERFORM FROM @extschema@.airun_list_runs(page_size => 1);
+	-- Is there a store, of this version, and a caller?  Other functions tell: one that
+	-- looks for a run by its id, and, for whom row security binds, one that lists his own.
+	PERFORM @extschema@.airun_sees_run(COALESCE(airun_check.run_id, @extschema@.airun_uuid()));
+	IF row_security_active('airun.runs') THEN
+		PERFORM FROM @extschema@.airun_list_runs(page_size => 1);
+	END IF;
 
 	-- A run against its messages and its tasks, recounted from the rows
 	RETURN QUERY
