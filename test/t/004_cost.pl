@@ -250,6 +250,15 @@ for my $list (
 is(message_reads(), $reads, 'no list has read a page of the messages or of their indexes');
 ok($reads > 0, 'which would be seen');
 
+# The check of one run reads that run, however many there are
+my $checked = sql("SELECT id FROM airun.runs WHERE user_id = '$user' ORDER BY id LIMIT 1");
+my $check = "airun_check('$checked')";
+my @checks = $node->safe_psql('postgres', "SELECT * FROM $check;\n" x 3
+	. "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) SELECT * FROM $check;\n") =~ /^(\[.*?^\])/msg;
+my $read = decode_json($checks[-1])->[0]{Plan};
+$read = $read->{'Shared Hit Blocks'} + $read->{'Shared Read Blocks'};
+cmp_ok($read, '<=', 200, "airun_check() of one run touches $read buffers");
+
 #--- plans ------------------------------------------------------------------------
 
 # A session whose plans were made when the tables were tiny and analyzed, and so
