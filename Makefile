@@ -25,7 +25,7 @@ PARTS = airun \
 	pricing/odd_rates pricing/unpriced \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
-	task/task_columns task/task task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
+	task/task_columns task/task task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
 	pricing/reprice store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
 	install/check install/original install/grant install/acl
 

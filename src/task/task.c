@@ -344,6 +344,7 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 		state->place = *(ItemPointer) DatumGetPointer(values[STATE_COUNT]);
 	}
 
+	state->noun = "task";
 	state->status = task_status_word(DatumGetTextPP(values[STATE_status]));
 	state->created_at = DatumGetTimestampTz(values[STATE_created_at]);
 	state->text_in_answer = DatumGetBool(values[STATE_text_in_answer]);

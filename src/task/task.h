@@ -77,6 +77,7 @@ typedef struct TaskFields
 /* A task as it was locked, with its run */
 typedef struct TaskState
 {
+	const char *noun;			/* what errors call it */
 	RunState	run;
 	ItemPointerData place;		/* of its row */
 	TaskStatus	status;
