@@ -12,7 +12,7 @@
 # This list is the only one.
 PARTS = airun \
 	store/plans store/args store/store \
-	install/tables install/constraints install/policies install/triggers install/objects \
+	install/tables install/usage_tables install/constraints install/policies install/triggers install/objects \
 	install/views install/comments install/install store/definition store/direct \
 	install/types store/identity \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/call \
@@ -25,6 +25,7 @@ PARTS = airun \
 	pricing/odd_rates pricing/unpriced \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
+	usage/ledger \
 	task/task_columns task/task task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
 	pricing/reprice store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
 	install/check install/original install/grant install/acl

@@ -232,6 +232,8 @@ SELECT airun_purge_runs('infinity');
 SELECT airun_grant('regress_airun_api');
 SELECT airun_grant('regress_airun Odd''Role');
 SELECT install_test.answer('SELECT airun_grant(''regress_airun_nobody'')');
+SELECT install_test.answer('SELECT airun_grant(''regress_airun_api'', ''admin'')');
+SELECT install_test.answer('SELECT airun_grant(''regress_airun_api'', NULL)');
 CREATE TABLE install_test.whole AS SELECT * FROM install_test.store();
 SELECT count(*) > 300 AS something_is_compared FROM install_test.whole;
 CREATE FUNCTION install_test.difference() RETURNS SETOF text LANGUAGE sql AS $$

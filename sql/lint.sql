@@ -138,7 +138,8 @@ SELECT oid::regclass FROM r WHERE relkind IN ('r', 'p') AND NOT EXISTS (SELECT F
 -- by a user's rows; prices and shapes of usages are everybody's to read, and nobody's to write
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r)
 	AND coalesce(pg_get_expr(polqual, polrelid), '') || coalesce(pg_get_expr(polwithcheck, polrelid), '') !~ 'airun_(user_id|sees_run|writes_run)\('
-	AND NOT (polrelid IN ('airun.prices'::regclass, 'airun.price_book'::regclass, 'airun.usage_shapes'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
+	AND NOT (polrelid IN ('airun.prices'::regclass, 'airun.price_book'::regclass, 'airun.usage_shapes'::regclass,
+		'airun.usage_clock'::regclass, 'airun.usage_daily'::regclass, 'airun.usage_work'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
 -- for everybody, and none takes away what another one gives
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r) AND (polroles <> '{0}' OR NOT polpermissive);
 -- whom row security binds must be able to call what it asks
@@ -175,9 +176,13 @@ WHERE indrelid IN ('airun.messages'::regclass, 'airun.tasks'::regclass, 'airun.t
 --
 SELECT signature, provolatile AS vol FROM l ORDER BY proname COLLATE "C";
 -- constants, or a look at the catalog, not for everybody, with the caller's rights and a search_path of their own
-SELECT signature FROM l WHERE NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
+SELECT signature FROM l WHERE proname NOT IN ('airun_store_level', 'airun_store_let_report',
+		'airun_store_usage_time', 'airun_store_usage_tokens', 'airun_store_usage_word') AND (NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql') OR pronamespace <> (SELECT oid FROM api)
-	OR proconfig[1] <> 'search_path=pg_catalog, pg_temp' OR obj_description(oid, 'pg_proc') IS NULL;
+	OR proconfig[1] <> 'search_path=pg_catalog, pg_temp' OR obj_description(oid, 'pg_proc') IS NULL);
+-- nor are the other helpers, and no search_path leads them astray
+SELECT signature FROM l WHERE has_function_privilege('public', oid, 'EXECUTE') OR prosecdef OR obj_description(oid, 'pg_proc') IS NULL
+	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND proconfig[1] <> 'search_path=pg_catalog, pg_temp';
 
 --
 -- The tables of the design: columns, their types and order, of views and results

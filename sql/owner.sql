@@ -210,7 +210,7 @@ RESET SESSION AUTHORIZATION;
 CREATE EXTENSION airun;
 SELECT owner_test.answer('regress_airun_dba', 'SELECT airun_install()');
 SELECT owner_test.answer('regress_airun_dba', 'SELECT airun_grant(''regress_airun_user'')');
-GRANT EXECUTE ON FUNCTION airun_install(), airun_grant(name) TO regress_airun_dba;
+GRANT EXECUTE ON FUNCTION airun_install(), airun_grant(name, text) TO regress_airun_dba;
 SELECT owner_test.answer('regress_airun_dba', 'SELECT airun_grant(''regress_airun_user'')');
 SELECT owner_test.answer('regress_airun_dba', 'SELECT airun_grant(''regress_airun_dba'')');
 SELECT airun_grant('regress_airun_dba');

@@ -159,6 +159,12 @@ FROM (VALUES
 	('airun.task_chunks', 'task_id == ''<a>''', 'chunk = ''x''', '(run_id, task_id, hash, chars, bytes, generation, chunk) VALUES (''<run>'', ''<a>'', 0, 12, 12, 0, ''x'')'),
 	('airun.prices', 'model == ''p''', 'rates = ''{}''', '(model, rates) VALUES (''q'', ''{}'')'),
 	('airun.price_book', 'is_only', 'version = public.airun_uuid()', '(is_only, version) VALUES (false, public.airun_uuid())'),
+	('airun.usage_tail', 'charge_id == ''<c>''', 'calls = 7', '(at, charge_id, kind, status, price_status, calls, tokens_input, tokens_cache_read, tokens_cache_write, tokens_output) VALUES (''2026-01-01'', ''<c>'', ''task'', ''completed'', ''priced'', 1, 1, 1, 1, 1)'),
+	('airun.usage_ledger', 'charge_id == ''<c>''', 'calls = 7', '(at, charge_id, kind, status, price_status, calls, tokens_input, tokens_cache_read, tokens_cache_write, tokens_output) VALUES (''2026-01-01'', ''<c>'', ''task'', ''completed'', ''priced'', 1, 1, 1, 1, 1)'),
+	('airun.usage_clock', 'true', 'calls = 7', '(quarter, kind, status, price_status) VALUES (''2026-01-01'', ''task'', ''completed'', ''priced'')'),
+	('airun.usage_daily', 'true', 'calls = 7', '(day, zone, kind, status, price_status) VALUES (''2026-01-01'', ''UTC'', ''task'', ''completed'', ''priced'')'),
+	('airun.usage_people', 'true', 'calls = 7', '(day, zone, kind, user_id) VALUES (''2026-01-01'', ''UTC'', ''task'', ''<ann>'')'),
+	('airun.usage_work', 'true', 'calls = 7', '(day, zone, kind, status) VALUES (''2026-01-01'', ''UTC'', ''task'', ''completed'')'),
 	('airun.usage_shapes', 'shape == ''s''', 'paths = ''{"input": "x"}''', '(shape, known_by, paths) VALUES (''t'', ''{x}'', ''{"input": "x"}'')')) v (relation, condition, change, new),
 	unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) action;
 -- and what streams, by the other doors

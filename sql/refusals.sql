@@ -226,6 +226,7 @@ INSERT INTO bad (state, command) VALUES
 	('42501', 'SELECT airun_purge_runs(now())'),
 	('42501', 'SELECT airun_install()'),
 	('42501', 'SELECT airun_grant(''public'')'),
+	('42501', 'SELECT airun_grant(''public'', ''reporter'')'),
 	('42501', 'SET airun.max_message_size = ''1GB'''),
 	('42501', 'SET airun.trust_client_cost = off'),
 	('42501', 'SET session_replication_role = replica'),

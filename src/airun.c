@@ -8,6 +8,7 @@
  */
 #include "airun.h"
 
+#include "pgtime.h"
 #include "utils/guc.h"
 
 PG_MODULE_MAGIC_EXT(.name = "airun", .version = AIRUN_VERSION);
@@ -59,6 +60,12 @@ int			airun_max_wait = 20 * 1000;
 /* How many readers of the server may wait at a time */
 int			airun_max_waiting = 16;
 
+/*
+ * The time zone whose days reports are kept by.  All days of the cubes are to be of
+ * one zone, so that only a superuser may change it.
+ */
+char	   *airun_report_zone = NULL;
+
 /* Without progress for so long a task is overdue, in seconds */
 int			airun_task_timeout = 10 * 60;
 
@@ -67,6 +74,19 @@ int			airun_task_timeout = 10 * 60;
  * audits statements, and the first question of a bug report (direct.c).
  */
 bool		airun_direct_writes = true;
+
+/* Is it a time zone that the server knows, and that counts no leap seconds? */
+static bool
+check_report_zone(char **value, void **extra, GucSource source)
+{
+	pg_tz	   *zone = pg_tzset(*value);
+
+	if (zone != NULL && pg_tz_acceptable(zone))
+		return true;
+	GUC_check_errdetail("The server knows no such time zone.");
+	GUC_check_errhint("pg_timezone_names lists the names, such as Europe/Berlin.");
+	return false;
+}
 
 void
 _PG_init(void)
@@ -126,6 +146,14 @@ _PG_init(void)
 							 false,
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("airun.report_zone",
+							   "Sets the time zone whose days reports are kept by.",
+							   "It holds for what airun_rollup() folds from then on.",
+							   &airun_report_zone,
+							   "UTC",
+							   PGC_SUSET, 0,
+							   check_report_zone, NULL, NULL);
 
 	DefineCustomIntVariable("airun.task_timeout",
 							"Sets how long a task may be without progress before it is overdue.",

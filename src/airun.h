@@ -26,6 +26,7 @@
 
 /* Settings; each is described where it is defined, in airun.c */
 extern int	airun_max_message_size;
+extern char *airun_report_zone;
 extern bool airun_trust_client_cost;
 
 /* Which cost counts where both are known */

@@ -67,7 +67,32 @@ VALUES
 	('index', 'prices', 'prices_in_force',
 	 'CREATE UNIQUE INDEX prices_in_force ON airun.prices
 		USING btree (source, provider, model, effective_from)
-		WHERE ((effective_to IS NULL) OR (effective_to > effective_from))')
+		WHERE ((effective_to IS NULL) OR (effective_to > effective_from))'),
+
+	-- None of usage_tail: whoever ends a task pays for an entry, and not for finding it.
+	('index', 'usage_ledger', 'usage_ledger_at',
+	 'CREATE INDEX usage_ledger_at ON airun.usage_ledger USING btree (at)'),
+	('index', 'usage_ledger', 'usage_ledger_user_at',
+	 'CREATE INDEX usage_ledger_user_at ON airun.usage_ledger USING btree (user_id, at)'),
+	('index', 'usage_ledger', 'usage_ledger_charge',
+	 'CREATE INDEX usage_ledger_charge ON airun.usage_ledger USING btree (charge_id)'),
+	('index', 'usage_clock', 'usage_clock_key',
+	 'CREATE UNIQUE INDEX usage_clock_key ON airun.usage_clock
+		USING btree (quarter, kind, provider, model_id, served_model, status, price_status)
+		NULLS NOT DISTINCT'),
+	('index', 'usage_daily', 'usage_daily_key',
+	 'CREATE UNIQUE INDEX usage_daily_key ON airun.usage_daily
+		USING btree (day, zone, kind, provider, model_id, served_model, status, price_status)
+		NULLS NOT DISTINCT'),
+	('index', 'usage_people', 'usage_people_key',
+	 'CREATE UNIQUE INDEX usage_people_key ON airun.usage_people
+		USING btree (user_id, day, zone, kind, provider, model_id) NULLS NOT DISTINCT'),
+	('index', 'usage_people', 'usage_people_day',
+	 'CREATE INDEX usage_people_day ON airun.usage_people USING btree (day)'),
+	('index', 'usage_work', 'usage_work_key',
+	 'CREATE UNIQUE INDEX usage_work_key ON airun.usage_work
+		USING btree (day, zone, kind, source_type, service, task_name, model_id, status)
+		NULLS NOT DISTINCT')
 $constraints$;
 COMMENT ON FUNCTION @extschema@.airun_store_constraints() IS
 'Rows of airun_store_objects(): constraints and indexes';

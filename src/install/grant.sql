@@ -5,7 +5,59 @@
  * what he has been granted with grant option: by installing the extension, or
  * by a superuser's airun_grant().
  */
-CREATE FUNCTION @extschema@.airun_grant(role name) RETURNS void
+
+/*
+ * Who may call a function of the extension: everybody by airun_grant(role) ("user"),
+ * reporters as well ("reporter"), only operators, or only the owner of the store.
+ */
+CREATE FUNCTION @extschema@.airun_store_level(function name, result oid) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $level$
+SELECT CASE
+	WHEN $2 = 'trigger'::regtype OR starts_with($1::text, 'airun_store_') THEN 'owner'
+	WHEN $1 IN ('airun_install', 'airun_install_original', 'airun_grant', 'airun_purge_runs',
+		'airun_reprice', 'airun_import_prices', 'airun_set_price') THEN 'owner'
+	WHEN $1 IN ('airun_rollup', 'airun_check_usage', 'airun_rebuild_usage') THEN 'operator'
+	WHEN $1::text ~ '^airun_(usage|sketch)(_|$)' OR $1 IN ('airun_user_id') THEN 'reporter'
+	ELSE 'user' END
+$level$;
+COMMENT ON FUNCTION @extschema@.airun_store_level(name, oid) IS
+'The level of airun_grant() that a function is for: user, reporter (users, too), operator, or owner';
+
+/*
+ * Let a reporter see the rows of all users.  Policies for these roles alone, so that
+ * whoever sees just his own rows has them by an index.
+ */
+CREATE FUNCTION @extschema@.airun_store_let_report(role name) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $let$
+DECLARE
+	item record;
+BEGIN
+	FOR item IN
+		SELECT format('airun.%I', t.name) AS name, array_agg(r.oid::regrole) AS roles
+		FROM (VALUES ('usage_tail'), ('usage_ledger'), ('usage_people')) AS t (name)
+		LEFT JOIN pg_policy AS p ON p.polrelid = to_regclass('airun.' || t.name)
+			AND p.polname = 'airun_reporter'
+		LEFT JOIN pg_roles AS r ON r.oid = ANY (p.polroles)
+		GROUP BY t.name
+	LOOP
+		IF item.roles = '{NULL}' THEN
+			EXECUTE format('CREATE POLICY airun_reporter ON %s FOR SELECT TO %I USING (true)',
+						   item.name, role);
+		ELSE
+			EXECUTE format('ALTER POLICY airun_reporter ON %s TO %s, %I', item.name,
+						   array_to_string(item.roles, ', '), role);
+		END IF;
+	END LOOP;
+END
+$let$;
+COMMENT ON FUNCTION @extschema@.airun_store_let_report(name) IS
+'Lets a role see the rows of the ledger of all users, as airun_grant() does';
+
+CREATE FUNCTION @extschema@.airun_grant(role name, level text DEFAULT 'user') RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $grant$
@@ -24,6 +76,11 @@ BEGIN
 		RAISE EXCEPTION 'role "%" does not exist', airun_grant.role
 			USING ERRCODE = 'undefined_object';
 	END IF;
+	IF COALESCE(level NOT IN ('user', 'reporter', 'operator'), true) THEN
+		RAISE EXCEPTION '"%" is not a level of rights', level
+			USING ERRCODE = 'PT422',
+				HINT = 'It is user (an API role), reporter (all figures, no words) or operator (a reporter who may fold and check).';
+	END IF;
 	owner := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = 'airun.runs'::regclass);
 	is_owner := owner = (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = airun_grant.role);
 	IF NOT pg_has_role(owner, 'USAGE') THEN
@@ -36,12 +93,22 @@ BEGIN
 
 	-- The store's owner lacks nothing but functions, where a superuser has them.
 	IF NOT is_owner THEN
-		-- The functions run with the role's own rights, so that it needs some on
-		-- the storage, too; row security and triggers keep it to what is its own.
-		-- It may delete no row but the last messages of a run, which are kept as versions.
+		-- Figures: a user's own, by policies, or those of all
 		EXECUTE format('GRANT USAGE ON SCHEMA airun, %s TO %I',
 					   (SELECT e.extnamespace::regnamespace FROM pg_extension AS e
 						WHERE e.extname = 'airun'), airun_grant.role);
+		EXECUTE format('GRANT SELECT ON airun.usage_tail, airun.usage_ledger, airun.usage_people TO %I',
+					   airun_grant.role);
+	END IF;
+	IF NOT is_owner AND level <> 'user' THEN
+		EXECUTE format('GRANT SELECT ON airun.usage_clock, airun.usage_daily, airun.usage_work TO %I',
+					   airun_grant.role);
+		PERFORM @extschema@.airun_store_let_report(airun_grant.role);
+	END IF;
+	IF NOT is_owner AND level = 'user' THEN
+		-- The functions run with the role's own rights, so that it needs some on
+		-- the storage, too; row security and triggers keep it to what is its own.
+		-- It may delete no row but the last messages of a run, which are kept as versions.
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE ON airun.runs, airun.tasks TO %I',
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON airun.messages TO %I',
@@ -74,10 +141,10 @@ BEGIN
 		WHERE e.extname = 'airun' AND d.deptype = 'e'
 			AND CASE WHEN is_owner
 				THEN NOT has_function_privilege(owner, p.oid, 'EXECUTE WITH GRANT OPTION')
-				ELSE p.prorettype <> 'trigger'::regtype
-					AND p.proname NOT LIKE 'airun\_store\_%'
-					AND p.proname NOT IN ('airun_install', 'airun_install_original', 'airun_grant', 'airun_purge_runs',
-						'airun_reprice', 'airun_import_prices', 'airun_set_price') END
+				ELSE @extschema@.airun_store_level(p.proname, p.prorettype) = ANY (CASE level
+					WHEN 'user' THEN '{user,reporter}'::text[]
+					WHEN 'reporter' THEN '{reporter}'
+					ELSE '{reporter,operator}' END) END
 	LOOP
 		-- without that, GRANT would only warn
 		IF NOT has_function_privilege(function, 'EXECUTE WITH GRANT OPTION') THEN
@@ -92,6 +159,7 @@ BEGIN
 	END LOOP;
 END
 $grant$;
-COMMENT ON FUNCTION @extschema@.airun_grant(name) IS
+COMMENT ON FUNCTION @extschema@.airun_grant(name, text) IS
 'Gives a role what it needs to use airun as an API role, and no more: it may delete nothing but the last messages of a run, and row security binds it
+As a reporter it may read the figures of all users, and no word of them; as an operator it may fold and check these as well.
 For the owner of the store.  To that role itself, a superuser gives all functions with grant option by it.';

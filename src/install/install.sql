@@ -170,6 +170,16 @@ BEGIN
 		END IF;
 	END IF;
 
+	-- A publication of all tables would refuse what folding deletes and updates of
+	-- tables without a primary key.
+	FOR item IN
+		SELECT t.name FROM @extschema@.airun_store_tables() AS t
+		WHERE t.name LIKE 'usage\_%' AND t.name <> 'usage_shapes'
+			AND 'table airun.' || t.name = ANY (done)
+	LOOP
+		EXECUTE format('ALTER TABLE airun.%I REPLICA IDENTITY FULL', item.name);
+	END LOOP;
+
 	-- From version 1: what ended tasks say of themselves.  Texts of unfinished ones
 	-- move to chunks, by the guard, below.
 	IF old_version < 2 THEN
@@ -309,13 +319,27 @@ BEGIN
 	END LOOP;
 
 	-- What is new, of the store or among the functions, is granted to the roles
-	-- that had been granted the store.
+	-- that had been granted the store, at the level that they had.
 	FOR item IN
-		SELECT DISTINCT pg_get_userbyid(a.grantee) AS role, a.grantee
-		FROM pg_class AS c, aclexplode(c.relacl) AS a
-		WHERE c.oid = 'airun.runs'::regclass AND a.privilege_type = 'INSERT'
-			AND a.grantee NOT IN (0, c.relowner)
-		ORDER BY role
+		SELECT DISTINCT pg_get_userbyid(g.grantee) AS role, g.grantee, g.level
+		FROM (
+			SELECT a.grantee, CASE c.relname WHEN 'runs' THEN 'user' ELSE 'reporter' END AS level
+			FROM pg_class AS c, aclexplode(c.relacl) AS a
+			WHERE c.relnamespace = 'airun'::regnamespace
+				AND (c.relname, a.privilege_type) IN (('runs', 'INSERT'), ('usage_daily', 'SELECT'))
+			UNION ALL
+			SELECT a.grantee, 'operator'
+			FROM pg_depend AS d
+			JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass,
+				aclexplode(p.proacl) AS a
+			WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+				AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'airun')
+				AND p.proname = 'airun_rollup' AND NOT a.is_grantable
+				AND has_table_privilege(a.grantee, 'airun.usage_daily', 'SELECT')
+				AND a.grantee <> p.proowner) AS g
+		WHERE g.grantee NOT IN (0, (SELECT c.relowner FROM pg_class AS c
+									WHERE c.oid = 'airun.runs'::regclass))
+		ORDER BY role, g.level DESC
 	LOOP
 		-- what airun_grant() gives
 		IF done <> '{}' OR EXISTS (
@@ -323,14 +347,12 @@ BEGIN
 				WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 					AND d.refclassid = 'pg_extension'::regclass
 					AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'airun')
-					AND p.prorettype <> 'trigger'::regtype
-					AND p.proname NOT LIKE 'airun\_store\_%'
-					AND p.proname NOT IN ('airun_install', 'airun_install_original',
-						'airun_grant', 'airun_purge_runs',
-						'airun_reprice', 'airun_import_prices', 'airun_set_price')
+					AND @extschema@.airun_store_level(p.proname, p.prorettype) IN
+						('reporter', item.level)
 					AND NOT has_function_privilege(item.grantee, p.oid, 'EXECUTE')) THEN
-			PERFORM @extschema@.airun_grant(item.role);
-			done := done || format('grants to %I', item.role);
+			PERFORM @extschema@.airun_grant(item.role, item.level);
+			done := done || (format('grants to %I', item.role)
+				|| CASE item.level WHEN 'user' THEN '' ELSE ' as ' || item.level END);
 		END IF;
 	END LOOP;
 	-- PostgREST knows a function or a view only once it has read the schema again.

@@ -40,7 +40,19 @@ VALUES
 	-- Prices are everybody's who may read the table, and the owner's to change.
 	('policy', 'prices', 'airun_read', 'FOR SELECT USING (true)'),
 	('policy', 'price_book', 'airun_read', 'FOR SELECT USING (true)'),
-	('policy', 'usage_shapes', 'airun_read', 'FOR SELECT USING (true)')
+	('policy', 'usage_shapes', 'airun_read', 'FOR SELECT USING (true)'),
+
+	-- What a user has used is the user's; airun_grant() lets reporters see all of it.
+	-- The cubes that name no user only reporters may read.  Nobody may write but the owner.
+	('policy', 'usage_tail', 'airun_owner',
+	 'FOR SELECT USING ((user_id = @extschema@.airun_user_id()))'),
+	('policy', 'usage_ledger', 'airun_owner',
+	 'FOR SELECT USING ((user_id = @extschema@.airun_user_id()))'),
+	('policy', 'usage_people', 'airun_owner',
+	 'FOR SELECT USING ((user_id = @extschema@.airun_user_id()))'),
+	('policy', 'usage_clock', 'airun_read', 'FOR SELECT USING (true)'),
+	('policy', 'usage_daily', 'airun_read', 'FOR SELECT USING (true)'),
+	('policy', 'usage_work', 'airun_read', 'FOR SELECT USING (true)')
 $policies$;
 COMMENT ON FUNCTION @extschema@.airun_store_policies() IS
 'Rows of airun_store_objects(): policies';

@@ -40,7 +40,19 @@ VALUES
 	('price_book', '{is_only,version}', '',
 	 'The version of the price book: another one with every change'),
 	('usage_shapes', '{shape,known_by,paths,by_total}', '',
-	 'How to read usages that airun does not know: shapes of the site''s own, which are tried first, and further paths for shapes that are built in')
+	 'How to read usages that airun does not know: shapes of the site''s own, which are tried first, and further paths for shapes that are built in'),
+	('usage_tail', '{at,kind,charge_id,tokens_cache_read,calls}', '',
+	 'Entries of the ledger that airun_rollup() has not folded yet: what each charge has used and cost, or a part of that taken back'),
+	('usage_ledger', '{at,kind,charge_id,tokens_cache_read,calls}', '',
+	 'Entries of the ledger that have been folded, kept for good, whatever becomes of runs and tasks'),
+	('usage_clock', '{quarter,kind,served_model,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
+	 'The ledger summed by quarter of an hour (UTC) and model'),
+	('usage_daily', '{day,zone,kind,served_model,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
+	 'The ledger summed by day and model; the day is that of airun.report_zone when it was folded'),
+	('usage_people', '{day,zone,kind,user_id,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
+	 'The ledger summed by day, user and model'),
+	('usage_work', '{day,zone,kind,source_type,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
+	 'The ledger summed by day, source, service, task name and model')
 $tables$;
 COMMENT ON FUNCTION @extschema@.airun_store_tables() IS
 'The tables of the store, in the order in which airun_install() makes them';
@@ -58,7 +70,7 @@ RETURNS TABLE (relation text, name text, type text, required text, value text,
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $columns$
-VALUES
+SELECT * FROM (VALUES
 	-- airun.runs.  What an append changes stands together, in front of what has a
 	-- variable length: the WAL of an update holds only what lies between the first
 	-- and the last byte that differ.
@@ -307,6 +319,10 @@ VALUES
 	 'For each part its path, or a list of them: keys joined by points, an element of a list as [] or, by its modality, ttl or type, [AUDIO].  Parts: input (all), input_fresh (neither cached nor audio, image or video), input_text, input_tool, cache_read, cache_write, cache_write_5m, cache_write_1h, input_audio, input_image, input_video, cached_audio, cached_image, output (all), output_visible (without reasoning), output_fresh (text without reasoning), output_text, reasoning, output_audio, output_image, output_video, total, requests, web_searches, input_images, output_images, input_seconds, output_seconds, input_characters, output_characters, pages, ignored'),
 	('usage_shapes', 'by_total', 'text[]', '', NULL, NULL, NULL,
 	 'Which of cache and reasoning lie inside of input and output or beside them as the total tells; NULL for what is built in')
+) AS c (relation, name, type, required, value, in_view, in_summary, comment)
+-- Those of the ledger and its cubes
+UNION ALL
+SELECT * FROM @extschema@.airun_store_usage_columns()
 $columns$;
 COMMENT ON FUNCTION @extschema@.airun_store_columns() IS
 'The columns of the store''s tables, in order; value is the default';

@@ -19,8 +19,9 @@
  * Two things a site may add, and the server's own code does for them what a
  * statement would do: nullable columns of plain types without a default
  * (direct.c asks for those), and indexes that belong to no constraint.  On
- * task_chunks, whose rows are written as the owner, there are no indexes of a
- * site's.  Anything else, known or not, makes the table inexact: then statements
+ * task_chunks and usage_tail, whose rows are written as the owner, there are no
+ * indexes of a site's.  Whatever policies usage_tail has let others read: they do
+ * not bind its owner, and airun_grant() makes them.  Anything else, known or not, makes the table inexact: then statements
  * do all the work.
  *
  * The answers are kept until the server says that a definition has changed.
@@ -61,11 +62,11 @@
 #include "utils/typcache.h"
 
 static const char *const table_names[STORE_TABLES] = {
-	"runs", "messages", "tasks", "task_chunks"
+	"runs", "messages", "tasks", "task_chunks", "usage_tail"
 };
 
 /* As which they stand in statements */
-static const char *const table_aliases[STORE_TABLES] = {"r", "m", "t", "c"};
+static const char *const table_aliases[STORE_TABLES] = {"r", "m", "t", "c", "u"};
 
 /* What policies call */
 static const char *const policy_functions[] = {
@@ -468,7 +469,7 @@ constraints_are_listed(Relation relation, StoreTable table)
 		Oid			constraint = get_index_constraint(lfirst_oid(lc));
 
 		if (OidIsValid(constraint) ? !constraint_is_listed(constraint) :
-			table == TABLE_CHUNKS)
+			TABLE_IS_OWNERS(table))
 			return false;
 	}
 	return true;
@@ -546,7 +547,7 @@ look_at_indexes(Relation relation, StoreTable table)
 		{
 			/* the numbers of the primary keys are those of the tables */
 			if (index_forms[which].table != table ||
-				(which < STORE_TABLES && lfirst_oid(lc) != primary_key) ||
+				(which < PRIMARY_KEYS && lfirst_oid(lc) != primary_key) ||
 				!index_is_ours(relation, index, which))
 				continue;
 			definition.indexes[which] = lfirst_oid(lc);
@@ -614,6 +615,13 @@ find_policy_functions(void)
 	return are_ours;
 }
 
+/* Is it only read by others, so that policies have nothing to say of what is written? */
+static bool
+policies_do_not_bind(Relation relation, StoreTable table)
+{
+	return table == TABLE_USAGE_TAIL && !relation->rd_rel->relforcerowsecurity;
+}
+
 /* Look at one table */
 static void
 look_at_table(StoreTable table, Oid owner)
@@ -623,7 +631,7 @@ look_at_table(StoreTable table, Oid owner)
 
 	definition.has_site_trigger[table] = finds_site_trigger(relation, table);
 	definition.is_exact[table] = list.is_known && is_ordinary(relation, owner) &&
-		policies_are_listed && !definition.has_site_trigger[table] &&
+		(policies_are_listed || policies_do_not_bind(relation, table)) && !definition.has_site_trigger[table] &&
 		constraints_are_listed(relation, table);
 	look_at_indexes(relation, table);
 	table_close(relation, NoLock);

@@ -20,8 +20,8 @@
  *	 of its policies, in parallel mode, in a read-only transaction, to an update
  *	 under REPEATABLE READ or above (the first updater wins there, which the
  *	 executor tells), and to whoever has set row_security to off.  The setting
- *	 airun.direct_writes closes it for all tables but task_chunks, which nobody
- *	 but airun may write.
+ *	 airun.direct_writes closes it for all tables but task_chunks and usage_tail,
+ *	 which nobody but airun may write.
  * - Indexes are filled by the server's own code, whatever their kind.
  * - Statistics, predicate locks, WAL and logical decoding are those of the table
  *	 access method, as for a statement.
@@ -64,7 +64,7 @@ static bool
 is_open(StoreTable table)
 {
 	return ExecutorCheckPerms_hook == NULL && !IsInParallelMode() &&
-		(airun_direct_writes || table == TABLE_CHUNKS) && store_is_exact(table);
+		(airun_direct_writes || TABLE_IS_OWNERS(table)) && store_is_exact(table);
 }
 
 /* ---------- where rows were ---------- */
