@@ -206,7 +206,36 @@ SELECT pg_temp.listed('');
 SELECT count(airun_append_message(run_id(4), '{"role": "user", "content": "x"}'));
 SELECT pg_temp.listed('');
 
+--
+-- Runs that are kept out of the list
+--
+SET airun.user_id = 'list listed';
+SELECT is_listed FROM airun_create_run(id => run_id(401));
+SELECT is_listed FROM airun_create_run(id => run_id(402), is_listed => NULL);
+SELECT is_listed FROM airun_create_run(id => run_id(403), is_listed => false);
+INSERT INTO ai_runs (id, is_listed) VALUES (run_id(404), false), (run_id(405), NULL) RETURNING number(id), is_listed;
+SELECT a, (SELECT string_agg(n, ' ' ORDER BY n) FROM regexp_split_to_table(pg_temp.listed(a), ' ') n)
+FROM unnest(ARRAY['', 'listed => true', 'listed => false', 'listed => NULL',
+	'listed => false, status => ''active'', page_size => 2']) WITH ORDINALITY u (a, i) ORDER BY i;
+SELECT is_listed FROM airun_update_run(run_id(401), is_listed => false);
+SELECT is_listed FROM airun_update_run(run_id(401), name => 'still not');
+SELECT is_listed FROM airun_update_run(run_id(403), is_listed => true);
+UPDATE ai_runs SET is_listed = true WHERE id = run_id(404) RETURNING is_listed;
+UPDATE ai_runs SET is_listed = NULL WHERE id = run_id(404) RETURNING is_listed;
+SELECT string_agg(n, ' ' ORDER BY n) FROM regexp_split_to_table(pg_temp.listed(''), ' ') n;
+-- where a run branches off, only airun_fork_run() says
+SELECT attempt(format('INSERT INTO ai_runs (%s) VALUES (%s)', c, v)) FROM (VALUES
+	('forked_from', 'helpers.run_id(401)'), ('forked_at_seq', '0'), ('forked_from, forked_at_seq', 'helpers.run_id(401), 0')) a (c, v);
+SELECT attempt('UPDATE ai_runs SET forked_from = id, forked_at_seq = 0 WHERE id = helpers.run_id(401)');
+UPDATE ai_runs SET forked_from = NULL WHERE id = run_id(401) RETURNING forked_from;
 RESET ROLE;
+-- who brings in what happened before may say it, in full
+SELECT attempt(format('INSERT INTO airun.runs (user_id, %s) VALUES (airun_user_id(), %s)', c, v)) FROM (VALUES
+	('forked_from', 'helpers.run_id(401)'), ('forked_at_seq', '0'), ('forked_from, forked_at_seq', 'helpers.run_id(401), -1')) a (c, v);
+INSERT INTO airun.runs (id, user_id, forked_from, forked_at_seq) VALUES (run_id(406), airun_user_id(), run_id(401), 0)
+RETURNING forked_from = run_id(401), forked_at_seq;
+SELECT attempt('UPDATE airun.runs SET forked_at_seq = 1 WHERE id = helpers.run_id(406)');
+
 DELETE FROM airun.runs WHERE id BETWEEN run_id(0) AND run_id(9999);
 SELECT * FROM airun_check();
 \pset format aligned

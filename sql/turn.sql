@@ -134,7 +134,7 @@ SELECT shown(run_id(2));
 -- run => what airun_create_run takes
 --
 SELECT twice(format('airun_start_turn(messages => %L, task_id => %L, run => %L)', '{"role": "user", "content": "x"}', task_id(30), format(
-	'{"id": "%s", "source_type": "action", "source_id": "%s", "name": "N", "description": "D", "settings": {"s": 1}, "variable_values": {"v": [1]}, "tags": ["a", "b c"], "metadata": {"m": null}, "user_id": null}',
+	'{"id": "%s", "source_type": "action", "source_id": "%s", "name": "N", "description": "D", "settings": {"s": 1}, "variable_values": {"v": [1]}, "tags": ["a", "b c"], "metadata": {"m": null}, "user_id": null, "is_listed": false}',
 	run_id(31), run_id(9))));
 SELECT source_type, source_id, name, description, settings, variable_values, tags, metadata FROM ai_runs WHERE id = run_id(31);
 -- null is absent
@@ -150,7 +150,7 @@ SELECT name, task_count FROM airun.runs WHERE id = run_id(33);
 SELECT store() AS before \gset
 SELECT r, attempt(format('SELECT airun_start_turn(task_id => %L, run => %L)', task_id(39), r)) FROM unnest(ARRAY[
 	'[]', '"x"', '1', 'null', '{"nam": "x"}', '{"name": 1}', '{"name": {}}', '{"source_type": 5}', '{"source_type": ""}', '{"description": []}',
-	'{"source_id": "x"}', '{"source_id": 1}', '{"id": ""}', '{"id": "00000000-0000-4000-8005-00000000000"}', '{"id": {}}', '{"user_id": true}',
+	'{"source_id": "x"}', '{"source_id": 1}', '{"id": ""}', '{"id": "00000000-0000-4000-8005-00000000000"}', '{"id": {}}', '{"user_id": true}', '{"is_listed": "false"}',
 	'{"settings": 1}', '{"settings": []}', '{"variable_values": "x"}', '{"metadata": [1]}', '{"tags": "x"}', '{"tags": {"a": 1}}', '{"tags": [1]}',
 	'{"tags": [null]}', '{"tags": [["a"]]}', '{"status": "completed"}', '{"message_count": 5}', '{"name": "x", "more": 1}', '{"": 1}']) WITH ORDINALITY u (r, i)
 ORDER BY i;

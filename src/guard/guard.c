@@ -149,11 +149,31 @@ fill_run(Row *row)
 	fill(row, "variable_values", empty_object());
 	fill(row, "is_starred", BoolGetDatum(false));
 	fill(row, "is_archived", BoolGetDatum(false));
+	fill(row, "is_listed", BoolGetDatum(true));
 	fill(row, "status", CStringGetTextDatum("active"));
 	row_set(row, "status",
 			CStringGetTextDatum(run_status_word(DatumGetTextPP(row_new(row, "status").value))),
 			false);
 	check_run_fields(row);
+}
+
+/* Where a run branches off: a role that row security binds forks by airun_fork_run() */
+static void
+check_origin(Row *row)
+{
+	Field		forked_from = row_new(row, "forked_from");
+	Field		seq = row_new(row, "forked_at_seq");
+
+	if (forked_from.isnull && seq.isnull)
+		return;
+	if (store_binds_caller())
+		refuse_derived("ai_runs", forked_from.isnull ? "forked_at_seq" : "forked_from");
+	if (forked_from.isnull || seq.isnull || DatumGetInt64(seq.value) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"forked_from\" and \"forked_at_seq\" do not say where the run branches off"),
+				 errdetail("One of them is missing, or the seq is negative."),
+				 errhint("Give both, or neither; airun_fork_run() forks a run.")));
 }
 
 static void
@@ -172,6 +192,7 @@ guard_run_insert(Row *row)
 	if (caller_id(caller) && row_new(row, "user_id").isnull)
 		row_set(row, "user_id", UUIDPGetDatum(caller), false);
 	fill_run(row);
+	check_origin(row);
 
 	for (int i = 0; i < lengthof(counters); i++)
 	{
@@ -206,7 +227,7 @@ guard_run_update(Row *row)
 {
 	static const char *const kept[] = {
 		"id", "created_at", "updated_at", "message_count", "task_count", "total_tokens",
-		"total_cost", "last_message_at", "active_hour"
+		"total_cost", "last_message_at", "active_hour", "forked_from", "forked_at_seq"
 	};
 	Field		old_status = row_old(row, "status");
 	Field		new_status;
@@ -215,7 +236,10 @@ guard_run_update(Row *row)
 
 	for (int i = 0; i < lengthof(kept); i++)
 	{
-		fill(row, kept[i], (Datum) 0);
+		Field		old = row_old(row, kept[i]);
+
+		if (row_new(row, kept[i]).isnull)
+			row_set(row, kept[i], old.value, old.isnull);
 		if (row_changed(row, kept[i]))
 			refuse_derived("ai_runs", kept[i]);
 	}

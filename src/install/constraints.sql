@@ -56,6 +56,9 @@ VALUES
 	('index', 'runs', 'runs_deleted',
 	 'CREATE INDEX runs_deleted ON airun.runs
 		USING btree (deleted_at) WHERE (deleted_at IS NOT NULL)'),
+	('index', 'runs', 'runs_forked_from',
+	 'CREATE INDEX runs_forked_from ON airun.runs
+		USING btree (forked_from) WHERE (forked_from IS NOT NULL)'),
 	('index', 'messages', 'messages_message_id',
 	 'CREATE UNIQUE INDEX messages_message_id ON airun.messages
 		USING btree (run_id, message_id) WHERE (message_id IS NOT NULL)'),

@@ -119,6 +119,12 @@ SELECT * FROM (VALUES
 	 'The settings that the run is to be continued with'),
 	('runs', 'variable_values', 'jsonb', 'NOT NULL', $$'{}'::jsonb$$, 8, NULL,
 	 'The values of the variables that it was started with'),
+	('runs', 'forked_from', 'uuid', '', NULL, 23, 20,
+	 'The run that it branches off from, where it is a fork'),
+	('runs', 'forked_at_seq', 'bigint', '', NULL, 24, 21,
+	 'Up to which message it has been copied from there'),
+	('runs', 'is_listed', 'boolean', 'NOT NULL', 'true', 25, 22,
+	 'Is it in the list? Branches not chosen and sub-runs need not be'),
 
 	-- airun.messages
 	('messages', 'run_id', 'uuid', 'NOT NULL', NULL, 1, 1,

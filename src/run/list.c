@@ -181,7 +181,7 @@ list_statement(int kind)
 	Statement  *statement = &statements[kind];
 	static const Oid argtypes[] = {
 		TEXTOID, UUIDOID, TEXTOID, BOOLOID, BOOLOID, TEXTOID, TEXTOID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID
+		TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, BOOLOID
 	};
 	StringInfoData sql;
 
@@ -191,7 +191,8 @@ list_statement(int kind)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql,
 						   "SELECT " RUN_SUMMARY " FROM airun.runs AS r "
-						   "WHERE r.deleted_at IS NULL AND r.is_archived" EQ "$5 ");
+						   "WHERE r.deleted_at IS NULL AND r.is_archived" EQ "$5 "
+						   "AND ($11 IS NULL OR r.is_listed" EQ "$11) ");
 	if (kind & LIST_FILTERED)
 		appendStringInfo(&sql,
 						 "AND ($3 IS NULL OR r.status" EQ "$3) "
@@ -267,7 +268,7 @@ put_page(ReturnSetInfo *rsinfo, uint64 rows, Cursor *cursor)
 
 /*
  * airun_list_runs(source_type, source_id, status, starred, archived, search,
- * tag, cursor, page_size) returns setof ai_run_listing
+ * tag, cursor, page_size, listed) returns setof ai_run_listing
  */
 Datum
 airun_list_runs(PG_FUNCTION_ARGS)
@@ -277,6 +278,7 @@ airun_list_runs(PG_FUNCTION_ARGS)
 	Field		starred = argument_field(fcinfo, 3);
 	Field		search = argument_field(fcinfo, 5);
 	Field		tag = argument_field(fcinfo, 6);
+	Field		listed = argument_field(fcinfo, 9);
 	bool		archived = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
 	bool		all_pages = PG_ARGISNULL(8);
 	int64		page_size = all_pages ? MAX_PAGE_SIZE : PG_GETARG_INT64(8);
@@ -284,6 +286,7 @@ airun_list_runs(PG_FUNCTION_ARGS)
 	Cursor		cursor;
 	uint64		rows;
 
+	check_argument_count(fcinfo, 10);
 	if (page_size < 1 || page_size > MAX_PAGE_SIZE)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
@@ -335,6 +338,7 @@ airun_list_runs(PG_FUNCTION_ARGS)
 			arg_null(&args);
 			arg_null(&args);
 		}
+		arg_field(&args, &listed);
 		rows = statement_read(list_statement(kind), &args, page_size);
 		put_page(rsinfo, rows, &cursor);
 		kind |= LIST_AFTER_CURSOR;

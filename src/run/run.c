@@ -590,12 +590,12 @@ run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields)
 	"INSERT INTO airun.runs AS r (id, user_id, created_at, message_count, last_message_at, " \
 	"updated_at, active_hour, task_count, total_tokens, total_cost, status, is_starred, " \
 	"is_archived, source_id, source_type, name, description, tags, metadata, settings, " \
-	"variable_values) VALUES ($1, $2, $3, 0, $3, $3, $4, 0, 0, 0, 'active', false, false, " \
+	"variable_values, is_listed, forked_from, forked_at_seq) VALUES ($1, $2, $3, 0, $3, $3, $4, 0, 0, 0, 'active', false, false, " \
 	"$5, COALESCE($6, 'chat'), $7, $8, COALESCE($9, '{}'), COALESCE($10, '{}'), " \
-	"COALESCE($11, '{}'), COALESCE($12, '{}')) "
+	"COALESCE($11, '{}'), COALESCE($12, '{}'), COALESCE($13, true), $14, $15) "
 #define INSERT_RUN_ARGS \
-	12, {UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, TEXTOID, TEXTOID, \
-	TEXTOID, TEXTARRAYOID, JSONBOID, JSONBOID, JSONBOID}
+	15, {UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, TEXTOID, TEXTOID, \
+	TEXTOID, TEXTARRAYOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, UUIDOID, INT8OID}
 	static Statement insert_run = {
 		INSERT_RUN "RETURNING " RUN_WHOLE, INSERT_RUN_ARGS
 	};
@@ -625,13 +625,16 @@ run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields)
 	arg_field(&args, &fields->metadata);
 	arg_field(&args, &fields->settings);
 	arg_field(&args, &fields->variable_values);
+	arg_field(&args, &fields->is_listed);
+	arg_field(&args, &fields->forked_from);
+	arg_field(&args, &fields->forked_at_seq);
 
 	return statement_write_internal(id_given ? &insert_run_once : &insert_run, &args, run_id) == 1;
 }
 
 /*
  * airun_create_run(source_type, source_id, name, description, settings,
- * variable_values, tags, metadata, id, user_id) returns ai_run
+ * variable_values, tags, metadata, id, user_id, is_listed) returns ai_run
  *
  * An id that the same user has already returns that run, as it is.  An id
  * that is taken otherwise is PT409, in one text whoever holds it.
@@ -654,6 +657,9 @@ airun_create_run(PG_FUNCTION_ARGS)
 		.tags = argument_field(fcinfo, 6),
 		.metadata = json_argument(fcinfo, 7),
 		.user_id = argument_field(fcinfo, 9),
+		.is_listed = argument_field(fcinfo, 10),
+		.forked_from = NO_FIELD,
+		.forked_at_seq = NO_FIELD,
 	};
 	bool		id_given = !PG_ARGISNULL(8);
 	pg_uuid_t	run_id;

@@ -17,7 +17,8 @@
 	COLUMN(description) COLUMN(tags) COLUMN(metadata) COLUMN(message_count) \
 	COLUMN(task_count) COLUMN(total_tokens) COLUMN(total_cost) COLUMN(status) \
 	COLUMN(is_starred) COLUMN(is_archived) COLUMN(created_at) COLUMN(updated_at) \
-	COLUMN(last_message_at) LAST(active_hour)
+	COLUMN(last_message_at) COLUMN(active_hour) COLUMN(forked_from) COLUMN(forked_at_seq) \
+	LAST(is_listed)
 
 /* As columns in a statement, of a table aliased r; as names; and as numbers */
 #define RUN_SUMMARY_SQL(name)		"r." #name ", "
@@ -77,7 +78,12 @@ typedef struct RunFields
 	Field		tags;
 	Field		metadata;
 	Field		user_id;
+	Field		is_listed;		/* of a new run: true where it is absent */
+	Field		forked_from;	/* with forked_at_seq, or both are absent */
+	Field		forked_at_seq;
 } RunFields;
+
+#define NO_FIELD	((Field) {(Datum) 0, true})
 
 extern pg_uuid_t *run_id_argument(FunctionCallInfo fcinfo, int argument);
 extern void run_state_from_result(RunState *state);

@@ -59,7 +59,7 @@ update_one_run(FunctionCallInfo fcinfo, Statement *update, Args *args)
 
 /*
  * airun_update_run(run_id, name, description, settings, variable_values,
- * tags, metadata, if_name) returns ai_run
+ * tags, metadata, if_name, is_listed) returns ai_run
  *
  * A name in which nothing can be seen takes the name away.  With if_name, which
  * may be empty for none, the name is left alone where it is another one by now.
@@ -74,9 +74,10 @@ airun_update_run(PG_FUNCTION_ARGS)
 							 "settings = COALESCE($4, r.settings), "
 							 "variable_values = COALESCE($5, r.variable_values), "
 							 "tags = COALESCE($6, r.tags), "
-							 "metadata = COALESCE($7, r.metadata)", RUN_WHOLE),
-		9, {UUIDOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTARRAYOID, JSONBOID, BOOLOID,
-			TEXTOID}
+							 "metadata = COALESCE($7, r.metadata), "
+							 "is_listed = COALESCE($10, r.is_listed)", RUN_WHOLE),
+		10, {UUIDOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TEXTARRAYOID, JSONBOID, BOOLOID,
+			TEXTOID, BOOLOID}
 	};
 	RunFields	fields = {
 		.source_type = {0, true},
@@ -89,6 +90,7 @@ airun_update_run(PG_FUNCTION_ARGS)
 	};
 	Field		name;
 	Field		if_name = argument_field(fcinfo, 7);
+	Field		is_listed = argument_field(fcinfo, 8);
 	Args		args = {0};
 
 	arg_uuid(&args, run_id_argument(fcinfo, 0));
@@ -102,6 +104,7 @@ airun_update_run(PG_FUNCTION_ARGS)
 	arg_field(&args, &fields.metadata);
 	arg_add(&args, BoolGetDatum(!fields.name.isnull), false);
 	arg_field(&args, &if_name);
+	arg_field(&args, &is_listed);
 	PG_RETURN_DATUM(update_one_run(fcinfo, &update, &args));
 }
 

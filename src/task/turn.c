@@ -106,6 +106,16 @@ tags_field(const JsonbValue *value)
 	};
 }
 
+static Field
+boolean_field(const JsonbValue *value, const char *name)
+{
+	if (value->type != jbvBool)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"%s\" in \"run\" must be true or false", name)));
+	return (Field) {BoolGetDatum(value->val.boolean), false};
+}
+
 /*
  * Read an object with airun_create_run's parameters as keys.  A null counts
  * as absent.  PT422 for a key that is unknown or of the wrong type.
@@ -115,7 +125,7 @@ parse_run(Jsonb *object, RunFields *fields, Field *id)
 {
 	enum kind
 	{
-		TEXT_KEY, UUID_KEY, JSONB_KEY, TAGS_KEY
+		TEXT_KEY, UUID_KEY, JSONB_KEY, TAGS_KEY, BOOLEAN_KEY
 	};
 	const struct
 	{
@@ -133,13 +143,15 @@ parse_run(Jsonb *object, RunFields *fields, Field *id)
 		{"metadata", JSONB_KEY, &fields->metadata},
 		{"id", UUID_KEY, id},
 		{"user_id", UUID_KEY, &fields->user_id},
+		{"is_listed", BOOLEAN_KEY, &fields->is_listed},
 	};
 	JsonbIterator *it;
 	JsonbValue	key;
 	JsonbValue	value;
 
 	for (int i = 0; i < lengthof(keys); i++)
-		*keys[i].field = (Field) {(Datum) 0, true};
+		*keys[i].field = NO_FIELD;
+	fields->forked_from = fields->forked_at_seq = NO_FIELD;
 
 	if (!JB_ROOT_IS_OBJECT(object))
 		ereport(ERROR,
@@ -177,6 +189,9 @@ parse_run(Jsonb *object, RunFields *fields, Field *id)
 				break;
 			case TAGS_KEY:
 				*keys[i].field = tags_field(&value);
+				break;
+			case BOOLEAN_KEY:
+				*keys[i].field = boolean_field(&value, name);
 				break;
 		}
 	}
