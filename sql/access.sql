@@ -168,6 +168,7 @@ SELECT p.proname FROM pg_proc p
 WHERE p.proname LIKE 'airun%' AND p.prokind = 'f' AND 'uuid'::regtype = ANY (p.proargtypes::oid[])
 	AND has_function_privilege('regress_airun_user', p.oid, 'EXECUTE')
 	AND p.proname NOT IN ('airun_create_run', 'airun_list_runs')	-- below
+	AND p.proname NOT IN ('airun_meter', 'airun_start_call', 'airun_end_call')	-- in sql/meter.sql
 	AND NOT EXISTS (SELECT FROM access_test.by_id WHERE statement LIKE '%' || p.proname || '(%');
 SET ROLE regress_airun_user;
 SELECT access_test.probe(statement) FROM access_test.by_id ORDER BY number;
@@ -473,6 +474,10 @@ CREATE TABLE access_test.by_nobody AS SELECT * FROM unnest(ARRAY[
 	'SELECT airun_stream_delta(''<task>'', ''x'')',
 	'SELECT airun_stream_read(''<task>'')',
 	'SELECT airun_expire_tasks()',
+	'SELECT airun_meter()',
+	'SELECT airun_start_call()',
+	'SELECT airun_end_call(''<run>'')',
+	'SELECT airun_expire_calls()',
 	'SELECT airun_sees_run(''<run>'')',
 	'SELECT airun_writes_run(''<run>'')']) WITH ORDINALITY x (statement, number);
 GRANT SELECT ON access_test.by_nobody TO PUBLIC;

@@ -33,7 +33,7 @@ SET search_path = pg_catalog AS $$
 	WITH r AS (
 		SELECT c.*, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'airun' AND c.relkind IN ('r', 'v')
-			OR c.relname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks', 'ai_unpriced_models')
+			OR c.relname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks', 'ai_unpriced_models', 'ai_calls')
 	)
 	SELECT format('%s %s, row security %s', relkind, oid::regclass, relrowsecurity) FROM r
 	UNION ALL SELECT format('%s grants %s to %s', r.oid::regclass, privilege_type, grantee::regrole)
@@ -186,7 +186,7 @@ JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
 WHERE d.deptype = 'e' AND (c.relnamespace = 'airun'::regnamespace OR c.relkind IN ('r', 'v', 'i', 'S'))
 	AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'airun');
 SELECT DISTINCT pg_get_userbyid(relowner) = current_user AS mine FROM pg_class
-WHERE relnamespace = 'airun'::regnamespace OR relname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks', 'ai_unpriced_models')
+WHERE relnamespace = 'airun'::regnamespace OR relname IN ('ai_runs', 'ai_run_summaries', 'ai_messages', 'ai_tasks', 'ai_unpriced_models', 'ai_calls')
 	AND relnamespace = 'public'::regnamespace;
 -- what of the store needs the extension: defaults, policies, triggers and views
 CREATE VIEW install_test.needs AS

@@ -76,6 +76,12 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_cost_details(''p'', ''{"input": 1}'')',
 	'airun_set_price(''p'', ''{"input": 1}'')',
 	'airun_import_prices(''{"n": {"litellm_provider": "x", "input_cost_per_token": 1}}'')',
+	'airun_meter(''<call>'', model_id => ''secret'', metadata => ''{"secret": 6}'')',
+	'airun_meter(model_id => ''x'')',
+	'airun_start_call(''<call>'')',
+	'airun_start_call(model_id => ''x'')',
+	'airun_end_call(''<call>'')',
+	'airun_expire_calls()',
 	'airun_reprice()',
 	'airun_reprice(all_tasks => true)',
 	'airun_purge_runs(''infinity'')',
@@ -151,12 +157,14 @@ FROM (VALUES
 	('public.ai_run_summaries', 'id == ''<run>''', 'name = ''x''', '(name) VALUES (''x'')'),
 	('public.ai_messages', 'run_id == ''<run>''', 'message = ''{"role": "user", "content": "x"}''', '(run_id, message) VALUES (''<run>'', ''{"role": "user", "content": "x"}'')'),
 	('public.ai_tasks', 'task_id == ''<b>''', 'service = ''x''', '(run_id) VALUES (''<run>'')'),
+	('public.ai_calls', 'id == ''<call>''', 'cost = 0', '(kind) VALUES (''call'')'),
 	('public.ai_unpriced_models', 'model_id == ''secret''', 'model_id = ''x''', '(model_id) VALUES (''x'')'),
 	('airun.runs', 'id == ''<run>''', 'name = ''x''', '(name, user_id) VALUES (''x'', ''<ann>'')'),
 	('airun.messages', 'run_id == ''<run>''', 'message = ''{"role": "user", "content": "x"}''', '(run_id, message) VALUES (''<run>'', ''{"role": "user", "content": "x"}'')'),
 	('airun.message_versions', 'run_id == ''<run>''', 'version = 7', '(run_id, seq, version, created_at, action, message) VALUES (''<run>'', 1, 9, ''2026-01-01'', ''replaced'', ''{}'')'),
 	('airun.tasks', 'task_id == ''<b>''', 'status = ''completed'', tokens_total = 3', '(run_id, status, cost) VALUES (''<run>'', ''completed'', 5)'),
 	('airun.task_chunks', 'task_id == ''<a>''', 'chunk = ''x''', '(run_id, task_id, hash, chars, bytes, generation, chunk) VALUES (''<run>'', ''<a>'', 0, 12, 12, 0, ''x'')'),
+	('airun.calls', 'id == ''<call>''', 'cost = 0', '(kind) VALUES (''call'')'),
 	('airun.prices', 'model == ''p''', 'rates = ''{}''', '(model, rates) VALUES (''q'', ''{}'')'),
 	('airun.price_book', 'is_only', 'version = public.airun_uuid()', '(is_only, version) VALUES (false, public.airun_uuid())'),
 	('airun.usage_tail', 'charge_id == ''<c>''', 'calls = 7', '(at, charge_id, kind, status, price_status, calls, tokens_input, tokens_cache_read, tokens_cache_write, tokens_output) VALUES (''2026-01-01'', ''<c>'', ''task'', ''completed'', ''priced'', 1, 1, 1, 1, 1)'),
@@ -191,7 +199,8 @@ SELECT object FROM privileges_test.calls WHERE action = 'call' EXCEPT SELECT pro
 -- Everything that is there, and nothing of it in plain sight
 --
 CREATE FUNCTION privileges_test.fill(statement text) RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT replace(replace(replace(replace(replace(replace(replace(statement,
+	SELECT replace(replace(replace(replace(replace(replace(replace(replace(statement,
+		'<call>', '0acce551-0000-4000-8000-00000000ca11'),
 		'<run>', '0acce551-0000-4000-8000-00000000aaaa'), '<gone>', '0acce551-0000-4000-8000-0000000aaaa0'),
 		'<a>', '0acce551-0000-4000-8000-00000000000a'), '<b>', '0acce551-0000-4000-8000-00000000000b'),
 		'<c>', '0acce551-0000-4000-8000-00000000000c'), '<ann>', '0acce551-0000-4000-8000-0000000000aa'),
@@ -221,6 +230,7 @@ CREATE FUNCTION privileges_test.anns() RETURNS text LANGUAGE sql SECURITY DEFINE
 		(SELECT jsonb_agg(to_jsonb(v) ORDER BY run_id, seq, version) FROM airun.message_versions v
 			WHERE run_id IN ('0acce551-0000-4000-8000-00000000aaaa', '0acce551-0000-4000-8000-0000000aaaa0')),
 		(SELECT jsonb_agg(to_jsonb(c) ORDER BY run_id, task_id, chars) FROM airun.task_chunks c),
+		(SELECT jsonb_agg(to_jsonb(c) ORDER BY id) FROM airun.calls c WHERE user_id = '0acce551-0000-4000-8000-0000000000aa'),
 		(SELECT jsonb_agg(to_jsonb(p) ORDER BY price_id) FROM airun.prices p),
 		(SELECT jsonb_agg(to_jsonb(b) ORDER BY is_only) FROM airun.price_book b))::text)
 $$;
@@ -231,6 +241,7 @@ CREATE FUNCTION privileges_test.all_rows() RETURNS text LANGUAGE sql SECURITY DE
 		(SELECT string_agg(t::text, '' ORDER BY run_id, task_id) FROM airun.tasks t),
 		(SELECT string_agg(v::text, '' ORDER BY run_id, seq, version) FROM airun.message_versions v),
 		(SELECT string_agg(c::text, '' ORDER BY run_id, task_id, chars) FROM airun.task_chunks c),
+		(SELECT string_agg(c::text, '' ORDER BY id) FROM airun.calls c),
 		(SELECT string_agg(p::text, '' ORDER BY price_id) FROM airun.prices p),
 		(SELECT string_agg(b::text, '' ORDER BY is_only) FROM airun.price_book b)))
 $$;
@@ -242,6 +253,7 @@ SELECT seq FROM airun_save_message('0acce551-0000-4000-8000-00000000aaaa', '{"ro
 SELECT status FROM airun_create_task('0acce551-0000-4000-8000-00000000aaaa', '0acce551-0000-4000-8000-00000000000a', 'secret', 'secret', 'secret', 'secret', 'secret',
 	'{"messages": [{"role": "user", "content": "secret", "id": "m1"}]}', '{"secret": 4}');
 SELECT status FROM airun_update_task('0acce551-0000-4000-8000-00000000000a', 'secret text', '{"secret": 5}');
+SELECT status FROM airun_start_call('0acce551-0000-4000-8000-00000000ca11', model_id => 'secret', metadata => '{"secret": 6}');
 SELECT status FROM airun_create_task('0acce551-0000-4000-8000-00000000aaaa', '0acce551-0000-4000-8000-00000000000b', timeout => '1 us');
 SELECT status FROM airun_create_task('0acce551-0000-4000-8000-00000000aaaa', '0acce551-0000-4000-8000-00000000000c', model_id => 'secret');
 SELECT status FROM airun_complete_task('0acce551-0000-4000-8000-00000000000c', 'secret answer', '{"prompt_tokens": 7}');

@@ -153,6 +153,20 @@ SELECT airun_expire_tasks() AS expired;
 SELECT airun_is_overdue('streaming', now() - interval '5 min', '2 min') AS a,
     airun_is_overdue('streaming', now() - interval '5 min', NULL) AS b;
 
+-- airun_meter
+SELECT status, tokens_total, price_status
+FROM airun_meter('019c0000-0000-7000-8000-0000000000c1', service => 'titles', model_id => 'tiny-1',
+    usage => '{"prompt_tokens": 90, "completion_tokens": 10}');
+
+-- airun_start_call
+SELECT status FROM airun_start_call('019c0000-0000-7000-8000-0000000000c2', kind => 'tool', task_name => 'web_search');
+
+-- airun_end_call
+SELECT status, cost, price_status FROM airun_end_call('019c0000-0000-7000-8000-0000000000c2', cost => 0.005);
+
+-- airun_expire_calls
+SELECT airun_expire_calls() AS expired;
+
 -- airun_normalize_usage
 SELECT * FROM jsonb_each(airun_normalize_usage('{"input_tokens": 50, "cache_read_input_tokens": 1000,
     "cache_creation_input_tokens": 200, "output_tokens": 30}'));
@@ -250,9 +264,13 @@ UPDATE ai_tasks SET status = 'streaming' WHERE task_id = '019c0000-0000-7000-800
 -- ai_unpriced_models
 SELECT count(*) AS models FROM ai_unpriced_models;
 
+-- ai_calls
+SELECT kind, status, count(*) FROM ai_calls WHERE service = 'titles' GROUP BY kind, status;
+
 -- Clean up
 DROP SCHEMA original_app CASCADE;
 DELETE FROM airun.prices;
+DELETE FROM airun.calls;
 DELETE FROM airun.runs WHERE user_id = airun_user_uuid('bob@example.com');
 DROP OWNED BY regress_airun_reader;
 DROP ROLE regress_airun_reader;

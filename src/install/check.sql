@@ -187,6 +187,37 @@ BEGIN
 	WHERE NOT EXISTS (SELECT FROM airun.tasks AS t
 					  WHERE t.run_id = c.run_id AND t.task_id = c.task_id);
 
+	-- Calls: figures and words that fit together
+	RETURN QUERY
+	SELECT NULL::uuid, c.id, NULL::bigint, p.problem, p.expected, p.found
+	FROM airun.calls AS c
+	CROSS JOIN LATERAL (VALUES
+		('tokens_total of a call',
+		 'at least ' || (COALESCE(c.tokens_input, 0) + COALESCE(c.tokens_output, 0)),
+		 c.tokens_total::text,
+		 COALESCE(c.tokens_total, 0) >= COALESCE(c.tokens_input, 0) + COALESCE(c.tokens_output, 0)),
+		('figures of a call', 'between 0 and infinity',
+		 concat_ws(', ', c.tokens_input, c.tokens_output, c.tokens_total, c.cost,
+				   c.time_to_first_token, c.total_time),
+		 COALESCE(LEAST(c.tokens_input, c.tokens_output, c.tokens_total) >= 0, true)
+			AND COALESCE(LEAST(c.cost, c.time_to_first_token, c.total_time) >= 0, true)
+			AND COALESCE(GREATEST(c.cost, c.time_to_first_token, c.total_time) < 'Infinity',
+						 true)),
+		('kind of a call', 'call or tool', c.kind, c.kind IN ('call', 'tool')),
+		('status of a call',
+		 CASE WHEN c.completed_at IS NULL THEN 'pending' ELSE 'completed, error or cancelled' END,
+		 c.status,
+		 CASE WHEN c.completed_at IS NULL THEN c.status = 'pending'
+			ELSE c.status IN ('completed', 'error', 'cancelled') END),
+		('price_status of a call',
+		 'priced, doubtful, provider, unbilled, client or unpriced once it has ended',
+		 COALESCE(c.price_status, 'none'),
+		 CASE WHEN c.completed_at IS NULL THEN c.price_status IS NULL
+			ELSE COALESCE(c.price_status IN ('priced', 'doubtful', 'provider', 'unbilled', 'client',
+											 'unpriced'), false) END)
+	) AS p (problem, expected, found, fine)
+	WHERE NOT p.fine;
+
 	-- What guards the store, by the list that airun_install() makes it of: not for
 	-- an API role, which could not mend it
 	IF has_function_privilege('@extschema@.airun_store_differences()', 'EXECUTE') THEN

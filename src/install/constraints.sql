@@ -17,6 +17,7 @@ VALUES
 	 'PRIMARY KEY (run_id, seq, version)'),
 	('constraint', 'tasks', 'tasks_pkey', 'PRIMARY KEY (run_id, task_id)'),
 	('constraint', 'task_chunks', 'task_chunks_pkey', 'PRIMARY KEY (run_id, task_id, chars)'),
+	('constraint', 'calls', 'calls_pkey', 'PRIMARY KEY (id)'),
 	('constraint', 'prices', 'prices_pkey', 'PRIMARY KEY (price_id)'),
 	('constraint', 'price_book', 'price_book_pkey', 'PRIMARY KEY (is_only)'),
 	('constraint', 'usage_shapes', 'usage_shapes_pkey', 'PRIMARY KEY (shape)'),
@@ -67,6 +68,11 @@ VALUES
 	('index', 'tasks', 'tasks_unfinished',
 	 'CREATE INDEX tasks_unfinished ON airun.tasks
 		USING btree (run_id) WHERE (completed_at IS NULL)'),
+	('index', 'calls', 'calls_user_time',
+	 'CREATE INDEX calls_user_time ON airun.calls USING btree (user_id, created_at)'),
+	('index', 'calls', 'calls_unfinished',
+	 'CREATE INDEX calls_unfinished ON airun.calls
+		USING btree (updated_at) WHERE (completed_at IS NULL)'),
 	('index', 'prices', 'prices_in_force',
 	 'CREATE UNIQUE INDEX prices_in_force ON airun.prices
 		USING btree (source, provider, model, effective_from)

@@ -113,7 +113,7 @@ BEGIN
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON airun.messages TO %I',
 					   airun_grant.role);
-		EXECUTE format('GRANT SELECT ON airun.message_versions, airun.task_chunks TO %I',
+		EXECUTE format('GRANT SELECT ON airun.message_versions, airun.task_chunks, airun.calls TO %I',
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT ON airun.prices, airun.price_book, airun.usage_shapes TO %I',
 					   airun_grant.role);
@@ -121,7 +121,7 @@ BEGIN
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.ai_messages TO %I',
 					   airun_grant.role);
-		EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries, @extschema@.ai_unpriced_models TO %I',
+		EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries, @extschema@.ai_unpriced_models, @extschema@.ai_calls TO %I',
 					   airun_grant.role);
 		-- The original application's names; a DELETE hides there.
 		FOR schema IN SELECT * FROM @extschema@.airun_store_original_schemas() LOOP

@@ -36,6 +36,9 @@ VALUES
 	 'FOR UPDATE USING (@extschema@.airun_writes_run(run_id))'),
 	('policy', 'task_chunks', 'airun_read',
 	 'FOR SELECT USING (@extschema@.airun_sees_run(run_id))'),
+	-- Calls are written in the owner's name alone, too.
+	('policy', 'calls', 'airun_read',
+	 'FOR SELECT USING ((user_id = @extschema@.airun_user_id()))'),
 
 	-- Prices are everybody's who may read the table, and the owner's to change.
 	('policy', 'prices', 'airun_read', 'FOR SELECT USING (true)'),

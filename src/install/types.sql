@@ -3,8 +3,8 @@
  *
  * Composite types of the extension, never a view's row type, so that views and
  * functions can grow apart.  The C code fills them by position.  The columns of
- * ai_run_summary, ai_run, ai_run_listing and ai_task_summary, in this order, and
- * the comments on them are those of tables.sql.
+ * ai_run_summary, ai_run, ai_run_listing, ai_task_summary and ai_call, in this order,
+ * and the comments on them are those of tables.sql.
  */
 DO $types$
 DECLARE
@@ -18,7 +18,8 @@ BEGIN
 			('ai_run_summary', 'runs', NULL),
 			('ai_run', 'runs', 'settings jsonb, variable_values jsonb'),
 			('ai_run_listing', 'runs', 'cursor text'),
-			('ai_task_summary', 'tasks', NULL)) AS w (name, relation, more)
+			('ai_task_summary', 'tasks', NULL),
+			('ai_call', 'calls', NULL)) AS w (name, relation, more)
 		JOIN @extschema@.airun_store_columns() AS c
 			ON c.relation OPERATOR(pg_catalog.=) w.relation AND c.in_summary IS NOT NULL
 		GROUP BY w.name, w.more
@@ -38,6 +39,8 @@ COMMENT ON COLUMN @extschema@.ai_run_listing.cursor IS
 'Pass it to airun_list_runs() for the rows behind this one';
 COMMENT ON TYPE @extschema@.ai_task_summary IS
 'A task without its request, its response text and its response data';
+COMMENT ON TYPE @extschema@.ai_call IS
+'A call of a model or a tool that belongs to no run';
 
 CREATE TYPE @extschema@.ai_message AS (
 	run_id uuid,
@@ -84,7 +87,8 @@ BEGIN
 			('ai_run_listing', 'runs'),
 			('ai_message', 'messages'),
 			('ai_message_version', 'message_versions'),
-			('ai_task_summary', 'tasks')) AS w (name, relation)
+			('ai_task_summary', 'tasks'),
+			('ai_call', 'calls')) AS w (name, relation)
 		JOIN @extschema@.airun_store_columns() AS c
 			ON c.relation OPERATOR(pg_catalog.=) w.relation
 			AND (c.in_summary IS NOT NULL
@@ -127,13 +131,13 @@ CREATE TYPE @extschema@.ai_repricing AS (
 	reason text
 );
 COMMENT ON TYPE @extschema@.ai_repricing IS
-'What airun_reprice() has made of the tasks of one model';
+'What airun_reprice() has made of the tasks and calls of one model';
 COMMENT ON COLUMN @extschema@.ai_repricing.provider IS
 'Who served the model, as the tasks say';
 COMMENT ON COLUMN @extschema@.ai_repricing.model_id IS
 'The model, as the tasks call it';
 COMMENT ON COLUMN @extschema@.ai_repricing.tasks IS
-'How many tasks were looked at';
+'How many tasks and calls were looked at';
 COMMENT ON COLUMN @extschema@.ai_repricing.changed IS
 'How many of them have, or with dry_run would have, another cost';
 COMMENT ON COLUMN @extschema@.ai_repricing.cost_before IS
@@ -156,7 +160,7 @@ COMMENT ON TYPE @extschema@.ai_problem IS
 COMMENT ON COLUMN @extschema@.ai_problem.run_id IS
 'The run that is concerned';
 COMMENT ON COLUMN @extschema@.ai_problem.task_id IS
-'The task, where one is';
+'The task, or the call, where one is';
 COMMENT ON COLUMN @extschema@.ai_problem.seq IS
 'The message, where one is';
 COMMENT ON COLUMN @extschema@.ai_problem.problem IS

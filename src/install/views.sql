@@ -17,7 +17,8 @@ FROM (VALUES
 	('ai_runs', 'runs', 'r'),
 	('ai_run_summaries', 'runs', 'r'),
 	('ai_messages', 'messages', 'm'),
-	('ai_tasks', 'tasks', 't')) AS v (view, relation, alias)
+	('ai_tasks', 'tasks', 't'),
+	('ai_calls', 'calls', 'c')) AS v (view, relation, alias)
 JOIN @extschema@.airun_store_columns() AS c ON c.relation = v.relation
 WHERE CASE v.view WHEN 'ai_run_summaries' THEN c.in_summary ELSE c.in_view END IS NOT NULL
 UNION ALL VALUES
@@ -58,7 +59,7 @@ UNION ALL VALUES
 
 	('ai_unpriced_models', 1, 'provider', 't.provider', 'Who served the model, as the tasks say'),
 	('ai_unpriced_models', 2, 'model_id', 't.model_id', 'The model, as the tasks call it'),
-	('ai_unpriced_models', 3, 'tasks', 'count(*)', 'How many tasks have used it without a price'),
+	('ai_unpriced_models', 3, 'tasks', 'count(*)', 'How many tasks and calls have used it without a price'),
 	('ai_unpriced_models', 4, 'tokens', 'sum(t.tokens_total)::bigint',
 	 'Their tokens, as far as they are known'),
 	('ai_unpriced_models', 5, 'first_used', 'min(t.created_at)',
@@ -107,13 +108,25 @@ FROM (VALUES
 					  WHERE r.id = t.run_id AND r.deleted_at IS NULL)$$,
 	 'Requests to models and their answers, with usage, cost and timing'),
 	(5, 'ai_unpriced_models', $$
-		FROM airun.tasks AS t
+		FROM (
+			SELECT t.provider, t.model_id, t.served_model, t.service_tier, t.region, t.speed,
+				t.price_status, t.cost, t.usage_buckets, t.tokens_input, t.tokens_output,
+				t.tokens_total, t.created_at
+			FROM airun.tasks AS t
+			UNION ALL
+			SELECT c.provider, c.model_id, c.served_model, c.service_tier, c.region, c.speed,
+				c.price_status, c.cost, c.usage_buckets, c.tokens_input, c.tokens_output,
+				c.tokens_total, c.created_at
+			FROM airun.calls AS c) AS t
 		WHERE (t.price_status = 'unpriced' OR t.price_status = 'doubtful' AND t.cost IS NULL)
 			AND COALESCE(t.served_model, t.model_id) IS NOT NULL
 			AND (t.usage_buckets IS NOT NULL OR t.tokens_input IS NOT NULL
 				 OR t.tokens_output IS NOT NULL)
 		GROUP BY t.provider, t.model_id, t.served_model, t.service_tier, t.region, t.speed$$,
-	 'Models that were used, in deleted runs too, and have no price: airun_set_price() gives them one, airun_reprice() charges them')
+	 'Models that were used, in deleted runs and in calls too, and have no price: airun_set_price() gives them one, airun_reprice() charges them'),
+	(6, 'ai_calls', $$
+		FROM airun.calls AS c$$,
+	 'Calls of models and tools that belong to no run: what they have used and cost')
 ) AS v (place, name, origin, comment)
 CROSS JOIN LATERAL (
 	SELECT array_agg(c.name::name ORDER BY c.place) AS names,

@@ -8,10 +8,11 @@
  * is the sum of its tasks throughout.  Deleted runs keep their money, and so
  * they are charged as well.
  *
- * Tasks are gone through in the order of their runs, some at a time.
+ * Tasks are gone through in the order of their runs, some at a time, and calls
+ * that belong to no run after them.
  *
  * Locks: the rows of the runs that change, in the order of their ids, and of
- * their tasks.
+ * their tasks, then of calls.
  *
  * Errors: 42501 for everybody but the owner of the store, since it moves
  * everybody's totals; PT422 for values.
@@ -27,6 +28,7 @@
 #include "store/plans.h"
 #include "store/store.h"
 #include "task/task.h"
+#include "usage/utility_call.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -195,7 +197,10 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 	return true;
 }
 
-/* Charge the task in a row of what has been found, if that changes anything */
+/*
+ * Charge the task, or without a run the call, in a row of what has been found, if
+ * that changes anything
+ */
 static void
 reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 {
@@ -240,8 +245,10 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 		"it was changed by another transaction, or is not the caller's to change" :
 		"it costs that already";
 	if (is_charged && !repricing->dry_run)
-		is_charged = charge_again(repricing, DatumGetUUIDP(fields[0].value),
-								  DatumGetUUIDP(fields[1].value), before, &charge);
+		is_charged = fields[0].isnull ?
+			call_charge_again(DatumGetUUIDP(fields[1].value), before, &charge) :
+			charge_again(repricing, DatumGetUUIDP(fields[0].value),
+						 DatumGetUUIDP(fields[1].value), before, &charge);
 	if (is_charged)
 	{
 		after = &charge.cost;
@@ -259,6 +266,75 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	MemoryContextSwitchTo(old_context);
 }
 
+/* What is looked at, of tasks and calls aliased t, beside the keys */
+#define REPRICED(response_data) \
+	"t.provider, t.model_id, t.usage, t.tokens_input, t.tokens_output, t.cost, t.created_at, " \
+	"t.client_cost, t.cost_details, t.endpoint, " response_data ", t.metadata, t.served_model, " \
+	"t.service_tier, t.region, t.speed, t.provider_cost, t.billed "
+
+/* Which of them; the keys that they come after are $1 and $2 */
+#define IS_ASKED_FOR \
+	"t.completed_at IS NOT NULL AND ($3 OR t.price_status" EQ "'unpriced' " \
+	"OR (t.price_status" EQ "'doubtful' AND t.cost IS NULL)) " \
+	"AND ($4 IS NULL OR t.created_at" GE "$4) AND ($5 IS NULL OR t.created_at" LT "$5) " \
+	"AND ($6 IS NULL OR t.model_id" EQ "$6 OR t.served_model" EQ "$6) "
+
+#define ASKED_TYPES \
+	7, {UUIDOID, UUIDOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT8OID}
+
+/* What is asked for */
+typedef struct Asked
+{
+	bool		all_tasks;
+	Field		since;
+	Field		until;
+	Field		model_id;
+} Asked;
+
+/* Go through what a statement finds, some at a time */
+static void
+reprice_all(Repricing *repricing, Statement *find, const Asked *asked)
+{
+	pg_uuid_t	last_run = {{0}};
+	pg_uuid_t	last_task = {{0}};
+	uint64		count = BATCH;
+
+	while (count == BATCH && repricing->left > 0)
+	{
+		MemoryContext batch_context = AllocSetContextCreate(CurrentMemoryContext,
+															"airun reprice",
+															ALLOCSET_DEFAULT_SIZES);
+		SPITupleTable *found;
+		Args		args = {0};
+
+		arg_uuid(&args, &last_run);
+		arg_uuid(&args, &last_task);
+		arg_add(&args, BoolGetDatum(asked->all_tasks), false);
+		arg_field(&args, &asked->since);
+		arg_field(&args, &asked->until);
+		arg_field(&args, &asked->model_id);
+		arg_int64(&args, BATCH);
+		count = statement_write(find, &args);
+		found = SPI_tuptable;
+		for (uint64 i = 0; i < count && repricing->left > 0; i++)
+		{
+			MemoryContext old_context = MemoryContextSwitchTo(batch_context);
+			Datum		run_id;
+			bool		isnull;
+
+			CHECK_FOR_INTERRUPTS();
+			run_id = SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull);
+			if (!isnull)
+				last_run = *DatumGetUUIDP(run_id);
+			last_task = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull));
+			reprice_task(repricing, found, i);
+			MemoryContextSwitchTo(old_context);
+		}
+		SPI_freetuptable(found);
+		MemoryContextDelete(batch_context);
+	}
+}
+
 /*
  * airun_reprice(since, until, model_id, dry_run, all_tasks, max_tasks)
  * returns setof ai_repricing
@@ -266,30 +342,29 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 Datum
 airun_reprice(PG_FUNCTION_ARGS)
 {
-	static Statement find = {
-		"SELECT t.run_id, t.task_id, t.provider, t.model_id, t.usage, t.tokens_input, "
-		"t.tokens_output, t.cost, t.created_at, t.client_cost, t.cost_details, "
-		"t.endpoint, t.response_data, t.metadata, t.served_model, t.service_tier, t.region, "
-		"t.speed, t.provider_cost, t.billed FROM airun.tasks AS t "
-		"WHERE (t.run_id, t.task_id)" GT "($1, $2) AND t.completed_at IS NOT NULL "
-		"AND ($3 OR t.price_status" EQ "'unpriced' "
-		"OR (t.price_status" EQ "'doubtful' AND t.cost IS NULL)) "
-		"AND ($4 IS NULL OR t.created_at" GE "$4) AND ($5 IS NULL OR t.created_at" LT "$5) "
-		"AND ($6 IS NULL OR t.model_id" EQ "$6 OR t.served_model" EQ "$6) ORDER BY t.run_id, t.task_id LIMIT $7",
-		7, {UUIDOID, UUIDOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT8OID}
+	static Statement find_tasks = {
+		"SELECT t.run_id, t.task_id, " REPRICED("t.response_data") "FROM airun.tasks AS t "
+		"WHERE (t.run_id, t.task_id)" GT "($1, $2) AND " IS_ASKED_FOR
+		"ORDER BY t.run_id, t.task_id LIMIT $7",
+		ASKED_TYPES
+	};
+	static Statement find_calls = {
+		"SELECT NULL::pg_catalog.uuid, t.id, " REPRICED("NULL::pg_catalog.jsonb")
+		"FROM airun.calls AS t WHERE ($1 IS NULL OR t.id" GT "$2) AND " IS_ASKED_FOR
+		"ORDER BY t.id LIMIT $7",
+		ASKED_TYPES
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Repricing	repricing = {
 		.dry_run = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3),
 		.context = CurrentMemoryContext,
 	};
-	Field		since = argument_field(fcinfo, 0);
-	Field		until = argument_field(fcinfo, 1);
-	Field		model_id = argument_field(fcinfo, 2);
-	bool		all_tasks = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
-	pg_uuid_t	last_run = {{0}};
-	pg_uuid_t	last_task = {{0}};
-	uint64		count;
+	Asked		asked = {
+		.all_tasks = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4),
+		.since = argument_field(fcinfo, 0),
+		.until = argument_field(fcinfo, 1),
+		.model_id = argument_field(fcinfo, 2),
+	};
 
 	store_require_owner("airun_reprice");
 	if (PG_ARGISNULL(5))
@@ -304,37 +379,8 @@ airun_reprice(PG_FUNCTION_ARGS)
 
 	result_begin_rows(fcinfo, REPORT_COLUMNS);
 	store_open(true);
-	do
-	{
-		MemoryContext batch_context = AllocSetContextCreate(CurrentMemoryContext,
-															"airun reprice",
-															ALLOCSET_DEFAULT_SIZES);
-		SPITupleTable *found;
-		Args		args = {0};
-
-		arg_uuid(&args, &last_run);
-		arg_uuid(&args, &last_task);
-		arg_add(&args, BoolGetDatum(all_tasks), false);
-		arg_field(&args, &since);
-		arg_field(&args, &until);
-		arg_field(&args, &model_id);
-		arg_int64(&args, BATCH);
-		count = statement_write(&find, &args);
-		found = SPI_tuptable;
-		for (uint64 i = 0; i < count && repricing.left > 0; i++)
-		{
-			MemoryContext old_context = MemoryContextSwitchTo(batch_context);
-			bool		isnull;
-
-			CHECK_FOR_INTERRUPTS();
-			last_run = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull));
-			last_task = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull));
-			reprice_task(&repricing, found, i);
-			MemoryContextSwitchTo(old_context);
-		}
-		SPI_freetuptable(found);
-		MemoryContextDelete(batch_context);
-	} while (count == BATCH && repricing.left > 0);
+	reprice_all(&repricing, &find_tasks, &asked);
+	reprice_all(&repricing, &find_calls, &asked);
 	store_close();
 
 	for (Report *report = repricing.reports; report != NULL; report = report->next)

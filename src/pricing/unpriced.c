@@ -1,9 +1,9 @@
 /*
  * unpriced.c
- *		Tasks that a price could charge and that have no cost yet.
+ *		Tasks, and calls, that a price could charge and that have no cost yet.
  *
- * Who enters a price is told which tasks have waited for it: a price is in force
- * from a time on, and tasks from before that stay without a cost until it is
+ * Who enters a price is told which of them have waited for it: a price is in force
+ * from a time on, and what is from before that stays without a cost until it is
  * entered for their time, too.  Found by going over the tasks once, under the
  * caller's rights; where he has none to read them, there are none.
  *
@@ -12,9 +12,11 @@
 #include "pricing/unpriced.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "pricing/price_cache.h"
 #include "store/plans.h"
 #include "store/store.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -27,8 +29,12 @@ price_at(const UnpricedModel *unpriced, TimestampTz at)
 	return match.price;
 }
 
+/* Tasks or calls, aliased u, that have ended and have no cost */
+#define WITHOUT_COST \
+	"(u.price_status" EQ "'unpriced' OR (u.price_status" EQ "'doubtful' AND u.cost IS NULL))"
+
 /*
- * Models whose tasks have no cost, by the names of those that answered.  SPI has
+ * Models whose tasks and calls have no cost, by the names of those that answered.  SPI has
  * to be connected, and the price cache open; it must not be opened again before
  * they have been used.
  */
@@ -36,10 +42,11 @@ UnpricedModel *
 unpriced_read(int *count)
 {
 	static Statement read = {
-		"SELECT t.provider, COALESCE(t.served_model, t.model_id), pg_catalog.count(*), "
-		"pg_catalog.min(t.created_at) FROM airun.tasks AS t "
-		"WHERE (t.price_status" EQ "'unpriced' OR (t.price_status" EQ "'doubtful' "
-		"AND t.cost IS NULL)) AND (t.model_id IS NOT NULL OR t.served_model IS NOT NULL) "
+		"SELECT t.provider, t.model, pg_catalog.count(*), pg_catalog.min(t.created_at) "
+		"FROM (SELECT u.provider, COALESCE(u.served_model, u.model_id) AS model, u.created_at "
+		"FROM airun.tasks AS u WHERE " WITHOUT_COST
+		" UNION ALL SELECT u.provider, COALESCE(u.served_model, u.model_id), u.created_at "
+		"FROM airun.calls AS u WHERE " WITHOUT_COST ") AS t WHERE t.model IS NOT NULL "
 		"GROUP BY 1, 2 ORDER BY 3 DESC, 2, 1",
 		0, {0}
 	};
@@ -49,7 +56,8 @@ unpriced_read(int *count)
 	bool		isnull;
 
 	*count = 0;
-	if (!store_is_granted(TABLE_TASKS, ACL_SELECT))
+	if (!store_is_granted(TABLE_TASKS, ACL_SELECT) ||
+		pg_class_aclcheck(store_table_oid("calls"), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		return NULL;
 	*count = (int) statement_write(&read, &args);
 	models = palloc0_array(UnpricedModel, Max(*count, 1));

@@ -37,8 +37,9 @@ PG_FUNCTION_INFO_V1(airun_is_overdue);
 /* The most that one call expires */
 #define MAX_EXPIRED		10000
 
-static Datum
-default_timeout(void)
+/* How long a task, or a call, may be without progress where it does not say */
+Datum
+lease_default_timeout(void)
 {
 	Interval   *timeout = palloc0_object(Interval);
 
@@ -69,7 +70,7 @@ airun_is_overdue(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	since = DirectFunctionCall2(timestamptz_mi_interval,
 								TimestampTzGetDatum(GetCurrentTimestamp()),
-								PG_ARGISNULL(2) ? default_timeout() : PG_GETARG_DATUM(2));
+								PG_ARGISNULL(2) ? lease_default_timeout() : PG_GETARG_DATUM(2));
 	PG_RETURN_BOOL(PG_GETARG_TIMESTAMPTZ(1) < DatumGetTimestampTz(since));
 }
 
@@ -138,7 +139,7 @@ expire(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz at)
 	if (!chunk_try_lock(run_id, task_id))
 		return false;
 	arg_time(&args, at);
-	arg_add(&args, default_timeout(), false);
+	arg_add(&args, lease_default_timeout(), false);
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	if (statement_read_latest(&lock, &args, run_id) != 1)
@@ -174,7 +175,7 @@ look_by_statement(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	arg_time(&args, now);
-	arg_add(&args, default_timeout(), false);
+	arg_add(&args, lease_default_timeout(), false);
 	(void) statement_write_internal(&ask, &args, run_id);
 	look->may_be_overdue = DatumGetBool(result_value(0, 2, &isnull));
 	look->is_in_run = DatumGetBool(result_value(0, 1, &isnull)) && !isnull;
@@ -218,7 +219,7 @@ look_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz now,
 		is_known = direct_scan_values(&find, &columns, values, nulls);
 		if (is_known &&
 			DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, values[1],
-													nulls[2] ? default_timeout() : values[2])) < now)
+													nulls[2] ? lease_default_timeout() : values[2])) < now)
 			look->may_be_overdue = true;
 	}
 	direct_scan_end(&find);
@@ -264,7 +265,7 @@ lease_expire_run(const pg_uuid_t *run_id)
 	int			expired = 0;
 
 	arg_time(&args, now);
-	arg_add(&args, default_timeout(), false);
+	arg_add(&args, lease_default_timeout(), false);
 	arg_uuid(&args, run_id);
 	count = statement_write_internal(&find, &args, run_id);
 	found = SPI_tuptable;
@@ -324,7 +325,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 		Args		args = {0};
 
 		arg_time(&args, now);
-		arg_add(&args, default_timeout(), false);
+		arg_add(&args, lease_default_timeout(), false);
 		arg_int64(&args, max_tasks - expired);
 		arg_time(&args, last_time);
 		arg_uuid(&args, &last_run);

@@ -132,8 +132,9 @@ task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to)
 
 /* ---------- values ---------- */
 
-static void
-check_timeout(const Field *timeout)
+/* PT422 unless it can be waited for so long; absent is fine */
+void
+task_check_timeout(const Field *timeout)
 {
 	const Interval longest = {.day = MAX_TIMEOUT_DAYS};
 	Interval   *stated;
@@ -164,7 +165,7 @@ task_check_fields(const TaskFields *fields)
 {
 	TASK_CREATION_LIST(CHECK_LENGTH)
 	check_object("metadata", &fields->metadata);
-	check_timeout(&fields->timeout);
+	task_check_timeout(&fields->timeout);
 }
 
 /* Milliseconds between two times, exact to the microsecond */

@@ -116,6 +116,7 @@ extern TaskStatus task_status_word(text *status);
 extern bool task_is_final(TaskStatus status);
 extern void task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to);
 extern TaskFields task_arguments(FunctionCallInfo fcinfo, int first, int skipped);
+extern void task_check_timeout(const Field *timeout);
 extern void task_check_fields(const TaskFields *fields);
 extern Numeric task_elapsed(TimestampTz from, TimestampTz to);
 

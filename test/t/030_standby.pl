@@ -193,6 +193,7 @@ SELECT airun_create_task('$run', '$overdue', timeout => '1 microsecond');
 SELECT airun_create_run('chat', id => '$deleted');
 SELECT airun_create_task('$deleted', '$hidden');
 SELECT airun_delete_run('$deleted');
+SELECT airun_start_call('$ended', timeout => '1 microsecond');
 INSERT INTO airun.usage_shapes (shape, known_by, paths) VALUES ('vendor', '{vendor.in}', '{"input": "vendor.in", "output": "vendor.out"}');
 SQL
 compare($standby, 'at rest');
@@ -222,6 +223,10 @@ my %calls = (
 	airun_finish_turn => [ "'$pending', $message", "'$ended', '{\"role\": \"assistant\", \"content\": \"the answer\"}'" ],
 	airun_get_run => [ "'$run'", "'$run', 2, true", "'$deleted'", "'$nobody'" ],
 	airun_grant => ["'app'"],
+	airun_meter => [ '', q(model_id => 'm') ],
+	airun_start_call => [''],
+	airun_end_call => [ "'$ended'", "'$nobody'" ],
+	airun_expire_calls => [''],
 	airun_heartbeat_task => [ "'$streaming'", "'$pending', '$run'" ],
 	airun_import_prices => [q('{"m": {"input_cost_per_token": 1}}', 'test')],
 	airun_install => [''],

@@ -78,7 +78,7 @@ my $used = "5\nuser\ncompleted\nt\n0";
 sub rows
 {
 	my ($db) = @_;
-	return dba($db, join ' UNION ALL ', map { "SELECT '$_', count(*), md5(string_agg(x::text, E'\\n' ORDER BY x::text)) FROM airun.$_ AS x" } qw(runs messages tasks task_chunks prices price_book));
+	return dba($db, join ' UNION ALL ', map { "SELECT '$_', count(*), md5(string_agg(x::text, E'\\n' ORDER BY x::text)) FROM airun.$_ AS x" } qw(runs messages tasks task_chunks calls prices price_book));
 }
 
 # What extension and store are, who owns them, and who may what

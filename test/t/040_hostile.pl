@@ -815,7 +815,8 @@ END
 SELECT format('%I.%I', c.relnamespace::regnamespace, c.relname) || '|' || string_agg(a.attname || ':' || format_type(a.atttypid, NULL), '|' ORDER BY a.attnum)
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
 WHERE (c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r' AND c.relname IN ('runs', 'tasks', 'messages', 'prices')
-		OR c.relkind = 'v' AND c.relname LIKE 'ai\_%' AND c.relnamespace = 'public'::regnamespace)
+		OR c.relkind = 'v' AND c.relname LIKE 'ai\_%' AND c.relname <> 'ai_calls' -- which nobody writes but the owner
+			AND c.relnamespace = 'public'::regnamespace)
 	AND a.attnum > 0 AND NOT a.attisdropped
 GROUP BY c.oid ORDER BY c.oid::regclass::text COLLATE "C"
 END

@@ -103,7 +103,7 @@ sub session
 sub store
 {
 	return sql("SELECT md5(string_agg(x, '' ORDER BY x)) FROM (" . join(' UNION ALL ',
-			map { "SELECT '$_' || t::text FROM airun.$_ AS t" } qw(runs messages message_versions tasks task_chunks prices price_book)) . ') AS s (x)');
+			map { "SELECT '$_' || t::text FROM airun.$_ AS t" } qw(runs messages message_versions tasks task_chunks calls prices price_book)) . ') AS s (x)');
 }
 
 #--- sizes ---------------------------------------------------------------------------
@@ -232,6 +232,7 @@ SELECT airun_update_task('@{[task_id(1)]}', 'text');
 SELECT airun_complete_task('@{[task_id(3)]}', 'text', '{"prompt_tokens": 3}');
 INSERT INTO airun.prices (model, rates, effective_from) VALUES ('n', '{"input": 1}', '-infinity');
 SELECT airun_delete_run('@{[run_id(2)]}');
+SELECT airun_start_call('@{[task_id(1)]}');
 -- so that airun_install() has something to do
 ALTER TABLE airun.runs ALTER user_id DROP DEFAULT;
 END
@@ -268,6 +269,9 @@ my @calls = (
 	[ airun_start_turn => "SELECT airun_start_turn($run, $say)" ],
 	[ airun_start_turn => "SELECT airun_start_turn($new, $say, run => '{}')" ],
 	[ airun_finish_turn => "SELECT airun_finish_turn($task, response_text => 'text')" ],
+	[ airun_meter => "SELECT airun_meter($new)" ],
+	[ airun_start_call => "SELECT airun_start_call($new)" ],
+	[ airun_end_call => "SELECT airun_end_call($task)" ],
 	[ airun_writes_run => "SELECT airun_writes_run($run)" ],
 	[ airun_set_price => "SELECT airun_set_price('m', '{\"input\": 2}')" ],
 	[ airun_import_prices => 'SELECT count(*) FROM airun_import_prices(\'{"k": {"litellm_provider": "x", "input_cost_per_token": 1}}\')' ],
@@ -286,6 +290,7 @@ my @calls = (
 # these wait for nobody's row: they are tried with the tables locked
 my @patient = (
 	[ airun_expire_tasks => 'SELECT airun_expire_tasks()' ],
+	[ airun_expire_calls => 'SELECT airun_expire_calls()' ],
 	[ airun_stream_read => "SELECT airun_stream_read($task)" ],
 	[ airun_get_run => "SELECT airun_get_run($run)" ],
 	[ airun_list_runs => 'SELECT count(*) FROM airun_list_runs()' ],
@@ -321,10 +326,12 @@ SELECT FROM airun.runs WHERE id IN ($run, $gone) FOR UPDATE;
 SELECT airun_stream_delta($task, 'held');
 SELECT FROM airun.tasks FOR UPDATE;
 SELECT airun_create_run(id => $new);
+SELECT airun_start_call($new);
+SELECT FROM airun.calls FOR UPDATE;
 UPDATE airun.prices SET source = source;
 GRANT SELECT ON ALL TABLES IN SCHEMA airun TO other;
 END
-my $tables = 'BEGIN; LOCK TABLE airun.runs, airun.messages, airun.tasks, airun.task_chunks, airun.prices, airun.price_book IN ACCESS EXCLUSIVE MODE';
+my $tables = 'BEGIN; LOCK TABLE airun.runs, airun.messages, airun.tasks, airun.task_chunks, airun.calls, airun.prices, airun.price_book IN ACCESS EXCLUSIVE MODE';
 
 my $holder = session();
 my $struck = 0;
