@@ -29,11 +29,13 @@ PARTS = airun \
 	task/task_columns task/task task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
 	usage/utility_call \
 	pricing/reprice store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
+	export/message_parts export/convert export/part_text export/provider_arrays export/export_forms \
+	export/export \
 	install/check install/original install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json install objects run names list message save fold task turn totals stream doors lease late \
-	refusals columns access postgrest original usage usage_shapes price cost responses served money meter owner privileges privileges_owner cover \
+	export refusals columns access postgrest original usage usage_shapes price cost responses served money meter owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
 	reference operations
 

@@ -204,6 +204,9 @@ SELECT airun_set_price('sail-1', '{"input": 1, "output": 4}', per_tokens => 1000
     effective_from => '2025-01-01') IS NOT NULL AS known;
 SELECT * FROM airun_reprice(model_id => 'sail-1');
 
+-- airun_export
+SELECT airun_export('019c0000-0000-7000-8000-0000000000a2', 'openai');
+
 -- airun_user_id
 SELECT airun_user_id() = airun_user_uuid('bob@example.com') AS is_bob;
 

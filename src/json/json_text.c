@@ -667,6 +667,18 @@ json_unwrap(Jsonb *value)
 	return document != NULL ? document : value;
 }
 
+/* Is it one JSON document, which jsonb takes as it is? */
+bool
+json_is_valid(const char *start, int len)
+{
+	ErrorData  *refusal;
+	char	   *json = pnstrdup(start, len);
+	Jsonb	   *document = parse_document(json, &refusal);
+
+	pfree(json);
+	return document != NULL;
+}
+
 /* ---------- strings that are cut within a character ---------- */
 
 #define IS_HIGH_HALF(code)	((code) >= 0xD800 && (code) <= 0xDBFF)

@@ -34,5 +34,6 @@ extern JsonPiece json_parse_piece(text *literal, int sqlerrcode, const char *wha
 extern text *json_raw_string(text *document, int depth, const char *key);
 extern Jsonb *json_parse(text *document, int sqlerrcode, const char *what);
 extern Jsonb *json_unwrap(Jsonb *value);
+extern bool json_is_valid(const char *start, int len);
 
 #endif							/* AIRUN_JSON_TEXT_H */

@@ -1,0 +1,183 @@
+--
+-- Runs taken out: each form from messages in each shape, and what no form loses.
+-- Numbers in comments are those of facts/formats.md.
+--
+SET client_min_messages = warning;
+DO $$BEGIN PERFORM airun_install(); END$$;
+CREATE SCHEMA export_test;
+GRANT USAGE ON SCHEMA export_test TO PUBLIC;
+SET search_path = export_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8066';
+SET client_encoding = 'UTF8';
+SET airun.user_id = 'export test';
+\pset null '(null)'
+\pset format unaligned
+\pset tuples_only on
+
+-- a new run with these messages, its id
+CREATE FUNCTION run_of(n int, messages jsonb, name text DEFAULT 'Two cities') RETURNS uuid LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM airun_create_run(id => run_id(n), name => name);
+	PERFORM airun_append_messages(run_id(n), messages);
+	RETURN run_id(n);
+END
+$$;
+CREATE FUNCTION exported(n int, format text) RETURNS jsonb LANGUAGE sql AS $$
+	SELECT airun_export(run_id(n), format)::jsonb
+$$;
+
+--
+-- One conversation in five shapes: every form of it is the same
+--
+SELECT run_of(1, '[
+	{"role": "system", "content": "Be brief."},
+	{"role": "user", "content": "Weather in Oslo and Rome?"},
+	{"role": "assistant", "content": null, "tool_calls": [
+		{"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{\"city\": \"Oslo\"}"}},
+		{"id": "c2", "type": "function", "function": {"name": "weather", "arguments": "{\"city\": \"Rome\"}"}}]},
+	{"role": "tool", "tool_call_id": "c2", "content": "{\"degrees\": 30}"},
+	{"role": "tool", "tool_call_id": "c1", "content": "{\"degrees\": 5}"},
+	{"role": "assistant", "content": "5 and 30 degrees."},
+	{"role": "user", "content": [{"type": "text", "text": "And here?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}]') = run_id(1),
+run_of(2, '[
+	{"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
+	{"role": "user", "content": "Weather in Oslo and Rome?"},
+	{"role": "assistant", "content": [
+		{"type": "tool_use", "id": "c1", "name": "weather", "input": {"city": "Oslo"}},
+		{"type": "tool_use", "id": "c2", "name": "weather", "input": {"city": "Rome"}}]},
+	{"role": "user", "content": [
+		{"type": "tool_result", "tool_use_id": "c1", "content": "{\"degrees\": 5}"},
+		{"type": "tool_result", "tool_use_id": "c2", "content": "{\"degrees\": 30}"}]},
+	{"role": "assistant", "content": [{"type": "text", "text": "5 and 30 degrees."}]},
+	{"role": "user", "content": [{"type": "text", "text": "And here?"}, {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]}]') = run_id(2),
+run_of(3, '[
+	{"role": "system", "parts": [{"text": "Be brief."}]},
+	{"role": "user", "parts": [{"text": "Weather in Oslo and Rome?"}]},
+	{"role": "model", "parts": [
+		{"functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}}},
+		{"functionCall": {"id": "c2", "name": "weather", "args": {"city": "Rome"}}}]},
+	{"role": "user", "parts": [
+		{"functionResponse": {"id": "c1", "name": "weather", "response": {"degrees": 5}}},
+		{"functionResponse": {"id": "c2", "name": "weather", "response": {"degrees": 30}}}]},
+	{"role": "model", "parts": [{"text": "5 and 30 degrees."}]},
+	{"role": "user", "parts": [{"text": "And here?"}, {"inline_data": {"mime_type": "image/png", "data": "AAAA"}}]}]') = run_id(3),
+run_of(4, '[
+	{"type": "message", "role": "system", "content": "Be brief."},
+	{"role": "user", "content": [{"type": "input_text", "text": "Weather in Oslo and Rome?"}]},
+	{"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{\"city\": \"Oslo\"}"},
+	{"type": "function_call", "call_id": "c2", "name": "weather", "arguments": "{\"city\": \"Rome\"}"},
+	{"type": "function_call_output", "call_id": "c1", "output": "{\"degrees\": 5}"},
+	{"type": "function_call_output", "call_id": "c2", "output": "{\"degrees\": 30}"},
+	{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "5 and 30 degrees."}]},
+	{"role": "user", "content": [{"type": "input_text", "text": "And here?"}, {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}]}]') = run_id(4),
+run_of(5, '[
+	{"id": "u0", "role": "system", "parts": [{"type": "text", "text": "Be brief."}]},
+	{"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Weather in Oslo and Rome?"}]},
+	{"id": "u2", "role": "assistant", "parts": [{"type": "step-start"},
+		{"type": "tool-weather", "toolCallId": "c1", "state": "output-available", "input": {"city": "Oslo"}, "output": {"degrees": 5}},
+		{"type": "dynamic-tool", "toolName": "weather", "toolCallId": "c2", "state": "output-available", "input": {"city": "Rome"}, "output": {"degrees": 30}},
+		{"type": "step-start"}, {"type": "text", "text": "5 and 30 degrees."}]},
+	{"id": "u3", "role": "user", "parts": [{"type": "text", "text": "And here?"}, {"type": "file", "mediaType": "image/png", "url": "data:image/png;base64,AAAA"}]}]') = run_id(5);
+
+-- arguments and results that are JSON within a string differ in blanks alone
+CREATE FUNCTION settled(document jsonb) RETURNS text LANGUAGE sql AS $$
+	SELECT regexp_replace(replace(document::text, '\"degrees\": ', '\"degrees\":'), '\\"city\\": ', '\"city\":', 'g')
+$$;
+SELECT f, count(DISTINCT settled(exported(n, f) - 'id')) AS differ
+FROM unnest('{openai,responses,anthropic,gemini,sharegpt}'::text[]) f, generate_series(1, 5) n GROUP BY f ORDER BY f;
+SELECT f, jsonb_pretty(exported(1, f) - 'id') FROM unnest('{openai,responses,anthropic,gemini,sharegpt}'::text[]) f;
+SELECT jsonb_pretty(jsonb_path_query_array(exported(n, 'ai-sdk'), '$.messages[*].parts')) FROM generate_series(1, 1) n;
+SELECT airun_export(run_id(1), 'markdown');
+
+-- §6.4: an answer with its steps is one message, which has its time
+SELECT jsonb_path_query_array(exported(5, 'ai-sdk'), '$.messages[*].id') = '["u0", "u1", "u2", "u3"]',
+	exported(5, 'ai-sdk') #>> '{messages,1,metadata,createdAt}' IS NOT NULL, exported(5, 'ai-sdk') ->> 'title';
+
+--
+-- What is exported and stored again is exported as it was
+--
+CREATE TABLE forms AS SELECT * FROM (VALUES (11, 'openai', 'messages'), (12, 'responses', 'input'), (13, 'anthropic', 'messages'), (14, 'gemini', 'contents')) v (n, f, k);
+SELECT f, run_of(n, exported(1, f) -> k) = run_id(n) FROM forms;
+SELECT f, exported(n, f) -> k = exported(1, f) -> k AS same FROM forms;
+
+--
+-- Calls and results
+--
+-- a result without an id answers by name, then by order (§6.3); ids that others refuse are made anew, on both sides (§9)
+SELECT run_of(20, '[
+	{"role": "user", "content": "go"},
+	{"role": "assistant", "content": "a", "function_call": {"name": "f.x", "arguments": "not JSON"}},
+	{"role": "function", "name": "f.x", "content": "1"},
+	{"role": "assistant", "tool_calls": [{"id": "a b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+		{"id": "a b", "type": "function", "function": {"name": "h", "arguments": ""}}]},
+	{"role": "tool", "tool_call_id": "a b", "content": [{"type": "text", "text": "2"}, {"type": "text", "text": "3"}]},
+	{"role": "tool", "tool_call_id": "a b", "content": "4", "metadata": {"is_error": true}},
+	{"role": "tool", "tool_call_id": "nobody", "content": "5"},
+	{"role": "assistant", "tool_calls": [{"id": "open", "type": "custom", "custom": {"name": "c", "input": "free"}}]}]') = run_id(20);
+SELECT jsonb_pretty(exported(20, f)) FROM unnest('{openai,anthropic,gemini}'::text[]) f;
+
+--
+-- What only its provider takes (M3, M4): there and back for that one, nowhere else
+--
+SELECT run_of(30, '[
+	{"role": "user", "content": "think"},
+	{"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": "s1"}, {"type": "redacted_thinking", "data": "xx"},
+		{"type": "server_tool_use", "id": "st", "name": "web_search", "input": {"query": "q"}},
+		{"type": "web_search_tool_result", "tool_use_id": "st", "content": []},
+		{"type": "text", "text": "so", "citations": [{"type": "char_location"}]}]},
+	{"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "e1"},
+	{"type": "web_search_call", "id": "ws_1", "status": "completed"},
+	{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "thus", "annotations": []}]},
+	{"role": "model", "parts": [{"text": "hm", "thought": true}, {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "g1"}, {"executableCode": {"language": "PYTHON", "code": "1"}}]},
+	{"role": "assistant", "content": "end", "reasoning_content": "hm", "refusal": null}]') = run_id(30);
+SELECT f, exported(30, f) FROM unnest('{openai,responses,anthropic,gemini}'::text[]) f;
+
+-- values of odd types, and messages that say nothing, make no error in any form
+SELECT run_of(40, jsonb_agg(m)) = run_id(40) FROM jsonb_array_elements('[
+	{"role": "assistant"}, {"role": "assistant", "content": ""}, {"role": "user", "content": []}, {"role": "user", "content": [1, null, true, "x", [], {}]},
+	{"role": "assistant", "tool_calls": [1, null, {}, {"id": 5, "function": 6}, {"function": {"name": [], "arguments": {"a": 1}}}]},
+	{"role": "tool", "content": {"type": "text"}}, {"role": "tool", "tool_call_id": 7, "content": [[]]},
+	{"role": "assistant", "content": [{"type": "image"}, {"type": "file", "file": 1}, {"type": "thinking"}, {"type": "tool_use"}, {"type": "tool_result"}, {"type": "tool-"}, {"type": "nobody knows", "a": 1}]},
+	{"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png,AAAA"}, {"type": "input_audio", "input_audio": {"data": "QUFB", "format": "mp3"}}, {"type": "file", "file": {"file_id": "f1", "filename": "a.pdf"}}]},
+	{"role": "user", "content": {"text": "one part"}}, {"role": "data", "content": "d"}, {"role": "assistant", "content": "```\ncode\n```", "refusal": "no"},
+	{"role": "assistant", "tool_calls": [{"id": "z", "function": {"name": "deep", "arguments": "{\"a\": \"\\u0000\"}"}}]},
+	{"role": "assistant", "tool_calls": [{"id": "y", "function": {"name": "big", "arguments": "{\"a\": 1e999999}"}}]}]') m;
+SELECT f, jsonb_typeof(exported(40, f)) FROM unnest('{openai,responses,anthropic,gemini,ai-sdk,sharegpt,airun}'::text[]) f;
+SELECT exported(40, 'openai');
+SELECT airun_export(run_id(40), 'markdown');
+SELECT run_of(50, '[]', 'none') = run_id(50);
+SELECT f, replace(airun_export(run_id(50), f), run_id(50)::text, '<run>') FROM unnest('{openai,responses,anthropic,gemini,ai-sdk,sharegpt,markdown}'::text[]) f;
+
+--
+-- airun's own form: everything
+--
+SELECT (airun_create_run(id => run_id(60), name => 'All', tags => '{a,b}', settings => '{"t": 1}', variable_values => '{"v": 2}', metadata => '{"m": 3}')).id = run_id(60);
+SELECT airun_start_turn(run_id(60), say('hello'), task_id => task_id(60), request_data => '{"messages": [{"role": "user", "content": "hello"}]}') IS NOT NULL;
+SELECT airun_finish_turn(task_id(60), '{"role": "assistant", "content": "hi", "id": "m2"}', usage => '{"input_tokens": 3, "output_tokens": 2}') IS NOT NULL;
+SELECT d - 'run' - 'messages' - 'tasks', d -> 'run' ->> 'name', d -> 'run' -> 'tags', d -> 'run' -> 'settings', d -> 'run' -> 'variable_values', d -> 'run' -> 'metadata',
+	(d -> 'run' ->> 'created_at')::timestamptz = r.created_at FROM exported(60, 'airun') d, airun.runs r WHERE r.id = run_id(60);
+SELECT count(*), bool_and((e ->> 'seq')::bigint = m.seq AND e -> 'message' = m.message AND (e ->> 'created_at')::timestamptz = m.created_at
+	AND e ->> 'message_id' IS NOT DISTINCT FROM m.message_id AND (e ->> 'task_id')::uuid IS NOT DISTINCT FROM m.task_id)
+FROM airun.messages m JOIN jsonb_array_elements(exported(60, 'airun') -> 'messages') e ON (e ->> 'seq')::bigint = m.seq WHERE m.run_id = run_id(60);
+SELECT t -> 'request_data', t ->> 'response_text', t ->> 'status', t ->> 'tokens_total' FROM jsonb_array_elements(exported(60, 'airun') -> 'tasks') t;
+
+--
+-- Refused
+--
+SELECT attempt('SELECT airun_export(run_id(1), ''nothing'')'), airun_export(run_id(1), NULL) = airun_export(run_id(1)), attempt('SELECT airun_export(NULL)'),
+	attempt('SELECT airun_export(run_id(99))'), attempt('SELECT airun_export(run_id(99), ''airun'')');
+SELECT count(*) FROM airun_delete_run(run_id(5));
+SELECT attempt('SELECT airun_export(run_id(5))');
+CREATE ROLE regress_airun_export;
+SELECT airun_grant('regress_airun_export');
+GRANT USAGE ON SCHEMA helpers TO regress_airun_export;
+SET ROLE regress_airun_export;
+SELECT airun_export(run_id(60)) <> '';
+SET airun.user_id = 'somebody else';
+SELECT attempt('SELECT airun_export(run_id(60))'), attempt('SELECT airun_export(run_id(60), ''airun'')');
+RESET ROLE;
+SELECT * FROM airun_check();
+DROP OWNED BY regress_airun_export;
+DROP ROLE regress_airun_export;
+DELETE FROM airun.runs WHERE user_id = airun_user_uuid('export test');
+DROP SCHEMA export_test CASCADE;

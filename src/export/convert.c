@@ -1,0 +1,395 @@
+/*
+ * convert.c
+ *		Messages in any provider's shape, turned into one normal form.
+ *
+ * Messages are stored as clients have sent them.  Here they become utterances of
+ * speakers, made of parts (message_parts.c), in which each call has its result:
+ *
+ * - One source message may become several utterances: what a model says after the
+ *	 results of its calls, and what a user says beside results.
+ * - Items of OpenAI's Responses that belong to one answer become one utterance.
+ * - A result finds its call by the id.  Without one it answers the first call
+ *	 before it that has no result yet, of its name where it has one.
+ * - Calls have ids that are unique within the conversation and that every provider
+ *	 takes: those that lack one, or have another, get call_1, call_2, ...
+ *
+ * For a request to a model, what providers refuse is left out, and counted: calls
+ * without a result, results without a call, messages that say nothing.
+ *
+ * Nothing is locked and nothing refused.
+ */
+#include "export/convert.h"
+
+#include "json/jsonb_util.h"
+#include "miscadmin.h"
+
+/* OpenAI's limit */
+#define MAX_CALL_ID	40
+
+/* An empty conversation, in the current memory context */
+Conversation *
+conversation_begin(void)
+{
+	return palloc0_object(Conversation);
+}
+
+/* ---------- messages ---------- */
+
+static Speaker
+speaker_of(JsonbContainer *message)
+{
+	static const struct
+	{
+		const char *role;
+		Speaker		speaker;
+	}			speakers[] = {
+		{"system", SPEAKER_SYSTEM},
+		{"developer", SPEAKER_DEVELOPER},
+		{"user", SPEAKER_USER},
+		{"tool", SPEAKER_TOOL},
+		{"function", SPEAKER_TOOL},
+		{"data", SPEAKER_DATA},
+	};
+	JsonbValue	role;
+
+	if (jsonb_field(message, "role", &role))
+	{
+		for (int i = 0; i < lengthof(speakers); i++)
+		{
+			if (jsonb_string_is(&role, speakers[i].role))
+				return speakers[i].speaker;
+		}
+	}
+	return SPEAKER_ASSISTANT;
+}
+
+static Utterance *
+add_utterance(Conversation *conversation, const Utterance *model, Speaker speaker)
+{
+	Utterance  *utterance = palloc_object(Utterance);
+
+	*utterance = *model;
+	utterance->speaker = speaker;
+	utterance->parts = NIL;
+	conversation->utterances = lappend(conversation->utterances, utterance);
+	return utterance;
+}
+
+/* Is the message an item that is a part of an answer, and no message itself? */
+static bool
+is_item_part(JsonbContainer *message, List *parts)
+{
+	Part	   *part = parts == NIL ? NULL : linitial(parts);
+	JsonbValue	type;
+
+	return list_length(parts) == 1 && part->raw.type == jbvBinary &&
+		part->raw.val.binary.data == message && jsonb_field(message, "type", &type) &&
+		part->kind != PART_RESULT;
+}
+
+/* May an item go on what the last utterance has said? */
+static bool
+goes_on(const Utterance *last, bool is_item, JsonbContainer *message)
+{
+	JsonbValue	type;
+	ListCell   *cell;
+
+	if (last == NULL || last->speaker != SPEAKER_ASSISTANT || !last->is_item)
+		return false;
+	if (is_item)
+		return true;
+	/* what an item of the type message says goes on what was thought before it */
+	if (!jsonb_field(message, "type", &type) || !jsonb_string_is(&type, "message"))
+		return false;
+	foreach(cell, last->parts)
+	{
+		if (((Part *) lfirst(cell))->kind != PART_REASONING)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Add a message as it is stored.  It must last as long as the conversation.
+ * message_id may be NULL.
+ */
+void
+conversation_add(Conversation *conversation, Jsonb *message, int64 seq, text *message_id,
+				 TimestampTz created_at)
+{
+	List	   *parts = message_parts(&message->root);
+	Speaker		speaker = speaker_of(&message->root);
+	Utterance	model = {.seq = seq, .message_id = message_id, .created_at = created_at};
+	Utterance  *last = conversation->utterances == NIL ? NULL : llast(conversation->utterances);
+	Utterance  *utterance = NULL;
+	JsonbValue	type;
+	bool		answered = false;
+	ListCell   *cell;
+
+	if (speaker != SPEAKER_TOOL && jsonb_field(&message->root, "name", &model.name) &&
+		model.name.type != jbvString)
+		model.name.type = jbvNull;
+	model.is_item = is_item_part(&message->root, parts);
+	if (model.is_item)
+		model.name.type = jbvNull;
+	if (speaker == SPEAKER_ASSISTANT && goes_on(last, model.is_item, &message->root))
+		utterance = last;
+	else if (jsonb_field(&message->root, "type", &type) && jsonb_string_is(&type, "message"))
+		model.is_item = true;	/* calls that follow it belong to it */
+
+	foreach(cell, parts)
+	{
+		Part	   *part = lfirst(cell);
+		Speaker		says = part->kind == PART_RESULT ? SPEAKER_TOOL :
+			speaker == SPEAKER_TOOL ? SPEAKER_USER : speaker;
+
+		/* what follows results was said after them */
+		if (answered && part->kind != PART_CALL)
+			utterance = NULL;
+		if (utterance == NULL || utterance->speaker != says)
+		{
+			utterance = add_utterance(conversation, &model, says);
+			answered = false;
+		}
+		utterance->parts = lappend(utterance->parts, part);
+		answered |= part->kind == PART_CALL && part->result != NULL;
+	}
+	if (parts == NIL)
+		(void) add_utterance(conversation, &model, speaker);
+}
+
+/* ---------- calls and results ---------- */
+
+static bool
+same_string(const JsonbValue *a, const JsonbValue *b)
+{
+	return a->type == jbvString && b->type == jbvString &&
+		a->val.string.len == b->val.string.len &&
+		memcmp(a->val.string.val, b->val.string.val, a->val.string.len) == 0;
+}
+
+/*
+ * The call that the result answers, among those before it that have none yet;
+ * NULL for none.
+ */
+static Part *
+call_of(List *open_calls, const Part *result)
+{
+	ListCell   *cell;
+
+	foreach(cell, open_calls)
+	{
+		Part	   *call = lfirst(cell);
+
+		if (is_present(&result->id))
+		{
+			if (same_string(&call->id, &result->id))
+				return call;
+		}
+		else if (!is_present(&result->name) || same_string(&call->name, &result->name))
+			return call;
+	}
+	/* ids are given by some on one side alone */
+	foreach(cell, open_calls)
+	{
+		Part	   *call = lfirst(cell);
+
+		if (!is_present(&call->id) && same_string(&call->name, &result->name))
+			return call;
+	}
+	return NULL;
+}
+
+/* Give each call its result; results that have found one leave their utterance */
+static void
+pair_results(Conversation *conversation)
+{
+	List	   *open_calls = NIL;
+	List	   *kept = NIL;
+	ListCell   *cell;
+	ListCell   *inner;
+
+	foreach(cell, conversation->utterances)
+	{
+		Utterance  *utterance = lfirst(cell);
+		List	   *parts = NIL;
+
+		foreach(inner, utterance->parts)
+		{
+			Part	   *part = lfirst(inner);
+			Part	   *call = NULL;
+
+			if (part->kind == PART_CALL && part->result == NULL)
+				open_calls = lappend(open_calls, part);
+			if (part->kind == PART_RESULT)
+				call = call_of(open_calls, part);
+			if (call == NULL)
+			{
+				parts = lappend(parts, part);
+				continue;
+			}
+			call->result = part;
+			open_calls = list_delete_ptr(open_calls, call);
+		}
+		if (parts != NIL || utterance->speaker != SPEAKER_TOOL)
+			kept = lappend(kept, utterance);
+		utterance->parts = parts;
+	}
+	conversation->utterances = kept;
+}
+
+/* Would every provider take it as the id of a call? */
+static bool
+is_plain_id(const JsonbValue *id)
+{
+	if (id->type != jbvString || id->val.string.len == 0 || id->val.string.len > MAX_CALL_ID)
+		return false;
+	for (int i = 0; i < id->val.string.len; i++)
+	{
+		unsigned char c = id->val.string.val[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+			c != '_' && c != '-')
+			return false;
+	}
+	return true;
+}
+
+typedef struct IdList
+{
+	List	   *ids;			/* of JsonbValue, that are taken */
+	int			made;			/* number of the last one that was made */
+} IdList;
+
+static bool
+is_taken(const IdList *list, const JsonbValue *id)
+{
+	ListCell   *cell;
+
+	CHECK_FOR_INTERRUPTS();
+	foreach(cell, list->ids)
+	{
+		if (same_string(lfirst(cell), id))
+			return true;
+	}
+	return false;
+}
+
+/* Have a call, with its result, or a result alone, a plain id of its own */
+static void
+give_id(IdList *list, Part *part)
+{
+	while (!is_plain_id(&part->id) || is_taken(list, &part->id))
+	{
+		char	   *made = psprintf("call_%d", ++list->made);
+
+		part->id.type = jbvString;
+		part->id.val.string.val = made;
+		part->id.val.string.len = strlen(made);
+	}
+	list->ids = lappend(list->ids, &part->id);
+	if (part->result != NULL)
+	{
+		part->result->id = part->id;
+		part->result->name = part->name;
+	}
+}
+
+static void
+give_ids(Conversation *conversation)
+{
+	IdList		list = {NIL, 0};
+	ListCell   *cell;
+	ListCell   *inner;
+
+	foreach(cell, conversation->utterances)
+	{
+		foreach(inner, ((Utterance *) lfirst(cell))->parts)
+		{
+			Part	   *part = lfirst(inner);
+
+			if (part->kind == PART_CALL || part->kind == PART_RESULT)
+				give_id(&list, part);
+		}
+	}
+}
+
+/* ---------- what a provider would refuse ---------- */
+
+/* Has the part nothing but blanks? */
+bool
+part_is_blank(const Part *part)
+{
+	if (part->kind != PART_TEXT)
+		return false;
+	if (part->text.type != jbvString)
+		return true;
+	for (int i = 0; i < part->text.val.string.len; i++)
+	{
+		if (strchr(" \t\r\n", part->text.val.string.val[i]) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* Does the utterance belong to the system prompt of who keeps that apart? */
+bool
+utterance_is_system(const Utterance *utterance)
+{
+	return utterance->speaker == SPEAKER_SYSTEM || utterance->speaker == SPEAKER_DEVELOPER;
+}
+
+/* Leave out what providers refuse, of one utterance; returns whether anything stays */
+static bool
+keep_acceptable(Conversation *conversation, Utterance *utterance)
+{
+	List	   *parts = NIL;
+	bool		says_something = false;
+	ListCell   *cell;
+
+	foreach(cell, utterance->parts)
+	{
+		Part	   *part = lfirst(cell);
+
+		if (part->kind == PART_CALL && part->result == NULL)
+			conversation->calls_without_result++;
+		else if (part->kind == PART_RESULT)
+			conversation->results_without_call++;
+		else if (!part_is_blank(part))
+		{
+			parts = lappend(parts, part);
+			says_something |= part->kind != PART_REASONING;
+		}
+	}
+	if (utterance->parts == NIL || (!says_something && parts != NIL) ||
+		(parts == NIL && list_length(utterance->parts) > 0 &&
+		 part_is_blank(linitial(utterance->parts))))
+		conversation->blank_messages++;
+	utterance->parts = parts;
+	return says_something && utterance->speaker != SPEAKER_DATA;
+}
+
+/*
+ * Settle what has been added: to be called once, before anything is written.
+ * for_request: the arrays are to be sent to a model, so that what providers
+ * refuse is left out; else they are to hold as much as their form can.
+ */
+void
+conversation_settle(Conversation *conversation, bool for_request)
+{
+	List	   *kept = NIL;
+	ListCell   *cell;
+
+	conversation->for_request = for_request;
+	pair_results(conversation);
+	if (for_request)
+	{
+		foreach(cell, conversation->utterances)
+		{
+			if (keep_acceptable(conversation, lfirst(cell)))
+				kept = lappend(kept, lfirst(cell));
+		}
+		conversation->utterances = kept;
+	}
+	give_ids(conversation);
+}
