@@ -140,11 +140,25 @@ SELECT * FROM airun_reprice(model_id => 'meter-late', all_tasks => true);
 SELECT state(50), state(51);
 
 --
+-- The ledger has what the calls say, whatever has become of them since
+--
+-- one entry for a call that has not changed, three for one that has, and none before its end
+SELECT right(charge_id::text, 2), kind, calls, status, price_status, tokens_input, tokens_cache_read, tokens_output, cost, sign(total_us), source_type, service, task_name, provider, model_id, served_model, user_id = airun_user_id()
+FROM airun.usage_tail WHERE charge_id IN (id(1), id(12), id(20), id(40), id(50)) ORDER BY charge_id, ctid;
+SELECT (airun_start_call(id(60))).status, (SELECT count(*) FROM airun.usage_tail WHERE charge_id = id(60));
+-- and the same in sum, for each
+SELECT count(*) FROM airun.calls AS c
+LEFT JOIN (SELECT charge_id, sum(calls) AS calls, sum(cost) AS cost, sum(tokens_input + tokens_cache_read + tokens_cache_write + tokens_output) AS tokens FROM airun.usage_tail GROUP BY 1) AS u ON u.charge_id = c.id
+WHERE c.user_id = airun_user_id() AND (coalesce(u.calls, 0), coalesce(u.cost, 0), coalesce(u.tokens, 0)) <> ((c.completed_at IS NOT NULL)::int, coalesce(c.cost, 0), coalesce(c.tokens_total, 0));
+-- money stays
+BEGIN; DELETE FROM airun.calls WHERE id = id(1); SELECT sum(calls), sum(cost) FROM airun.usage_tail WHERE charge_id = id(1); ROLLBACK;
+
+--
 -- U1: in no list and in no conversation
 --
 SELECT count(*) FROM airun_list_runs(), ai_tasks, ai_messages;
 -- what a view shows is what the function returns
-SELECT count(*) FROM ai_calls AS c WHERE to_jsonb(c) = to_jsonb(airun_meter(c.id, status => c.status, kind => c.kind)) AND c.completed_at IS NOT NULL;
+SELECT count(*) FROM ai_calls AS c WHERE to_jsonb(c) = to_jsonb(airun_meter(c.id, status => c.status, kind => c.kind)) AND c.completed_at IS NOT NULL AND c.user_id = airun_user_id();
 SELECT count(*) > 20 FROM ai_calls;
 SELECT * FROM airun_check() WHERE problem LIKE '%call%';
 -- which tells what is wrong
@@ -154,6 +168,7 @@ SELECT task_id, problem, expected, found FROM airun_check() WHERE task_id = id(1
 ROLLBACK;
 
 RESET airun.user_id;
+DELETE FROM airun.usage_tail WHERE charge_id IN (SELECT id FROM airun.calls);
 DELETE FROM airun.calls;
 DELETE FROM airun.prices WHERE model LIKE 'meter-%';
 REVOKE ALL ON SCHEMA meter_test, helpers FROM regress_airun_meter;

@@ -164,6 +164,10 @@ CALL pgrst.post('alice', 'airun_stream_read', '{"task_id": "9057e570-0000-4000-8
 CALL pgrst.post('bob', 'airun_stream_read', '{"task_id": "9057e570-0000-4000-8000-00000000000a"}');
 CALL pgrst.post('alice', 'airun_heartbeat_task', '{"task_id": "9057e570-0000-4000-8000-00000000000a"}');
 CALL pgrst.post('alice', 'airun_expire_tasks', '{}');
+CALL pgrst.post('alice', 'airun_start_call', '{"call_id": "9057e570-0000-4000-8000-0000000000ca", "task_name": "title"}');
+CALL pgrst.post('alice', 'airun_end_call', '{"call_id": "9057e570-0000-4000-8000-0000000000ca", "tokens_input": 5, "total_time": 7}');
+CALL pgrst.post('alice', 'airun_meter', '{"model_id": "m", "usage": {"prompt_tokens": 3}}');
+CALL pgrst.post('alice', 'airun_expire_calls', '{}');
 CALL pgrst.get('anon', 'airun_is_overdue', 'status=streaming&last_progress=2026-01-01&timeout=1 s');
 CALL pgrst.post('anon', 'airun_message_text', '{"message": {"role": "user", "parts": [{"type": "text", "text": "Hello"}]}}');
 CALL pgrst.post('anon', 'airun_request', '{"request_data": {"messages": []}, "reference": null, "messages": null}');
@@ -370,6 +374,7 @@ SELECT current_user = session_user, coalesce(current_setting('request.jwt.claims
 DROP TABLE page;
 DEALLOCATE ALL;
 DELETE FROM airun.runs WHERE user_id::text LIKE '9057e570-%' OR user_id = airun_user_uuid('auth0|carol');
+DELETE FROM airun.calls WHERE user_id::text LIKE '9057e570-%';
 DROP SCHEMA pgrst CASCADE;
 DROP OWNED BY regress_airun_anon, regress_airun_authenticated, regress_airun_service, regress_airun_authenticator;
 DROP ROLE regress_airun_anon, regress_airun_authenticated, regress_airun_service, regress_airun_authenticator;

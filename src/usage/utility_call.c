@@ -12,7 +12,8 @@
  * What has been paid for is always taken: what is wrong with what is said about it
  * is left out, with the reason in cost_details.  Only a beginning is refused for it.
  *
- * No two calls have a row in common, so that any number of them goes on at once.
+ * No two calls have a row in common, so that any number of them goes on at once: the
+ * ledger's entries (ledger.c) are rows of their own.
  *
  * Nobody but the owner of the store may write airun.calls, and so it is in his name
  * that they are written here; the caller must be one who may create tasks, and the
@@ -37,6 +38,7 @@
 #include "store/store.h"
 #include "task/end_stated.h"
 #include "task/lease.h"
+#include "usage/ledger.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -460,27 +462,63 @@ write_row(Statement *statement, const char *begin, const char *middle, const cha
 	return true;
 }
 
-/* Insert a call, unless there is one with its id */
+#define WORD_OF_ROW(name)	entry->name = row->field[CALL_##name];
+
+/* The ledger's entry of a call that has ended */
+static void
+entry_of(const CallRow *row, UsageEntry *entry)
+{
+	memset(entry, 0, sizeof(UsageEntry));
+	entry->at = DatumGetTimestampTz(row->field[CALL_created_at].value);
+	entry->kind = TextDatumGetCString(row->field[CALL_kind].value);
+	entry->charge_id = *DatumGetUUIDP(row->field[CALL_id].value);
+	entry->user_id = row->field[CALL_user_id];
+	USAGE_WORD_LIST(WORD_OF_ROW)
+	entry->cost = row->field[CALL_cost];
+	usage_set_tokens(entry, &row->field[CALL_tokens_total], &row->field[CALL_tokens_output],
+					 &row->field[CALL_usage_buckets]);
+	usage_set_times(entry, &row->field[CALL_time_to_first_token], &row->field[CALL_total_time]);
+}
+
+/* Insert a call, unless there is one with its id; one that has ended is entered */
 static bool
 insert_row(const CallRow *row, ResultRow *result)
 {
 	static Statement insert;
+	UsageEntry	entry;
 
-	return write_row(&insert, "INSERT INTO airun.calls AS c (", ") VALUES (",
-					 ") ON CONFLICT (id) DO NOTHING", row, result);
+	if (!write_row(&insert, "INSERT INTO airun.calls AS c (", ") VALUES (",
+				   ") ON CONFLICT (id) DO NOTHING", row, result))
+		return false;
+	if (!row->field[CALL_completed_at].isnull)
+	{
+		entry_of(row, &entry);
+		usage_write_entry(&entry, 1);
+	}
+	return true;
 }
 
-/* Write a call that is locked */
+/* Write a call that is locked, and enter what becomes of its charge */
 static void
-update_row(const CallRow *row, ResultRow *result)
+update_row(const CallRow *before, const CallRow *row, ResultRow *result)
 {
 	static Statement update;
+	UsageEntry	was;
+	UsageEntry	is;
 
 	if (!write_row(&update, "UPDATE airun.calls AS c SET (", ") = ROW (",
 				   ") WHERE c.id" EQ "$1", row, result))
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger on airun.calls has suppressed a change")));
+	entry_of(row, &is);
+	if (before->field[CALL_completed_at].isnull)
+		usage_write_entry(&is, 1);
+	else
+	{
+		entry_of(before, &was);
+		usage_write_change(&was, &is);
+	}
 }
 
 /* Lock the caller's call of this id and read it; or return false */
@@ -656,6 +694,7 @@ static ResultRow
 end_locked(CallRow *row, TaskEnd *end)
 {
 	const pg_uuid_t *id = DatumGetUUIDP(row->field[CALL_id].value);
+	const CallRow before = *row;
 	TaskState	state;
 	ResultRow	result;
 
@@ -672,7 +711,7 @@ end_locked(CallRow *row, TaskEnd *end)
 	}
 	else if (!end_row_again(row, &state, end))
 		return read_row(id);
-	update_row(row, &result);
+	update_row(&before, row, &result);
 	return result;
 }
 
@@ -929,6 +968,14 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 
 /* ---------- charged again ---------- */
 
+static bool
+same_amount(const Field *a, const Field *b)
+{
+	if (a->isnull || b->isnull)
+		return a->isnull == b->isnull;
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, a->value, b->value));
+}
+
 /*
  * Give a call another charge, unless it has another cost by now than the one
  * before.  Returns whether it has been written.  For the owner of the store.
@@ -936,18 +983,18 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 bool
 call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge)
 {
-	static Statement update = {
-		"UPDATE airun.calls AS c SET cost = $2, cost_details = $3, price_status = $4 "
-		"WHERE c.id" EQ "$1 AND c.completed_at IS NOT NULL "
-		"AND (c.cost" EQ "$5 OR (c.cost IS NULL AND $5 IS NULL))",
-		5, {UUIDOID, NUMERICOID, JSONBOID, TEXTOID, NUMERICOID}
-	};
-	Args		args = {0};
+	const Caller owner = {.is_bound = false, .user_id = absent};
+	CallRow		row;
+	CallRow		charged;
+	ResultRow	result;
 
-	arg_uuid(&args, id);
-	arg_field(&args, &charge->cost);
-	arg_field(&args, &charge->cost_details);
-	arg_field(&args, &charge->price_status);
-	arg_field(&args, before);
-	return statement_write(&update, &args) == 1;
+	if (!lock_row(&owner, id, &row) || row.field[CALL_completed_at].isnull ||
+		!same_amount(&row.field[CALL_cost], before))
+		return false;
+	charged = row;
+	charged.field[CALL_cost] = charge->cost;
+	charged.field[CALL_cost_details] = charge->cost_details;
+	charged.field[CALL_price_status] = charge->price_status;
+	update_row(&row, &charged, &result);
+	return true;
 }
