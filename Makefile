@@ -16,6 +16,7 @@ PARTS = airun \
 	install/views install/comments install/install store/definition store/direct \
 	install/types store/identity \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/call \
+	usage/sketch \
 	run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer \
 	run/message \
 	run/message_version run/save_message \
@@ -25,7 +26,7 @@ PARTS = airun \
 	pricing/odd_rates pricing/unpriced \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
-	usage/ledger \
+	usage/ledger usage/report \
 	task/task_columns task/task task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
 	usage/utility_call \
 	pricing/reprice store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
@@ -34,8 +35,8 @@ PARTS = airun \
 	install/check install/original install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = helpers json install objects run names list message save fold task turn totals stream doors lease late \
-	export refusals columns access postgrest original usage usage_shapes price cost responses served money meter owner privileges privileges_owner cover \
+REGRESS = helpers json sketch install objects run names list message save fold task turn totals stream doors lease late \
+	export refusals columns access postgrest original usage usage_shapes price cost responses served money meter report owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
 	reference operations
 

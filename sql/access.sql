@@ -475,6 +475,7 @@ CREATE TABLE access_test.by_nobody AS SELECT * FROM unnest(ARRAY[
 	'SELECT airun_stream_read(''<task>'')',
 	'SELECT airun_expire_tasks()',
 	'SELECT airun_meter()',
+	'SELECT airun_usage(''-infinity'', ''infinity'')',
 	'SELECT airun_start_call()',
 	'SELECT airun_end_call(''<run>'')',
 	'SELECT airun_expire_calls()',
@@ -486,6 +487,7 @@ SELECT p.proname FROM pg_proc p
 WHERE p.proname LIKE 'airun%' AND p.prokind = 'f'
 	AND has_function_privilege('regress_airun_user', p.oid, 'EXECUTE')
 	AND p.proname NOT IN ('airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_json', 'airun_array_add', 'airun_array_add_at', 'airun_array_in_order', 'airun_array_result',
+		'airun_sketch_bin', 'airun_sketch_add', 'airun_sketch_add_sketch', 'airun_sketch_result', 'airun_sketch_merge', 'airun_sketch_quantile',
 		'airun_message_text', 'airun_request', 'airun_is_overdue',
 		'airun_normalize_usage', 'airun_cost', 'airun_cost_details')	-- prices are everybody's
 	AND p.proname NOT LIKE 'airun\_store\_%'	-- as is what the store is made of

@@ -40,9 +40,10 @@ FROM f WHERE prorettype NOT IN ('trigger'::regtype, 'internal'::regtype) ORDER B
 -- read only, so STABLE and PARALLEL SAFE: PostgREST serves these to GET, in a read-only transaction
 WITH readers (name) AS (VALUES
 	('airun_get_run'), ('airun_export'), ('airun_list_runs'), ('airun_messages'), ('airun_message_versions'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_is_overdue'),
-	('airun_cost'), ('airun_cost_details'), ('airun_normalize_usage')),
+	('airun_cost'), ('airun_cost_details'), ('airun_normalize_usage'), ('airun_usage')),
 pure (name) AS (VALUES
-	('airun_array_add'), ('airun_array_add_at'), ('airun_array_agg'), ('airun_array_in_order'), ('airun_array_result'), ('airun_json'), ('airun_user_uuid'), ('airun_message_text'), ('airun_request')),
+	('airun_array_add'), ('airun_array_add_at'), ('airun_array_agg'), ('airun_array_in_order'), ('airun_array_result'),
+	('airun_sketch_add'), ('airun_sketch_add_sketch'), ('airun_sketch_agg'), ('airun_sketch_bin'), ('airun_sketch_merge'), ('airun_sketch_quantile'), ('airun_sketch_result'), ('airun_sketch_sum'), ('airun_json'), ('airun_user_uuid'), ('airun_message_text'), ('airun_request')),
 expected AS (
 	SELECT f.signature, f.provolatile, f.proparallel,
 		CASE WHEN f.proname IN (SELECT name FROM readers) THEN 's'

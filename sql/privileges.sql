@@ -72,7 +72,17 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_array_add(NULL, ''1'')',
 	'airun_array_add_at(NULL, ''1'', 1)',
 	'airun_array_result(NULL)',
+	'airun_sketch_bin(1)',
+	'airun_sketch_agg(1::pg_catalog.int2, 1)',
+	'airun_sketch_sum(NULL)',
+	'airun_sketch_add(NULL, NULL, NULL)',
+	'airun_sketch_add_sketch(NULL, NULL)',
+	'airun_sketch_result(NULL)',
+	'airun_sketch_merge(''\x010002'', NULL)',
+	'airun_sketch_quantile(''\x010002'', 0.5)',
 	'airun_cost(''p'', ''{"input": 1}'')',
+	'airun_usage(''-infinity'', ''infinity'')',
+	'airun_usage(''-infinity'', ''infinity'', ''hour'', ''Europe/Berlin'', ''{user_id,service}'')',
 	'airun_cost_details(''p'', ''{"input": 1}'')',
 	'airun_set_price(''p'', ''{"input": 1}'')',
 	'airun_import_prices(''{"n": {"litellm_provider": "x", "input_cost_per_token": 1}}'')',
@@ -295,7 +305,7 @@ EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT;
 	-- who calls a function with an argument of type internal is refused with the one
 	-- or the other, as the minor version will have it
-	cell := CASE WHEN SQLSTATE = '0A000' AND call ~ 'airun_array_(add|add_at|result)\(' THEN '42883' ELSE SQLSTATE END;
+	cell := CASE WHEN SQLSTATE = '0A000' AND call ~ 'airun_(array|sketch)_(add|add_at|add_sketch|result)\(' THEN '42883' ELSE SQLSTATE END;
 	-- the context has our own command
 	answer := concat_ws(' | ', SQLERRM, detail, hint, replace(replace(context, command, ''), call, ''));
 END $$;

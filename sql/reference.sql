@@ -194,6 +194,11 @@ SELECT airun_set_price('ferry-1', '{"inptu": 3}');
 SELECT provider, model, action, reason FROM airun_import_prices('{"oar-2": {"litellm_provider": "oar", "mode": "chat",
     "input_cost_per_token": 0.000001, "output_cost_per_token": 0.000004}}', effective_from => '2025-01-01');
 
+-- airun_usage
+SELECT kind, model_id, calls, tokens_input, tokens_output, cost, answered_by
+FROM airun_usage('-infinity', 'infinity', 'all', group_by => '{kind,model_id}', model_id => 'tiny-1');
+SELECT * FROM airun_usage('2026-01-01', '2026-02-01', 'fortnight');
+
 -- airun_reprice
 SELECT status FROM airun_create_task('019c0000-0000-7000-8000-0000000000a2', '019c0000-0000-7000-8000-0000000000b4',
     model_id => 'sail-1');
@@ -241,6 +246,15 @@ SELECT airun_array_agg(x) FROM (VALUES ('1'::jsonb), ('{"a": 2}'), (NULL)) AS v 
 
 -- airun_array_in_order
 SELECT airun_array_in_order(x, place) FROM (VALUES ('"b"'::jsonb, 2::bigint), ('"a"', 1)) AS v (x, place);
+
+-- airun_sketch_agg
+SELECT airun_sketch_quantile(airun_sketch_agg(bin, 1), 0.5) FROM unnest('{999,1001,1001}'::smallint[]) AS bin;
+
+-- airun_sketch_sum
+SELECT airun_sketch_sum(sketch) FROM (VALUES ('\x01930802'::bytea), ('\x01930804'), (NULL)) AS v (sketch);
+
+-- airun_sketch_quantile
+SELECT airun_sketch_quantile('\x01930806', 0.95);
 
 -- ai_runs
 INSERT INTO ai_runs (source_type, name) VALUES ('prompt', 'By plain SQL') RETURNING name, status, messages;

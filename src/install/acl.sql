@@ -28,6 +28,9 @@ BEGIN
 				'airun_array_agg', 'airun_array_add', 'airun_array_result',
 				'airun_array_in_order', 'airun_array_add_at',
 				'airun_normalize_usage',
+				'airun_sketch_bin', 'airun_sketch_agg', 'airun_sketch_add', 'airun_sketch_sum',
+				'airun_sketch_add_sketch', 'airun_sketch_result', 'airun_sketch_merge',
+				'airun_sketch_quantile',
 				'airun_sees_run', 'airun_writes_run']::pg_catalog.name[]) AS is_public
 		FROM pg_catalog.pg_depend AS d
 		JOIN pg_catalog.pg_proc AS p ON p.oid OPERATOR(pg_catalog.=) d.objid

@@ -28,6 +28,7 @@
 #include "run/message.h"
 #include "store/direct.h"
 #include "store/store.h"
+#include "usage/sketch.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -100,14 +101,23 @@ microseconds(const Field *milliseconds)
 	};
 }
 
+/* The bin of a sketch that microseconds fall into */
+static Field
+bin_of(const Field *us)
+{
+	if (us->isnull)
+		return *us;
+	return (Field) {Int16GetDatum(sketch_bin(DatumGetInt64(us->value))), false};
+}
+
 /* Set the times of an entry from those of a task, in milliseconds, which may be absent */
 void
 usage_set_times(UsageEntry *entry, const Field *time_to_first_token, const Field *total_time)
 {
 	entry->first_token_us = microseconds(time_to_first_token);
 	entry->total_us = microseconds(total_time);
-	entry->first_token_bin = (Field) {(Datum) 0, true};
-	entry->total_bin = (Field) {(Datum) 0, true};
+	entry->first_token_bin = bin_of(&entry->first_token_us);
+	entry->total_bin = bin_of(&entry->total_us);
 }
 
 /* A word of an entry, cut to USAGE_MAX_WORD */

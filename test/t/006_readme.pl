@@ -148,15 +148,19 @@ while ($reference =~ /^### (airun_\w+)\n(.*?)(?=^##|\z)/msg)
 # of what the store is made of.
 my $scripts = join '', map { slurp($_) } glob("$top/src/*/*.sql");
 my %declared;
-while ($scripts =~ /^CREATE (FUNCTION|AGGREGATE) \@extschema\@\.(airun_\w+)\s*\(((?:[^()]|\([^()]*\))*)\)(?:\s*RETURNS\s+((?:SETOF )?[\w\@.]+))?/mg)
+while ($scripts =~ /^CREATE (FUNCTION|AGGREGATE) \@extschema\@\.(airun_\w+)\s*\(((?:[^()]|\([^()]*\))*)\)(?:\s*RETURNS\s+((?:SETOF )?[\w\@.]+(?: precision)?))?/mg)
 {
 	my ($kind, $name, $parameters, $result) = ($1, $2, $3, $4);
 
-	($result) = $scripts =~ /^CREATE FUNCTION \@extschema\@\.airun_array_result.*?RETURNS (\w+)/ms
-	  if $kind eq 'AGGREGATE';
+	if ($kind eq 'AGGREGATE')
+	{
+		my ($final) = $scripts =~ /^CREATE AGGREGATE \@extschema\@\.$name\b.*?FINALFUNC = \@extschema\@\.(\w+)/ms;
+
+		($result) = $scripts =~ /^CREATE FUNCTION \@extschema\@\.$final\(.*?RETURNS (\w+)/ms;
+	}
 	next if $result =~ /^(trigger|internal)$/ || $parameters =~ /\binternal\b/;
 	next if $name =~ /^airun_((sees|writes)_run$|store_)/;
-	next if $parameters =~ /^\s*\w+(?: DEFAULT \w+)?\s*$/ && $name ne 'airun_call';
+	next if $parameters =~ /^\s*\w+(?: DEFAULT \w+)?(?:, \w+)*\s*$/ && $name ne 'airun_call';
 	$declared{$name} = squeeze("$name($parameters) → $result");
 }
 cmp_ok(scalar(keys %declared), '>', 40, 'functions are found in src');

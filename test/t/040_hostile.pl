@@ -323,6 +323,8 @@ my %plain = (
 	},
 	'text' => sub { my ($name) = @_; return literal($text_of{$name} ? $text_of{$name}->() : plain_text()); },
 	'text[]' => sub { return "'{a,b}'"; },
+	'smallint' => sub { return one_of(0, 1, 523, 1100, 2101); },
+	'bytea' => sub { return one_of('NULL', "'\\x010002'", "'\\x01930802020601c801'"); },
 	'bigint' => sub { my ($name) = @_; return $name =~ /tokens/ ? count_of() : draw(20); },
 	'integer' => sub { return one_of(1, 2, 5, 20); },
 	'numeric' => sub { return one_of('0', '0.5', '12.25', '300'); },
@@ -347,6 +349,11 @@ my %nasty = (
 	'text' => \&nasty_text,
 	'text[]' => sub {
 		return one_of("'{}'", "'{a,NULL}'", "'{{a},{b}}'", "'[5:6]={a,b}'", "array_fill('x'::text, ARRAY[300])", 'ARRAY[' . nasty_text() . ']');
+	},
+	'smallint' => sub { return one_of(-1, 2102, 32767, "'-32768'", "'32768'"); },
+	'bytea' => sub {
+		return one_of("''", "'\\x01'", "'\\x02'", "'\\x0100'", "'\\x010000'", "'\\x01ffff02'", "'\\x0100feffffffffffffffff01'",
+			"'\\x01' || decode(repeat('ff', " . one_of(3, 12, 1000) . "), 'hex')", "substr(sha256('" . draw(1000) . "'), 1, " . draw(33) . ')', "'\\x01' || sha256('" . draw(1000) . "')");
 	},
 	'bigint' => sub { return one_of(0, 1, -1, 7, 9223372036854775807, "'-9223372036854775808'", 1000000000001, 2147483648, "'99999999999999999999'"); },
 	'integer' => sub { return one_of(0, 1, -1, 3, 2147483647, "'-2147483648'", "'2147483648'"); },
