@@ -160,6 +160,7 @@ CREATE TABLE access_test.by_id AS SELECT * FROM unnest(ARRAY[
 	'SELECT airun_append_message(''0acce550-0000-4000-8000-00000000bbbb'', ''{"role": "user", "content": "x"}'', task_id => ''<task>'')',
 	'SELECT (airun_create_task(''0acce550-0000-4000-8000-00000000bbbb'', ''<task>'')).response_length',
 	'SELECT (airun_start_turn(''0acce550-0000-4000-8000-00000000bbbb'', task_id => ''<task>'') -> ''task'' ->> ''response_length'')',
+	'SELECT airun_export(''<run>'')',
 	'SELECT airun_sees_run(''<run>'')',
 	'SELECT airun_writes_run(''<run>'')']) WITH ORDINALITY x (statement, number);
 GRANT SELECT ON access_test.by_id TO PUBLIC;
@@ -169,6 +170,7 @@ WHERE p.proname LIKE 'airun%' AND p.prokind = 'f' AND 'uuid'::regtype = ANY (p.p
 	AND has_function_privilege('regress_airun_user', p.oid, 'EXECUTE')
 	AND p.proname NOT IN ('airun_create_run', 'airun_list_runs')	-- below
 	AND p.proname NOT IN ('airun_meter', 'airun_start_call', 'airun_end_call')	-- in sql/meter.sql
+	AND p.proname <> 'airun_usage'	-- in sql/report.sql
 	AND NOT EXISTS (SELECT FROM access_test.by_id WHERE statement LIKE '%' || p.proname || '(%');
 SET ROLE regress_airun_user;
 SELECT access_test.probe(statement) FROM access_test.by_id ORDER BY number;
@@ -479,6 +481,7 @@ CREATE TABLE access_test.by_nobody AS SELECT * FROM unnest(ARRAY[
 	'SELECT airun_start_call()',
 	'SELECT airun_end_call(''<run>'')',
 	'SELECT airun_expire_calls()',
+	'SELECT airun_export(''<run>'')',
 	'SELECT airun_sees_run(''<run>'')',
 	'SELECT airun_writes_run(''<run>'')']) WITH ORDINALITY x (statement, number);
 GRANT SELECT ON access_test.by_nobody TO PUBLIC;

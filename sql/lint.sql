@@ -81,7 +81,7 @@ WHERE f.proargnames IS NOT NULL
 SELECT f.signature FROM f WHERE f.proargmodes IS NOT NULL;
 SELECT a.attrelid::regclass, a.attname FROM pg_attribute a
 WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid IN (SELECT oid FROM r UNION SELECT typrelid FROM y)
-	AND (a.attname !~ '^[a-z][a-z_]*$' OR a.attname IN (SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')));
+	AND (a.attname !~ '^[a-z][a-z_]*(_p\d\d)?$' OR a.attname IN (SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')));
 -- the words of the rule: there are some
 SELECT count(*) > 80 AS words FROM pg_get_keywords() WHERE catcode IN ('R', 'T');
 

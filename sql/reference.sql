@@ -182,6 +182,11 @@ SELECT details - 'buckets' - 'price_id' AS details, details -> 'buckets' -> 'out
 FROM airun_cost_details('gpt-4o', '{"prompt_tokens": 1000, "completion_tokens": 20}') AS details;
 SELECT airun_cost_details('gpt-9', '{"prompt_tokens": 1000}') AS details;
 
+-- airun_usage
+SELECT kind, model_id, calls, tokens_input, tokens_output, cost, answered_by
+FROM airun_usage('-infinity', 'infinity', 'all', group_by => '{kind,model_id}', model_id => 'tiny-1');
+SELECT * FROM airun_usage('2026-01-01', '2026-02-01', 'fortnight');
+
 -- airun_set_price
 SELECT airun_set_price('ferry-1', '{"input": 3, "output": 15}', per_tokens => 1000000,
     effective_from => '2025-01-01', aliases => '{ferry-latest}',
@@ -193,11 +198,6 @@ SELECT airun_set_price('ferry-1', '{"inptu": 3}');
 -- airun_import_prices
 SELECT provider, model, action, reason FROM airun_import_prices('{"oar-2": {"litellm_provider": "oar", "mode": "chat",
     "input_cost_per_token": 0.000001, "output_cost_per_token": 0.000004}}', effective_from => '2025-01-01');
-
--- airun_usage
-SELECT kind, model_id, calls, tokens_input, tokens_output, cost, answered_by
-FROM airun_usage('-infinity', 'infinity', 'all', group_by => '{kind,model_id}', model_id => 'tiny-1');
-SELECT * FROM airun_usage('2026-01-01', '2026-02-01', 'fortnight');
 
 -- airun_reprice
 SELECT status FROM airun_create_task('019c0000-0000-7000-8000-0000000000a2', '019c0000-0000-7000-8000-0000000000b4',
