@@ -21,6 +21,7 @@ SELECT answer('SELECT airun_install_original(''public'')');
 SELECT answer('SELECT airun_install_original(''pg_catalog'')');
 SELECT answer('SELECT airun_install_original(''information_schema'')');
 SELECT answer('SELECT airun_install_original(NULL)');
+SELECT answer('SELECT airun_install_original('''')');
 CREATE SCHEMA original_taken;
 CREATE TABLE original_taken.ai_tasks (id int);
 SELECT answer('SELECT airun_install_original(''original_taken'')');
@@ -136,6 +137,7 @@ SELECT answer(format('UPDATE ai_runs SET messages = %L WHERE id = run_id(1)', m)
 SELECT attempt('UPDATE ai_runs SET name = ''no'', messages = messages || ''[{"role": "user", "content": "q"}, {"role": "user"}]'' WHERE id = run_id(1)');
 SELECT name, message_count FROM ai_runs WHERE id = run_id(1);
 SELECT answer('UPDATE ai_runs SET metadata = ''{"airun_original": {}}'' WHERE id = run_id(1)');
+SELECT answer('UPDATE ai_runs SET metadata = ''5'' WHERE id = run_id(1)'), answer('UPDATE ai_runs SET metadata = ''"x"'', is_public = NOT is_public WHERE id = run_id(1)'), answer('UPDATE ai_runs SET metadata = ''[5]'' WHERE id = run_id(1)');
 SELECT answer('UPDATE ai_runs SET status = ''lost'' WHERE id = run_id(1)');
 SELECT attempt('UPDATE ai_runs SET id = run_id(2) WHERE id = run_id(1)');
 SELECT attempt('UPDATE ai_runs SET settings = ''[]'' WHERE id = run_id(1)');

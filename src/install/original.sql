@@ -264,10 +264,13 @@ BEGIN
 	END IF;
 	metadata := run.metadata #- '{airun_original,is_removed}';
 	IF TG_OP = 'UPDATE' AND NEW.metadata IS DISTINCT FROM OLD.metadata THEN
-		metadata := COALESCE(NEW.metadata, '{}') || CASE WHEN metadata ? 'airun_original'
-			THEN jsonb_build_object('airun_original', metadata -> 'airun_original') ELSE '{}' END;
+		-- What is no object is refused as it was sent.
+		metadata := CASE WHEN jsonb_typeof(NEW.metadata) <> 'object' THEN NEW.metadata
+			ELSE COALESCE(NEW.metadata, '{}') || CASE WHEN metadata ? 'airun_original'
+				THEN jsonb_build_object('airun_original', metadata -> 'airun_original')
+				ELSE '{}' END END;
 	END IF;
-	IF changes IS NOT NULL THEN
+	IF changes IS NOT NULL AND jsonb_typeof(metadata) = 'object' THEN
 		metadata := metadata || jsonb_build_object('airun_original',
 			COALESCE(metadata -> 'airun_original', '{}') || changes);
 	END IF;
@@ -505,6 +508,10 @@ BEGIN
 	END IF;
 	IF schema IS NULL THEN
 		RAISE EXCEPTION 'parameter "schema" must not be null'
+			USING ERRCODE = 'PT422', HINT = 'Name the schema that the views shall be in.';
+	END IF;
+	IF schema = '' THEN
+		RAISE EXCEPTION 'parameter "schema" must not be empty'
 			USING ERRCODE = 'PT422', HINT = 'Name the schema that the views shall be in.';
 	END IF;
 	IF schema IN ('airun', 'information_schema') OR schema LIKE 'pg\_%'
