@@ -31,7 +31,7 @@ PARTS = airun \
 	usage/utility_call \
 	pricing/reprice store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
 	export/message_parts export/convert export/part_text export/provider_arrays export/export_forms \
-	export/export \
+	export/export export/export_user \
 	install/check install/original install/grant install/acl
 
 # The regression tests, in order; one database carries them all.

@@ -176,8 +176,34 @@ SELECT airun_export(run_id(60)) <> '';
 SET airun.user_id = 'somebody else';
 SELECT attempt('SELECT airun_export(run_id(60))'), attempt('SELECT airun_export(run_id(60), ''airun'')');
 RESET ROLE;
+--
+-- Everything of a person
+--
+SET airun.user_id = 'export test';
+SELECT (airun_create_task(run_id(60), task_id => task_id(61))).status, (airun_update_task(task_id(61), 'so far')).status;
+SELECT count(*) FROM airun_truncate_messages(run_id(50), 0), airun_save_message(run_id(60), say('hello again'), 'm9'), LATERAL (SELECT airun_save_message(run_id(60), say('hello, last'), 'm9') WHERE seq > 0) s;
+SELECT count(*) FROM airun_meter(service => 'export', model_id => 'none', usage => '{"input_tokens": 1}');
+SELECT kind, n = CASE kind WHEN 'run' THEN (SELECT count(*) FROM airun.runs r WHERE r.user_id = airun_user_id())
+	WHEN 'message' THEN (SELECT count(*) FROM airun.messages m JOIN airun.runs r ON r.id = m.run_id WHERE r.user_id = airun_user_id())
+	WHEN 'message_version' THEN 1 WHEN 'task' THEN 2 WHEN 'call' THEN 1 END
+FROM (SELECT line ->> 'kind', count(*) FROM airun_export_user() line WHERE line ->> 'kind' <> 'usage' GROUP BY 1) x (kind, n) ORDER BY kind;
+SELECT count(*) FROM airun_export_user() line WHERE (line -> 'run' ->> 'id')::uuid = run_id(5);
+SELECT line -> 'task' ->> 'response_text', line -> 'task' -> 'request_data' FROM airun_export_user() line WHERE line ->> 'kind' = 'task' ORDER BY 1;
+SELECT count(*) > 3 FROM airun_export_user(airun_user_uuid('export test'));
+SET airun.user_id = 'somebody else';
+SELECT count(*) > 3, (SELECT count(*) FROM airun_export_user()) FROM airun_export_user(airun_user_uuid('export test'));
+SET ROLE regress_airun_export;
+SELECT count(*), attempt('SELECT airun_export_user(airun_user_uuid(''export test''))') FROM airun_export_user();
+SET airun.user_id = 'export test';
+SELECT count(*) > 3, bool_or(line ->> 'kind' = 'usage') FROM airun_export_user() line;
+SET airun.user_id = '';
+SELECT attempt('SELECT airun_export_user()');
+RESET ROLE;
+SET airun.user_id = 'export test';
 SELECT * FROM airun_check();
 DROP OWNED BY regress_airun_export;
 DROP ROLE regress_airun_export;
 DELETE FROM airun.runs WHERE user_id = airun_user_uuid('export test');
+DELETE FROM airun.usage_tail WHERE user_id = airun_user_uuid('export test');
+DELETE FROM airun.calls WHERE user_id = airun_user_uuid('export test');
 DROP SCHEMA export_test CASCADE;
