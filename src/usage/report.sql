@@ -1,5 +1,7 @@
 /*
  * report.sql: figures of any range, in buckets of any time zone
+ *
+ * Compiling the statement takes longer than running it, so that is turned off.
  */
 CREATE TYPE @extschema@.ai_usage AS (
 	bucket text,
@@ -102,7 +104,8 @@ CREATE FUNCTION @extschema@.airun_usage(
 	status text DEFAULT NULL,
 	price_status text DEFAULT NULL)
 RETURNS SETOF @extschema@.ai_usage
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE ROWS 100;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE ROWS 100
+	SET jit = off;
 COMMENT ON FUNCTION @extschema@.airun_usage IS
 'What has been used and what it cost, from from_time until before to_time
 bucket is hour, day, week, month or all, in zone, or else airun.report_zone.  group_by names columns of the result: kind, user_id, source_type, provider, model_id, served_model, service, task_name, status, price_status.  A user gets her own figures, a reporter everybody''s.  Exact at any moment, folded or not.';
