@@ -20,6 +20,7 @@ PARTS = airun \
 	run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer \
 	run/message \
 	run/message_version run/save_message \
+	search/plain_text search/search_query search/search \
 	task/position task/chunk task/request_compact task/keep_message \
 	pricing/names pricing/usage_shapes pricing/usage_site pricing/usage_settle \
 	pricing/usage_leaves pricing/usage_read pricing/usage pricing/served pricing/price_terms pricing/name_pattern pricing/price_cache \
@@ -35,7 +36,7 @@ PARTS = airun \
 	install/check install/original install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = helpers json sketch install objects run names list message save fold task turn totals stream doors lease late \
+REGRESS = helpers json sketch install objects run names list message save search fold task turn totals stream doors lease late \
 	export refusals columns access postgrest original usage usage_shapes price cost responses served money meter report owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
 	reference operations

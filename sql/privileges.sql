@@ -107,6 +107,8 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_export(''<run>'', ''airun'')',
 	'airun_list_runs()',
 	'airun_list_runs(''secret'', search => ''SECRET'', tag => ''secret'', starred => false, status => ''active'')',
+	'airun_search(''secret'')',
+	'airun_search(''secret'', run_id => ''<run>'', sort => ''newest'')',
 	'airun_update_run(''<run>'', name => ''x'')',
 	'airun_star_run(''<run>'')',
 	'airun_toggle_star(''<run>'')',

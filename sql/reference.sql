@@ -29,6 +29,9 @@ FROM airun_get_run('019c0000-0000-7000-8000-0000000000a1') AS run;
 -- airun_list_runs
 SELECT name, tags, status FROM airun_list_runs(search => 'ferry', page_size => 10);
 
+-- airun_search
+SELECT seq, role, snippet FROM airun_search('ferr -car', page_size => 10);
+
 -- airun_update_run
 SELECT name, tags FROM airun_update_run('019c0000-0000-7000-8000-0000000000a1', tags => '{travel,ferry}');
 

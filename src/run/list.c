@@ -85,33 +85,14 @@ cursor_to_text(const Cursor *cursor)
 	return cstring_to_text_with_len(digits, sizeof(digits));
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 static void
 cursor_from_text(text *string, Cursor *cursor)
 {
 	const char *digits = VARDATA_ANY(string);
 	uint8		bytes[CURSOR_BYTES];
-	bool		valid = VARSIZE_ANY_EXHDR(string) == 2 * CURSOR_BYTES;
 	uint64		times[2] = {0, 0};
 
-	for (int i = 0; valid && i < CURSOR_BYTES; i++)
-	{
-		int			high = hex_value(digits[2 * i]);
-		int			low = hex_value(digits[2 * i + 1]);
-
-		valid = high >= 0 && low >= 0;
-		bytes[i] = (uint8) ((uint8) high << 4 | (uint8) low);
-	}
-	if (valid && bytes[0] == CURSOR_VERSION)
+	if (bytes_from_hex(string, bytes, CURSOR_BYTES) && bytes[0] == CURSOR_VERSION)
 	{
 		for (int i = 0; i < 16; i++)
 			times[i / 8] = times[i / 8] << 8 | bytes[1 + i];

@@ -92,6 +92,36 @@ json_argument(FunctionCallInfo fcinfo, int i)
 	return field;
 }
 
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+/* So many bytes from hexadecimal digits, as cursors have them; false where the text is other */
+bool
+bytes_from_hex(text *digits, uint8 *bytes, int count)
+{
+	const char *digit = VARDATA_ANY(digits);
+
+	if (VARSIZE_ANY_EXHDR(digits) != 2 * count)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		int			high = hex_value(digit[2 * i]);
+		int			low = hex_value(digit[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		bytes[i] = (uint8) (high << 4 | low);
+	}
+	return true;
+}
+
 /* What a message shows of a client's string: not more than 100 bytes of it */
 char *
 excerpt(const char *string, int len)

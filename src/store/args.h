@@ -22,6 +22,7 @@ extern bool unwrap_json(Field *field);
 extern Field argument_decimal(FunctionCallInfo fcinfo, int i);
 
 pg_noreturn extern void refuse_null(const char *name);
+extern bool bytes_from_hex(text *digits, uint8 *bytes, int count);
 extern char *excerpt(const char *string, int len);
 extern void check_object(const char *name, const Field *field);
 extern void check_length(const char *name, const Field *field, int max_chars);

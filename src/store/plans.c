@@ -356,10 +356,18 @@ statement_as_owner_at(Statement *statement, Args *args, Oid owner, Snapshot snap
 	return processed;
 }
 
-/* Run a statement under a mark: a write, a look at the present, or with dest a query */
+/* What a statement under a mark does */
+typedef enum InternalUse
+{
+	INTERNAL_WRITE,
+	INTERNAL_LATEST,			/* it looks at the present */
+	INTERNAL_QUERY				/* it reads with the caller's snapshot */
+} InternalUse;
+
+/* Run a statement under a mark; dest, or else SPI_tuptable, gets the rows of a query */
 static uint64
 execute_internal(Statement *statement, Args *args, const pg_uuid_t *run_id, InternalRow row,
-			bool latest, DestReceiver *dest)
+				 InternalUse use, DestReceiver *dest)
 {
 	InternalCall		call = {
 		.outer = internal_call,
@@ -374,10 +382,10 @@ execute_internal(Statement *statement, Args *args, const pg_uuid_t *run_id, Inte
 	internal_call = &call;
 	PG_TRY();
 	{
-		if (dest != NULL)
+		if (use == INTERNAL_QUERY)
 			processed = execute(statement, args,
 								&(Execution) {.read_only = true, .dest = dest});
-		else if (latest)
+		else if (use == INTERNAL_LATEST)
 			processed = statement_write_latest(statement, args);
 		else
 			processed = statement_write(statement, args);
@@ -399,14 +407,14 @@ execute_internal(Statement *statement, Args *args, const pg_uuid_t *run_id, Inte
 uint64
 statement_write_internal(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, false, NULL);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, INTERNAL_WRITE, NULL);
 }
 
 /* The same, for a statement that only reads or locks and sees what is committed by now */
 uint64
 statement_read_latest(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, true, NULL);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, INTERNAL_LATEST, NULL);
 }
 
 /* The same, for a statement that inserts this one message */
@@ -414,7 +422,7 @@ uint64
 statement_write_message(Statement *statement, Args *args, const pg_uuid_t *run_id, int64 seq)
 {
 	return execute_internal(statement, args, run_id,
-					   (InternalRow) {.kind = INTERNAL_MESSAGE, .seq = seq}, false, NULL);
+					   (InternalRow) {.kind = INTERNAL_MESSAGE, .seq = seq}, INTERNAL_WRITE, NULL);
 }
 
 /* The same, for a statement that updates this one task, run as the table's owner */
@@ -438,7 +446,15 @@ statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 const pg_uuid_t *task_id)
 {
 	return execute_internal(statement, args, run_id,
-					   (InternalRow) {.kind = INTERNAL_TASK, .task_id = *task_id}, false, NULL);
+					   (InternalRow) {.kind = INTERNAL_TASK, .task_id = *task_id}, INTERNAL_WRITE, NULL);
+}
+
+/* Run a query with the caller's snapshot, for rows of a run whose own row the caller has been shown */
+uint64
+statement_read_internal(Statement *statement, Args *args, const pg_uuid_t *run_id)
+{
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN},
+							INTERNAL_QUERY, NULL);
 }
 
 /*
@@ -449,7 +465,7 @@ uint64
 statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 DestReceiver *dest)
 {
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, false, dest);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, INTERNAL_QUERY, dest);
 }
 
 static bool

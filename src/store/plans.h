@@ -142,6 +142,8 @@ extern uint64 statement_write_message(Statement *statement, Args *args,
 									  const pg_uuid_t *run_id, int64 seq);
 extern uint64 statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   const pg_uuid_t *task_id);
+extern uint64 statement_read_internal(Statement *statement, Args *args,
+									  const pg_uuid_t *run_id);
 extern uint64 statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   DestReceiver *dest);
 extern uint64 statement_write_internal(Statement *statement, Args *args, const pg_uuid_t *run_id);
