@@ -128,7 +128,8 @@ SELECT read('{"inputTokens": 100, "outputTokens": 1, "raw": {"prompt_tokens": 20
 -- What nobody has read
 --
 SELECT u, read(u::jsonb) FROM unnest(ARRAY[
-	'{"prompt_tokens": 10, "completion_tokens": 5, "citation_tokens": 20016}', '{"prompt_tokens": 10, "completion_tokens": 5, "citation_tokens": 0}',
+	'{"prompt_tokens": 10, "completion_tokens": 5, "citation_tokens": 20016}',
+	'{"prompt_tokens": 10, "completion_tokens": 5, "citation_tokens_v2": "1.5"}', '{"prompt_tokens": 10, "completion_tokens": 5, "citation_tokens": 0}',
 	'{"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"novel": 3}}', '{"input_tokens": 10, "output_tokens": 5, "cache_miss": 4}',
 	'{"input_tokens": 10, "output_tokens": 5, "server_side": {"x_search_calls": 1}}', '{"promptTokenCount": 10, "candidatesTokenCount": 5, "billedUnits": 2}',
 	'{"prompt_tokens": 10, "completion_tokens": 5, "tokens_per_second": 40.5, "max_tokens": 100, "queue_time": 0.1, "prompt_cache_cost": 3, "contextWindow": 200000, "total_duration": 9}',

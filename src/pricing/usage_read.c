@@ -343,15 +343,31 @@ speaks_of_counts(const char *path, int len)
 	return counts;
 }
 
+/* Does a string say a number that is not zero, such as "12", "1.5" or "-2e3"? */
+static bool
+says_number(const JsonbValue *string)
+{
+	char		number[32];
+	char	   *end;
+	int			len = string->val.string.len;
+
+	if (len == 0 || len >= sizeof(number))
+		return false;
+	memcpy(number, string->val.string.val, len);
+	number[len] = '\0';
+	if (strspn(number, "0123456789+-.eE") < len)
+		return false;
+	return strtod(number, &end) != 0 && *end == '\0';
+}
+
+/* Is it no number, or zero? */
 static bool
 is_zero(const JsonbValue *value)
 {
-	int64		count;
-
 	if (value->type == jbvNumeric)
 		return DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(value->val.numeric),
 												NumericGetDatum(int64_to_numeric(0))));
-	return value->type != jbvString || !digits_to_count(value, &count) || count == 0;
+	return value->type != jbvString || !says_number(value);
 }
 
 /* Is it in an object that stands where the shape has a number? */

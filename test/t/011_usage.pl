@@ -181,7 +181,7 @@ sub cost_of
 	my ($read, $write, $reasoning) = map { $_ // 0 } @p{qw(read write reasoning)};
 	$p{in} //= $p{fresh} + $read + $write if defined $p{fresh};
 	$p{out} //= $p{text} + $reasoning if defined $p{text};
-	if (defined $p{total} && defined($p{in}) + defined($p{out}) == 1)
+	if (defined $p{total} && defined($p{in}) + defined($p{out}) < 2)
 	{
 		# where the total is that of the parts that are there, there are no others
 		$p{in} //= $shape->{apart} ? 0 : $read + $write;
