@@ -28,8 +28,8 @@ PARTS = airun \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
 	usage/ledger usage/report \
-	task/task_columns task/task task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
-	usage/utility_call \
+	task/task_columns task/task task/task_entry task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
+	usage/utility_call usage/rollup \
 	pricing/reprice store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
 	export/message_parts export/convert export/part_text export/provider_arrays export/export_forms \
 	export/export export/export_user \
@@ -37,7 +37,7 @@ PARTS = airun \
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json sketch install objects run names list message save search fold task turn totals stream doors lease late \
-	export refusals columns access postgrest original usage usage_shapes price cost responses served money meter report owner privileges privileges_owner cover \
+	export refusals columns access postgrest original usage usage_shapes price cost responses served money meter report ledger owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
 	reference operations
 

@@ -39,7 +39,7 @@ SELECT f.proname AS name, f.proretset AS set, f.prorettype::regtype AS result, f
 FROM f WHERE prorettype NOT IN ('trigger'::regtype, 'internal'::regtype) ORDER BY proname COLLATE "C";
 -- read only, so STABLE and PARALLEL SAFE: PostgREST serves these to GET, in a read-only transaction
 WITH readers (name) AS (VALUES
-	('airun_get_run'), ('airun_export'), ('airun_export_user'), ('airun_list_runs'), ('airun_search'), ('airun_messages'), ('airun_message_versions'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_is_overdue'),
+	('airun_get_run'), ('airun_export'), ('airun_export_user'), ('airun_list_runs'), ('airun_search'), ('airun_messages'), ('airun_message_versions'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_check_usage'), ('airun_is_overdue'),
 	('airun_cost'), ('airun_cost_details'), ('airun_normalize_usage'), ('airun_usage')),
 pure (name) AS (VALUES
 	('airun_array_add'), ('airun_array_add_at'), ('airun_array_agg'), ('airun_array_in_order'), ('airun_array_result'),
@@ -54,7 +54,7 @@ SELECT signature, provolatile, volatile, proparallel, parallel FROM expected
 WHERE provolatile <> volatile::"char"
 	OR proparallel <> parallel::"char"
 	-- the recount runs its own queries in parallel, which a worker could not
-	AND NOT (signature = 'airun_check(uuid)'::regprocedure AND proparallel = 'u')
+	AND NOT (signature IN ('airun_check(uuid)'::regprocedure, 'airun_check_usage()'::regprocedure) AND proparallel = 'u')
 ORDER BY 1;
 
 --
@@ -178,7 +178,8 @@ WHERE indrelid IN ('airun.messages'::regclass, 'airun.tasks'::regclass, 'airun.t
 SELECT signature, provolatile AS vol FROM l ORDER BY proname COLLATE "C";
 -- constants, or a look at the catalog, not for everybody, with the caller's rights and a search_path of their own
 SELECT signature FROM l WHERE proname NOT IN ('airun_store_level', 'airun_store_let_report',
-		'airun_store_usage_time', 'airun_store_usage_tokens', 'airun_store_usage_word') AND (NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
+		'airun_store_usage_time', 'airun_store_usage_tokens', 'airun_store_usage_word', 'airun_store_cube_query',
+		'airun_store_cube_upsert', 'airun_store_fold', 'airun_store_rebuild_usage', 'airun_store_usage_problems') AND (NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql') OR pronamespace <> (SELECT oid FROM api)
 	OR proconfig[1] <> 'search_path=pg_catalog, pg_temp' OR obj_description(oid, 'pg_proc') IS NULL);
 -- nor are the other helpers, and no search_path leads them astray

@@ -247,6 +247,15 @@ SELECT airun_grant('regress_airun_reader');
 -- airun_check
 SELECT * FROM airun_check();
 
+-- airun_rollup
+SELECT airun_rollup() > 0 AS folded;
+
+-- airun_check_usage
+SELECT * FROM airun_check_usage();
+
+-- airun_rebuild_usage
+SELECT airun_rebuild_usage();
+
 -- airun_array_agg
 SELECT airun_array_agg(x) FROM (VALUES ('1'::jsonb), ('{"a": 2}'), (NULL)) AS v (x);
 

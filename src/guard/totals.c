@@ -37,6 +37,7 @@
 #include "task/chunk.h"
 #include "task/keep_message.h"
 #include "task/task.h"
+#include "task/task_entry.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
@@ -622,6 +623,8 @@ airun_roll_up_tasks(PG_FUNCTION_ARGS)
 		roll_up_deleted_tasks(trigger);
 	else
 		roll_up_truncated_tasks();
+	if (trigger->tg_newtable != NULL)
+		task_enter_rows(trigger);
 	store_close();
 	return PointerGetDatum(NULL);
 }

@@ -303,6 +303,12 @@ BEGIN
 		done := done || 'version, in the comment on schema airun'::text;
 	END IF;
 
+	-- What an older store has used: its tasks are entered, once
+	IF done @> '{"table airun.usage_tail","table airun.usage_ledger"}' THEN
+		LOCK TABLE airun.tasks IN SHARE ROW EXCLUSIVE MODE;
+		INSERT INTO airun.usage_tail SELECT * FROM @extschema@.airun_store_charges();
+	END IF;
+
 	-- Texts of unfinished tasks that an older store kept in the task's row.  The
 	-- guard, which is there by now and knows the version, moves them.
 	IF old_version < 2 THEN

@@ -28,8 +28,10 @@
 #include "store/plans.h"
 #include "store/store.h"
 #include "task/task.h"
+#include "task/task_entry.h"
 #include "usage/utility_call.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -41,7 +43,7 @@ PG_FUNCTION_INFO_V1(airun_reprice);
 #define REPORT_COLUMNS	7
 
 /* What is read of each task */
-#define REPRICED_COLUMNS	20
+#define REPRICED_COLUMNS	22
 
 /* Tasks read at a time */
 #define BATCH	500
@@ -67,6 +69,7 @@ typedef struct Repricing
 	Report	   *reports;
 	MemoryContext context;		/* where they live */
 	pg_uuid_t	locked_run;
+	Field		source_type;	/* of that */
 	bool		any_locked;
 } Repricing;
 
@@ -140,33 +143,43 @@ static bool
 lock_run(Repricing *repricing, const pg_uuid_t *run_id)
 {
 	static Statement lock = {
-		"SELECT FROM airun.runs AS r WHERE r.id" EQ "$1 FOR NO KEY UPDATE OF r", 1, {UUIDOID}
+		"SELECT r.source_type FROM airun.runs AS r WHERE r.id" EQ "$1 FOR NO KEY UPDATE OF r", 1, {UUIDOID}
 	};
+	MemoryContext old_context;
 	Args		args = {0};
+	bool		isnull;
 
 	if (repricing->any_locked && uuid_equal(&repricing->locked_run, run_id))
 		return true;
 	arg_uuid(&args, run_id);
 	if (statement_write(&lock, &args) != 1)
 		return false;
+	old_context = MemoryContextSwitchTo(repricing->context);
+	repricing->source_type = (Field) {
+		datumCopy(result_value(0, 1, &isnull), false, -1), false
+	};
+	MemoryContextSwitchTo(old_context);
 	repricing->locked_run = *run_id;
 	repricing->any_locked = true;
 	return true;
 }
 
 /*
- * Write the charge to the task, unless it has another cost by now, and move its
- * run's total.  Returns whether it has been written.
+ * Write the charge to the task, unless it has another cost by now, move its
+ * run's total and enter the change.  Returns whether it has been written.
  */
 static bool
 charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-			 const Field *before, const Charge *charge)
+			 const Field *before, const Field *status_before, const Field *buckets,
+			 const Charge *charge)
 {
 	static Statement update = {
 		"UPDATE airun.tasks AS t SET cost = $3, cost_details = $4, price_status = $5 "
 		"WHERE " THIS_TASK " AND t.completed_at IS NOT NULL "
-		"AND (t.cost" EQ "$6 OR (t.cost IS NULL AND $6 IS NULL))",
-		6, {UUIDOID, UUIDOID, NUMERICOID, JSONBOID, TEXTOID, NUMERICOID}
+		"AND (t.cost" EQ "$6 OR (t.cost IS NULL AND $6 IS NULL)) "
+		"AND t.price_status" EQ "$7 RETURNING " COLUMNS,
+		7, {UUIDOID, UUIDOID, NUMERICOID, JSONBOID, TEXTOID, NUMERICOID, TEXTOID},
+		&task_summary_columns
 	};
 	static Statement move = {
 		"UPDATE airun.runs AS r SET total_cost = r.total_cost" PLUS "$2 WHERE r.id" EQ "$1",
@@ -174,6 +187,9 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 	};
 	Datum		zero = NumericGetDatum(int64_to_numeric(0));
 	Datum		difference;
+	ResultRow	summary;
+	UsageEntry	is;
+	UsageEntry	was;
 	Args		args = {0};
 	Args		run = {0};
 
@@ -185,8 +201,10 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 	arg_field(&args, &charge->cost_details);
 	arg_field(&args, &charge->price_status);
 	arg_field(&args, before);
+	arg_field(&args, status_before);
 	if (statement_write_task(&update, &args, run_id, task_id) != 1)
 		return false;
+	summary = result_row();
 
 	difference = DirectFunctionCall2(numeric_sub, charge->cost.isnull ? zero : charge->cost.value,
 									 before->isnull ? zero : before->value);
@@ -194,6 +212,12 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 	arg_add(&run, difference, false);
 	if (statement_write_internal(&move, &run, run_id) != 1)
 		run_not_found(run_id);
+
+	is = task_entry(&summary, buckets, &repricing->source_type);
+	was = is;
+	was.cost = *before;
+	was.price_status = *status_before;
+	usage_write_change(&was, &is);
 	return true;
 }
 
@@ -248,7 +272,8 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 		is_charged = fields[0].isnull ?
 			call_charge_again(DatumGetUUIDP(fields[1].value), before, &charge) :
 			charge_again(repricing, DatumGetUUIDP(fields[0].value),
-						 DatumGetUUIDP(fields[1].value), before, &charge);
+						 DatumGetUUIDP(fields[1].value), before, &fields[20],
+						 &fields[21], &charge);
 	if (is_charged)
 	{
 		after = &charge.cost;
@@ -270,7 +295,8 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 #define REPRICED(response_data) \
 	"t.provider, t.model_id, t.usage, t.tokens_input, t.tokens_output, t.cost, t.created_at, " \
 	"t.client_cost, t.cost_details, t.endpoint, " response_data ", t.metadata, t.served_model, " \
-	"t.service_tier, t.region, t.speed, t.provider_cost, t.billed "
+	"t.service_tier, t.region, t.speed, t.provider_cost, t.billed, t.price_status, " \
+	"t.usage_buckets "
 
 /* Which of them; the keys that they come after are $1 and $2 */
 #define IS_ASKED_FOR \

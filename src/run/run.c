@@ -221,14 +221,15 @@ run_state_from_result(RunState *state)
 	state->has_name = DatumGetBool(result_value(0, 3, &isnull));
 	state->is_completed = DatumGetBool(result_value(0, 4, &isnull));
 	state->place = *(ItemPointer) DatumGetPointer(result_value(0, 5, &isnull));
+	state->source_type.value = result_value(0, 6, &state->source_type.isnull);
 	state->summary = (ResultRow) {0};
 }
 
 /* The columns that say how a run stands */
 static ColumnList state_columns = {
-	TABLE_RUNS, {"message_count", "last_message_at", "name", "status"}
+	TABLE_RUNS, {"message_count", "last_message_at", "name", "status", "source_type"}
 };
-#define STATE_COUNT		4
+#define STATE_COUNT		5
 
 static ColumnList summary_columns = {TABLE_RUNS, {RUN_SUMMARY_NAMES}};
 
@@ -240,6 +241,7 @@ state_from_values(const Datum *values, const bool *nulls)
 		.last_message_at = DatumGetTimestampTz(values[1]),
 		.has_name = !nulls[2],
 		.is_completed = status_is(values[3], "completed"),
+		.source_type = {values[4], nulls[4]},
 	};
 }
 
@@ -399,6 +401,8 @@ run_state_from_summary(RunState *state, const ResultRow *summary)
 		DatumGetTimestampTz(result_row_value(summary, Anum_run_summary_last_message_at, &isnull));
 	state->is_completed =
 		status_is(result_row_value(summary, Anum_run_summary_status, &isnull), "completed");
+	state->source_type.value = result_row_value(summary, Anum_run_summary_source_type,
+												&state->source_type.isnull);
 	ItemPointerSetInvalid(&state->place);
 	state->summary = *summary;
 }

@@ -48,13 +48,14 @@ typedef struct RunState
 	bool		has_name;
 	int64		message_count;
 	TimestampTz last_message_at;
+	Field		source_type;
 	ItemPointerData place;		/* of its row, once it has been locked; else invalid */
 	ResultRow	summary;		/* as run_change() left it; nothing where it is stale */
 } RunState;
 
 /* Its columns, of a table aliased r; they come first in a result */
 #define RUN_STATE \
-	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ "'completed', r.ctid"
+	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ "'completed', r.ctid, r.source_type"
 
 /* What happens to a run in one step */
 typedef struct RunChange

@@ -271,7 +271,7 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 /* The columns that are read of a task that is locked: those that TaskState has as they are, */
 #define STATE_FIELD_LIST(COLUMN) \
 	TASK_END_LIST(COLUMN) COLUMN(error) COLUMN(client_cost) COLUMN(cost_details) \
-	COLUMN(price_status) COLUMN(provider) COLUMN(model_id) COLUMN(endpoint) COLUMN(metadata) \
+	COLUMN(price_status) COLUMN(usage_buckets) COLUMN(provider) COLUMN(model_id) COLUMN(endpoint) COLUMN(metadata) \
 	COLUMN(region) COLUMN(speed)
 
 /* and all of them */

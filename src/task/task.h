@@ -89,6 +89,7 @@ typedef struct TaskState
 	Field		client_cost;
 	Field		cost_details;
 	Field		price_status;
+	Field		usage_buckets;
 	Field		provider;
 	Field		model_id;
 	Field		endpoint;

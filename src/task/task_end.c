@@ -33,6 +33,7 @@
 #include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
+#include "task/task_entry.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -268,6 +269,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 		summary = result_row();
 	}
 	summary = task_settle_difference(run_id, task_id, &state->run, &summary, &total, &charge.cost);
+	task_enter_end(state, &summary, &end->usage_buckets);
 	task_notify(run_id, task_id, end->status, length, generation);
 	return summary;
 }
@@ -359,7 +361,8 @@ task_end_again(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *sta
 		run_change(run_id, &change, &state->run);
 	}
 	summary = write_late(run_id, task_id, state, end, &total, &charge);
-	(void) task_settle_difference(run_id, task_id, &state->run, &summary, &total, &charge.cost);
+	summary = task_settle_difference(run_id, task_id, &state->run, &summary, &total, &charge.cost);
+	task_enter_end(state, &summary, &end->usage_buckets);
 	if (!end->response_text.isnull)
 		state->response_text = end->response_text;
 	return true;

@@ -468,7 +468,8 @@ append_times(StringInfo sql, const Report *report, const char *name)
 		appendStringInfo(sql, ", %s.airun_sketch_quantile(u.%s_sketch, %s)", report->schema, name,
 						 fractions[i]);
 	appendStringInfo(sql, ", u.%1$s_us::pg_catalog.float8 OPERATOR(pg_catalog./) "
-					 "NULLIF(u.%1$s_count, 0)::pg_catalog.float8 OPERATOR(pg_catalog./) 1000",
+					 "(CASE WHEN u.%1$s_count" NE "0 THEN u.%1$s_count END)::pg_catalog.float8 "
+					 "OPERATOR(pg_catalog./) 1000",
 					 name);
 }
 

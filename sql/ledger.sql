@@ -1,0 +1,154 @@
+--
+-- The ledger: every charge is entered once, changed by entries, and folded into cubes
+-- that are what a recount gives.
+--
+\set VERBOSITY terse
+\pset format unaligned
+\pset tuples_only on
+SET client_min_messages = error;
+DO $$BEGIN PERFORM airun_install(); END$$;
+SET airun.user_id = '0e000000-0000-4000-8000-0000000000aa';
+SELECT airun_rebuild_usage() >= 0, airun_rollup(max_ms => 60000) >= 0;
+SELECT count(*) FROM airun_check_usage();
+SELECT count(*) FROM airun_set_price('ledger-a', '{"input": 0.001, "output": 0.002, "cache_read": 0.0005, "cache_write_5m": 0.003}', effective_from => '-infinity');
+SELECT count(*) FROM airun_create_run('ledger', id => '0e000000-0000-4000-8000-000000000001');
+CREATE FUNCTION pg_temp.entries() RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', u.calls, u.kind, u.status, u.price_status, u.source_type, u.service, u.task_name, u.provider, u.model_id, u.served_model,
+		'|', u.tokens_input, u.tokens_cache_read, u.tokens_cache_write, u.tokens_output, '|', coalesce(u.cost::text, 'NULL'), '|', u.first_token_us, u.total_us)
+	FROM airun.usage_tail u ORDER BY u.ctid
+$$;
+
+-- nothing while it goes on, one entry when it ends; R22: disjoint, and no more than the total
+SELECT status FROM airun_create_task('0e000000-0000-4000-8000-000000000001', '0e000000-0000-4000-8000-00000000000a', 's', 'n', 'p', model_id => 'ledger-a');
+SELECT status FROM airun_update_task('0e000000-0000-4000-8000-00000000000a', 'part');
+SELECT pg_temp.entries();
+SELECT status FROM airun_complete_task('0e000000-0000-4000-8000-00000000000a', 'part and rest', '{"input_tokens": 5, "output_tokens": 7, "cache_read_input_tokens": 11, "cache_creation_input_tokens": 13}', time_to_first_token => 1.5, total_time => 20);
+SELECT pg_temp.entries();
+-- said again: none; what comes late: two; R10
+SELECT status FROM airun_complete_task('0e000000-0000-4000-8000-00000000000a', 'part and rest');
+SELECT count(*) FROM airun.usage_tail;
+SELECT status FROM airun_create_task('0e000000-0000-4000-8000-000000000001', '0e000000-0000-4000-8000-00000000000b', model_id => 'ledger-a');
+SELECT status FROM airun_cancel_task('0e000000-0000-4000-8000-00000000000b', total_time => 3);
+SELECT status FROM airun_cancel_task('0e000000-0000-4000-8000-00000000000b', usage => '{"prompt_tokens": 100}');
+SELECT pg_temp.entries() OFFSET 1;
+SELECT * FROM airun_check_usage();
+SELECT airun_rollup();
+
+-- an expiry gives way to the worker's end
+SELECT status FROM airun_create_task('0e000000-0000-4000-8000-000000000001', '0e000000-0000-4000-8000-00000000000c', model_id => 'ledger-a', timeout => '1 us');
+SELECT airun_expire_tasks();
+SELECT status FROM airun_complete_task('0e000000-0000-4000-8000-00000000000c', 'x', '{"prompt_tokens": 1}', time_to_first_token => 1, total_time => 1);
+SELECT calls, status, tokens_input, cost FROM airun.usage_tail ORDER BY ctid;
+-- a turn
+SELECT airun_start_turn('0e000000-0000-4000-8000-000000000001', '{"role": "user", "content": "x"}', task_id => '0e000000-0000-4000-8000-00000000000d', model_id => 'ledger-a') -> 'task' ->> 'status';
+SELECT status FROM airun_fail_task('0e000000-0000-4000-8000-00000000000d', '{"code": "x"}', total_time => 1);
+-- R9: rows that come with their end, in an old day; by the view, and many by the table
+INSERT INTO ai_tasks (run_id, status, model_id, usage, created_at) VALUES ('0e000000-0000-4000-8000-000000000001', 'completed', 'ledger-b', '{"prompt_tokens": 2}', '2020-02-29 23:59+00');
+INSERT INTO airun.tasks (run_id, status, model_id, usage, created_at)
+SELECT '0e000000-0000-4000-8000-000000000001', CASE WHEN i % 3 = 0 THEN 'pending' ELSE 'completed' END, 'ledger-b', CASE WHEN i % 3 > 0 THEN '{"prompt_tokens": 2}'::jsonb END, '2020-03-01'
+FROM generate_series(1, 9) i;
+UPDATE airun.tasks SET status = 'cancelled' WHERE run_id = '0e000000-0000-4000-8000-000000000001' AND status = 'pending';
+UPDATE airun.tasks SET metadata = '{"changes": "no charge"}' WHERE run_id = '0e000000-0000-4000-8000-000000000001';
+SELECT (at AT TIME ZONE 'UTC')::date = current_date AS today, model_id, status, sum(calls), count(*), sum(tokens_input) FROM airun.usage_tail GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT * FROM airun_check_usage();
+-- R20: what had no price gets one
+SELECT count(*) FROM airun_set_price('ledger-b', '{"input": 0.25}', effective_from => '-infinity');
+SELECT tasks, changed FROM airun_reprice(model_id => 'ledger-b');
+SELECT * FROM airun_check_usage();
+SELECT airun_rollup();
+SELECT airun_rollup();
+SELECT * FROM airun_check_usage();
+SELECT day, zone, model_id, status, price_status, calls, errors, unpriced, tokens_input, cost FROM airun.usage_daily WHERE model_id = 'ledger-b' ORDER BY day, status, price_status;
+SELECT quarter AT TIME ZONE 'UTC', sum(calls) FROM airun.usage_clock WHERE model_id = 'ledger-b' GROUP BY 1 ORDER BY 1;
+SELECT day, sum(calls), sum(cost) FROM airun.usage_people WHERE model_id = 'ledger-b' GROUP BY 1 ORDER BY 1;
+SELECT day, source_type, sum(calls), sum(cost) FROM airun.usage_work WHERE model_id = 'ledger-b' GROUP BY 1, 2 ORDER BY 1;
+-- R18: every cube says the same
+SELECT a = b AND b = c AND c = d FROM (SELECT (SELECT (sum(calls), sum(cost), sum(total_us))::text FROM airun.usage_clock) a, (SELECT (sum(calls), sum(cost), sum(total_us))::text FROM airun.usage_daily) b,
+	(SELECT (sum(calls), sum(cost), sum(total_us))::text FROM airun.usage_people) c, (SELECT (sum(calls), sum(cost), sum(total_us))::text FROM airun.usage_work) d) x;
+
+-- R11, R12: deleted and purged, the money stays
+SELECT sum(calls) AS calls, sum(cost) AS cost FROM airun.usage_daily \gset
+SELECT airun_delete_run('0e000000-0000-4000-8000-000000000001');
+SELECT airun_purge_runs('infinity') > 0;
+SELECT sum(calls) = :calls, sum(cost) = :cost FROM airun.usage_daily;
+SELECT count(*) FROM airun.usage_tail;
+SELECT * FROM airun_check_usage();
+
+-- R7: what is written while triggers rest is missing, told and made good
+SELECT count(*) FROM airun_create_run('ledger', id => '0e000000-0000-4000-8000-000000000002');
+SET session_replication_role = replica;
+INSERT INTO airun.tasks (run_id, task_id, status, completed_at, tokens_input, tokens_total, cost, price_status, created_at) VALUES
+	('0e000000-0000-4000-8000-000000000002', '0e000000-0000-4000-8000-0000000000f1', 'completed', '2021-01-01', 4, 4, 0.5, 'priced', '2021-01-01');
+RESET session_replication_role;
+SELECT task_id, problem, expected, found FROM airun_check_usage();
+SELECT airun_rebuild_usage();
+SELECT * FROM airun_check_usage();
+SELECT airun_rebuild_usage();
+-- and so is what has been spoilt: an entry, a cube
+DELETE FROM airun.usage_tail;
+UPDATE airun.usage_daily SET cost = cost + 1 WHERE model_id = 'ledger-b' AND calls > 2;
+SELECT problem, expected, found FROM airun_check_usage() ORDER BY 1;
+SELECT airun_rebuild_usage(), airun_rollup();
+SELECT * FROM airun_check_usage();
+
+-- R19: another zone holds for what is folded from then on, until the cubes are made anew
+SET airun.report_zone = 'Pacific/Kiritimati';
+INSERT INTO airun.tasks (run_id, status, model_id, usage, created_at) VALUES ('0e000000-0000-4000-8000-000000000002', 'completed', 'ledger-z', '{"prompt_tokens": 2}', '2021-06-30 12:00+00');
+SELECT airun_rollup();
+SELECT day, zone FROM airun.usage_daily WHERE model_id = 'ledger-z';
+SELECT * FROM airun_check_usage();
+RESET airun.report_zone;
+SELECT airun_rebuild_usage();
+SELECT day, zone FROM airun.usage_daily WHERE model_id = 'ledger-z';
+SET airun.report_zone = 'Nowhere/Land';
+
+-- names as long as tasks take them fit into the keys
+INSERT INTO airun.tasks (run_id, status, service, task_name, provider, model_id)
+SELECT '0e000000-0000-4000-8000-000000000002', 'completed', string_agg(x, ''), string_agg(x, ''), string_agg(x, ''), string_agg(x, '')
+FROM (SELECT chr(120000 + (i * 7919) % 9000) x FROM generate_series(1, 200) i) s;
+SELECT airun_rollup();
+SELECT * FROM airun_check_usage();
+SELECT octet_length(model_id), octet_length(service) FROM airun.usage_work WHERE length(model_id) > 100;
+
+-- refusals
+SELECT airun_rollup(0);
+SELECT airun_rollup(max_ms => -1);
+SELECT airun_rollup(NULL);
+-- a publication of all tables does not stop folding
+CREATE PUBLICATION ledger_test FOR ALL TABLES;
+INSERT INTO airun.tasks (run_id, status, model_id, created_at) VALUES ('0e000000-0000-4000-8000-000000000002', 'completed', 'ledger-z', '2021-06-30');
+SELECT airun_rollup();
+DROP PUBLICATION ledger_test;
+
+-- who sees what: her own rows, all of them, and no word
+CREATE ROLE regress_airun_ledger_user;
+CREATE ROLE regress_airun_ledger_reporter;
+CREATE ROLE regress_airun_ledger_operator;
+SELECT airun_grant('regress_airun_ledger_user'), airun_grant('regress_airun_ledger_reporter', 'reporter'), airun_grant('regress_airun_ledger_operator', 'operator');
+SELECT airun_install();
+SELECT polname, polrelid::regclass, polroles::regrole[] FROM pg_policy WHERE polname = 'airun_reporter' ORDER BY 2::text;
+SET airun.user_id = '0e000000-0000-4000-8000-0000000000bb';
+SELECT count(*) > 0 AS others FROM airun.usage_people \gset
+CREATE FUNCTION pg_temp.sees(who name, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	answer text;
+BEGIN
+	EXECUTE format('SET LOCAL ROLE %I', who);
+	EXECUTE statement INTO answer;
+	RESET ROLE;
+	RETURN answer;
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE;
+END $$;
+SELECT s, pg_temp.sees('regress_airun_ledger_user', s), pg_temp.sees('regress_airun_ledger_reporter', s), pg_temp.sees('regress_airun_ledger_operator', s)
+FROM unnest(ARRAY['SELECT count(*) > 0 FROM airun.usage_people', 'SELECT count(*) > 0 FROM airun.usage_ledger', 'SELECT count(*) > 0 FROM airun.usage_daily',
+	'SELECT count(*) > 0 FROM airun.usage_work', 'SELECT count(*) > 0 FROM airun.usage_clock', 'SELECT count(*) > 0 FROM airun.tasks', 'SELECT count(*) > 0 FROM airun.runs',
+	'SELECT airun_rollup() >= 0', 'SELECT count(*) FROM airun_check_usage()', 'SELECT airun_rebuild_usage()', 'SELECT airun_store_fold(1, 1, ''UTC'')']) s;
+-- a right that is lost comes back, at the level that it was
+REVOKE EXECUTE ON FUNCTION airun_check_usage() FROM regress_airun_ledger_operator;
+SELECT airun_install();
+DROP OWNED BY regress_airun_ledger_user, regress_airun_ledger_reporter, regress_airun_ledger_operator;
+DROP ROLE regress_airun_ledger_user, regress_airun_ledger_reporter, regress_airun_ledger_operator;
+SET airun.user_id = '0e000000-0000-4000-8000-0000000000aa';
+DELETE FROM airun.runs WHERE id = '0e000000-0000-4000-8000-000000000002';
+DELETE FROM airun.prices WHERE model LIKE 'ledger-%';

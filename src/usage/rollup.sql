@@ -1,0 +1,269 @@
+/*
+ * rollup.sql: folding the ledger into its cubes, and checking both
+ *
+ * A batch is one statement: entries go from usage_tail to usage_ledger and are added
+ * to the four cubes at once.  So whoever looks sees each entry once, before or after,
+ * and a batch that fails has not been.  There is no mark of how far it has come: what
+ * is in usage_tail has not been folded, whenever it was committed.  Who writes entries
+ * never waits for it.
+ *
+ * The statements are made of the columns' lists, in usage_tables.sql, by functions
+ * that the store's owner alone may call; airun_rollup() and its kin call them in his
+ * name (rollup.c).
+ */
+
+/* How entries are summed by the key of a cube; source: what they are read from, as SQL */
+CREATE FUNCTION @extschema@.airun_store_cube_query(cube text, source text, zone text) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $query$
+SELECT format('SELECT %s FROM %s AS e GROUP BY %s', string_agg(format('%s AS %I', x.expression, x.name), ', ' ORDER BY c.place),
+	$2, string_agg(c.key::text, ', ' ORDER BY c.key))
+FROM (
+	SELECT c.name, c.place, CASE WHEN c.value IS NULL AND c.type <> 'bytea' THEN c.place END AS key
+	FROM (SELECT c.*, row_number() OVER () AS place
+		  FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = $1) AS c) AS c
+CROSS JOIN LATERAL (SELECT c.name, CASE
+	WHEN c.name = 'quarter' THEN $$date_bin('15 minutes', e.at, 'epoch')$$
+	WHEN c.name = 'day' THEN format('(e.at AT TIME ZONE %s)::date', $3)
+	WHEN c.name = 'zone' THEN $3
+	WHEN c.key IS NOT NULL THEN 'e.' || c.name
+	WHEN c.name = 'calls' THEN 'sum(e.calls)'
+	WHEN c.name = 'errors' THEN $$sum(CASE WHEN e.status = 'error' THEN e.calls ELSE 0 END)$$
+	WHEN c.name = 'unpriced' THEN 'sum(CASE WHEN e.cost IS NULL THEN e.calls ELSE 0 END)'
+	WHEN c.name = 'doubtful' THEN $$sum(CASE WHEN e.price_status = 'doubtful' THEN e.calls ELSE 0 END)$$
+	WHEN c.name = 'unpriced_tokens' THEN 'sum(CASE WHEN e.cost IS NULL THEN e.tokens_input + e.tokens_cache_read + e.tokens_cache_write + e.tokens_output ELSE 0 END)::bigint'
+	WHEN c.name LIKE 'tokens\_%' THEN format('sum(e.%s)::bigint', c.name)
+	WHEN c.name LIKE '%\_count' THEN format('sum(CASE WHEN e.%s IS NULL THEN 0 ELSE e.calls END)',
+		replace(c.name, '_count', '_us'))
+	WHEN c.name LIKE '%\_sketch' THEN 'NULL::bytea'
+	ELSE format('COALESCE(sum(e.%s), 0)', c.name) END AS expression) AS x
+$query$;
+COMMENT ON FUNCTION @extschema@.airun_store_cube_query(text, text, text) IS
+'The query that sums entries of the ledger by the key of a cube; source and zone are SQL';
+
+/* Adding what a query of that kind gives to a cube */
+CREATE FUNCTION @extschema@.airun_store_cube_upsert(cube text, query text) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $upsert$
+SELECT format('INSERT INTO airun.%I AS c (%s) %s ORDER BY %s ON CONFLICT (%s) DO UPDATE SET %s', $1,
+	string_agg(c.name, ', ' ORDER BY c.place), $2,
+	string_agg(c.place::text, ', ' ORDER BY c.place) FILTER (WHERE c.is_key),
+	string_agg(c.name, ', ' ORDER BY c.place) FILTER (WHERE c.is_key),
+	string_agg(CASE WHEN c.type = 'bytea' THEN format('%1$s = NULL', c.name)
+		ELSE format('%1$s = c.%1$s + excluded.%1$s', c.name) END,
+		', ' ORDER BY c.place) FILTER (WHERE NOT c.is_key))
+FROM (SELECT c.*, c.value IS NULL AND c.type <> 'bytea' AS is_key, row_number() OVER () AS place
+	  FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = $1) AS c
+$upsert$;
+COMMENT ON FUNCTION @extschema@.airun_store_cube_upsert(text, text) IS
+'The statement that adds what a query gives to a cube of the ledger';
+
+/*
+ * Fold entries, in batches.  Another one that folds lets this one return at once.
+ * Locks: an advisory lock, until the transaction ends; the rows that go and those of
+ * the cubes.
+ */
+CREATE FUNCTION @extschema@.airun_store_fold(max_rows integer, max_ms integer, zone text)
+RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $fold$
+DECLARE
+	batch constant integer := 5000;
+	until constant timestamptz := clock_timestamp() + max_ms * interval '1 ms';
+	columns constant text := (SELECT string_agg(c.name, ', ')
+		FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = 'usage_ledger');
+	command constant text := (
+		SELECT format('WITH gone AS (DELETE FROM airun.usage_tail AS u WHERE u.ctid = ANY (ARRAY('
+				'SELECT t.ctid FROM airun.usage_tail AS t LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING u.*), '
+				'kept AS (INSERT INTO airun.usage_ledger (%1$s) SELECT %1$s FROM gone), ', columns)
+			|| string_agg(format('%I AS (%s)', c.cube, @extschema@.airun_store_cube_upsert(c.cube,
+				@extschema@.airun_store_cube_query(c.cube, 'gone', quote_literal(zone) || '::text'))), ', ')
+			|| ' SELECT count(*) FROM gone'
+		FROM (VALUES ('usage_clock'), ('usage_daily'), ('usage_people'), ('usage_work')) AS c (cube));
+	folded bigint := 0;
+	count bigint;
+BEGIN
+	IF NOT pg_try_advisory_xact_lock('airun.usage_tail'::regclass::oid::bigint) THEN
+		RETURN 0;
+	END IF;
+	LOOP
+		EXECUTE command INTO count USING LEAST(batch, max_rows - folded);
+		folded := folded + count;
+		EXIT WHEN count = 0 OR folded >= max_rows OR clock_timestamp() >= until;
+	END LOOP;
+	RETURN folded;
+END
+$fold$;
+COMMENT ON FUNCTION @extschema@.airun_store_fold(integer, integer, text) IS
+'Folds entries of the ledger into its cubes, for airun_rollup()';
+
+/* What the ledger should say of the tasks that are there, an entry each */
+CREATE FUNCTION @extschema@.airun_store_charges()
+RETURNS TABLE (at timestamptz, tokens_input bigint, tokens_cache_read bigint,
+	tokens_cache_write bigint, tokens_output bigint, first_token_us bigint, total_us bigint,
+	calls integer, first_token_bin smallint, total_bin smallint, charge_id uuid, user_id uuid,
+	kind text, status text, price_status text, source_type text, service text, task_name text,
+	provider text, model_id text, served_model text, cost numeric)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $charges$
+SELECT t.created_at, k.tokens[1], k.tokens[2], k.tokens[3], k.tokens[4],
+	@extschema@.airun_store_usage_time(t.time_to_first_token),
+	@extschema@.airun_store_usage_time(t.total_time),
+	1, NULL::smallint, NULL::smallint, t.task_id, t.user_id, 'task', t.status,
+	COALESCE(t.price_status, 'unpriced'), @extschema@.airun_store_usage_word(r.source_type),
+	@extschema@.airun_store_usage_word(t.service), @extschema@.airun_store_usage_word(t.task_name),
+	@extschema@.airun_store_usage_word(t.provider), @extschema@.airun_store_usage_word(t.model_id),
+	@extschema@.airun_store_usage_word(t.served_model), t.cost
+FROM airun.tasks AS t
+JOIN airun.runs AS r ON r.id = t.run_id
+CROSS JOIN LATERAL (SELECT @extschema@.airun_store_usage_tokens(t.tokens_total, t.tokens_output,
+	t.usage_buckets)) AS k (tokens)
+WHERE t.completed_at IS NOT NULL
+$charges$;
+COMMENT ON FUNCTION @extschema@.airun_store_charges() IS
+'The entries that the ledger should have of the tasks that have ended and are there';
+
+/*
+ * Entries that make the ledger what it should be: for each task of which it says
+ * something else, what it says taken back, and what it should say.  The source of a
+ * run may have been changed since, and the entries of one charge be of two sources.
+ */
+CREATE FUNCTION @extschema@.airun_store_usage_corrections()
+RETURNS TABLE (at timestamptz, tokens_input bigint, tokens_cache_read bigint,
+	tokens_cache_write bigint, tokens_output bigint, first_token_us bigint, total_us bigint,
+	calls integer, first_token_bin smallint, total_bin smallint, charge_id uuid, user_id uuid,
+	kind text, status text, price_status text, source_type text, service text, task_name text,
+	provider text, model_id text, served_model text, cost numeric)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $corrections$
+WITH said AS (
+	SELECT e.at, -sum(e.tokens_input)::bigint AS tokens_input,
+		-sum(e.tokens_cache_read)::bigint AS tokens_cache_read,
+		-sum(e.tokens_cache_write)::bigint AS tokens_cache_write,
+		-sum(e.tokens_output)::bigint AS tokens_output, -sum(e.first_token_us)::bigint AS first_token_us,
+		-sum(e.total_us)::bigint AS total_us, -sum(e.calls)::integer AS calls,
+		e.first_token_bin, e.total_bin, e.charge_id, e.user_id, e.kind, e.status, e.price_status,
+		e.source_type, e.service, e.task_name, e.provider, e.model_id, e.served_model,
+		-sum(e.cost) AS cost
+	FROM (SELECT * FROM airun.usage_ledger UNION ALL SELECT * FROM airun.usage_tail) AS e
+	WHERE e.kind = 'task' AND EXISTS (SELECT FROM airun.tasks AS t WHERE t.task_id = e.charge_id)
+	GROUP BY e.charge_id, e.at, e.first_token_bin, e.total_bin, e.user_id, e.kind, e.status,
+		e.price_status, e.source_type, e.service, e.task_name, e.provider, e.model_id,
+		e.served_model, e.cost IS NULL, e.first_token_us IS NULL, e.total_us IS NULL
+	HAVING (sum(e.calls), sum(e.tokens_input), sum(e.tokens_cache_read), sum(e.tokens_cache_write),
+		sum(e.tokens_output), COALESCE(sum(e.cost), 0), COALESCE(sum(e.first_token_us), 0),
+		COALESCE(sum(e.total_us), 0)) <> (0, 0, 0, 0, 0, 0, 0, 0)
+), due AS (
+	SELECT * FROM @extschema@.airun_store_charges()
+), wrong AS (
+	SELECT x.charge_id
+	FROM (SELECT * FROM said UNION ALL SELECT * FROM due) AS x
+	GROUP BY x.charge_id, x.at, x.user_id, x.status, x.price_status, x.service, x.task_name,
+		x.provider, x.model_id, x.served_model, x.cost IS NULL, x.first_token_us IS NULL,
+		x.total_us IS NULL
+	HAVING (sum(x.calls), sum(x.tokens_input), sum(x.tokens_cache_read), sum(x.tokens_cache_write),
+		sum(x.tokens_output), COALESCE(sum(x.cost), 0), COALESCE(sum(x.first_token_us), 0),
+		COALESCE(sum(x.total_us), 0)) <> (0, 0, 0, 0, 0, 0, 0, 0)
+)
+SELECT x.* FROM (SELECT * FROM said UNION ALL SELECT * FROM due) AS x
+WHERE x.charge_id IN (SELECT w.charge_id FROM wrong AS w)
+$corrections$;
+COMMENT ON FUNCTION @extschema@.airun_store_usage_corrections() IS
+'The entries that the ledger lacks to be what the tasks that are there have used and cost';
+
+/* What is wrong with the ledger and its cubes, for airun_check_usage() */
+CREATE FUNCTION @extschema@.airun_store_usage_problems() RETURNS SETOF @extschema@.ai_problem
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 1
+	SET search_path = pg_catalog, pg_temp
+AS $problems$
+DECLARE
+	cube text;
+	keys text;
+BEGIN
+	RETURN QUERY
+	SELECT NULL::uuid, c.charge_id, NULL::bigint, 'entries of a task'::text,
+		COALESCE(string_agg(f.figures, '; ') FILTER (WHERE c.calls > 0), 'none'),
+		COALESCE(string_agg(f.figures, '; ') FILTER (WHERE c.calls <= 0), 'none')
+	FROM @extschema@.airun_store_usage_corrections() AS c
+	CROSS JOIN LATERAL (SELECT format('%s %s, %s tokens, cost %s', c.status, COALESCE(c.model_id, 'without a model'),
+		abs(c.tokens_input + c.tokens_cache_read + c.tokens_cache_write + c.tokens_output),
+		COALESCE(abs(c.cost)::text, 'not known'))) AS f (figures)
+	GROUP BY c.charge_id ORDER BY c.charge_id;
+
+	-- The cubes against the ledger, without the days, which are of the zone of then
+	FOREACH cube IN ARRAY '{usage_clock,usage_daily,usage_people,usage_work}'::text[] LOOP
+		keys := (SELECT string_agg('x.' || c.name, ', ')
+			FROM @extschema@.airun_store_usage_columns() AS c
+			WHERE c.relation = cube AND c.value IS NULL AND c.type <> 'bytea'
+				AND c.name NOT IN ('day', 'zone'));
+		RETURN QUERY EXECUTE format('SELECT NULL::uuid, NULL::uuid, NULL::bigint, %1$L, '
+			'format(''%%s calls, %%s tokens, cost %%s'', sum(x.calls) FILTER (WHERE x.is_due), '
+			'sum(x.tokens_input + x.tokens_cache_read + x.tokens_cache_write + x.tokens_output) FILTER (WHERE x.is_due), '
+			'sum(x.cost) FILTER (WHERE x.is_due)), '
+			'format(''%%s calls, %%s tokens, cost %%s'', sum(x.calls) FILTER (WHERE NOT x.is_due), '
+			'sum(x.tokens_input + x.tokens_cache_read + x.tokens_cache_write + x.tokens_output) FILTER (WHERE NOT x.is_due), '
+			'sum(x.cost) FILTER (WHERE NOT x.is_due)) '
+			'FROM (SELECT q.*, true AS is_due FROM (%2$s) AS q '
+			'UNION ALL SELECT c.*, false FROM airun.%3$I AS c) AS x '
+			'GROUP BY %4$s HAVING (%5$s) <> (%6$s)',
+			'sums of airun.' || cube,
+			@extschema@.airun_store_cube_query(cube, 'airun.usage_ledger', '''UTC''::text'), cube, keys,
+			(SELECT string_agg(format('sum(CASE WHEN x.is_due THEN x.%1$s ELSE -x.%1$s END)', c.name), ', ')
+			 FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = cube AND c.value IS NOT NULL),
+			(SELECT string_agg('0', ', ')
+			 FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = cube AND c.value IS NOT NULL));
+	END LOOP;
+END
+$problems$;
+COMMENT ON FUNCTION @extschema@.airun_store_usage_problems() IS
+'What is wrong with the ledger and its cubes, for airun_check_usage()';
+
+/*
+ * Correct the ledger by entries, and make its cubes anew.
+ * Locks: tasks against changes, then the advisory lock of folding.
+ */
+CREATE FUNCTION @extschema@.airun_store_rebuild_usage(zone text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $rebuild$
+DECLARE
+	corrections bigint;
+	cube text;
+BEGIN
+	LOCK TABLE airun.tasks IN SHARE MODE;
+	PERFORM pg_advisory_xact_lock('airun.usage_tail'::regclass::oid::bigint);
+	INSERT INTO airun.usage_tail SELECT * FROM @extschema@.airun_store_usage_corrections();
+	GET DIAGNOSTICS corrections = ROW_COUNT;
+	FOREACH cube IN ARRAY '{usage_clock,usage_daily,usage_people,usage_work}'::text[] LOOP
+		EXECUTE format('DELETE FROM airun.%I', cube);
+		EXECUTE @extschema@.airun_store_cube_upsert(cube, @extschema@.airun_store_cube_query(cube,
+			'airun.usage_ledger', quote_literal(zone) || '::text'));
+	END LOOP;
+	RETURN corrections;
+END
+$rebuild$;
+COMMENT ON FUNCTION @extschema@.airun_store_rebuild_usage(text) IS
+'Corrects the ledger and makes its cubes anew, for airun_rebuild_usage()';
+
+CREATE FUNCTION @extschema@.airun_rollup(max_rows integer DEFAULT 100000, max_ms integer DEFAULT 1000)
+RETURNS bigint
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.airun_rollup IS
+'Folds entries of the ledger into its cubes, so that reports are fast; returns how many
+In batches, until there are none, or max_rows or max_ms is reached.  Returns 0 at once where another one folds.  Reports are exact before and after.';
+
+CREATE FUNCTION @extschema@.airun_check_usage() RETURNS SETOF @extschema@.ai_problem
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
+COMMENT ON FUNCTION @extschema@.airun_check_usage IS
+'Compares the ledger with the tasks that are there, each by itself, and the cubes with the ledger; no row means that all agree';
+
+CREATE FUNCTION @extschema@.airun_rebuild_usage() RETURNS bigint
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.airun_rebuild_usage IS
+'Corrects the ledger where it is not what the tasks say, by entries, and makes the cubes anew in airun.report_zone; returns how many entries it has added
+What is deleted keeps its entries.  Tasks cannot change meanwhile.';
