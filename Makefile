@@ -21,6 +21,7 @@ PARTS = airun \
 	run/message \
 	run/message_version run/save_message \
 	search/plain_text search/search_query search/search \
+	run/message_version run/save_message run/fork \
 	task/position task/chunk task/request_compact task/keep_message \
 	pricing/names pricing/usage_shapes pricing/usage_site pricing/usage_settle \
 	pricing/usage_leaves pricing/usage_read pricing/usage pricing/served pricing/price_terms pricing/name_pattern pricing/price_cache \
@@ -36,16 +37,16 @@ PARTS = airun \
 	install/check install/original install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = helpers json sketch install objects run names list message save search fold task turn totals stream doors lease late \
+REGRESS = helpers json sketch install objects run names list message save fork search fold task turn totals stream doors lease late \
 	export refusals columns access postgrest original usage usage_shapes price cost responses served money meter report ledger owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
-	reference operations
+	history reference operations
 
 # Those that show which way rows are written; they run with airun.direct_writes on.
 DIRECT_ONLY = direct seen exact
 
 # The isolation specs of test/specs.
-ISOLATION = definitions first_updater pairs same_id save_races storage stream
+ISOLATION = definitions first_updater fork_races pairs same_id save_races storage stream
 
 #--- From here on nothing needs to change when a part or a test is added. ---
 

@@ -87,6 +87,17 @@ SELECT message_count FROM airun_truncate_messages('019c0000-0000-7000-8000-00000
 SELECT seq, version, message_id, message ->> 'content' AS content, action
 FROM airun_message_versions('019c0000-0000-7000-8000-0000000000a1');
 
+-- airun_edit_message
+SELECT seq, message ->> 'content' AS content FROM airun_edit_message('019c0000-0000-7000-8000-0000000000a1', 1,
+    '{"role": "user", "content": "When does the last ferry leave?"}');
+
+-- airun_fork_run
+SELECT name, message_count, forked_at_seq, task_count FROM airun_fork_run('019c0000-0000-7000-8000-0000000000a1', 1,
+    name => 'Ferries, again', listed => false);
+
+-- airun_run_forks
+SELECT seq, number, count, name, is_shown FROM airun_run_forks('019c0000-0000-7000-8000-0000000000a1');
+
 -- airun_messages
 SELECT message ->> 'content' AS content
 FROM json_array_elements(airun_messages('019c0000-0000-7000-8000-0000000000a1', after_seq => 1)) AS message;

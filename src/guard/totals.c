@@ -129,10 +129,11 @@ is_own_statement(TriggerData *trigger)
 	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
 	Tuplestorestate *rows = trigger->tg_newtable;
 	bool		is_certain;
-	bool		is_own = false;
+	bool		is_own = true;
 	TupleTableSlot *slot;
 
-	if (!internal_write_statement(&is_certain) || rows == NULL || tuplestore_tuple_count(rows) != 1)
+	if (!internal_write_statement(&is_certain) || rows == NULL ||
+		(tuplestore_tuple_count(rows) != 1 && !internal_write_is_of_many()))
 		return false;
 	if (is_certain)
 		return true;
@@ -140,7 +141,7 @@ is_own_statement(TriggerData *trigger)
 	slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	tuplestore_select_read_pointer(rows, 0);
 	tuplestore_rescan(rows);
-	if (tuplestore_gettupleslot(rows, true, false, slot))
+	while (is_own && tuplestore_gettupleslot(rows, true, false, slot))
 	{
 		bool		is_message =
 			strcmp(RelationGetRelationName(trigger->tg_relation), "messages") == 0;

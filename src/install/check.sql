@@ -51,6 +51,16 @@ BEGIN
 	) AS p (problem, expected, found, fine)
 	WHERE (airun_check.run_id IS NULL OR r.id = airun_check.run_id) AND NOT p.fine;
 
+	-- Forks: where they branch off; the run from which they do may be gone
+	RETURN QUERY
+	SELECT r.id, NULL::uuid, NULL::bigint, 'origin of a fork'::text,
+		'another run, and a seq from 0 on'::text,
+		format('run %s, seq %s', r.forked_from, r.forked_at_seq)
+	FROM airun.runs AS r
+	WHERE (airun_check.run_id IS NULL OR r.id = airun_check.run_id)
+		AND (r.forked_from IS NOT NULL OR r.forked_at_seq IS NOT NULL)
+		AND NOT COALESCE(r.forked_from <> r.id AND r.forked_at_seq >= 0, false);
+
 	-- Messages: objects, in the order of their times
 	RETURN QUERY
 	SELECT m.run_id, NULL::uuid, m.seq, 'message'::text, 'a JSON object'::text,

@@ -101,6 +101,41 @@ BEGIN
 END
 $types$;
 
+CREATE TYPE @extschema@.ai_run_fork AS (
+	seq bigint,
+	number bigint,
+	count bigint,
+	run_id uuid,
+	name text,
+	is_shown boolean,
+	is_listed boolean,
+	message_count bigint,
+	created_at timestamptz,
+	last_message_at timestamptz
+);
+COMMENT ON TYPE @extschema@.ai_run_fork IS
+'One of several messages that stand at one place in a family of forks';
+COMMENT ON COLUMN @extschema@.ai_run_fork.seq IS
+'The place where the runs part: that of the message which stands in each of them';
+COMMENT ON COLUMN @extschema@.ai_run_fork.number IS
+'Which of the alternatives it is, from 1 on';
+COMMENT ON COLUMN @extschema@.ai_run_fork.count IS
+'How many there are';
+COMMENT ON COLUMN @extschema@.ai_run_fork.run_id IS
+'The run that has it; the one asked about, where that has it';
+COMMENT ON COLUMN @extschema@.ai_run_fork.name IS
+'That run''s name';
+COMMENT ON COLUMN @extschema@.ai_run_fork.is_shown IS
+'Is it the one that the run asked about has?';
+COMMENT ON COLUMN @extschema@.ai_run_fork.is_listed IS
+'Is that run in the list?';
+COMMENT ON COLUMN @extschema@.ai_run_fork.message_count IS
+'How many messages that run has';
+COMMENT ON COLUMN @extschema@.ai_run_fork.created_at IS
+'When that run was created';
+COMMENT ON COLUMN @extschema@.ai_run_fork.last_message_at IS
+'When its last message was appended';
+
 CREATE TYPE @extschema@.ai_stream_part AS (
 	text text,
 	from_position bigint,

@@ -22,7 +22,8 @@
  * Locks: the run's row, then those of tasks that refer to the message, then the
  * message's.
  *
- * Errors: PT404 for a run or a task that the caller cannot change; PT409 for a
+ * Errors: PT404 for a run or a task that the caller cannot change, or a message that
+ * the run has not; PT409 for a
  * new message of a completed run; PT422 for what is not acceptable, or has no id.
  */
 #include "run/save_message.h"
@@ -38,6 +39,7 @@
 
 PG_FUNCTION_INFO_V1(airun_save_message);
 PG_FUNCTION_INFO_V1(airun_save_messages);
+PG_FUNCTION_INFO_V1(airun_edit_message);
 PG_FUNCTION_INFO_V1(airun_truncate_messages);
 
 /* ---------- the message that is there ---------- */
@@ -302,6 +304,41 @@ airun_save_messages(PG_FUNCTION_ARGS)
 	}
 	store_close();
 	return (Datum) 0;
+}
+
+/* ---------- editing ---------- */
+
+/*
+ * airun_edit_message(run_id, seq, message) returns ai_message
+ */
+Datum
+airun_edit_message(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
+	NewMessage	message;
+	NewMessage	stored;
+	RunState	run;
+	Datum		result;
+
+	if (PG_ARGISNULL(1))
+		refuse_null("seq");
+	if (PG_ARGISNULL(2))
+		refuse_null("message");
+	message_new(&message, PG_GETARG_JSONB_P(2), NULL);
+
+	store_open(true);
+	run_lock(run_id, &run);
+	if (!find_by_seq(run_id, PG_GETARG_INT64(1), &stored))
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_NOT_FOUND),
+				 errmsg("run \"%s\" has no message at seq " INT64_FORMAT,
+						uuid_string(run_id), PG_GETARG_INT64(1)),
+				 errdetail("It has " INT64_FORMAT " messages.", run.message_count),
+				 errhint("airun_append_message() adds one.")));
+	replace_stored(run_id, &stored, &message, &run, fcinfo->flinfo->fn_oid);
+	result = message_result(fcinfo, run_id, &message);
+	store_close();
+	PG_RETURN_DATUM(result);
 }
 
 /* ---------- taking back ---------- */

@@ -19,6 +19,13 @@ COMMENT ON FUNCTION @extschema@.airun_save_messages IS
 'Saves an array of messages as airun_save_message() saves one, all or none
 Each has a string id.  For clients that send the whole list again: an upsert in one call.';
 
+CREATE FUNCTION @extschema@.airun_edit_message(run_id uuid, seq bigint, message jsonb)
+RETURNS @extschema@.ai_message
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.airun_edit_message IS
+'Replaces the message at a place of a run
+What was replaced is kept: airun_message_versions() shows it.  The message keeps its message_id, its task and its time; requests that were sent before read as they were sent.';
+
 CREATE FUNCTION @extschema@.airun_truncate_messages(run_id uuid, after_seq bigint)
 RETURNS @extschema@.ai_run_summary
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;

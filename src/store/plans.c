@@ -425,6 +425,14 @@ statement_write_message(Statement *statement, Args *args, const pg_uuid_t *run_i
 					   (InternalRow) {.kind = INTERNAL_MESSAGE, .seq = seq}, INTERNAL_WRITE, NULL);
 }
 
+/* The same for any number of messages of one run */
+uint64
+statement_write_messages(Statement *statement, Args *args, const pg_uuid_t *run_id)
+{
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_MESSAGES},
+							false, NULL);
+}
+
 /* The same, for a statement that updates this one task, run as the table's owner */
 uint64
 statement_write_task_as_owner(Statement *statement, Args *args, const pg_uuid_t *run_id,
@@ -471,6 +479,8 @@ statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run
 static bool
 is_internal_row(const pg_uuid_t *run_id, const InternalRow *row)
 {
+	if (internal_call->row.kind == INTERNAL_MESSAGES && row->kind == INTERNAL_MESSAGE)
+		return memcmp(&internal_call->run_id, run_id, sizeof(pg_uuid_t)) == 0;
 	return (internal_call->any_run ||
 			memcmp(&internal_call->run_id, run_id, sizeof(pg_uuid_t)) == 0) &&
 		internal_call->row.kind == row->kind && internal_call->row.seq == row->seq &&
@@ -502,6 +512,13 @@ internal_write_statement(bool *is_certain)
 {
 	*is_certain = internal_call != NULL && !internal_call->saw_stranger;
 	return internal_call != NULL && internal_call->depth + 1 == trigger_depth();
+}
+
+/* Does the statement of our own that is under way write several rows? */
+bool
+internal_write_is_of_many(void)
+{
+	return internal_call != NULL && internal_call->row.kind == INTERNAL_MESSAGES;
 }
 
 /* In a policy: is it evaluated by one of our own statements about the run? */

@@ -70,6 +70,7 @@ typedef struct InternalRow
 	{
 		INTERNAL_RUN,				/* the run itself */
 		INTERNAL_MESSAGE,
+		INTERNAL_MESSAGES,				/* any number of them, of a run that is new */
 		INTERNAL_TASK
 	}			kind;
 	int64		seq;			/* of the message */
@@ -140,6 +141,8 @@ extern uint64 statement_write(Statement *statement, Args *args);
 extern uint64 statement_write_fire_later(Statement *statement, Args *args);
 extern uint64 statement_write_message(Statement *statement, Args *args,
 									  const pg_uuid_t *run_id, int64 seq);
+extern uint64 statement_write_messages(Statement *statement, Args *args,
+									   const pg_uuid_t *run_id);
 extern uint64 statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   const pg_uuid_t *task_id);
 extern uint64 statement_read_internal(Statement *statement, Args *args,
@@ -168,6 +171,7 @@ extern Datum composite_result(FunctionCallInfo fcinfo, Datum *values, bool *null
 extern int	trigger_depth(void);
 extern bool internal_write_row(const pg_uuid_t *run_id, InternalRow row);
 extern bool internal_write_statement(bool *is_certain);
+extern bool internal_write_is_of_many(void);
 extern bool internal_write_expression(const pg_uuid_t *run_id);
 
 #endif							/* AIRUN_PLANS_H */

@@ -1,0 +1,60 @@
+-- The examples of doc/history.md, in their order, and what lies between them.
+-- test/t/006_readme.pl compares the two.
+\set QUIET on
+SET client_min_messages = warning;
+DO $$BEGIN PERFORM airun_install(); END$$;
+\set QUIET off
+
+-- A conversation
+SET airun.user_id = 'erin@example.com';
+
+SELECT id AS run_id FROM airun_create_run('chat', settings => '{"model": "gpt-4o"}') \gset
+
+SELECT airun_start_turn(:'run_id', '{"id": "q1", "role": "user", "content": "Name a river in Spain."}',
+    task_id => '019c0000-0000-7000-8000-0000000000e1', model_id => 'gpt-4o',
+    request_data => '{"model": "gpt-4o", "messages": [{"role": "user", "content": "Name a river in Spain."}]}')
+    -> 'task' ->> 'status' AS status;
+
+SELECT airun_finish_turn('019c0000-0000-7000-8000-0000000000e1',
+    '{"id": "a1", "role": "assistant", "content": "The Ebro."}') -> 'run' ->> 'message_count' AS messages;
+
+-- Edit
+SELECT seq, message ->> 'content' AS content FROM airun_edit_message(:'run_id', 2,
+    '{"id": "a1", "role": "assistant", "content": "The Ebro, 930 km."}');
+
+SELECT seq, version, action, message ->> 'content' AS content FROM airun_message_versions(:'run_id', 2);
+
+SELECT response_text, request_data #>> '{messages,0,content}' AS asked
+FROM ai_tasks WHERE task_id = '019c0000-0000-7000-8000-0000000000e1';
+
+-- Regenerate
+SELECT id AS second FROM airun_fork_run(:'run_id', at_seq => 1, listed => false) \gset
+
+SELECT airun_start_turn(:'second', task_id => '019c0000-0000-7000-8000-0000000000e2', model_id => 'gpt-4o')
+    -> 'task' ->> 'status' AS status;
+
+SELECT airun_finish_turn('019c0000-0000-7000-8000-0000000000e2',
+    '{"role": "assistant", "content": "The Tagus."}') -> 'run' ->> 'message_count' AS messages;
+
+SELECT seq, number, count, is_shown FROM airun_run_forks(:'second');
+
+SELECT is_listed FROM airun_update_run(:'second', is_listed => true);
+SELECT is_listed FROM airun_update_run(:'run_id', is_listed => false);
+
+SELECT name, message_count, forked_at_seq FROM airun_list_runs();
+
+-- Branch
+SELECT name, message_count, task_count, total_cost FROM airun_fork_run(:'run_id', name => 'Rivers, in verse');
+
+SELECT name, is_listed FROM airun_list_runs(listed => NULL) ORDER BY name, is_listed;
+
+-- Take back
+SELECT message_count FROM airun_truncate_messages(:'run_id', after_seq => 1);
+
+SELECT seq, version, action FROM airun_message_versions(:'run_id', 2);
+
+\set QUIET on
+DELETE FROM airun.runs WHERE user_id = airun_user_uuid('erin@example.com');
+SELECT * FROM airun_check();
+RESET airun.user_id;
+RESET client_min_messages;
