@@ -19,9 +19,8 @@ PARTS = airun \
 	usage/sketch \
 	run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer \
 	run/message \
-	run/message_version run/save_message \
-	search/plain_text search/search_query search/search \
 	run/message_version run/save_message run/fork \
+	search/plain_text search/search_query search/search \
 	task/position task/chunk task/request_compact task/keep_message \
 	pricing/names pricing/usage_shapes pricing/usage_site pricing/usage_settle \
 	pricing/usage_leaves pricing/usage_read pricing/usage pricing/served pricing/price_terms pricing/name_pattern pricing/price_cache \
