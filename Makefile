@@ -30,6 +30,7 @@ PARTS = airun \
 	usage/ledger usage/report \
 	task/task_columns task/task task/task_entry task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
 	usage/utility_call usage/rollup \
+	usage/figure usage/svg usage/html usage/page_data usage/usage_page \
 	pricing/reprice store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
 	export/message_parts export/convert export/part_text export/provider_arrays export/export_forms \
 	export/export export/export_user \

@@ -482,6 +482,7 @@ CREATE TABLE access_test.by_nobody AS SELECT * FROM unnest(ARRAY[
 	'SELECT airun_expire_tasks()',
 	'SELECT airun_meter()',
 	'SELECT airun_usage(''-infinity'', ''infinity'')',
+	'SELECT airun_usage_page()',
 	'SELECT airun_start_call()',
 	'SELECT airun_end_call(''<run>'')',
 	'SELECT airun_expire_calls()',

@@ -214,6 +214,9 @@ CALL pgrst.get('alice', 'airun_check', 'run_id=9057e570-0000-4000-8000-00000000a
 CALL pgrst.post('alice', 'airun_normalize_usage', '{"usage": {"prompt_tokens": 3, "completion_tokens": 4}, "provider": "openai"}');
 CALL pgrst.get('alice', 'airun_sketch_quantile', 'sketch=\x01930806&fraction=0.95');
 CALL pgrst.get('alice', 'airun_usage', 'from_time=2019-01-01&to_time=2019-02-01&bucket=week&group_by={model_id}');
+-- a page, of the type text/html
+\set page 'with pgrst_source as (select (select "public".airun_usage_page("from_day" := $1::date, "to_day" := $2::date)) pgrst_scalar) select left(min(_postgrest_t.pgrst_scalar), 15) as body from (select * from pgrst_source) _postgrest_t'
+CALL pgrst.request('alice', :'page', ARRAY['2019-01-01', '2019-01-31'], true, NULL);
 CALL pgrst.post('alice', 'airun_cost', '{"model_id": "m", "usage": {"prompt_tokens": 3}, "at": "2026-06-01T00:00:00Z", "service_tier": "flex"}');
 CALL pgrst.get('anon', 'airun_cost_details', 'model_id=m&usage={"input": 3}');
 -- GET of a function that writes is refused by the server

@@ -83,6 +83,7 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_cost(''p'', ''{"input": 1}'')',
 	'airun_usage(''-infinity'', ''infinity'')',
 	'airun_usage(''-infinity'', ''infinity'', ''hour'', ''Europe/Berlin'', ''{user_id,service}'')',
+	'airun_usage_page()',
 	'airun_cost_details(''p'', ''{"input": 1}'')',
 	'airun_set_price(''p'', ''{"input": 1}'')',
 	'airun_import_prices(''{"n": {"litellm_provider": "x", "input_cost_per_token": 1}}'')',

@@ -195,11 +195,13 @@ SELECT airun_cost('gpt-4o', '{"prompt_tokens": 1000, "completion_tokens": 20}') 
 SELECT details - 'buckets' - 'price_id' AS details, details -> 'buckets' -> 'output' AS output
 FROM airun_cost_details('gpt-4o', '{"prompt_tokens": 1000, "completion_tokens": 20}') AS details;
 SELECT airun_cost_details('gpt-9', '{"prompt_tokens": 1000}') AS details;
-
 -- airun_usage
 SELECT kind, model_id, calls, tokens_input, tokens_output, cost, answered_by
 FROM airun_usage('-infinity', 'infinity', 'all', group_by => '{kind,model_id}', model_id => 'tiny-1');
 SELECT * FROM airun_usage('2026-01-01', '2026-02-01', 'fortnight');
+
+-- airun_usage_page
+SELECT airun_usage_page('2020-01-01', '2020-01-31', 'UTC') LIKE '<!DOCTYPE html>%' AS is_a_page;
 
 -- airun_set_price
 SELECT airun_set_price('ferry-1', '{"input": 3, "output": 15}', per_tokens => 1000000,

@@ -5,6 +5,7 @@
  *	file		the conversations, one a line, as COPY's text of a bytea
  *	source		the name of the file that they come from
  *	colour		1 on a terminal
+ *	page		the file for the page of the usage
  *
  * It guarantees: a line that is no conversation, or that airun refuses, is
  * reported with its number and the reason, leaves nothing behind and stops
@@ -579,3 +580,9 @@ BEGIN
 	END IF;
 END
 $$;
+
+-- The picture of it all, as the owner sees it
+RESET ROLE;
+\o :page
+SELECT airun_usage_page(title => 'The usage of ' || current_setting('demo.source'));
+\o

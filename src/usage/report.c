@@ -33,6 +33,7 @@
 #include "store/args.h"
 #include "store/plans.h"
 #include "store/store.h"
+#include "usage/report.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -141,15 +142,16 @@ bucket_argument(FunctionCallInfo fcinfo)
 			 errhint("\"bucket\" is hour, day, week, month or all.")));
 }
 
-static const char *
-zone_argument(FunctionCallInfo fcinfo)
+/* The zone that is asked for, or that of reports */
+const char *
+report_zone(const Field *field)
 {
 	char	   *name;
 	pg_tz	   *zone;
 
-	if (PG_ARGISNULL(3))
+	if (field->isnull)
 		return airun_report_zone;
-	name = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	name = TextDatumGetCString(field->value);
 	zone = pg_tzset(name);
 	if (zone == NULL || !pg_tz_acceptable(zone))
 		ereport(ERROR,
@@ -192,6 +194,7 @@ static Report
 report_arguments(FunctionCallInfo fcinfo)
 {
 	Report		report = {0};
+	Field		zone = argument_field(fcinfo, 3);
 
 	check_argument_count(fcinfo, PARAMETERS);
 	if (PG_ARGISNULL(0))
@@ -201,7 +204,7 @@ report_arguments(FunctionCallInfo fcinfo)
 	report.from_time = PG_GETARG_TIMESTAMPTZ(0);
 	report.to_time = PG_GETARG_TIMESTAMPTZ(1);
 	report.bucket = bucket_argument(fcinfo);
-	report.zone = zone_argument(fcinfo);
+	report.zone = report_zone(&zone);
 	report.group_by = group_by_argument(fcinfo);
 	for (int d = 0; d < DIMENSIONS; d++)
 		report.filters |= PG_ARGISNULL(dimensions[d].argument) ? 0 : BIT(d);
