@@ -40,7 +40,7 @@ GROUP BY 1, 2, v.types ORDER BY 1, array_position(v.types, sent);
 -- a count or a time that is not of the widest type would refuse what is wider
 SELECT p.oid::regprocedure FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'airun'
 JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
-WHERE p.proname !~ '^airun_store_' AND p.proargtypes::oid[] && '{smallint,integer,real,numeric}'::regtype[]::oid[];
+WHERE p.proname !~ '^airun_(store_|sketch_a)' AND p.proargtypes::oid[] && '{smallint,integer,real,numeric}'::regtype[]::oid[];
 
 -- floats are stored as the shortest decimal that reads back as the same
 SELECT (airun_complete_task(task_id(n), time_to_first_token => first, total_time => total, cost => cost)).status
@@ -168,6 +168,32 @@ SELECT airun_call('{"airun_user_id": {}}') #>> '{}' = airun_user_id()::text AS c
 SELECT answer(format('SELECT airun_call(%L)', body)) FROM unnest(ARRAY['', '{', '[]', '"x"', '{}', '{"airun_user_id": {}, "airun_uuid": {}}', '{"airun_user_id": []}', '{"airun_call": {}}',
 	'{"airun_store_columns": {}}', '{"airun_view_task": {}}', '{"airun_array_agg": {}}', '{"pg_sleep": {}}', '{"now": {}}', '{"airun_get_run": {"runid": 1}}', '{"airun_get_run": {}}',
 	'{"airun_get_run": {"run_id": "x"}}', '{"airun_get_run": {"run_id": "0d000000-0000-4000-8000-00000000ffff"}}']) AS body;
+-- of two pieces the last one counts, however its key is written
+SELECT airun_call(format('{"airun_create_task": {"run_id": %s, "task_id": %s}}', to_json(run_id(9)), to_json(task_id(n)))) ->> 'status' AS status FROM generate_series(91, 94) AS n;
+SELECT airun_call(format('{"airun_stream_delta": {%s, "task_id": %s}}', pieces, to_json(task_id(n)))) ->> 'response_length' AS length, (SELECT text FROM airun_stream_read(task_id(n)))
+FROM (VALUES (91, '"delta": "one", "delta": "two!"'), (92, '"delta": "one", "\u0064elta": "two!"'), (93, '"delta": "one", "delta": null, "delta_json": "\"two!\""')) AS v (n, pieces);
+SELECT airun_call(format('{"airun_stream_delta": {"delta": "one"}, "airun_stream_delta": {"delta_json": "\"two!\"", "task_id": %s}}', to_json(task_id(94)))) ->> 'response_length' AS length;
+
+-- figures of a wrong type are left out of an end, which stands
+CREATE FUNCTION pg_temp.end_raw(n int, figures text, function text DEFAULT 'airun_complete_task') RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', end_of ->> 'status', end_of ->> 'response_length', end_of ->> 'tokens_input', end_of ->> 'tokens_output', end_of ->> 'tokens_total', end_of ->> 'billed', end_of ->> 'price_status', end_of -> 'cost_details' ->> 'left_out')
+	FROM (SELECT CASE function WHEN 'airun_finish_turn' THEN answer -> 'task' ELSE answer END
+		FROM airun_call(format('{"%s": {"task_id": %s, "response_text": "paid", %s}}', function, to_json(helpers.task_id(n)), figures)) AS answer) AS v (end_of) $$;
+SELECT count(airun_create_task(run_id(9), task_id(n))) FROM generate_series(200, 223) AS n;
+SELECT pg_temp.end_raw((199 + n)::int, figure) FROM unnest(ARRAY['"tokens_input": 1.5', '"cost": 1e400', '"tokens_output": 99999999999999999999', '"billed": "dunno"', '"tokens_total": "many"', '"tokens_input": [1]',
+	'"cost": {"usd": 1}', '"provider_cost": true', '"time_to_first_token": "soon"', '"total_time": "1e-400"', '"billed": 2', '"tokens_input": ""',
+	'"tokens_input": -1, "tokens_output": 1.5, "cost": "x"', '"tokens_input": 10.0, "tokens_output": "5", "billed": "no", "cost": "1e-3", "total_time": 1e2', '"tokens_input": null, "billed": 1, "tokens_output": 1e3',
+	'"cost": "NaN", "total_time": "Infinity", "tokens_output": true']) WITH ORDINALITY AS v (figure, n);
+SELECT pg_temp.end_raw(216, '"tokens_input": 1.5', 'airun_fail_task'), pg_temp.end_raw(217, '"tokens_input": 1.5', 'airun_cancel_task'), pg_temp.end_raw(218, '"tokens_input": 1.5', 'airun_finish_turn');
+SELECT airun_call('{"airun_meter": {"service": "title", "tokens_input": 1.5, "cost": []}}') #>> '{cost_details,left_out}' AS meter;
+SELECT airun_call(format('{"airun_start_call": {"call_id": %s, "service": "title"}}', to_json(task_id(219)))) ->> 'status' AS start, airun_call(format('{"airun_end_call": {"call_id": %s, "billed": "dunno"}}', to_json(task_id(219)))) #>> '{cost_details,left_out}' AS "end";
+-- said once more, with what it lacked
+SELECT pg_temp.end_raw(200, '"tokens_input": 15');
+-- an end that is refused leaves nothing behind for the next one
+SELECT attempt('SELECT airun_call(''{"airun_complete_task": {"tokens_input": 1.5}}'')');
+SELECT (airun_complete_task(task_id(220))).cost_details IS NULL AS nothing_left_out;
+-- what is no end is refused as ever
+SELECT attempt('SELECT airun_call(''{"airun_set_price": {"model": "m", "rates": {}, "per_tokens": "x"}}'')');
 
 --
 -- Messages and tasks embed one another, with the caller's rights

@@ -9,15 +9,22 @@
  * body as airun_json() does, and calls what is named in it, by names of arguments,
  * as PostgREST would.
  *
+ * What is stated about the end of a task has been paid for.  A figure of it that is
+ * of a wrong type would be refused before the function is called; it is left out, and
+ * the function is told why (call_take_left_out()).
+ *
  * Only functions of airun's that are called by clients can be called, with the
  * caller's rights.  Locks and errors are those of the function; PT422 for a body
  * that names none.
  */
-#include "airun.h"
+#include "json/call.h"
+
+#include <math.h>
 
 #include "catalog/pg_type.h"
 #include "json/json_text.h"
 #include "json/jsonb_copy.h"
+#include "json/jsonb_util.h"
 #include "lib/stringinfo.h"
 #include "store/args.h"
 #include "store/plans.h"
@@ -72,17 +79,25 @@ parse_call(text *body)
 
 /*
  * A piece of a text is handed on as it stands in the body, so that halves of a
- * character can meet.
+ * character can meet.  Where the body states it twice, it is the one that jsonb
+ * has, too, or else none.
  */
 static void
 keep_piece(Call *call, text *body)
 {
 	text	   *piece;
+	JsonbValue	stated;
+	JsonbValue	found;
 
-	if (strcmp(text_to_cstring(call->function), "airun_stream_delta") != 0)
+	if (strcmp(text_to_cstring(call->function), "airun_stream_delta") != 0 ||
+		!jsonb_field(&call->arguments->root, "delta", &stated) || stated.type != jbvString)
 		return;
 	piece = json_raw_string(body, 2, "delta");
-	if (piece == NULL)
+	if (piece == NULL ||
+		!JsonbExtractScalar(&json_parse(piece, ERRCODE_AIRUN_UNACCEPTABLE, "delta")->root,
+							&found) ||
+		found.val.string.len != stated.val.string.len ||
+		memcmp(found.val.string.val, stated.val.string.val, found.val.string.len) != 0)
 		return;
 	call->arguments = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete,
 														 JsonbPGetDatum(call->arguments),
@@ -91,14 +106,140 @@ keep_piece(Call *call, text *body)
 									   VARSIZE_ANY_EXHDR(piece));
 }
 
+/* ---------- figures of an end ---------- */
+
+typedef enum FigureKind
+{
+	FIGURE_COUNT,
+	FIGURE_AMOUNT,
+	FIGURE_BOOLEAN
+} FigureKind;
+
+/* The figures that functions which end a task or a call have as parameters */
+static const struct
+{
+	const char *name;
+	FigureKind	kind;
+}			figures[] = {
+	{"tokens_input", FIGURE_COUNT},
+	{"tokens_output", FIGURE_COUNT},
+	{"tokens_total", FIGURE_COUNT},
+	{"cost", FIGURE_AMOUNT},
+	{"time_to_first_token", FIGURE_AMOUNT},
+	{"total_time", FIGURE_AMOUNT},
+	{"provider_cost", FIGURE_AMOUNT},
+	{"billed", FIGURE_BOOLEAN},
+};
+
+/* What has been left out of the call that is being made; NULL for nothing */
+static Jsonb *left_out = NULL;
+
+/* For the function that is called: what has been left out, by name, with the reason; once */
+Jsonb *
+call_take_left_out(void)
+{
+	Jsonb	   *taken = left_out;
+
+	left_out = NULL;
+	return taken;
+}
+
+/* Does the type of the parameter take the word, in every version of the server? */
+static bool
+word_is_figure(const char *word, FigureKind kind)
+{
+	char	   *end;
+	double		amount;
+	bool		truth;
+
+	if (kind == FIGURE_BOOLEAN)
+		return parse_bool(word, &truth);
+	errno = 0;
+	if (kind == FIGURE_COUNT)
+		(void) strtoll(word, &end, 10);
+	else
+	{
+		amount = strtod(word, &end);
+		if (errno == ERANGE && amount != 0 && !isinf(amount))
+			errno = 0;			/* it is merely very small */
+	}
+	return errno == 0 && end != word && *end == '\0';
+}
+
+/* Why a value cannot be a figure of this kind, or NULL.  *word: the value as text. */
+static const char *
+figure_problem(const JsonbValue *value, FigureKind kind, char **word)
+{
+	static const char *const wanted[] = {
+		[FIGURE_COUNT] = "a whole number of at most 18 digits",
+		[FIGURE_AMOUNT] = "a number that can be stored",
+		[FIGURE_BOOLEAN] = "true or false"
+	};
+
+	switch (value->type)
+	{
+		case jbvNumeric:
+			*word = DatumGetCString(DirectFunctionCall1(numeric_out,
+														DirectFunctionCall1(numeric_trim_scale,
+																			NumericGetDatum(value->val.numeric))));
+			break;
+		case jbvString:
+			*word = pnstrdup(value->val.string.val, value->val.string.len);
+			break;
+		case jbvBool:
+			*word = pstrdup(value->val.boolean ? "true" : "false");
+			break;
+		default:
+			return JsonContainerIsArray(value->val.binary.data) ?
+				"it is an array" : "it is an object";
+	}
+	return word_is_figure(*word, kind) ? NULL :
+		psprintf("\"%s\" is not %s", excerpt(*word, strlen(*word)), wanted[kind]);
+}
+
+/*
+ * Leave out of the arguments of an end what its parameters would refuse.  Returns
+ * that by name, with the reason; NULL for nothing.  A whole number may be written
+ * with decimal places, as some languages do.
+ */
+static Jsonb *
+leave_out_figures(Call *call)
+{
+	Jsonb	   *reasons = NULL;
+
+	for (int i = 0; i < lengthof(figures); i++)
+	{
+		const char *name = figures[i].name;
+		JsonbValue	value;
+		const char *problem;
+		char	   *word;
+
+		if (!jsonb_field(&call->arguments->root, name, &value) || value.type == jbvNull)
+			continue;
+		problem = figure_problem(&value, figures[i].kind, &word);
+		if (problem == NULL)
+			call->arguments = jsonb_set_string(call->arguments, name, word, strlen(word));
+		else
+		{
+			call->arguments = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete,
+																 JsonbPGetDatum(call->arguments),
+																 CStringGetTextDatum(name)));
+			reasons = jsonb_set_string(reasons, name, problem, strlen(problem));
+		}
+	}
+	return reasons;
+}
+
+/* ---------- the call ---------- */
+
 #define EQUAL(a, b)	a " OPERATOR(pg_catalog.=) " b
 
 /*
  * The statement that makes the call, with the arguments as $1.  self: this
- * function; only its neighbours are called.
+ * function; only its neighbours are called.  is_end: does it end a task or a call?
  */
 static char *
-call_statement(const Call *call, Oid self)
+call_statement(const Call *call, Oid self, bool *is_end)
 {
 	/* the arguments that are given, as columns and as arguments; and one that is none */
 	static Statement find = {
@@ -110,7 +251,8 @@ call_statement(const Call *call, Oid self)
 		"FILTER (WHERE a.name IS NOT NULL), "
 		"(SELECT pg_catalog.min(k) FROM pg_catalog.jsonb_object_keys($2) AS k "
 		"WHERE k OPERATOR(pg_catalog.<>) ALL (COALESCE(p.proargnames, '{}'))), "
-		"pg_catalog.format('%I.%I', n.nspname, p.proname) "
+		"pg_catalog.format('%I.%I', n.nspname, p.proname), "
+		"'provider_cost' OPERATOR(pg_catalog.=) ANY (COALESCE(p.proargnames, '{}')) "
 		"FROM pg_catalog.pg_proc AS p "
 		"JOIN pg_catalog.pg_proc AS s ON " EQUAL("s.oid", "$3") " "
 		"AND " EQUAL("s.pronamespace", "p.pronamespace") " AND p.oid OPERATOR(pg_catalog.<>) s.oid "
@@ -162,6 +304,7 @@ call_statement(const Call *call, Oid self)
 	value = result_value(0, 3, &isnull);
 	arguments = isnull ? pstrdup("") : TextDatumGetCString(value);
 	name = TextDatumGetCString(result_value(0, 5, &isnull));
+	*is_end = DatumGetBool(result_value(0, 6, &isnull));
 	return psprintf("SELECT %s FROM %s %s(%s) AS f",
 					is_set ? "COALESCE(pg_catalog.json_agg(f), '[]')" : "pg_catalog.to_json(f)",
 					columns == NULL ? "" :
@@ -183,16 +326,26 @@ airun_call(PG_FUNCTION_ARGS)
 	Datum		values[1];
 	Datum		result;
 	bool		isnull;
+	bool		is_end;
 	char	   *sql;
 
 	keep_piece(&call, body);
-	values[0] = JsonbPGetDatum(call.arguments);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	sql = call_statement(&call, fcinfo->flinfo->fn_oid);
-	if (SPI_execute_with_args(sql, 1, argtypes, values, NULL, false, 0) != SPI_OK_SELECT ||
-		SPI_processed != 1)
-		elog(ERROR, "a call has no result");
+	sql = call_statement(&call, fcinfo->flinfo->fn_oid, &is_end);
+	left_out = is_end ? leave_out_figures(&call) : NULL;
+	values[0] = JsonbPGetDatum(call.arguments);
+	PG_TRY();
+	{
+		if (SPI_execute_with_args(sql, 1, argtypes, values, NULL, false, 0) != SPI_OK_SELECT ||
+			SPI_processed != 1)
+			elog(ERROR, "a call has no result");
+	}
+	PG_FINALLY();
+	{
+		left_out = NULL;		/* also where the function has not been reached */
+	}
+	PG_END_TRY();
 	result = result_value(0, 1, &isnull);
 	if (!isnull)
 		result = SPI_datumTransfer(result, false, -1);

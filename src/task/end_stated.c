@@ -17,6 +17,7 @@
 
 #include "access/detoast.h"
 #include "catalog/pg_type.h"
+#include "json/call.h"
 #include "json/jsonb_copy.h"
 #include "json/jsonb_util.h"
 #include "store/identity.h"
@@ -427,17 +428,18 @@ end_late_total(const TaskState *state, TaskEnd *end)
 
 #define IS_ABSENT(name, ...)	end.name = unknown;
 
-/* Nothing is stated about a task's end but the end itself */
+/* Nothing is stated about a task's end but the end itself, and what airun_call() has left out */
 TaskEnd
 task_end_nothing(TaskStatus status)
 {
 	const Field unknown = {(Datum) 0, true};
+	Jsonb	   *left_out = call_take_left_out();
 	TaskEnd		end = {
 		.status = status,
 		.region = unknown,
 		.speed = unknown,
 		.usage_buckets = unknown,
-		.left_out = unknown,
+		.left_out = {PointerGetDatum(left_out), left_out == NULL},
 		.error = unknown
 	};
 
