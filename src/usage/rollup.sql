@@ -250,7 +250,7 @@ $rebuild$;
 COMMENT ON FUNCTION @extschema@.airun_store_rebuild_usage(text) IS
 'Corrects the ledger and makes its cubes anew, for airun_rebuild_usage()';
 
-CREATE FUNCTION @extschema@.airun_rollup(max_rows integer DEFAULT 100000, max_ms integer DEFAULT 1000)
+CREATE FUNCTION @extschema@.airun_rollup(max_rows bigint DEFAULT 100000, max_ms bigint DEFAULT 1000)
 RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_rollup IS
