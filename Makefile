@@ -40,7 +40,7 @@ PARTS = airun \
 REGRESS = helpers json sketch install objects run names list message save fork search fold task turn totals stream doors lease late \
 	export refusals columns access postgrest original usage usage_shapes price cost responses served money meter report ledger owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
-	history reference operations
+	history reference operations reports
 
 # Those that show which way rows are written; they run with airun.direct_writes on.
 DIRECT_ONLY = direct seen exact

@@ -84,7 +84,7 @@ for my $file (glob("$top/doc/*.md"))
 
 	$test_of{"doc/$name.md"} = $name if slurp($file) =~ /^```(sql|text)$/m;
 }
-my %least = ('README.md' => 4, 'doc/reference.md' => 40, 'doc/operations.md' => 4);
+my %least = ('README.md' => 4, 'doc/reference.md' => 40, 'doc/operations.md' => 4, 'doc/reports.md' => 25);
 for my $document (sort keys %test_of)
 {
 	my $count = check_examples($document, $test_of{$document});
