@@ -148,7 +148,7 @@ while ($reference =~ /^### (airun_\w+)\n(.*?)(?=^##|\z)/msg)
 # of what the store is made of.
 my $scripts = join '', map { slurp($_) } glob("$top/src/*/*.sql");
 my %declared;
-while ($scripts =~ /^CREATE (FUNCTION|AGGREGATE) \@extschema\@\.(airun_\w+)\s*\(((?:[^()]|\([^()]*\))*)\)(?:\s*RETURNS\s+((?:SETOF )?[\w\@.]+(?: precision)?))?/mg)
+while ($scripts =~ /^CREATE (FUNCTION|AGGREGATE) \@extschema\@\.(airun_\w+)\s*\(((?:[^()]|\([^()]*\))*)\)(?:\s*RETURNS\s+((?:SETOF )?[\w\@.]+(?:"[^"]*")?(?: precision)?))?/mg)
 {
 	my ($kind, $name, $parameters, $result) = ($1, $2, $3, $4);
 
