@@ -31,6 +31,10 @@ PARTS = airun \
 	task/task_columns task/task task/task_entry task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
 	usage/utility_call usage/rollup \
 	usage/figure usage/svg usage/html usage/page_data usage/usage_page \
+	task/task_columns task/task task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
+	usage/utility_call \
+	import/json_read import/compose import/parts import/tree import/read_chats import/read_messages \
+	import/read_traces import/recognise import/store_conversation import/import \
 	pricing/reprice store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
 	export/message_parts export/convert export/part_text export/provider_arrays export/export_forms \
 	export/export export/export_user \
@@ -38,7 +42,7 @@ PARTS = airun \
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json sketch install objects run names list message save fork search fold task turn totals stream doors lease late \
-	export refusals columns access postgrest original usage usage_shapes price cost responses served money meter report ledger owner privileges privileges_owner cover \
+	export refusals columns access postgrest original import usage usage_shapes price cost responses served money meter report ledger owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
 	history reference operations reports
 

@@ -231,6 +231,13 @@ SELECT airun_export('019c0000-0000-7000-8000-0000000000a2', 'openai');
 -- airun_export_user
 SELECT line ->> 'kind' AS kind, count(*) FROM airun_export_user() AS line GROUP BY kind ORDER BY kind;
 
+-- airun_import
+SELECT position, name, message_count, fork_count, problem FROM airun_import('[{"uuid": "ferry", "name": "Ferries",
+    "chat_messages": [{"uuid": "1", "sender": "human", "text": "Is there a night ferry?"},
+        {"uuid": "2", "parent_message_uuid": "1", "sender": "assistant", "text": "No."},
+        {"uuid": "3", "parent_message_uuid": "1", "sender": "assistant", "text": "Only in July."}]},
+    {"title": "No conversation"}]');
+
 -- airun_user_id
 SELECT airun_user_id() = airun_user_uuid('bob@example.com') AS is_bob;
 

@@ -97,17 +97,17 @@ refuse_infinite(const char *table, const char *column, const Field *time)
 
 /*
  * created_at: a role that row security binds gets the server's time.  Others
- * may bring in what happened before.
+ * may bring in what happened before, and so may a statement of ours (is_past).
  */
 static TimestampTz
-fill_created_at(Row *row, const char *table, TimestampTz now)
+fill_created_at(Row *row, const char *table, TimestampTz now, bool is_past)
 {
 	Field		created_at = row_new(row, "created_at");
 
 	if (!created_at.isnull &&
 		DatumGetTimestampTz(created_at.value) != GetCurrentTransactionStartTimestamp())
 	{
-		if (store_binds_caller())
+		if (!is_past && store_binds_caller())
 			refuse_derived(table, "created_at");
 		refuse_infinite(table, "created_at", &created_at);
 		return DatumGetTimestampTz(created_at.value);
@@ -206,7 +206,7 @@ guard_run_insert(Row *row)
 										  NumericGetDatum(int64_to_numeric(0)))))
 		refuse_derived("ai_runs", "total_cost");
 
-	created_at = fill_created_at(row, "ai_runs", GetCurrentTimestamp());
+	created_at = fill_created_at(row, "ai_runs", GetCurrentTimestamp(), false);
 	for (int i = 0; i < lengthof(times); i++)
 	{
 		field = row_new(row, times[i]);
@@ -642,6 +642,7 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 	Field		field;
 	RunState	run;
 	TaskStatus	status;
+	bool		is_past;
 	pg_uuid_t  *task_id = palloc_object(pg_uuid_t);
 
 	if (run_id.isnull)
@@ -676,7 +677,8 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 	field = row_new(row, "updated_at");
 	if (!field.isnull && !same_datum_int64(&field, GetCurrentTransactionStartTimestamp()))
 		refuse_derived("ai_tasks", "updated_at");
-	fill_created_at(row, "ai_tasks", now);
+	is_past = internal_write_past(DatumGetUUIDP(run_id.value));
+	fill_created_at(row, "ai_tasks", now, is_past);
 	fill(row, "metadata", empty_object());
 	fill(row, "status", CStringGetTextDatum("pending"));
 	status = task_status_word(DatumGetTextPP(row_new(row, "status").value));
@@ -694,7 +696,7 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 		if (!field.isnull)
 			refuse_derived("ai_tasks", "completed_at");
 	}
-	else if (field.isnull || store_binds_caller())
+	else if (field.isnull || (!is_past && store_binds_caller()))
 		row_set(row, "completed_at", TimestampTzGetDatum(now), false);
 	else
 		refuse_infinite("ai_tasks", "completed_at", &field);

@@ -606,9 +606,9 @@ parse_document(char *json, ErrorData **refusal)
 	return result;
 }
 
-/* The same of a document that is repaired first, where it needs that */
-static Jsonb *
-parse_repaired(const char *start, int len, ErrorData **refusal)
+/* The same of a document that is repaired first, where it needs that; NULL: see refusal */
+Jsonb *
+json_try_parse(const char *start, int len, ErrorData **refusal)
 {
 	char	   *json = may_need_repair(start, start + len) ?
 		repair_document(start, start + len) : pnstrdup(start, len);
@@ -630,7 +630,7 @@ Jsonb *
 json_parse(text *document, int sqlerrcode, const char *what)
 {
 	ErrorData  *refusal = NULL;
-	Jsonb	   *result = parse_repaired(VARDATA_ANY(document), VARSIZE_ANY_EXHDR(document),
+	Jsonb	   *result = json_try_parse(VARDATA_ANY(document), VARSIZE_ANY_EXHDR(document),
 										&refusal);
 
 	if (result == NULL)
@@ -663,7 +663,7 @@ json_unwrap(Jsonb *value)
 	if (blank == string.val.string.len ||
 		(string.val.string.val[blank] != '{' && string.val.string.val[blank] != '['))
 		return value;
-	document = parse_repaired(string.val.string.val, string.val.string.len, &refusal);
+	document = json_try_parse(string.val.string.val, string.val.string.len, &refusal);
 	return document != NULL ? document : value;
 }
 

@@ -32,6 +32,7 @@ typedef struct JsonPiece
 
 extern JsonPiece json_parse_piece(text *literal, int sqlerrcode, const char *what);
 extern text *json_raw_string(text *document, int depth, const char *key);
+extern Jsonb *json_try_parse(const char *start, int len, ErrorData **refusal);
 extern Jsonb *json_parse(text *document, int sqlerrcode, const char *what);
 extern Jsonb *json_unwrap(Jsonb *value);
 extern bool json_is_valid(const char *start, int len);

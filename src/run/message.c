@@ -395,12 +395,11 @@ messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
 }
 
 /*
- * Insert those messages that are new, at the last places below the count that
- * the run has moved to, and name a run that has no name.
+ * Insert a message as it is, at its place and with its time.  The caller has moved
+ * the run's counter.
  */
 void
-messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
-			   RunState *state)
+message_insert(const pg_uuid_t *run_id, NewMessage *message)
 {
 	static RowWrite insert = {
 		.table = TABLE_MESSAGES,
@@ -410,6 +409,30 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 			{"task_id", UUIDOID}, {"message_id", TEXTOID}, {"message", JSONBOID}
 		}
 	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_int64(&args, message->seq);
+	arg_time(&args, message->created_at);
+	arg_uuid(&args, message->task_id);
+	arg_pointer(&args, message->message_id);
+	arg_pointer(&args, message->message);
+	if (!direct_insert(&insert, &args, false, NULL) &&
+		statement_write_message(row_write_statement(&insert), &args, run_id,
+								message->seq) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a trigger on airun.messages has suppressed a message")));
+}
+
+/*
+ * Insert those messages that are new, at the last places below the count that
+ * the run has moved to, and name a run that has no name.
+ */
+void
+messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
+			   RunState *state)
+{
 	int64		seq = state->message_count;
 	text	   *name = NULL;
 
@@ -421,7 +444,6 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 	for (int i = 0; i < count; i++)
 	{
 		NewMessage *message = &messages[i];
-		Args		args = {0};
 
 		CHECK_FOR_INTERRUPTS();
 		if (message->is_stored)
@@ -430,18 +452,7 @@ messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 		message->created_at = state->last_message_at;
 		message->message = message_complete(message->message, message->created_at);
 
-		arg_uuid(&args, run_id);
-		arg_int64(&args, message->seq);
-		arg_time(&args, message->created_at);
-		arg_uuid(&args, message->task_id);
-		arg_pointer(&args, message->message_id);
-		arg_pointer(&args, message->message);
-		if (!direct_insert(&insert, &args, false, NULL) &&
-			statement_write_message(row_write_statement(&insert), &args, run_id,
-									message->seq) != 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-					 errmsg("a trigger on airun.messages has suppressed a message")));
+		message_insert(run_id, message);
 		if (!state->has_name && name == NULL)
 			name = run_name_from_message(message->message);
 	}

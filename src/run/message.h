@@ -58,6 +58,7 @@ extern bool message_require_task(const pg_uuid_t *run_id, const pg_uuid_t *task_
 extern void message_answers_task(const pg_uuid_t *run_id, const NewMessage *message);
 extern NewMessage *messages_parse(Jsonb *messages, int *count);
 extern int	messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count);
+extern void message_insert(const pg_uuid_t *run_id, NewMessage *message);
 extern void messages_store(const pg_uuid_t *run_id, NewMessage *messages, int count,
 						   RunState *state);
 extern void messages_append(const pg_uuid_t *run_id, NewMessage *messages, int count);

@@ -466,6 +466,16 @@ statement_read_internal(Statement *statement, Args *args, const pg_uuid_t *run_i
 }
 
 /*
+ * The same, for a statement whose rows of the run are checked and completed as
+ * anybody's, but may say when they were made.
+ */
+uint64
+statement_write_past(Statement *statement, Args *args, const pg_uuid_t *run_id)
+{
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_PAST}, false, NULL);
+}
+
+/*
  * Run a query with the caller's snapshot, for rows of a run whose own row the
  * caller has been shown, and send them to dest.  Returns how many there were.
  */
@@ -500,6 +510,14 @@ internal_write_row(const pg_uuid_t *run_id, InternalRow row)
 		return true;
 	internal_call->saw_stranger = true;
 	return false;
+}
+
+/* In a row trigger: does a statement of ours say when rows of the run were made? */
+bool
+internal_write_past(const pg_uuid_t *run_id)
+{
+	return internal_call != NULL && internal_call->depth + 1 == trigger_depth() &&
+		is_internal_row(run_id, &(InternalRow) {.kind = INTERNAL_PAST});
 }
 
 /*

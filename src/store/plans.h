@@ -70,8 +70,8 @@ typedef struct InternalRow
 	{
 		INTERNAL_RUN,				/* the run itself */
 		INTERNAL_MESSAGE,
-		INTERNAL_MESSAGES,				/* any number of them, of a run that is new */
-		INTERNAL_TASK
+		INTERNAL_TASK,		INTERNAL_MESSAGES,				/* any number of them, of a run that is new */
+		INTERNAL_PAST				/* a stranger's row, that may say when it was */		INTERNAL_TASK
 	}			kind;
 	int64		seq;			/* of the message */
 	pg_uuid_t	task_id;		/* of the task */
@@ -147,6 +147,7 @@ extern uint64 statement_write_task(Statement *statement, Args *args, const pg_uu
 								   const pg_uuid_t *task_id);
 extern uint64 statement_read_internal(Statement *statement, Args *args,
 									  const pg_uuid_t *run_id);
+extern uint64 statement_write_past(Statement *statement, Args *args, const pg_uuid_t *run_id);
 extern uint64 statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   DestReceiver *dest);
 extern uint64 statement_write_internal(Statement *statement, Args *args, const pg_uuid_t *run_id);
@@ -170,6 +171,7 @@ extern Datum composite_result(FunctionCallInfo fcinfo, Datum *values, bool *null
 
 extern int	trigger_depth(void);
 extern bool internal_write_row(const pg_uuid_t *run_id, InternalRow row);
+extern bool internal_write_past(const pg_uuid_t *run_id);
 extern bool internal_write_statement(bool *is_certain);
 extern bool internal_write_is_of_many(void);
 extern bool internal_write_expression(const pg_uuid_t *run_id);

@@ -1,0 +1,139 @@
+--
+-- Conversations of other systems: whose they become, when they were, what is
+-- kept of them, and what is refused.  Each format is in test/t/013_import.pl.
+--
+SET client_min_messages = warning;
+SET search_path = helpers, public;
+SET timezone = 'UTC';
+SET airun.user_id = '1b000000-0000-4000-8000-000000000001';
+
+CREATE TEMP TABLE files (name text PRIMARY KEY, document text);
+GRANT SELECT ON files TO PUBLIC;
+INSERT INTO files VALUES ('tree', $$[{"uuid": "conversation-1", "name": "Rivers", "summary": "", "created_at": "2025-03-01T10:00:00.25Z",
+	"updated_at": "2025-03-01T12:00:00+02:00", "is_starred": true, "project_uuid": "p-1", "chat_messages": [
+	{"uuid": "m1", "sender": "human", "text": "Which river is longest?", "created_at": "2025-03-01T10:00:01Z"},
+	{"uuid": "m2", "parent_message_uuid": "m1", "sender": "assistant", "text": "The Nile.", "created_at": "2025-03-01T10:00:02Z", "flag": 7},
+	{"uuid": "m3", "parent_message_uuid": "m1", "sender": "assistant", "text": "The Amazon.", "created_at": "2025-03-01T10:00:09Z"},
+	{"uuid": "m4", "parent_message_uuid": "m2", "sender": "human", "text": "Sure?", "created_at": "2025-03-01T09:00:00Z"}],
+	"current_leaf_message_uuid": "m4"}]$$);
+
+--
+-- The branch that is shown is the run, the other one is forked from it; the times
+-- are the source's, and a message that says to be older stands where it stands
+--
+SELECT position, name, message_count, fork_count, problem FROM airun_import((SELECT document FROM files WHERE name = 'tree'));
+SELECT r.name, r.is_listed, r.forked_at_seq, r.is_starred, r.message_count, r.created_at, r.last_message_at, r.active_hour,
+	r.metadata #>> '{import,format}' AS format, r.metadata #>> '{import,id}' AS id, r.metadata #>> '{import,project_uuid}' AS project
+FROM airun.runs AS r WHERE r.user_id = '1b000000-0000-4000-8000-000000000001' ORDER BY r.is_listed DESC;
+SELECT r.is_listed, m.seq, m.message_id, m.created_at, m.message FROM airun.messages AS m JOIN airun.runs AS r ON r.id = m.run_id
+WHERE r.user_id = '1b000000-0000-4000-8000-000000000001' ORDER BY r.is_listed DESC, m.seq;
+SELECT name FROM airun_list_runs();
+
+--
+-- The same again changes nothing, and gives the same row; what its user has done
+-- meanwhile stands
+--
+SELECT run_id AS river FROM airun_import((SELECT document FROM files WHERE name = 'tree')) \gset
+SELECT is_archived FROM airun_archive_run(:'river');
+SELECT run_id = :'river' AS same, name, message_count, fork_count FROM airun_import((SELECT document FROM files WHERE name = 'tree'));
+SELECT is_archived, updated_at > now() - interval '1 minute' AS is_changed FROM airun.runs WHERE id = :'river';
+SELECT count(*) FROM airun.messages WHERE run_id = :'river';
+
+--
+-- Another user has another run; an API role imports for itself alone
+--
+CREATE ROLE regress_airun_importer;
+SELECT airun_grant('regress_airun_importer');
+SET ROLE regress_airun_importer;
+SET airun.user_id = '1b000000-0000-4000-8000-000000000002';
+SELECT run_id <> :'river' AS another, message_count FROM airun_import((SELECT document FROM files WHERE name = 'tree'));
+SELECT name, created_at, last_message_at FROM airun_list_runs();
+SELECT answer('SELECT name FROM airun_import(''[]'', for_user => ''1b000000-0000-4000-8000-000000000001'')');
+SELECT problem FROM airun_import('[]', for_user => '1b000000-0000-4000-8000-000000000002');
+-- and still sets no time by itself
+SELECT attempt('INSERT INTO airun.runs (created_at) VALUES (''2020-01-01Z'')');
+SET airun.user_id = '';
+SELECT answer('SELECT name FROM airun_import(''{}'')');
+RESET ROLE;
+-- the owner of the store imports for anybody
+SELECT message_count FROM airun_import((SELECT document FROM files WHERE name = 'tree'), for_user => '1b000000-0000-4000-8000-000000000003');
+SELECT count(*) FROM airun.runs WHERE user_id = '1b000000-0000-4000-8000-000000000003';
+
+--
+-- What is no conversation gives the reason, and leaves the others as they are
+--
+SET airun.user_id = '1b000000-0000-4000-8000-000000000004';
+SELECT position, run_id IS NOT NULL AS is_in, name, problem FROM airun_import($$[
+	{"messages": [{"role": "user", "content": "First"}]},
+	{"messages": [{"role": "user", "content": "Never stored"}, {"role": "assistant", "content": 7}]},
+	{"messages": [{"role": "user"}]},
+	{"messages": [{"content": "Who?"}]},
+	{"messages": [{"role": 5, "content": "Who?"}]},
+	{"messages": ["text"]},
+	{"messages": 5, "thread": {}},
+	{"messages": []},
+	{"users": [], "email": "a@example.com"},
+	7, null, "text", [],
+	{"messages": [{"role": "somebody", "content": "Last"}]}]$$);
+SELECT r.name, m.message - 'timestamp' AS message FROM airun.messages AS m JOIN airun.runs AS r ON r.id = m.run_id
+WHERE r.user_id = '1b000000-0000-4000-8000-000000000004' ORDER BY r.name;
+SELECT d AS document, position, problem FROM (VALUES (''), (' '), ('[]'), ('{'), ('7'), ('null'), ('[{"a": 1},'),
+	(E'{"messages": [{"role": "user", "content": "a"}]}\n{"messages": [{"ro')) AS v (d), airun_import(d) ORDER BY d COLLATE "C", position;
+SELECT answer('SELECT name FROM airun_import(NULL)');
+SELECT answer('SELECT name FROM airun_import(''[]'', ''wordstar'')');
+-- a format that is asked for
+SELECT problem FROM airun_import('[{"messages": [{"role": "user", "content": "a"}]}]', 'chatgpt');
+SELECT problem FROM airun_import('[{"messages": [{"role": "user", "content": "a"}]}]', 'openai');
+
+--
+-- A byte order mark, blank lines, NUL and half a surrogate pair; ids that stand twice
+-- or are too long; a name that is too long
+--
+SET airun.user_id = '1b000000-0000-4000-8000-000000000005';
+SELECT position, name, problem FROM airun_import(U&'\FEFF' || E'\r\n{"messages": [{"role": "user", "content": "One"}]}\r\n\r\n{"messages": [{"role": "user", "content": "Two"}]}\r\n') ;
+SELECT position, encode(convert_to(name, 'UTF8'), 'escape') AS name, problem FROM airun_import('{"messages": [{"role": "user", "content": "a\u0000b\ud800c"}]}');
+SELECT position, message_count, problem FROM airun_import('{"messages": [{"id": "x", "role": "user", "content": "a"}, {"id": "x", "role": "assistant", "content": "b"},
+	{"id": "' || repeat('y', 300) || '", "role": "user", "content": "c"}]}');
+SELECT m.message_id FROM airun.messages AS m JOIN airun.runs AS r ON r.id = m.run_id WHERE r.name = 'a' ORDER BY seq;
+SELECT length(name), problem FROM airun_import(jsonb_build_object('title', repeat('n', 600), 'messages', jsonb_build_array(say('q')))::text);
+
+--
+-- A ring among parents, a parent that is not there
+--
+SELECT position, name, message_count, fork_count, problem FROM airun_import('[
+	{"uuid": "r1", "chat_messages": [{"uuid": "1", "parent_message_uuid": "2", "sender": "human", "text": "Ring"},
+		{"uuid": "2", "parent_message_uuid": "1", "sender": "assistant", "text": "Ring"}]},
+	{"uuid": "r2", "chat_messages": [{"uuid": "1", "parent_message_uuid": "gone", "sender": "human", "text": "No parent"}]},
+	{"uuid": "r3", "chat_messages": [{"uuid": "1", "parent_message_uuid": "1", "sender": "human", "text": "Its own parent"}]}]');
+
+--
+-- What is told of a usage is a task of its day, charged at the price of that day
+--
+SET airun.user_id = '1b000000-0000-4000-8000-000000000006';
+SELECT airun_set_price('import-model', '{"input": 0.001, "output": 0.002}', effective_from => '2025-01-01Z') IS NOT NULL;
+SELECT run_id AS told FROM airun_import('{"object": "response", "id": "resp_1", "created_at": 1750000000, "model": "import-model", "input": "How much?",
+	"output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "This much."}]}],
+	"usage": {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}}') \gset
+SET ROLE regress_airun_importer;
+SELECT status, model_id, tokens_input, tokens_output, cost, price_status, created_at, completed_at FROM ai_tasks WHERE run_id = :'told';
+SELECT task_count, total_tokens, total_cost, created_at, updated_at, last_message_at, status FROM ai_runs WHERE id = :'told';
+SELECT seq, role, task_id IS NOT NULL AS has_task FROM ai_messages WHERE run_id = :'told' ORDER BY seq;
+-- the original application's rows, of which one has not ended
+SELECT run_id AS original FROM airun_import('{"ai_runs": [{"id": "1b000000-0000-4000-8000-0000000000a1", "user_id": "x", "source_type": "prompt_builtins",
+	"source_id": "no uuid", "name": "Original", "tags": ["a", "b"], "status": "archived", "created_at": "2025-11-01T08:00:00+00:00",
+	"messages": [{"role": "user", "content": "q", "taskId": "1b000000-0000-4000-8000-0000000000b1", "timestamp": "2025-11-01T08:00:01Z"},
+		{"role": "assistant", "content": "a", "taskId": "1b000000-0000-4000-8000-0000000000b1", "timestamp": "2025-11-01T08:00:04Z"}]}],
+	"ai_tasks": [{"run_id": "1b000000-0000-4000-8000-0000000000a1", "task_id": "1b000000-0000-4000-8000-0000000000b1", "model_id": "import-model", "status": "completed",
+		"response_text": "a", "tokens_input": 100, "tokens_output": 0, "created_at": "2025-11-01T08:00:01Z", "completed_at": "2025-11-01T08:00:04Z"},
+		{"run_id": "1b000000-0000-4000-8000-0000000000a1", "task_id": "t2", "model_id": "import-model", "status": "streaming", "cost": 0, "created_at": "2025-11-01T08:00:02Z"}]}') \gset
+SELECT status, tokens_total, cost, error, created_at, completed_at, response_text FROM ai_tasks WHERE run_id = :'original' ORDER BY created_at;
+SELECT source_type, tags, is_archived, metadata ->> 'source_id' AS source_id, status, task_count, total_cost, created_at, updated_at FROM ai_runs WHERE id = :'original';
+SELECT seq, role, task_id IS NOT NULL AS has_task FROM ai_messages WHERE run_id = :'original' ORDER BY seq;
+RESET ROLE;
+SELECT * FROM airun_check();
+
+-- Clean up
+DELETE FROM airun.runs WHERE user_id::text LIKE '1b000000-0000-4000-8000-%';
+DELETE FROM airun.prices WHERE model = 'import-model';
+DROP OWNED BY regress_airun_importer;
+DROP ROLE regress_airun_importer;

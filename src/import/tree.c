@@ -1,0 +1,219 @@
+/*
+ * tree.c
+ *		Messages that hang on one another, taken apart into branches.
+ *
+ * Who hangs on whom is told by the parent that each names; lists of children are
+ * not read, they may lack some or name what is not there.  A node that says nothing
+ * is passed over, and what hangs on it hangs on its parent.  Each end is a branch:
+ * the first is the one that the source shows, or where it does not tell, that of the
+ * newest end, and among equals of the last one.  Rings are cut.  The order of
+ * messages is that of the way down, never that of their times.
+ *
+ * PT422 where no message is left.  Nothing is locked.
+ */
+#include "import/import.h"
+
+#include "miscadmin.h"
+#include "utils/hsearch.h"
+
+/* More branches than these are told of, but not brought in */
+#define MAX_BRANCHES	1000
+
+/* Ids are looked up by so much of them; longer ones are compared beyond */
+#define MAX_NODE_ID		256
+
+typedef struct NodeById
+{
+	char		id[MAX_NODE_ID];
+	TreeNode   *node;
+} NodeById;
+
+static HTAB *
+index_nodes(List *nodes)
+{
+	HASHCTL		info = {.keysize = MAX_NODE_ID, .entrysize = sizeof(NodeById)};
+	HTAB	   *table;
+	ListCell   *cell;
+
+	info.hcxt = CurrentMemoryContext;
+	table = hash_create("airun import nodes", Max(list_length(nodes), 16), &info,
+						HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	foreach(cell, nodes)
+	{
+		TreeNode   *node = lfirst(cell);
+		char		key[MAX_NODE_ID];
+		bool		found;
+		NodeById   *entry;
+
+		if (node->id == NULL)
+			continue;
+		strlcpy(key, node->id, MAX_NODE_ID);
+		entry = hash_search(table, key, HASH_ENTER, &found);
+		if (!found)
+			entry->node = node;
+	}
+	return table;
+}
+
+static TreeNode *
+find_node(HTAB *table, const char *id)
+{
+	char		key[MAX_NODE_ID];
+	NodeById   *entry;
+
+	if (id == NULL)
+		return NULL;
+	strlcpy(key, id, MAX_NODE_ID);
+	entry = hash_search(table, key, HASH_FIND, NULL);
+	return entry != NULL ? entry->node : NULL;
+}
+
+/* Does a node by itself make any message? */
+static bool
+says_anything(TreeNode *node, NodeReader read)
+{
+	Composer   *composer = compose_begin();
+
+	read(composer, node->source);
+	compose_end(composer);
+	return composer->messages != NIL;
+}
+
+/* The nearest node from this one on upwards that says anything; NULL for none */
+static TreeNode *
+nearest(HTAB *table, TreeNode *node, int count)
+{
+	for (int steps = 0; node != NULL && steps <= count; steps++)
+	{
+		if (node->says_anything)
+			return node;
+		node = find_node(table, node->parent);
+	}
+	return NULL;
+}
+
+/* The nodes from the first one down to this one */
+static List *
+way_to(TreeNode *end)
+{
+	List	   *way = NIL;
+	TreeNode   *node;
+	ListCell   *cell;
+
+	for (node = end; node != NULL && !node->is_seen; node = node->up)
+	{
+		node->is_seen = true;
+		way = lcons(node, way);
+	}
+	foreach(cell, way)
+		((TreeNode *) lfirst(cell))->is_seen = false;
+	return way;
+}
+
+static bool
+is_below(TreeNode *node, TreeNode *above)
+{
+	return list_member_ptr(way_to(node), above);
+}
+
+/* The newest end, or the newest below a node; among equals the last */
+static TreeNode *
+newest_end(List *nodes, TreeNode *above)
+{
+	TreeNode   *newest = NULL;
+	ListCell   *cell;
+
+	foreach(cell, nodes)
+	{
+		TreeNode   *node = lfirst(cell);
+
+		if (node->says_anything && !node->goes_on &&
+			(newest == NULL || node->time >= newest->time) &&
+			(above == NULL || is_below(node, above)))
+			newest = node;
+	}
+	return newest;
+}
+
+static Composer *
+compose_branch(TreeNode *end, List *first_messages, NodeReader read)
+{
+	Composer   *composer = compose_begin();
+	ListCell   *cell;
+
+	foreach(cell, first_messages)
+		compose_system(composer, lfirst(cell));
+	foreach(cell, way_to(end))
+		read(composer, ((TreeNode *) lfirst(cell))->source);
+	compose_end(composer);
+	return composer;
+}
+
+static void
+hang_up(List *nodes, NodeReader read)
+{
+	HTAB	   *table = index_nodes(nodes);
+	ListCell   *cell;
+
+	foreach(cell, nodes)
+	{
+		TreeNode   *node = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		node->says_anything = says_anything(node, read);
+	}
+	foreach(cell, nodes)
+	{
+		TreeNode   *node = lfirst(cell);
+
+		if (!node->says_anything)
+			continue;
+		node->up = nearest(table, find_node(table, node->parent), list_length(nodes));
+		if (node->up == node)
+			node->up = NULL;
+		if (node->up != NULL)
+			node->up->goes_on = true;
+	}
+	hash_destroy(table);
+}
+
+/*
+ * Take the nodes apart into the conversation's branches.  current: the id of the
+ * node that the source shows, or NULL; first_messages: system prompts (JsonbValue).
+ */
+void
+tree_to_branches(List *nodes, const char *current, List *first_messages, NodeReader read,
+				 Conversation *conversation)
+{
+	TreeNode   *shown = NULL;
+	ListCell   *cell;
+
+	hang_up(nodes, read);
+	if (current != NULL)
+	{
+		HTAB	   *table = index_nodes(nodes);
+
+		shown = nearest(table, find_node(table, current), list_length(nodes));
+		hash_destroy(table);
+		if (shown != NULL && shown->goes_on)
+			shown = newest_end(nodes, shown);
+	}
+	if (shown == NULL)
+		shown = newest_end(nodes, NULL);
+	if (shown == NULL)
+		return;
+	conversation->branches = list_make1(compose_branch(shown, first_messages, read));
+	foreach(cell, nodes)
+	{
+		TreeNode   *node = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!node->says_anything || node->goes_on || node == shown)
+			continue;
+		if (list_length(conversation->branches) >= MAX_BRANCHES)
+			conversation->branches_left_out++;
+		else
+			conversation->branches = lappend(conversation->branches,
+											 compose_branch(node, first_messages, read));
+	}
+}
