@@ -172,7 +172,7 @@ WHERE p.proname LIKE 'airun%' AND p.prokind = 'f' AND 'uuid'::regtype = ANY (p.p
 	AND p.proname NOT IN ('airun_create_run', 'airun_list_runs')	-- below
 	AND p.proname NOT IN ('airun_meter', 'airun_start_call', 'airun_end_call')	-- in sql/meter.sql
 	AND p.proname <> 'airun_usage'	-- in sql/report.sql
-	AND p.proname <> 'airun_search'	-- in sql/search.sql
+	AND p.proname NOT IN ('airun_search', 'airun_import')	-- in sql/search.sql and sql/import.sql
 	AND p.proname <> 'airun_export_user'	-- in sql/export.sql
 	AND NOT EXISTS (SELECT FROM access_test.by_id WHERE statement LIKE '%' || p.proname || '(%');
 SET ROLE regress_airun_user;
@@ -486,7 +486,7 @@ CREATE TABLE access_test.by_nobody AS SELECT * FROM unnest(ARRAY[
 	'SELECT airun_start_call()',
 	'SELECT airun_end_call(''<run>'')',
 	'SELECT airun_expire_calls()',
-	'SELECT airun_export(''<run>'')', 'SELECT airun_export_user()', 'SELECT airun_search(''x'')',
+	'SELECT airun_export(''<run>'')', 'SELECT airun_export_user()', 'SELECT airun_search(''x'')', 'SELECT airun_import(''[{"messages": []}]'')',
 	'SELECT airun_sees_run(''<run>'')',
 	'SELECT airun_writes_run(''<run>'')']) WITH ORDINALITY x (statement, number);
 GRANT SELECT ON access_test.by_nobody TO PUBLIC;

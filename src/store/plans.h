@@ -70,8 +70,9 @@ typedef struct InternalRow
 	{
 		INTERNAL_RUN,				/* the run itself */
 		INTERNAL_MESSAGE,
-		INTERNAL_TASK,		INTERNAL_MESSAGES,				/* any number of them, of a run that is new */
-		INTERNAL_PAST				/* a stranger's row, that may say when it was */		INTERNAL_TASK
+		INTERNAL_MESSAGES,				/* any number of them, of a run that is new */
+		INTERNAL_TASK,
+		INTERNAL_PAST				/* a stranger's row, that may say when it was */
 	}			kind;
 	int64		seq;			/* of the message */
 	pg_uuid_t	task_id;		/* of the task */
