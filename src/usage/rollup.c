@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(airun_rebuild_usage);
 /* The columns of ai_problem */
 #define PROBLEM_COLUMNS		6
 
-/* A bound of which no more than an integer counts as the fold takes it; one that is larger is none */
+/* A bound as the fold takes it; one that is larger is none */
 static int32
 bound_argument(FunctionCallInfo fcinfo, int i, const char *name)
 {
