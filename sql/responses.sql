@@ -162,6 +162,25 @@ SELECT sum(tasks), sum(changed) FROM airun_reprice(all_tasks => true);
 SELECT task_id AS t FROM airun_create_task(:'run', model_id => 'r-chat') \gset
 SELECT t -> 'status', t -> 'tokens_total', t -> 'price_status' FROM (SELECT airun_finish_turn(:'t', response_data => '{"prompt": 5, "note": ["tokens"], "output": "text"}') -> 'task') AS a (t);
 SELECT response_data FROM ai_tasks WHERE task_id = :'t';
+-- an answer that is an array of the chunks of its stream: the last usage counts, with what went in from before it
+CREATE TEMP TABLE streams (n serial, name text, provider text, asked text, input bigint, output bigint, model text, cost numeric, chunks jsonb);
+INSERT INTO streams (name, provider, asked, input, output, model, cost, chunks) VALUES
+('OpenAI', 'openai', 'r-chat', 1000, 300, 'r-chat-2026-05-01', 0.0055, '[{"id": "c", "object": "chat.completion.chunk", "model": "r-chat-2026-05-01", "service_tier": "default", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Ahoy."}}], "usage": null},
+	{"id": "c", "object": "chat.completion.chunk", "model": "r-chat-2026-05-01", "choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 300, "total_tokens": 1300}}, "[DONE]"]'),
+-- 100 x 3 + 400 x 0.3 + 50 x 15
+('Anthropic', 'anthropic', 'r-sonnet', 500, 50, 'r-sonnet', 0.00117, '[{"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "model": "r-sonnet", "content": [], "usage": {"input_tokens": 100, "cache_read_input_tokens": 400, "cache_creation_input_tokens": 0, "output_tokens": 1}}},
+	{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Ahoy."}}, {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 50}}, {"type": "message_stop"}]'),
+-- each chunk says what it has come to: 10 x 1.25 + 20 x 10
+('Gemini', 'google', 'r-gemini', 10, 20, 'r-gemini', 0.0002125, '[{"modelVersion": "r-gemini", "candidates": [{"content": {"role": "model", "parts": [{"text": "A"}]}}], "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}},
+	{"modelVersion": "r-gemini", "candidates": [{"content": {"role": "model", "parts": [{"text": "hoy."}]}, "finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 20, "totalTokenCount": 30}}]'),
+('no usage', 'openai', 'r-chat', NULL, NULL, 'r-chat', NULL, '[{"model": "r-chat", "choices": [{"index": 0, "delta": {"content": "Ahoy."}}]}, 1, null, []]'),
+('nothing', 'openai', 'r-chat', NULL, NULL, NULL, NULL, '[]');
+CREATE TEMP TABLE streamed AS
+SELECT s.*, t.task_id, airun_finish_turn(t.task_id, response_text => 'Ahoy.', response_data => s.chunks) AS turn
+FROM streams AS s, LATERAL airun_create_task(:'run', task_name => s.name, provider => s.provider, model_id => s.asked) AS t;
+SELECT s.name, t.price_status, t.tokens_input, t.tokens_output, t.served_model, t.cost, t.cost_details -> 'doubts',
+	(t.tokens_input, t.tokens_output, t.served_model, t.cost) IS NOT DISTINCT FROM (s.input, s.output, s.model, s.cost)
+FROM streamed AS s JOIN ai_tasks AS t USING (task_id) ORDER BY s.n;
 SELECT * FROM airun_check();
 DELETE FROM airun.runs WHERE id = :'run';
 DELETE FROM airun.prices WHERE model ~ '^(amazon.)?r-';

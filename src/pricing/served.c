@@ -14,6 +14,7 @@
 #include "pricing/served.h"
 
 #include "json/jsonb_util.h"
+#include "miscadmin.h"
 #include "pricing/names.h"
 #include "pricing/price_terms.h"
 #include "pricing/rate_collector.h"
@@ -407,23 +408,41 @@ read_inner(const Keys *root, const char *const *paths, const uint64 *bits,
 	}
 }
 
-/*
- * Take what a whole answer says, or with is_usage a usage (which may be a whole
- * answer), where nothing is known yet.
- */
-void
-served_read(Jsonb *document, bool is_usage, Served *served)
+/* Take what an object says */
+static void
+read_object(JsonbContainer *object, bool is_usage, Served *served)
 {
 	Keys		root;
 
-	if (!JB_ROOT_IS_OBJECT(document))
-		return;
-	prepare();
-	know_keys(&root, &document->root);
+	know_keys(&root, object);
 	read_paths(&root, around, served);
 	read_paths(&root, of_answer, served);
 	read_inner(&root, answers, answer_bits, of_answer, served);
 	read_inner(&root, usage_wrappers, usage_bits, of_usage, served);
 	if (is_usage)
 		read_paths(&root, of_usage, served);
+}
+
+/*
+ * Take what a whole answer says, or with is_usage a usage (which may be a whole
+ * answer), where nothing is known yet.  Of an answer that is an array of chunks, the
+ * last one counts that says anything.
+ */
+void
+served_read(Jsonb *document, bool is_usage, Served *served)
+{
+	prepare();
+	if (JB_ROOT_IS_OBJECT(document))
+		read_object(&document->root, is_usage, served);
+	else if (!JB_ROOT_IS_SCALAR(document) && !is_usage)
+	{
+		for (int i = JB_ROOT_COUNT(document) - 1; i >= 0; i--)
+		{
+			JsonbValue *chunk = getIthJsonbValueFromContainer(&document->root, i);
+
+			CHECK_FOR_INTERRUPTS();
+			if (chunk->type == jbvBinary && JsonContainerIsObject(chunk->val.binary.data))
+				read_object(chunk->val.binary.data, false, served);
+		}
+	}
 }

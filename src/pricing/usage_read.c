@@ -755,15 +755,61 @@ usage_read(Jsonb *raw, const char *provider, Usage *usage)
 	read_whole(&raw->root, provider, 0, usage);
 }
 
+/* ---------- the chunks of a stream ---------- */
+
+/* Take what went in from a chunk that came before, as Anthropic's streams begin with it */
+static void
+take_input(const Usage *chunk, Usage *usage)
+{
+	for (int i = 0; BUCKET_IS_INPUT(i); i++)
+		usage->count[i] = chunk->count[i];
+	usage->tokens_input = chunk->tokens_input;
+	usage->input_is_open = chunk->input_is_open;
+	usage->tokens_total = chunk->tokens_input + Max(usage->tokens_output, 0);
+	for (int i = 0; i < Min(chunk->doubt_count, USAGE_DOUBTS); i++)
+		usage_doubt(usage, "%s", chunk->doubts[i]);
+}
+
 /*
- * Understand the usage in a whole answer.  False, and nothing is said, where it
- * has none that is known: an answer is no usage, and may have any keys.
+ * Understand the usage of a stream, whose chunks say what has been used so far:
+ * that of the last chunk that has one.  What went in may stand in one before it.
+ */
+static void
+read_chunks(Jsonb *chunks, const char *provider, Usage *usage)
+{
+	for (int i = JB_ROOT_COUNT(chunks) - 1; i >= 0; i--)
+	{
+		JsonbValue *chunk = getIthJsonbValueFromContainer(&chunks->root, i);
+		Usage		found;
+
+		CHECK_FOR_INTERRUPTS();
+		if (chunk->type != jbvBinary)
+			continue;
+		usage_clear(&found);
+		read_whole(chunk->val.binary.data, provider, 1, &found);
+		if (!usage->is_known && found.is_known)
+			*usage = found;
+		else if (usage->is_known && found.tokens_input != USAGE_UNKNOWN)
+			take_input(&found, usage);
+		if (usage->is_known && (usage->tokens_input != USAGE_UNKNOWN || usage->request_count > 0))
+			return;
+	}
+}
+
+/*
+ * Understand the usage in a whole answer, or in an array of its chunks.  False, and
+ * nothing is said, where it has none that is known: an answer is no usage, and may
+ * have any keys.
  */
 bool
 usage_read_answer(Jsonb *answer, const char *provider, Usage *usage)
 {
 	if (JB_ROOT_IS_SCALAR(answer))
 		return false;
-	usage_read(answer, provider, usage);
+	usage_clear(usage);
+	if (JB_ROOT_IS_ARRAY(answer))
+		read_chunks(answer, provider, usage);
+	else
+		read_whole(&answer->root, provider, 0, usage);
 	return usage->is_known;
 }
