@@ -66,6 +66,8 @@ SELECT cost('claude-sonnet-4', '{"cache_read": 200001, "output": 1}') - cost('cl
 SELECT cost('claude-sonnet-4-5', '{"input_tokens": 0, "cache_creation_input_tokens": 100, "cache_creation": {"ephemeral_5m_input_tokens": 40, "ephemeral_1h_input_tokens": 60}, "output_tokens": 0}') = 40 * 3.75e-6 + 60 * 6e-6,
 	cost('claude-sonnet-4-5', '{"input": 200000, "cache_write_1h": 1}') = 200000 * 6e-6 + 1.2e-5,
 	cost('claude-sonnet-4', '{"cache_write_1h": 100}') = 100 * 3.75e-6;
+-- an hour at the rate of five minutes is in doubt
+SELECT airun_cost_details('claude-sonnet-4', '{"cache_write_1h": 100}') -> 'doubts' AS none_of_an_hour, airun_cost_details('claude-sonnet-4-5', '{"cache_write_1h": 100}') -> 'doubts' AS one_of_an_hour;
 -- without trailing zeros, and never a float's dust
 SELECT cost('gpt-4o', '{"input": 3, "output": 7}'), cost('gpt-4o', '{"input": 4}'), cost('hearing', '{"seconds": 3}'), cost('embedder', '{"input": 1}');
 

@@ -86,6 +86,7 @@ SELECT ended('{"response_cost": "2.1e-4"}', 's-nobody'), ended('{"_hidden_params
 	ended('{"usage": {"cost_in_usd_ticks": 18000000}}', 's-nobody'), ended('{"providerMetadata": {"gateway": {"cost": "0.0045405"}}}', 's-nobody'), ended('{"response_cost": 1}', 's-nobody', provider_cost => 0.5);
 -- no amount is none, and an absurd one is left out; so is a word that is too long.  The end stands.
 SELECT ended('{"response_cost": -1}', 's-nobody'), ended('{"response_cost": "free"}', 's-nobody'), ended('{"response_cost": {"a": 1}}', 's-nobody'), ended(NULL, 's-nobody', provider_cost => -1), ended(NULL, 's-nobody', provider_cost => 'NaN');
+SELECT ended('{"usage": {"prompt_tokens": 1, "completion_tokens": 1, "cost": -0.5}}', 's-nobody'), ended('{"usage": {"prompt_tokens": 1, "completion_tokens": 1, "cost": 1e400}}', 's-nobody'), ended('{"usage": {"prompt_tokens": 1, "completion_tokens": 1, "cost": ""}}', 's-nobody'), ended('{"usage": {"prompt_tokens": 1, "completion_tokens": 1, "cost": -1, "raw": {"cost": 0.5}}}', 's-nobody');
 SELECT ended(NULL, served_model => repeat('m', 201)), ended(NULL, service_tier => repeat('t', 201)), ended(jsonb_build_object('model', repeat('m', 201)));
 
 --
@@ -166,6 +167,10 @@ SELECT airun_cost('s-uplift', '{"input_tokens": 1000, "output_tokens": 0, "infer
 SELECT refusal(format('SELECT airun_set_price(%L, %L, multipliers => %L)', 's-bad', '{"input": 1e-6}', m)) FROM unnest('{[],"{\"zone\": {\"us\": 1}}","{\"region\": 2}","{\"region\": {\"us\": \"2\"}}","{\"speed\": {\"fast\": -1}}"}'::text[]) AS m;
 SELECT action, reason FROM airun_import_prices('{"s-worse": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-6, "regional_processing_uplift_multiplier_eu": "much"}}');
 
+-- tokens of one side that are stated by hand are as doubtful as a usage of one side
+SELECT count(airun_set_price('s-sided', '{"input": 1e-6, "output": 2e-6}', effective_from => '2020-01-01')) + count(airun_set_price('s-unsided', '{"input": 1e-6, "output": 0}', effective_from => '2020-01-01'));
+SELECT t.model_id, t.price_status, t.cost, t.cost_details -> 'doubts' AS doubts FROM airun_create_run() AS r, unnest('{s-sided,s-unsided}'::text[]) AS m, LATERAL (VALUES (1, '{"prompt_tokens": 5}'::jsonb, NULL, NULL), (2, NULL, 5, NULL), (3, NULL, NULL, 5), (4, NULL, 5, 0)) AS v (n, usage, input, output),
+	LATERAL airun_create_task(r.id, task_name => v.n::text, model_id => m) AS c, LATERAL airun_complete_task(c.task_id, usage => v.usage, tokens_input => input, tokens_output => output) AS t ORDER BY m, v.n;
 SELECT * FROM airun_check();
 DELETE FROM airun.runs WHERE user_id IN (SELECT DISTINCT user_id FROM ai_tasks WHERE model_id ~ '^s-');
 DELETE FROM airun.prices WHERE model ~ '(^|[./])s-';

@@ -61,6 +61,7 @@ SELECT airun_normalize_usage('{"prompt_tokens": 10.00, "completion_tokens": 1e1,
 SELECT airun_normalize_usage('{"input_tokens": 10, "cache_creation_input_tokens": 100, "cache_creation": {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 70}, "output_tokens": 1}');
 SELECT airun_normalize_usage('{"input_tokens": 10, "cache_creation": {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 70}, "output_tokens": 1}');
 SELECT airun_normalize_usage('{"input_tokens": 10, "cache_creation_input_tokens": 100, "cache_creation": {"ephemeral_1h_input_tokens": 70}, "output_tokens": 1}');
+SELECT airun_normalize_usage('{"input_tokens": 10, "cache_creation_input_tokens": 100, "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}, "output_tokens": 1}');
 -- its searches
 SELECT airun_normalize_usage('{"input_tokens": 10, "output_tokens": 1, "server_tool_use": {"web_search_requests": 3}}');
 -- without a cache it cannot be told from Responses, and need not

@@ -22,6 +22,7 @@
  */
 #include "pricing/charge.h"
 
+#include "json/jsonb_copy.h"
 #include "pricing/cost.h"
 #include "pricing/served.h"
 #include "utils/builtins.h"
@@ -92,6 +93,8 @@ charge_read_served(ChargeBasis *basis)
 	take_word(&basis->speed, served.speed);
 	if (basis->provider_cost.isnull && served.cost != NULL)
 		basis->provider_cost = (Field) {NumericGetDatum(served.cost), false};
+	else if (basis->provider_cost.isnull && served.cost_problem != NULL)
+		charge_leave_out(&basis->left_out, "provider_cost", served.cost_problem);
 	if (basis->billed.isnull &&
 		(is_zero(&basis->client_cost) || is_zero(&basis->provider_cost)) &&
 		(served.is_cached || is_cached(&basis->metadata)))
@@ -196,6 +199,7 @@ usage_of(const ChargeBasis *basis)
 		usage = palloc_object(Usage);
 		usage_clear(usage);
 		usage->count[BUCKET_REQUESTS] = 1;
+		usage->input_is_open = usage->output_is_open = true;
 	}
 	open_total(usage, &basis->tokens_input, &basis->tokens_output);
 	add_side(usage, BUCKET_INPUT, &usage->tokens_input, &usage->input_is_open,
@@ -234,6 +238,16 @@ charge_left_out(const Field *cost_details)
 		value.type != jbvBinary)
 		return (Field) {(Datum) 0, true};
 	return (Field) {JsonbPGetDatum(JsonbValueToJsonb(&value)), false};
+}
+
+/* Leave out a figure that cannot be; here is why */
+void
+charge_leave_out(Field *left_out, const char *name, const char *reason)
+{
+	*left_out = (Field) {
+		JsonbPGetDatum(jsonb_set_string(left_out->isnull ? NULL : DatumGetJsonbP(left_out->value),
+										name, reason, strlen(reason))), false
+	};
 }
 
 /* Details that have nothing but what has been left out */

@@ -289,6 +289,11 @@ quote_item(const CostQuery *query, const Part *part, int64 length, const char *s
 	if (service_tier != NULL && item->found.service_tier == NULL && BUCKET_IS_TOKENS(bucket))
 		usage_doubt(query->usage, "its price has no rate of the service tier \"%s\" for %s",
 					service_tier, bucket_name(bucket));
+
+	/* an hour in the cache is dearer than what stands in for it */
+	if (bucket == BUCKET_CACHE_WRITE_1H && item->found.bucket != bucket)
+		usage_doubt(query->usage, "its price has no rate for %s: charged as %s",
+					bucket_name(bucket), bucket_name(item->found.bucket));
 	return true;
 }
 

@@ -298,18 +298,33 @@ word_of(const JsonbValue *value)
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
-/* An amount of money that can be, or NULL */
+/*
+ * An amount of money that can be, or NULL.  *problem: why one that is stated cannot,
+ * where that is not said already; NULL for nobody who wants to know.
+ */
 static Numeric
-amount_of(const JsonbValue *value, const char *factor)
+amount_of(const JsonbValue *value, const char *factor, char **problem)
 {
 	Numeric		amount;
+	const char *reason;
 
-	if ((value->type != jbvNumeric && value->type != jbvString) ||
-		number_parse(value, &amount) != NULL)
+	if (value->type != jbvNumeric &&
+		(value->type != jbvString || value->val.string.len == 0))
 		return NULL;
-	if (factor != NULL)
-		amount = number_scale(amount, factor);
-	return rate_problem(amount) == NULL ? amount : NULL;
+	reason = number_parse(value, &amount);
+	if (reason != NULL)
+		reason = psprintf("it %s", reason);
+	else
+	{
+		if (factor != NULL)
+			amount = number_scale(amount, factor);
+		reason = rate_problem(amount);
+	}
+	if (reason == NULL)
+		return amount;
+	if (problem != NULL && *problem == NULL)
+		*problem = pstrdup(reason);
+	return NULL;
 }
 
 /* Is there nothing yet about this part? */
@@ -369,13 +384,13 @@ read_paths(const Keys *keys, const ServedPath *paths, Served *served)
 				served->speed = word == NULL ? NULL : name_normalize(word);
 				break;
 			case SERVED_COST:
-				served->cost = amount_of(&value, paths->means);
+				served->cost = amount_of(&value, paths->means, &served->cost_problem);
 				break;
 			case SERVED_OWN_KEY:
 				is_own_key = value.type == jbvBool && value.val.boolean;
 				break;
 			case SERVED_UPSTREAM_COST:
-				upstream = amount_of(&value, NULL);
+				upstream = amount_of(&value, NULL, &served->cost_problem);
 				break;
 			case SERVED_CACHED:
 				served->is_cached = value.type == jbvBool && value.val.boolean;

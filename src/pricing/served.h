@@ -21,6 +21,7 @@ typedef struct Served
 	char	   *region;
 	char	   *speed;
 	Numeric		cost;			/* what the provider says that it costs */
+	char	   *cost_problem;	/* why what it says cannot be */
 	bool		is_cached;		/* it says that it comes from a cache of answers */
 } Served;
 

@@ -101,8 +101,8 @@ settle_write(const int64 *p, Usage *usage)
 	int64		long_time = known(p[PART_CACHE_WRITE_1H]);
 	int64		all = known(p[PART_CACHE_WRITE]);
 
-	if (short_time + long_time > 0 && all > 0 && p[PART_CACHE_WRITE_5M] != USAGE_UNKNOWN &&
-		p[PART_CACHE_WRITE_1H] != USAGE_UNKNOWN && short_time + long_time < all)
+	if (short_time + long_time < all &&
+		(p[PART_CACHE_WRITE_5M] != USAGE_UNKNOWN || p[PART_CACHE_WRITE_1H] != USAGE_UNKNOWN))
 		usage_doubt(usage, "what is written to the caches is " INT64_FORMAT
 					", but its parts are " INT64_FORMAT,
 					all, short_time + long_time);

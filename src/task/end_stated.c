@@ -49,11 +49,7 @@ task_sum_tokens(const Field *input, const Field *output)
 void
 end_leave_out(TaskEnd *end, const char *name, Field *field, const char *reason)
 {
-	end->left_out = (Field) {
-		JsonbPGetDatum(jsonb_set_string(end->left_out.isnull ? NULL :
-										DatumGetJsonbP(end->left_out.value),
-										name, reason, strlen(reason))), false
-	};
+	charge_leave_out(&end->left_out, name, reason);
 	*field = (Field) {(Datum) 0, true};
 }
 
@@ -171,6 +167,7 @@ task_count_end(TaskEnd *end, const ChargeBasis *known)
 	take_stated(&basis, end);
 	charge_read_served(&basis);
 	SERVED_FIELD_LIST(END_OF_BASIS)
+	END_OF_BASIS(left_out)
 	end->counted = charge_count_usage(&basis, &end->tokens_input, &end->tokens_output,
 									  &end->tokens_total, &end->usage_buckets);
 }
