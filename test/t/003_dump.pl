@@ -230,7 +230,8 @@ works('data');
 #--- a user's own rows -----------------------------------------------------------------
 
 # What a role under row security dumps is what its user sees, whoever restores it
-my @mine = ('--role=app', '-n', 'airun', '--inserts');
+# the cubes of all users are for reporters
+my @mine = ('--role=app', '-n', 'airun', '--inserts', map { ('-T', "airun.usage_$_") } qw(clock daily work));
 my %own = map {
 	my ($table, $order) = @$_;
 	my $column = $table eq 'airun.runs' ? 'id' : 'run_id';

@@ -71,6 +71,12 @@ my @calls = (
 	[ "airun_save_messages($run, jsonb_build_array(${say}::jsonb || '{\"id\": \"m1\"}'))", 'ERROR: PT404' ],
 	[ "airun_truncate_messages($run, 0)", 'ERROR: PT404' ],
 	[ "count(*) FROM airun_message_versions($run)", 'ERROR: PT404' ],
+	[ "airun_edit_message($run, 1, $say)", 'ERROR: PT404' ],
+	[ "airun_fork_run($run)", 'ERROR: PT404' ],
+	[ "count(*) FROM airun_run_forks($run)", 'ERROR: PT404' ],
+	[ "airun_export($run)", 'ERROR: PT404' ],
+	[ "count(*) FROM airun_search('x', run_id => $run)", '0' ],
+	[ "count(*) FROM airun_usage('-infinity', 'infinity')", '0' ],
 	[ "airun_normalize_usage('{}') IS NULL", 'f' ],
 	[ "airun_cost('m', '{}') IS NULL", 't' ],
 	[ "airun_cost_details('m', '{}') IS NULL", 'f' ],
@@ -83,7 +89,9 @@ SELECT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classi
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'airun'
 WHERE p.provolatile <> 'i' AND has_function_privilege('app', p.oid, 'EXECUTE')
 	-- which touch no row, or must wait for the id that is theirs to take
-	AND p.proname NOT IN ('airun_uuid', 'airun_user_id', 'airun_is_overdue', 'airun_create_run')
+	AND p.proname NOT IN ('airun_uuid', 'airun_user_id', 'airun_is_overdue', 'airun_create_run',
+		-- nor a run of anybody's: calls, a user's own things, and what she brings in
+		'airun_meter', 'airun_start_call', 'airun_end_call', 'airun_expire_calls', 'airun_export_user', 'airun_import', 'airun_usage_page')
 	AND p.proname NOT LIKE 'airun\_store\_%'
 END
 	is("@lack", '', 'every function is tried');
