@@ -66,6 +66,44 @@ SELECT day, source_type, sum(calls), sum(cost) FROM airun.usage_work WHERE model
 SELECT a = b AND b = c AND c = d FROM (SELECT (SELECT (sum(calls), sum(cost), sum(total_us))::text FROM airun.usage_clock) a, (SELECT (sum(calls), sum(cost), sum(total_us))::text FROM airun.usage_daily) b,
 	(SELECT (sum(calls), sum(cost), sum(total_us))::text FROM airun.usage_people) c, (SELECT (sum(calls), sum(cost), sum(total_us))::text FROM airun.usage_work) d) x;
 
+-- R10, R25: percentiles are the same before and after folding, of tasks as they end and change, and of calls
+CREATE TABLE pg_temp.times AS SELECT i, (i * i * 7919 % 60000) / 10.0 AS first, CASE WHEN i % 7 > 0 THEN (i * i * 104729 % 900000) / 10.0 END AS total FROM generate_series(1, 300) i;
+CREATE FUNCTION pg_temp.percentiles() RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', group_by, kind, model_id, calls, first_token_p50, first_token_p95, first_token_p99, first_token_avg, '|', total_p50, total_p95, total_p99, total_avg)
+	FROM unnest('{kind,user_id,task_name,price_status}'::text[]) AS group_by, airun_usage('-infinity', 'infinity', 'all', 'UTC', ARRAY[group_by, 'model_id'], model_id => 'ledger-times')
+$$;
+SELECT count((airun_create_task('0e000000-0000-4000-8000-000000000001', ('0e000001-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid, model_id => 'ledger-times')).status) FROM pg_temp.times;
+SELECT count((airun_complete_task(('0e000001-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'x', time_to_first_token => first, total_time => total)).status) FROM pg_temp.times;
+SELECT count((airun_meter(call_id => ('0e000002-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid, model_id => 'ledger-times', total_time => total * 2)).status) FROM pg_temp.times;
+CREATE TABLE pg_temp.tail AS SELECT * FROM pg_temp.percentiles() AS p;
+SELECT airun_rollup();
+SELECT count(*), count(*) FILTER (WHERE p IN (SELECT t.p FROM pg_temp.tail t)) FROM pg_temp.percentiles() p;
+SELECT count(total_sketch) > 0 FROM airun.usage_clock WHERE model_id = 'ledger-times';
+-- what comes late is taken out of where it was
+SELECT count((airun_complete_task(('0e000001-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'x', total_time => 1000 * i)).status) FROM pg_temp.times WHERE i % 7 = 0;
+DELETE FROM pg_temp.tail;
+INSERT INTO pg_temp.tail SELECT * FROM pg_temp.percentiles();
+SELECT airun_rollup();
+SELECT count(*), count(*) FILTER (WHERE p IN (SELECT t.p FROM pg_temp.tail t)) FROM pg_temp.percentiles() p;
+SELECT p.name, r.exact, abs(CASE p.name WHEN 'p50' THEN u.total_p50 WHEN 'p95' THEN u.total_p95 ELSE u.total_p99 END - r.exact) <= r.exact * 0.01 AS within
+FROM (VALUES ('p50', 0.5), ('p95', 0.95), ('p99', 0.99)) p (name, fraction),
+	airun_usage('-infinity', 'infinity', 'all', 'UTC', kind => 'task', model_id => 'ledger-times') u,
+	LATERAL (SELECT percentile_disc(p.fraction) WITHIN GROUP (ORDER BY total_time) AS exact FROM airun.tasks WHERE model_id = 'ledger-times') r ORDER BY 1;
+SELECT * FROM airun_check_usage();
+-- a sketch that is another is told, and made anew
+UPDATE airun.usage_work SET total_sketch = NULL WHERE model_id = 'ledger-times' AND kind = 'call';
+SELECT problem FROM airun_check_usage();
+-- a call that the ledger does not know, and one of which it says something else
+DELETE FROM airun.usage_ledger WHERE charge_id = '0e000002-0000-4000-8000-000000000001';
+UPDATE airun.calls SET tokens_total = 5, tokens_input = 5 WHERE id = '0e000002-0000-4000-8000-000000000002';
+SELECT right(task_id::text, 2), problem, expected, found FROM airun_check_usage() WHERE task_id IS NOT NULL;
+SELECT airun_rebuild_usage(), airun_rollup();
+SELECT * FROM airun_check_usage();
+-- what is gone of them stays in the ledger
+DELETE FROM airun.calls WHERE model_id = 'ledger-times';
+SELECT * FROM airun_check_usage();
+SELECT calls FROM airun_usage('-infinity', 'infinity', 'all', kind => 'call', model_id => 'ledger-times');
+
 -- R11, R12: deleted and purged, the money stays
 SELECT sum(calls) AS calls, sum(cost) AS cost FROM airun.usage_daily \gset
 SELECT airun_delete_run('0e000000-0000-4000-8000-000000000001');

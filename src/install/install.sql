@@ -303,9 +303,9 @@ BEGIN
 		done := done || 'version, in the comment on schema airun'::text;
 	END IF;
 
-	-- What an older store has used: its tasks are entered, once
+	-- What an older store has used: its tasks and calls are entered, once
 	IF done @> '{"table airun.usage_tail","table airun.usage_ledger"}' THEN
-		LOCK TABLE airun.tasks IN SHARE ROW EXCLUSIVE MODE;
+		LOCK TABLE airun.tasks, airun.calls IN SHARE ROW EXCLUSIVE MODE;
 		INSERT INTO airun.usage_tail SELECT * FROM @extschema@.airun_store_charges();
 	END IF;
 

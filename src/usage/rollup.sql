@@ -36,7 +36,7 @@ CROSS JOIN LATERAL (SELECT c.name, CASE
 	WHEN c.name LIKE 'tokens\_%' THEN format('sum(e.%s)::bigint', c.name)
 	WHEN c.name LIKE '%\_count' THEN format('sum(CASE WHEN e.%s IS NULL THEN 0 ELSE e.calls END)',
 		replace(c.name, '_count', '_us'))
-	WHEN c.name LIKE '%\_sketch' THEN 'NULL::bytea'
+	WHEN c.name LIKE '%\_sketch' THEN '@extschema@.airun_sketch_agg(e.' || replace(c.name, '_sketch', '_bin') || ', e.calls)'
 	ELSE format('COALESCE(sum(e.%s), 0)', c.name) END AS expression) AS x
 $query$;
 COMMENT ON FUNCTION @extschema@.airun_store_cube_query(text, text, text) IS
@@ -51,7 +51,8 @@ SELECT format('INSERT INTO airun.%I AS c (%s) %s ORDER BY %s ON CONFLICT (%s) DO
 	string_agg(c.name, ', ' ORDER BY c.place), $2,
 	string_agg(c.place::text, ', ' ORDER BY c.place) FILTER (WHERE c.is_key),
 	string_agg(c.name, ', ' ORDER BY c.place) FILTER (WHERE c.is_key),
-	string_agg(CASE WHEN c.type = 'bytea' THEN format('%1$s = NULL', c.name)
+	string_agg(CASE WHEN c.type = 'bytea'
+			THEN c.name || ' = @extschema@.airun_sketch_merge(c.' || c.name || ', excluded.' || c.name || ')'
 		ELSE format('%1$s = c.%1$s + excluded.%1$s', c.name) END,
 		', ' ORDER BY c.place) FILTER (WHERE NOT c.is_key))
 FROM (SELECT c.*, c.value IS NULL AND c.type <> 'bytea' AS is_key, row_number() OVER () AS place
@@ -100,7 +101,7 @@ $fold$;
 COMMENT ON FUNCTION @extschema@.airun_store_fold(integer, integer, text) IS
 'Folds entries of the ledger into its cubes, for airun_rollup()';
 
-/* What the ledger should say of the tasks that are there, an entry each */
+/* What the ledger should say of the tasks and calls that are there, an entry each */
 CREATE FUNCTION @extschema@.airun_store_charges()
 RETURNS TABLE (at timestamptz, tokens_input bigint, tokens_cache_read bigint,
 	tokens_cache_write bigint, tokens_output bigint, first_token_us bigint, total_us bigint,
@@ -110,25 +111,35 @@ RETURNS TABLE (at timestamptz, tokens_input bigint, tokens_cache_read bigint,
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $charges$
-SELECT t.created_at, k.tokens[1], k.tokens[2], k.tokens[3], k.tokens[4],
-	@extschema@.airun_store_usage_time(t.time_to_first_token),
-	@extschema@.airun_store_usage_time(t.total_time),
-	1, NULL::smallint, NULL::smallint, t.task_id, t.user_id, 'task', t.status,
-	COALESCE(t.price_status, 'unpriced'), @extschema@.airun_store_usage_word(r.source_type),
+SELECT t.created_at, k.tokens[1], k.tokens[2], k.tokens[3], k.tokens[4], d.first_token, d.total,
+	1, @extschema@.airun_sketch_bin(d.first_token), @extschema@.airun_sketch_bin(d.total),
+	t.charge_id, t.user_id, t.kind, t.status,
+	COALESCE(t.price_status, 'unpriced'), @extschema@.airun_store_usage_word(t.source_type),
 	@extschema@.airun_store_usage_word(t.service), @extschema@.airun_store_usage_word(t.task_name),
 	@extschema@.airun_store_usage_word(t.provider), @extschema@.airun_store_usage_word(t.model_id),
 	@extschema@.airun_store_usage_word(t.served_model), t.cost
-FROM airun.tasks AS t
-JOIN airun.runs AS r ON r.id = t.run_id
+FROM (
+	SELECT t.created_at, t.task_id AS charge_id, t.user_id, 'task' AS kind, t.status, t.price_status,
+		r.source_type, t.service, t.task_name, t.provider, t.model_id, t.served_model, t.cost,
+		t.tokens_total, t.tokens_output, t.usage_buckets, t.time_to_first_token, t.total_time
+	FROM airun.tasks AS t JOIN airun.runs AS r ON r.id = t.run_id
+	WHERE t.completed_at IS NOT NULL
+	UNION ALL
+	SELECT c.created_at, c.id, c.user_id, c.kind, c.status, c.price_status,
+		c.source_type, c.service, c.task_name, c.provider, c.model_id, c.served_model, c.cost,
+		c.tokens_total, c.tokens_output, c.usage_buckets, c.time_to_first_token, c.total_time
+	FROM airun.calls AS c
+	WHERE c.completed_at IS NOT NULL) AS t
 CROSS JOIN LATERAL (SELECT @extschema@.airun_store_usage_tokens(t.tokens_total, t.tokens_output,
 	t.usage_buckets)) AS k (tokens)
-WHERE t.completed_at IS NOT NULL
+CROSS JOIN LATERAL (SELECT @extschema@.airun_store_usage_time(t.time_to_first_token),
+	@extschema@.airun_store_usage_time(t.total_time)) AS d (first_token, total)
 $charges$;
 COMMENT ON FUNCTION @extschema@.airun_store_charges() IS
-'The entries that the ledger should have of the tasks that have ended and are there';
+'The entries that the ledger should have of the tasks and calls that have ended and are there';
 
 /*
- * Entries that make the ledger what it should be: for each task of which it says
+ * Entries that make the ledger what it should be: for each task and call of which it says
  * something else, what it says taken back, and what it should say.  The source of a
  * run may have been changed since, and the entries of one charge be of two sources.
  */
@@ -151,7 +162,8 @@ WITH said AS (
 		e.source_type, e.service, e.task_name, e.provider, e.model_id, e.served_model,
 		-sum(e.cost) AS cost
 	FROM (SELECT * FROM airun.usage_ledger UNION ALL SELECT * FROM airun.usage_tail) AS e
-	WHERE e.kind = 'task' AND EXISTS (SELECT FROM airun.tasks AS t WHERE t.task_id = e.charge_id)
+	WHERE CASE e.kind WHEN 'task' THEN EXISTS (SELECT FROM airun.tasks AS t WHERE t.task_id = e.charge_id)
+		ELSE EXISTS (SELECT FROM airun.calls AS c WHERE c.id = e.charge_id) END
 	GROUP BY e.charge_id, e.at, e.first_token_bin, e.total_bin, e.user_id, e.kind, e.status,
 		e.price_status, e.source_type, e.service, e.task_name, e.provider, e.model_id,
 		e.served_model, e.cost IS NULL, e.first_token_us IS NULL, e.total_us IS NULL
@@ -161,9 +173,9 @@ WITH said AS (
 ), due AS (
 	SELECT * FROM @extschema@.airun_store_charges()
 ), wrong AS (
-	SELECT x.charge_id
+	SELECT x.charge_id, x.kind
 	FROM (SELECT * FROM said UNION ALL SELECT * FROM due) AS x
-	GROUP BY x.charge_id, x.at, x.user_id, x.status, x.price_status, x.service, x.task_name,
+	GROUP BY x.charge_id, x.kind, x.at, x.user_id, x.status, x.price_status, x.service, x.task_name,
 		x.provider, x.model_id, x.served_model, x.cost IS NULL, x.first_token_us IS NULL,
 		x.total_us IS NULL
 	HAVING (sum(x.calls), sum(x.tokens_input), sum(x.tokens_cache_read), sum(x.tokens_cache_write),
@@ -171,10 +183,10 @@ WITH said AS (
 		COALESCE(sum(x.total_us), 0)) <> (0, 0, 0, 0, 0, 0, 0, 0)
 )
 SELECT x.* FROM (SELECT * FROM said UNION ALL SELECT * FROM due) AS x
-WHERE x.charge_id IN (SELECT w.charge_id FROM wrong AS w)
+WHERE (x.charge_id, x.kind) IN (SELECT w.charge_id, w.kind FROM wrong AS w)
 $corrections$;
 COMMENT ON FUNCTION @extschema@.airun_store_usage_corrections() IS
-'The entries that the ledger lacks to be what the tasks that are there have used and cost';
+'The entries that the ledger lacks to be what the tasks and calls that are there have used and cost';
 
 /* What is wrong with the ledger and its cubes, for airun_check_usage() */
 CREATE FUNCTION @extschema@.airun_store_usage_problems() RETURNS SETOF @extschema@.ai_problem
@@ -186,14 +198,14 @@ DECLARE
 	keys text;
 BEGIN
 	RETURN QUERY
-	SELECT NULL::uuid, c.charge_id, NULL::bigint, 'entries of a task'::text,
+	SELECT NULL::uuid, c.charge_id, NULL::bigint, 'entries of a ' || c.kind,
 		COALESCE(string_agg(f.figures, '; ') FILTER (WHERE c.calls > 0), 'none'),
 		COALESCE(string_agg(f.figures, '; ') FILTER (WHERE c.calls <= 0), 'none')
 	FROM @extschema@.airun_store_usage_corrections() AS c
 	CROSS JOIN LATERAL (SELECT format('%s %s, %s tokens, cost %s', c.status, COALESCE(c.model_id, 'without a model'),
 		abs(c.tokens_input + c.tokens_cache_read + c.tokens_cache_write + c.tokens_output),
 		COALESCE(abs(c.cost)::text, 'not known'))) AS f (figures)
-	GROUP BY c.charge_id ORDER BY c.charge_id;
+	GROUP BY c.charge_id, c.kind ORDER BY c.charge_id, c.kind;
 
 	-- The cubes against the ledger, without the days, which are of the zone of then
 	FOREACH cube IN ARRAY '{usage_clock,usage_daily,usage_people,usage_work}'::text[] LOOP
@@ -210,13 +222,16 @@ BEGIN
 			'sum(x.cost) FILTER (WHERE NOT x.is_due)) '
 			'FROM (SELECT q.*, true AS is_due FROM (%2$s) AS q '
 			'UNION ALL SELECT c.*, false FROM airun.%3$I AS c) AS x '
-			'GROUP BY %4$s HAVING (%5$s) <> (%6$s)',
+			'GROUP BY %4$s HAVING (%5$s) <> (%6$s) OR %7$s',
 			'sums of airun.' || cube,
 			@extschema@.airun_store_cube_query(cube, 'airun.usage_ledger', '''UTC''::text'), cube, keys,
 			(SELECT string_agg(format('sum(CASE WHEN x.is_due THEN x.%1$s ELSE -x.%1$s END)', c.name), ', ')
 			 FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = cube AND c.value IS NOT NULL),
 			(SELECT string_agg('0', ', ')
-			 FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = cube AND c.value IS NOT NULL));
+			 FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = cube AND c.value IS NOT NULL),
+			(SELECT string_agg('@extschema@.airun_sketch_sum(x.' || c.name || ') FILTER (WHERE x.is_due) '
+				'IS DISTINCT FROM @extschema@.airun_sketch_sum(x.' || c.name || ') FILTER (WHERE NOT x.is_due)', ' OR ')
+			 FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = cube AND c.type = 'bytea'));
 	END LOOP;
 END
 $problems$;
@@ -225,7 +240,7 @@ COMMENT ON FUNCTION @extschema@.airun_store_usage_problems() IS
 
 /*
  * Correct the ledger by entries, and make its cubes anew.
- * Locks: tasks against changes, then the advisory lock of folding.
+ * Locks: tasks and calls against changes, then the advisory lock of folding.
  */
 CREATE FUNCTION @extschema@.airun_store_rebuild_usage(zone text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -235,7 +250,7 @@ DECLARE
 	corrections bigint;
 	cube text;
 BEGIN
-	LOCK TABLE airun.tasks IN SHARE MODE;
+	LOCK TABLE airun.tasks, airun.calls IN SHARE MODE;
 	PERFORM pg_advisory_xact_lock('airun.usage_tail'::regclass::oid::bigint);
 	INSERT INTO airun.usage_tail SELECT * FROM @extschema@.airun_store_usage_corrections();
 	GET DIAGNOSTICS corrections = ROW_COUNT;
@@ -260,10 +275,10 @@ In batches, until there are none, or max_rows or max_ms is reached.  Returns 0 a
 CREATE FUNCTION @extschema@.airun_check_usage() RETURNS SETOF @extschema@.ai_problem
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
 COMMENT ON FUNCTION @extschema@.airun_check_usage IS
-'Compares the ledger with the tasks that are there, each by itself, and the cubes with the ledger; no row means that all agree';
+'Compares the ledger with the tasks and calls that are there, each by itself, and the cubes with the ledger; no row means that all agree';
 
 CREATE FUNCTION @extschema@.airun_rebuild_usage() RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_rebuild_usage IS
-'Corrects the ledger where it is not what the tasks say, by entries, and makes the cubes anew in airun.report_zone; returns how many entries it has added
-What is deleted keeps its entries.  Tasks cannot change meanwhile.';
+'Corrects the ledger where it is not what the tasks and calls say, by entries, and makes the cubes anew in airun.report_zone; returns how many entries it has added
+What is deleted keeps its entries.  Tasks and calls cannot change meanwhile.';
