@@ -67,7 +67,7 @@ SELECT a = b AND b = c AND c = d FROM (SELECT (SELECT (sum(calls), sum(cost), su
 	(SELECT (sum(calls), sum(cost), sum(total_us))::text FROM airun.usage_people) c, (SELECT (sum(calls), sum(cost), sum(total_us))::text FROM airun.usage_work) d) x;
 
 -- R10, R25: percentiles are the same before and after folding, of tasks as they end and change, and of calls
-CREATE TABLE pg_temp.times AS SELECT i, (i * i * 7919 % 60000) / 10.0 AS first, CASE WHEN i % 7 > 0 THEN (i * i * 104729 % 900000) / 10.0 END AS total FROM generate_series(1, 300) i;
+CREATE TABLE pg_temp.times AS SELECT i, (i * i * 7919 % 60000) / 10.0 AS first, CASE WHEN i % 7 > 0 THEN (i * i * 104729 % 900000) / 10.0 END AS total FROM generate_series(1::bigint, 300) i;
 CREATE FUNCTION pg_temp.percentiles() RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT concat_ws(' ', group_by, kind, model_id, calls, first_token_p50, first_token_p95, first_token_p99, first_token_avg, '|', total_p50, total_p95, total_p99, total_avg)
 	FROM unnest('{kind,user_id,task_name,price_status}'::text[]) AS group_by, airun_usage('-infinity', 'infinity', 'all', 'UTC', ARRAY[group_by, 'model_id'], model_id => 'ledger-times')
@@ -79,8 +79,9 @@ CREATE TABLE pg_temp.tail AS SELECT * FROM pg_temp.percentiles() AS p;
 SELECT airun_rollup();
 SELECT count(*), count(*) FILTER (WHERE p IN (SELECT t.p FROM pg_temp.tail t)) FROM pg_temp.percentiles() p;
 SELECT count(total_sketch) > 0 FROM airun.usage_clock WHERE model_id = 'ledger-times';
--- what comes late is taken out of where it was
-SELECT count((airun_complete_task(('0e000001-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'x', total_time => 1000 * i)).status) FROM pg_temp.times WHERE i % 7 = 0;
+-- with a usage that comes late they are taken out of where they were
+SELECT count(*) FROM airun_set_price('ledger-times', '{"input": 0.5}', effective_from => '-infinity');
+SELECT count((airun_complete_task(('0e000001-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'x', '{"prompt_tokens": 9}')).price_status) FROM pg_temp.times WHERE i % 7 < 3;
 DELETE FROM pg_temp.tail;
 INSERT INTO pg_temp.tail SELECT * FROM pg_temp.percentiles();
 SELECT airun_rollup();
@@ -103,6 +104,38 @@ SELECT * FROM airun_check_usage();
 DELETE FROM airun.calls WHERE model_id = 'ledger-times';
 SELECT * FROM airun_check_usage();
 SELECT calls FROM airun_usage('-infinity', 'infinity', 'all', kind => 'call', model_id => 'ledger-times');
+
+-- the views: what airun_usage() says, with and without what is not folded
+CREATE FUNCTION pg_temp.differences(view text, groups text[]) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	figures constant text := array_to_string(groups || '{calls,errors,unpriced,doubtful,unpriced_tokens,tokens_input,tokens_cache_read,tokens_cache_write,tokens_output,tokens_total,cost,first_token_p50,first_token_p95,first_token_p99,total_p50,total_p95,total_p99}', ', ');
+	answer text;
+BEGIN
+	EXECUTE format('WITH a AS (SELECT day::text, %1$s, first_token_avg::numeric(20, 6), total_avg::numeric(20, 6) FROM %2$I), '
+		'b AS (SELECT bucket, %1$s, first_token_avg::numeric(20, 6), total_avg::numeric(20, 6) FROM airun_usage(''-infinity'', ''infinity'', ''day'', ''UTC'', %3$L)) '
+		'SELECT format(''more than 5: %%s, others: %%s'', (SELECT count(*) > 5 FROM a), (SELECT count(*) FROM ((TABLE a EXCEPT ALL TABLE b) UNION ALL (TABLE b EXCEPT ALL TABLE a)) x))',
+		figures, view, groups) INTO answer;
+	RETURN answer;
+END $$;
+CREATE FUNCTION pg_temp.all_differences() RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT pg_temp.differences('ai_usage_daily', '{kind,provider,model_id,served_model,status,price_status}') UNION ALL
+	SELECT pg_temp.differences('ai_usage_by_user', '{kind,user_id,provider,model_id}') UNION ALL
+	SELECT pg_temp.differences('ai_usage_by_work', '{kind,source_type,service,task_name,model_id,status}') UNION ALL
+	SELECT 'clock: ' || count(*) FROM (
+		SELECT date_trunc('hour', quarter), model_id, sum(calls), sum(errors), sum(tokens_total), sum(cost) FROM ai_usage_clock GROUP BY 1, 2
+		EXCEPT ALL SELECT bucket_start, model_id, calls, errors, tokens_total, cost FROM airun_usage('-infinity', 'infinity', 'hour', 'UTC', '{model_id}')) x UNION ALL
+	SELECT 'analytics: ' || count(*) FROM (
+		SELECT day::text, user_id, service, task_name, total_tasks, total_tokens, total_cost, avg_total_time::numeric(20, 6), avg_time_to_first_token::numeric(20, 6) FROM ai_tasks_analytics
+		EXCEPT ALL SELECT bucket, user_id, service, task_name, calls, tokens_total, cost, total_avg::numeric(20, 6), first_token_avg::numeric(20, 6)
+		FROM airun_usage('-infinity', 'infinity', 'day', 'UTC', '{user_id,service,task_name}', kind => 'task')) x
+$$;
+INSERT INTO airun.tasks (run_id, status, service, model_id, usage, created_at, total_time)
+SELECT '0e000000-0000-4000-8000-000000000001', CASE WHEN i % 3 = 0 THEN 'error' ELSE 'completed' END, 'service ' || i % 2, 'ledger-b', '{"prompt_tokens": 2}', '2020-03-01'::timestamptz + i * interval '7 h', i
+FROM generate_series(1, 30) i;
+SELECT pg_temp.all_differences();
+SELECT airun_rollup();
+SELECT pg_temp.all_differences();
+SELECT name, source_type, message_count, task_count, total_tokens, total_cost, is_starred, status, user_id FROM ai_runs_summary WHERE id = '0e000000-0000-4000-8000-000000000001';
 
 -- R11, R12: deleted and purged, the money stays
 SELECT sum(calls) AS calls, sum(cost) AS cost FROM airun.usage_daily \gset
@@ -181,6 +214,8 @@ END $$;
 SELECT s, pg_temp.sees('regress_airun_ledger_user', s), pg_temp.sees('regress_airun_ledger_reporter', s), pg_temp.sees('regress_airun_ledger_operator', s)
 FROM unnest(ARRAY['SELECT count(*) > 0 FROM airun.usage_people', 'SELECT count(*) > 0 FROM airun.usage_ledger', 'SELECT count(*) > 0 FROM airun.usage_daily',
 	'SELECT count(*) > 0 FROM airun.usage_work', 'SELECT count(*) > 0 FROM airun.usage_clock', 'SELECT count(*) > 0 FROM airun.tasks', 'SELECT count(*) > 0 FROM airun.runs',
+	'SELECT count(*) > 0 FROM ai_usage_daily', 'SELECT count(*) > 0 FROM ai_usage_clock', 'SELECT count(*) > 0 FROM ai_usage_by_work', 'SELECT count(*) > 0 FROM ai_usage_by_user',
+	'SELECT count(*) > 0 FROM ai_tasks_analytics', 'SELECT count(*) > 0 FROM ai_runs_summary',
 	'SELECT airun_rollup() >= 0', 'SELECT count(*) FROM airun_check_usage()', 'SELECT airun_rebuild_usage()', 'SELECT airun_store_fold(1, 1, ''UTC'')']) s;
 -- a right that is lost comes back, at the level that it was
 REVOKE EXECUTE ON FUNCTION airun_check_usage() FROM regress_airun_ledger_operator;

@@ -319,6 +319,24 @@ SELECT count(*) AS models FROM ai_unpriced_models;
 -- ai_calls
 SELECT kind, status, count(*) FROM ai_calls WHERE service = 'titles' GROUP BY kind, status;
 
+-- ai_usage_daily
+SELECT kind, status, calls, tokens_total, cost FROM ai_usage_daily WHERE model_id = 'tiny-1';
+
+-- ai_usage_by_user
+SELECT kind, calls, tokens_total, cost FROM ai_usage_by_user WHERE model_id = 'tiny-1';
+
+-- ai_usage_by_work
+SELECT kind, service, calls, cost FROM ai_usage_by_work WHERE model_id = 'tiny-1';
+
+-- ai_usage_clock
+SELECT kind, sum(calls) AS calls, sum(cost) AS cost FROM ai_usage_clock WHERE model_id = 'tiny-1' GROUP BY kind;
+
+-- ai_runs_summary
+SELECT name, message_count, task_count, status FROM ai_runs_summary WHERE id = '019c0000-0000-7000-8000-0000000000a2';
+
+-- ai_tasks_analytics
+SELECT sum(total_tasks) > 0 AS any_tasks FROM ai_tasks_analytics;
+
 -- Clean up
 DROP SCHEMA original_app CASCADE;
 DELETE FROM airun.prices;

@@ -99,9 +99,13 @@ BEGIN
 						WHERE e.extname = 'airun'), airun_grant.role);
 		EXECUTE format('GRANT SELECT ON airun.usage_tail, airun.usage_ledger, airun.usage_people TO %I',
 					   airun_grant.role);
+		EXECUTE format('GRANT SELECT ON @extschema@.ai_usage_by_user, @extschema@.ai_tasks_analytics TO %I',
+					   airun_grant.role);
 	END IF;
 	IF NOT is_owner AND level <> 'user' THEN
 		EXECUTE format('GRANT SELECT ON airun.usage_clock, airun.usage_daily, airun.usage_work TO %I',
+					   airun_grant.role);
+		EXECUTE format('GRANT SELECT ON @extschema@.ai_usage_clock, @extschema@.ai_usage_daily, @extschema@.ai_usage_by_work TO %I',
 					   airun_grant.role);
 		PERFORM @extschema@.airun_store_let_report(airun_grant.role);
 	END IF;
@@ -121,7 +125,7 @@ BEGIN
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.ai_messages TO %I',
 					   airun_grant.role);
-		EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries, @extschema@.ai_unpriced_models, @extschema@.ai_calls TO %I',
+		EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries, @extschema@.ai_unpriced_models, @extschema@.ai_calls, @extschema@.ai_runs_summary TO %I',
 					   airun_grant.role);
 		-- The original application's names; a DELETE hides there.
 		FOR schema IN SELECT * FROM @extschema@.airun_store_original_schemas() LOOP

@@ -7,40 +7,10 @@
  * is in usage_tail has not been folded, whenever it was committed.  Who writes entries
  * never waits for it.
  *
- * The statements are made of the columns' lists, in usage_tables.sql, by functions
+ * The statements are made of the columns' lists and queries, in usage_tables.sql, by functions
  * that the store's owner alone may call; airun_rollup() and its kin call them in his
  * name (rollup.c).
  */
-
-/* How entries are summed by the key of a cube; source: what they are read from, as SQL */
-CREATE FUNCTION @extschema@.airun_store_cube_query(cube text, source text, zone text) RETURNS text
-	LANGUAGE sql STABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $query$
-SELECT format('SELECT %s FROM %s AS e GROUP BY %s', string_agg(format('%s AS %I', x.expression, x.name), ', ' ORDER BY c.place),
-	$2, string_agg(c.key::text, ', ' ORDER BY c.key))
-FROM (
-	SELECT c.name, c.place, CASE WHEN c.value IS NULL AND c.type <> 'bytea' THEN c.place END AS key
-	FROM (SELECT c.*, row_number() OVER () AS place
-		  FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = $1) AS c) AS c
-CROSS JOIN LATERAL (SELECT c.name, CASE
-	WHEN c.name = 'quarter' THEN $$date_bin('15 minutes', e.at, 'epoch')$$
-	WHEN c.name = 'day' THEN format('(e.at AT TIME ZONE %s)::date', $3)
-	WHEN c.name = 'zone' THEN $3
-	WHEN c.key IS NOT NULL THEN 'e.' || c.name
-	WHEN c.name = 'calls' THEN 'sum(e.calls)'
-	WHEN c.name = 'errors' THEN $$sum(CASE WHEN e.status = 'error' THEN e.calls ELSE 0 END)$$
-	WHEN c.name = 'unpriced' THEN 'sum(CASE WHEN e.cost IS NULL THEN e.calls ELSE 0 END)'
-	WHEN c.name = 'doubtful' THEN $$sum(CASE WHEN e.price_status = 'doubtful' THEN e.calls ELSE 0 END)$$
-	WHEN c.name = 'unpriced_tokens' THEN 'sum(CASE WHEN e.cost IS NULL THEN e.tokens_input + e.tokens_cache_read + e.tokens_cache_write + e.tokens_output ELSE 0 END)::bigint'
-	WHEN c.name LIKE 'tokens\_%' THEN format('sum(e.%s)::bigint', c.name)
-	WHEN c.name LIKE '%\_count' THEN format('sum(CASE WHEN e.%s IS NULL THEN 0 ELSE e.calls END)',
-		replace(c.name, '_count', '_us'))
-	WHEN c.name LIKE '%\_sketch' THEN '@extschema@.airun_sketch_agg(e.' || replace(c.name, '_sketch', '_bin') || ', e.calls)'
-	ELSE format('COALESCE(sum(e.%s), 0)', c.name) END AS expression) AS x
-$query$;
-COMMENT ON FUNCTION @extschema@.airun_store_cube_query(text, text, text) IS
-'The query that sums entries of the ledger by the key of a cube; source and zone are SQL';
 
 /* Adding what a query of that kind gives to a cube */
 CREATE FUNCTION @extschema@.airun_store_cube_upsert(cube text, query text) RETURNS text
