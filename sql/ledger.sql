@@ -111,7 +111,7 @@ DECLARE
 	figures constant text := array_to_string(groups || '{calls,errors,unpriced,doubtful,unpriced_tokens,tokens_input,tokens_cache_read,tokens_cache_write,tokens_output,tokens_total,cost,first_token_p50,first_token_p95,first_token_p99,total_p50,total_p95,total_p99}', ', ');
 	answer text;
 BEGIN
-	EXECUTE format('WITH a AS (SELECT day::text, %1$s, first_token_avg::numeric(20, 6), total_avg::numeric(20, 6) FROM %2$I), '
+	EXECUTE format('WITH a AS (SELECT to_char(day, ''YYYY-MM-DD''), %1$s, first_token_avg::numeric(20, 6), total_avg::numeric(20, 6) FROM %2$I), '
 		'b AS (SELECT bucket, %1$s, first_token_avg::numeric(20, 6), total_avg::numeric(20, 6) FROM airun_usage(''-infinity'', ''infinity'', ''day'', ''UTC'', %3$L)) '
 		'SELECT format(''more than 5: %%s, others: %%s'', (SELECT count(*) > 5 FROM a), (SELECT count(*) FROM ((TABLE a EXCEPT ALL TABLE b) UNION ALL (TABLE b EXCEPT ALL TABLE a)) x))',
 		figures, view, groups) INTO answer;
@@ -125,7 +125,7 @@ CREATE FUNCTION pg_temp.all_differences() RETURNS SETOF text LANGUAGE sql AS $$
 		SELECT date_trunc('hour', quarter), model_id, sum(calls), sum(errors), sum(tokens_total), sum(cost) FROM ai_usage_clock GROUP BY 1, 2
 		EXCEPT ALL SELECT bucket_start, model_id, calls, errors, tokens_total, cost FROM airun_usage('-infinity', 'infinity', 'hour', 'UTC', '{model_id}')) x UNION ALL
 	SELECT 'analytics: ' || count(*) FROM (
-		SELECT day::text, user_id, service, task_name, total_tasks, total_tokens, total_cost, avg_total_time::numeric(20, 6), avg_time_to_first_token::numeric(20, 6) FROM ai_tasks_analytics
+		SELECT to_char(day, 'YYYY-MM-DD'), user_id, service, task_name, total_tasks, total_tokens, total_cost, avg_total_time::numeric(20, 6), avg_time_to_first_token::numeric(20, 6) FROM ai_tasks_analytics
 		EXCEPT ALL SELECT bucket, user_id, service, task_name, calls, tokens_total, cost, total_avg::numeric(20, 6), first_token_avg::numeric(20, 6)
 		FROM airun_usage('-infinity', 'infinity', 'day', 'UTC', '{user_id,service,task_name}', kind => 'task')) x
 $$;

@@ -108,7 +108,7 @@ UNION ALL VALUES
 	('ai_tasks_analytics', 8, 'total_tokens',
 	 'sum(u.tokens_input + u.tokens_cache_read + u.tokens_cache_write + u.tokens_output)::bigint',
 	 'Their tokens'),
-	('ai_tasks_analytics', 9, 'total_cost', 'sum(u.cost)', 'What they cost, as far as it is known')
+	('ai_tasks_analytics', 9, 'total_cost', 'COALESCE(sum(u.cost), 0)', 'What they cost, as far as it is known')
 UNION ALL
 SELECT 'ai_runs_summary', o.place::integer, c.name, format('r.%I', c.name), c.comment
 FROM unnest('{id,name,source_type,source_id,message_count,task_count,total_tokens,total_cost,is_starred,status,created_at,last_message_at,user_id}'::text[])
