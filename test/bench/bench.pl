@@ -15,11 +15,12 @@
 #
 # Environment:
 #	BENCH_ONLY		the parts to run, of wal, storage, list, survive, append,
-#				load, turn, bulk, memory; all by default
+#				load, turn, bulk, memory, usage; all by default
 #	BENCH_ROUNDS		rounds (5)
 #	BENCH_SECONDS		how long clients that count turns run (2)
 #	BENCH_CLIENTS		how many clients take turns (1,2,8,32)
 #	BENCH_RUNS		runs in the list (1000000)
+#	BENCH_CALLS		tasks of a year that reports are of (1000000)
 #	BENCH_JSON		where the figures go, for machines
 #
 use strict;
@@ -27,6 +28,7 @@ use warnings;
 
 use File::Basename qw(dirname);
 use POSIX ();
+use Time::HiRes ();
 
 use lib dirname(__FILE__);
 use Bench;
@@ -34,6 +36,7 @@ use Bench;
 my $rounds = $ENV{BENCH_ROUNDS} || 5;
 my $seconds = $ENV{BENCH_SECONDS} || 2;
 my $list_runs = $ENV{BENCH_RUNS} || 1_000_000;
+my $calls = $ENV{BENCH_CALLS} || 1_000_000;
 
 #--- parts: what it costs --------------------------------------------------------
 
@@ -421,13 +424,66 @@ sub memory
 	}
 }
 
+# A month by model and day, of a year of tasks, by airun_usage() and from the tasks themselves.
+sub usage
+{
+	my $tail = 20_000;
+	my @june = ("'2026-06-01Z'", "'2026-07-01Z'");
+	my $report = "SELECT * FROM airun_usage($june[0], $june[1], group_by => '{model_id}')";
+	my $sums = 'count(*) AS calls, count(*) FILTER (WHERE status = $$error$$) AS errors, count(*) FILTER (WHERE cost IS NULL) AS unpriced, '
+	  . 'sum(tokens_total) AS tokens_total, coalesce(sum(cost), 0) AS cost';
+	my $percentiles = join ', ', map { "percentile_disc('{0.5,0.95,0.99}'::float8[]) WITHIN GROUP (ORDER BY $_)" } qw(time_to_first_token total_time);
+	my $raw = sub {
+		"SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS bucket, model_id, $_[0] FROM airun.tasks "
+		  . "WHERE created_at >= $june[0] AND created_at < $june[1] AND completed_at IS NOT NULL GROUP BY 1, 2"
+	};
+	my $time = sub { [ map { $_->{'Execution Time'} * 1000 } explain($_[0]) ] };
+	my $add = sub {
+		my ($count, $from, $to) = @_;
+		psql('-v', "n=$count", '-v', "from_time=$from", '-v', "to_time=$to", '-f', dirname(__FILE__) . '/usage_rows.sql');
+	};
+	my $differences = sub {
+		sql("SELECT count(*) FROM ($report) AS u FULL JOIN (" . $raw->($sums) . ') AS r USING (bucket, model_id) '
+			  . 'WHERE (u.calls, u.errors, u.unpriced, u.tokens_total, u.cost) IS DISTINCT FROM (r.calls, r.errors, r.unpriced, r.tokens_total, r.cost)')
+	};
+	my %state = ('folded' => 50_000, thousands($tail) . ' not folded' => 80_000);
+
+	fresh();
+	say_what(thousands($calls) . ' tasks');
+	$add->($calls, '2026-01-01Z', '2027-01-01Z');
+	say_what('folding');
+	my ($folded, $took) = (0, 0);
+	while ($folded < $calls)
+	{
+		my $before = Time::HiRes::time();
+		my $count = sql('SELECT airun_rollup(max_ms => 600000)') or die "nothing is folded\n";
+		$took += Time::HiRes::time() - $before;
+		$folded += $count;
+		sql('VACUUM airun.usage_tail');
+	}
+	figure('folding of an entry', 'us', [ airun => $took * 1e6 / $folded ]);
+	for my $state ('folded', thousands($tail) . ' not folded')
+	{
+		$add->($tail, '2026-06-24Z', '2026-07-01Z') if $state ne 'folded';
+		settle();
+		say_what($state);
+		figure("a month by model and day of " . thousands($calls) . ", $state", 'us',
+			[ airun => $time->($report), 'raw query' => $time->($raw->($sums)), 'raw, percentiles' => $time->($raw->("$sums, $percentiles")) ],
+			airun => "<= $state{$state}");
+		exact(1);
+		figure("rows of it that a recount has otherwise, $state", '', [ airun => $differences->() ], airun => '== 0');
+		exact(0);
+	}
+}
+
 #--- all -------------------------------------------------------------------------
 
 my %parts = (
 	wal => \&wal, storage => \&storage, list => \&list, survive => \&survive, append => \&append,
-	load => \&load, turn => \&turn, bulk => \&bulk, memory => \&memory);
+	load => \&load, turn => \&turn, bulk => \&bulk, memory => \&memory,
+	usage => \&usage);
 my @exact = qw(wal storage list survive);
-my @only = split /[\s,]+/, $ENV{BENCH_ONLY} || "@exact append load turn bulk memory";
+my @only = split /[\s,]+/, $ENV{BENCH_ONLY} || "@exact append load turn bulk memory usage";
 
 for my $part (@only)
 {
