@@ -247,8 +247,27 @@ SELECT airun_finish_turn(task_id(94), response_text => 'hi', response_data => (S
 SELECT task_id = task_id(91), tokens_input, tokens_output, tokens_total, cost, price_status FROM ai_tasks WHERE task_id IN (task_id(91), task_id(94)) ORDER BY task_id;
 SELECT count(*), sum(tokens_total) = (SELECT total_tokens FROM airun.runs WHERE id = run_id(51)), sum(cost) = (SELECT total_cost FROM airun.runs WHERE id = run_id(51)) FROM airun.tasks WHERE run_id = run_id(51);
 
+--
+-- A cost that is known stays where what comes late leaves none
+--
+SELECT start(951, 954, 60, NULL);
+SELECT count(airun_complete_task(task_id(n), usage => '{"prompt_tokens": 1000, "completion_tokens": 100}', cost => CASE WHEN n = 953 THEN -1 END)) FROM generate_series(951, 953) AS n;
+SELECT effect(format('SELECT (airun_complete_task(%L, served_model => ''late-unknown'')).price_status', task_id(951))), effect(format('UPDATE ai_tasks SET served_model = ''late-unknown'' WHERE task_id = %L', task_id(952))),
+	effect(format('SELECT (airun_complete_task(%L, service_tier => ''priority'')).price_status', task_id(953)));
+-- what had no cost has none by that
+SELECT effect(format('SELECT (airun_complete_task(%L, served_model => ''late-unknown'')).price_status', task_id(954))), effect(format('SELECT (airun_complete_task(%L, usage => ''{"prompt_tokens": 1000, "completion_tokens": 100}'')).price_status', task_id(954)));
+SELECT n, state(n), (SELECT jsonb_build_array(t.cost_details -> 'doubts', t.cost_details -> 'left_out', t.cost_details -> 'buckets' -> 'input' -> 'tokens') FROM ai_tasks AS t WHERE t.task_id = task_id(n)) FROM generate_series(951, 954) AS n;
+BEGIN;
+SELECT price_status, cost FROM airun_meter(task_id(951), provider => 'openai', model_id => 'late-1', usage => '{"prompt_tokens": 1000, "completion_tokens": 100}');
+SELECT price_status, cost, cost_details -> 'doubts' FROM airun_meter(task_id(951), provider => 'openai', model_id => 'late-1', served_model => 'late-unknown');
+ROLLBACK;
+-- until there is a price for it
+SELECT airun_set_price('late-unknown', '{"input": 4, "output": 20}', provider => 'openai', per_tokens => 1000000, effective_from => '2020-01-01') IS NOT NULL;
+SELECT sum(changed) > 0 FROM airun_reprice(all_tasks => true);
+SELECT n, state(n), (SELECT t.cost_details -> 'doubts' FROM ai_tasks AS t WHERE t.task_id = task_id(n)) FROM generate_series(951, 954) AS n;
+
 DELETE FROM airun.runs WHERE id BETWEEN run_id(1) AND run_id(60);
-DELETE FROM airun.prices WHERE model = 'late-1';
+DELETE FROM airun.prices WHERE model IN ('late-1', 'late-unknown');
 SELECT count(*) FROM airun.task_chunks;
 SELECT * FROM airun_check();
 DROP OWNED BY regress_airun_late;

@@ -443,6 +443,13 @@ charge_task(Row *row, TaskStatus status)
 
 	basis.created_at = DatumGetTimestampTz(row_new(row, "created_at").value);
 	charge_compute(&basis, &charge);
+	if (row->old != NULL && !row_old(row, "completed_at").isnull)
+	{
+		Field		cost = row_old(row, "cost");
+		Field		details = row_old(row, "cost_details");
+
+		charge_keep_cost(&cost, &details, &charge);
+	}
 	row_set(row, "cost", charge.cost.value, charge.cost.isnull);
 	row_set(row, "cost_details", charge.cost_details.value, charge.cost_details.isnull);
 	row_set(row, "price_status", charge.price_status.value, charge.price_status.isnull);

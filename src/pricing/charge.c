@@ -23,6 +23,7 @@
 #include "pricing/charge.h"
 
 #include "json/jsonb_copy.h"
+#include "json/jsonb_util.h"
 #include "pricing/cost.h"
 #include "pricing/served.h"
 #include "utils/builtins.h"
@@ -310,4 +311,42 @@ charge_compute(const ChargeBasis *basis, Charge *charge)
 	charge->cost_details = (Field) {PointerGetDatum(answer.details), answer.details == NULL};
 	charge->price_status = (Field) {CStringGetTextDatum(answer.status), false};
 	charge->reason = answer.reason;
+}
+
+/*
+ * What has a cost keeps it where nothing says a cost any more, with what has come
+ * late: in doubt, with the reason.  cost, details: the charge that stands.
+ */
+void
+charge_keep_cost(const Field *cost, const Field *details, Charge *charge)
+{
+	const char *reason = charge->reason != NULL ? charge->reason : "it says no cost";
+	Field		left_out = charge_left_out(&charge->cost_details);
+	JsonbBuilder builder = {0};
+	bool		had_details = !details->isnull &&
+		JB_ROOT_IS_OBJECT(DatumGetJsonbP(details->value));
+
+	if (cost->isnull || !charge->cost.isnull)
+		return;
+	jsonb_begin_object(&builder);
+	jsonb_put_key(&builder, "cost");
+	jsonb_put_numeric(&builder, DatumGetNumeric(cost->value), false);
+	if (!left_out.isnull)
+	{
+		jsonb_put_key(&builder, "left_out");
+		jsonb_put_document(&builder, DatumGetJsonbP(left_out.value), false);
+	}
+	jsonb_put_key(&builder, "doubts");
+	jsonb_begin_array(&builder);
+	jsonb_put_string(&builder,
+					 psprintf("the cost from before stands: by what came late there is none: %s",
+							  reason), true);
+	jsonb_close(&builder, true);
+	jsonb_close(&builder, false);
+	charge->cost = *cost;
+	charge->cost_details = (Field) {JsonbPGetDatum(jsonb_finish(&builder)), false};
+	if (had_details)
+		charge->cost_details.value = DirectFunctionCall2(jsonb_concat, details->value,
+														 charge->cost_details.value);
+	charge->price_status = (Field) {CStringGetTextDatum("doubtful"), false};
 }

@@ -350,7 +350,7 @@ end_resolve_total(const TaskState *state, TaskEnd *end)
 	return task_sum_tokens(&input, &output);
 }
 
-/* What the task costs, by what is known of it at its end */
+/* What the task costs, by what is known of it at its end, or after it */
 void
 end_compute_charge(const TaskState *state, const TaskEnd *end, Charge *charge)
 {
@@ -359,6 +359,8 @@ end_compute_charge(const TaskState *state, const TaskEnd *end, Charge *charge)
 	take_stated(&basis, end);
 	basis.counted = end->counted;
 	charge_compute(&basis, charge);
+	if (task_is_final(state->status))
+		charge_keep_cost(&state->cost, &state->cost_details, charge);
 }
 
 /* ---------- what has been lacking ---------- */
