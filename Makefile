@@ -35,12 +35,12 @@ PARTS = airun \
 	import/read_traces import/recognise import/store_conversation import/import \
 	pricing/reprice store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
 	export/message_parts export/convert export/part_text export/provider_arrays export/export_forms \
-	export/export export/export_user \
+	export/export export/export_user export/context \
 	install/check install/original install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json sketch install objects run names list message save fork search fold task turn totals stream doors lease late \
-	export refusals columns access postgrest original import usage usage_shapes price cost responses served money meter report ledger owner privileges privileges_owner cover \
+	export context refusals columns access postgrest original import usage usage_shapes price cost responses served money meter report ledger owner privileges privileges_owner cover \
 	direct seen exact lint site tour \
 	history reference operations reports
 

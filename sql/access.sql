@@ -162,6 +162,7 @@ CREATE TABLE access_test.by_id AS SELECT * FROM unnest(ARRAY[
 	'SELECT (airun_create_task(''0acce550-0000-4000-8000-00000000bbbb'', ''<task>'')).response_length',
 	'SELECT (airun_start_turn(''0acce550-0000-4000-8000-00000000bbbb'', task_id => ''<task>'') -> ''task'' ->> ''response_length'')',
 	'SELECT airun_export(''<run>'')',
+	'SELECT airun_context(''<run>'')',
 	'SELECT airun_sees_run(''<run>'')',
 	'SELECT airun_writes_run(''<run>'')']) WITH ORDINALITY x (statement, number);
 GRANT SELECT ON access_test.by_id TO PUBLIC;
@@ -486,7 +487,7 @@ CREATE TABLE access_test.by_nobody AS SELECT * FROM unnest(ARRAY[
 	'SELECT airun_start_call()',
 	'SELECT airun_end_call(''<run>'')',
 	'SELECT airun_expire_calls()',
-	'SELECT airun_export(''<run>'')', 'SELECT airun_export_user()', 'SELECT airun_search(''x'')', 'SELECT airun_import(''[{"messages": []}]'')',
+	'SELECT airun_export(''<run>'')', 'SELECT airun_context(''<run>'')', 'SELECT airun_export_user()', 'SELECT airun_search(''x'')', 'SELECT airun_import(''[{"messages": []}]'')',
 	'SELECT airun_sees_run(''<run>'')',
 	'SELECT airun_writes_run(''<run>'')']) WITH ORDINALITY x (statement, number);
 GRANT SELECT ON access_test.by_nobody TO PUBLIC;

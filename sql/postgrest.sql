@@ -193,6 +193,7 @@ CALL pgrst.post('alice', 'airun_get_run', '{"run_id": "9057e570-0000-4000-8000-0
 CALL pgrst.get('bob', 'airun_get_run', 'run_id=9057e570-0000-4000-8000-0000000bbbb2&include_requests=true');
 CALL pgrst.get('bob', 'airun_export_user', 'user_id=9057e570-0000-4000-8000-0000000000aa');
 CALL pgrst.get('bob', 'airun_export', 'run_id=9057e570-0000-4000-8000-0000000bbbb2&format=openai');
+CALL pgrst.get('bob', 'airun_context', 'run_id=9057e570-0000-4000-8000-0000000bbbb2&max_tokens=100&for_provider=anthropic');
 CALL pgrst.post('bob', 'airun_import', '{"document": "[]"}');
 CALL pgrst.post('alice', 'airun_save_message', '{"run_id": "9057e570-0000-4000-8000-00000000aaaa", "message": {"role": "user", "content": "Hello, again"}, "message_id": "m1"}');
 CALL pgrst.post('bob', 'airun_save_message', '{"run_id": "9057e570-0000-4000-8000-00000000aaaa", "message": {"role": "user", "content": "Hi"}, "message_id": "m1"}');

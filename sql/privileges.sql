@@ -107,6 +107,7 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_get_run(''<run>'', 1, true)',
 	'airun_get_run(''<gone>'')',
 	'airun_export(''<run>'')',
+	'airun_context(''<run>'')',
 	'airun_export_user(''<ann>'')',
 	'airun_export(''<run>'', ''airun'')',
 	'airun_import(''[]'')',

@@ -228,6 +228,9 @@ SELECT * FROM airun_reprice(model_id => 'sail-1');
 -- airun_export
 SELECT airun_export('019c0000-0000-7000-8000-0000000000a2', 'openai');
 
+-- airun_context
+SELECT airun_context('019c0000-0000-7000-8000-0000000000a2', max_tokens => 1000, for_provider => 'anthropic');
+
 -- airun_export_user
 SELECT line ->> 'kind' AS kind, count(*) FROM airun_export_user() AS line GROUP BY kind ORDER BY kind;
 

@@ -1,0 +1,103 @@
+--
+-- What a model is sent to continue a run: which end of it, for whom, what is left out.
+-- That every context is accepted, test/t/014_context.pl shows.
+--
+SET client_min_messages = warning;
+DO $$BEGIN PERFORM airun_install(); END$$;
+CREATE SCHEMA context_test;
+GRANT USAGE ON SCHEMA context_test TO PUBLIC;
+SET search_path = context_test, helpers, public;
+SET helpers.ids = '00000000-0000-4000-8014';
+SET airun.user_id = 'context test';
+\pset null '(null)'
+\pset format unaligned
+\pset tuples_only on
+
+CREATE FUNCTION run_of(n int, messages jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM airun_create_run(id => run_id(n));
+	PERFORM airun_append_messages(run_id(n), messages);
+END
+$$;
+
+-- system, a turn with calls, a turn without
+SELECT run_of(1, '[
+	{"role": "system", "content": "Be brief."},
+	{"role": "developer", "content": "Use tools."},
+	{"role": "user", "content": "Weather in Oslo and Rome?", "id": "m1", "metadata": {"a": 1}},
+	{"role": "assistant", "content": null, "tool_calls": [
+		{"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{\"city\": \"Oslo\"}"}},
+		{"id": "c2", "type": "function", "function": {"name": "weather", "arguments": "{\"city\": \"Rome\"}"}}]},
+	{"role": "tool", "tool_call_id": "c2", "content": "30 degrees"},
+	{"role": "tool", "tool_call_id": "c1", "content": "5 degrees"},
+	{"role": "assistant", "content": "5 and 30 degrees."},
+	{"role": "user", "content": "And here?"}]');
+-- all of it, for each provider
+SELECT p, airun_context(run_id(1), for_provider => p) FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p;
+-- the last turn alone, by tokens and by messages
+SELECT airun_context(run_id(1), max_tokens => 30);
+SELECT airun_context(run_id(1), max_messages => 3, for_provider => 'anthropic');
+SELECT airun_context(run_id(1), 30)::text = airun_context(run_id(1), 30, NULL, NULL)::text, airun_context(run_id(1), 30)::text = airun_context(run_id(1), 30, NULL, 'OpenAI')::text;
+
+-- a turn that is too large: its user's message stays, and whole steps from the end
+SELECT run_of(2, '[
+	{"role": "user", "content": "Go on until it is done."},
+	{"role": "assistant", "content": "One.", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "step", "arguments": "{}"}}]},
+	{"role": "tool", "tool_call_id": "c1", "content": "first"},
+	{"role": "assistant", "content": "Two.", "tool_calls": [{"id": "c2", "type": "function", "function": {"name": "step", "arguments": "{}"}}]},
+	{"role": "tool", "tool_call_id": "c2", "content": "second"},
+	{"role": "assistant", "content": "Three.", "tool_calls": [{"id": "c3", "type": "function", "function": {"name": "step", "arguments": "{}"}}]},
+	{"role": "tool", "tool_call_id": "c3", "content": "third"}]');
+SELECT airun_context(run_id(2), max_messages => 4, for_provider => 'anthropic');
+SELECT airun_context(run_id(2), max_messages => 5) ->> 'first_seq', airun_context(run_id(2), max_messages => 6) ->> 'first_seq', airun_context(run_id(2), max_messages => 7) ->> 'first_seq';
+
+-- what providers refuse: a call without a result and the reverse, blanks, what the model says first
+SELECT run_of(3, '[
+	{"role": "assistant", "content": "Hello."},
+	{"role": "user", "content": " "},
+	{"role": "user", "content": "And now?"},
+	{"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": "s"}, {"type": "text", "text": "Let me see."}, {"type": "tool_use", "id": "c1", "name": "see", "input": {}}]},
+	{"role": "tool", "tool_call_id": "c9", "content": "lost"},
+	{"role": "user", "content": [{"type": "text", "text": "Look:"}, {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]}]');
+SELECT p, airun_context(run_id(3), for_provider => p) FROM unnest('{openai,anthropic}'::text[]) AS p;
+
+-- nothing yet, and the system alone
+SELECT run_of(4, '[]'), run_of(5, '[{"role": "system", "content": "Be brief."}]');
+SELECT airun_context(run_id(4)), airun_context(run_id(5), 10, 1), airun_context(run_id(5), 10, 1, 'gemini');
+
+-- more of the system's messages than are read at a time
+SELECT run_of(6, jsonb_agg(jsonb_build_object('role', CASE WHEN i <= 40 THEN 'system' ELSE 'user' END, 'content', 'n ' || i))) FROM generate_series(1, 90) AS i;
+SELECT c ->> 'message_count', c ->> 'first_seq', c -> 'left_out' ->> 'messages', c #>> '{messages,39,content}', c #>> '{messages,40,content}' FROM airun_context(run_id(6), max_messages => 5) AS c;
+
+-- tokens that a task has counted
+SELECT (airun_create_run(id => run_id(7))).status;
+SELECT (airun_start_turn(run_id(7), '{"role": "user", "content": "What is new?"}', task_id => task_id(7)) -> 'task' ->> 'status');
+SELECT (airun_finish_turn(task_id(7), '{"role": "assistant", "content": "Nothing."}', tokens_output => 1000) -> 'task' ->> 'status');
+SELECT c ->> 'tokens', c ->> 'estimated_tokens' FROM airun_context(run_id(7)) AS c;
+-- letters are a quarter of a token, others up to a whole one; an image is 1000
+SELECT run_of(8, '[{"role": "user", "content": "abcdefgh"}]'), run_of(9, '[{"role": "user", "content": "こんにちは"}]'), run_of(10, '[{"role": "user", "content": "ελληνικά"}]'),
+	run_of(11, '[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}]');
+SELECT airun_context(run_id(n)) ->> 'tokens' FROM generate_series(8, 11) AS n;
+
+--
+-- Refused
+--
+SELECT attempt('SELECT airun_context(NULL)'), attempt('SELECT airun_context(run_id(99))');
+SELECT attempt('SELECT airun_context(run_id(1), for_provider => ''nobody'')');
+SELECT attempt('SELECT airun_context(run_id(1), 0)'), attempt('SELECT airun_context(run_id(1), max_messages => -1)');
+SELECT attempt('SELECT airun_context(run_id(1), 5)'), attempt('SELECT airun_context(run_id(2), max_messages => 2)');
+SELECT run_of(12, '[{"role": "user", "content": "Mine."}]');
+SET airun.user_id = 'somebody else';
+CREATE ROLE regress_airun_context;
+SELECT airun_grant('regress_airun_context');
+GRANT USAGE ON SCHEMA helpers TO regress_airun_context;
+SET ROLE regress_airun_context;
+SELECT attempt('SELECT airun_context(run_id(12))');
+SET airun.user_id = 'context test';
+SELECT airun_context(run_id(12)) ->> 'message_count';
+RESET ROLE;
+DROP OWNED BY regress_airun_context;
+DROP ROLE regress_airun_context;
+
+SELECT * FROM airun_check();
+DELETE FROM airun.runs WHERE user_id = airun_user_uuid('context test');
