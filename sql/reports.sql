@@ -75,6 +75,8 @@ INSERT INTO seen SELECT NULL FROM generate_series(61, 80) AS i, airun_meter(('01
 -- as they would be, had they been made then
 UPDATE airun.usage_tail SET at = '2025-11-01 09:00+00'::timestamptz + right(charge_id::text, 2)::integer * interval '7 hours'
 WHERE user_id = airun_user_uuid('reports@example.com');
+-- part of it folded
+SELECT airun_rollup(max_rows => 700) AS folded \gset
 
 \set now '2025-11-26 00:00+00'
 \set this_month '2025-11-01+00'
@@ -234,6 +236,10 @@ GROUP BY model_id, served_model ORDER BY first_day, served_model;
 SELECT bucket, calls, round(first_token_p50) AS first_token_p50, round(total_p50) AS p50, round(total_p95) AS p95,
     round(total_p99) AS p99
 FROM airun_usage('2025-11-17+00', '2025-11-22+00', kind => 'task', status => 'completed');
+
+SELECT day, model_id, price_status, calls, round(cost, 2) AS cost, round(total_p95) AS total_p95
+FROM ai_usage_daily WHERE day = '2025-11-20' AND kind = 'task' AND status = 'completed'
+ORDER BY model_id, price_status;
 
 SELECT model_id, round(b.total_p50) AS before, round(a.total_p50) AS this_week,
     round(100 * (a.total_p50 / b.total_p50 - 1)) AS percent_slower
