@@ -158,7 +158,7 @@ SELECT airun_rebuild_usage();
 -- and so is what has been spoilt: an entry, a cube
 DELETE FROM airun.usage_tail;
 UPDATE airun.usage_daily SET cost = cost + 1 WHERE model_id = 'ledger-b' AND calls > 2;
-SELECT problem, expected, found FROM airun_check_usage() ORDER BY 1;
+SELECT problem, expected, found FROM airun_check_usage() ORDER BY problem, expected COLLATE "C", found COLLATE "C";
 SELECT airun_rebuild_usage(), airun_rollup();
 SELECT * FROM airun_check_usage();
 

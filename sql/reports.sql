@@ -8,6 +8,8 @@ SET datestyle = 'ISO';
 SET airun.trust_client_cost = off;
 DO $$BEGIN PERFORM airun_install(); END$$;
 SET airun.user_id = 'reports@example.com';
+-- the ledger has the sample alone, until the end
+TRUNCATE airun.usage_tail, airun.usage_ledger, airun.usage_clock, airun.usage_daily, airun.usage_people, airun.usage_work;
 
 -- What models cost; acme-7 has no price
 CREATE TEMPORARY TABLE seen AS

@@ -683,15 +683,15 @@ provider_argument(FunctionCallInfo fcinfo, int argument)
 static int64
 limit_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
-	int			limit;
+	int64		limit;
 
 	if (PG_ARGISNULL(argument))
 		return PG_INT64_MAX;
-	limit = PG_GETARG_INT32(argument);
+	limit = PG_GETARG_INT64(argument);
 	if (limit < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" must be at least 1, not %d", name, limit),
+				 errmsg("\"%s\" must be at least 1, not " INT64_FORMAT, name, limit),
 				 errhint("Leave it out to have no limit.")));
 	return limit;
 }

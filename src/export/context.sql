@@ -3,8 +3,8 @@
  */
 CREATE FUNCTION @extschema@.airun_context(
 	run_id uuid,
-	max_tokens integer DEFAULT NULL,
-	max_messages integer DEFAULT NULL,
+	max_tokens bigint DEFAULT NULL,
+	max_messages bigint DEFAULT NULL,
 	for_provider text DEFAULT 'openai')
 RETURNS json
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
