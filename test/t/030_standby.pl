@@ -214,6 +214,7 @@ my %calls = (
 	airun_cancel_task => [ "'$pending'", "'$streaming'", "'$ended'" ],
 	airun_check => [ '', "'$run'" ],
 	airun_complete_task => [ "'$pending', 'done'", "'$streaming'", "'$ended', 'the answer'", "='$nobody'" ],
+	airun_context => [ "'$run'", "'$run', 1000, for_provider => 'anthropic'", "'$nobody'" ],
 	airun_cost => [ q('m', '{"prompt_tokens": 3}'), q('no such model', '{"input": 3}') ],
 	airun_cost_details => [ q('m', '{"prompt_tokens": 3}', at => '2026-01-01Z'), q('no such model', '{"input": 3}', at => '2026-01-01Z') ],
 	airun_create_run => [ '', "'chat', id => '$run'" ],
@@ -342,7 +343,7 @@ is(join(' ', sort keys %calls), '', 'every function named here exists');
 is($node->safe_psql('postgres', $sums), $before, 'nothing of all this has written anything');
 
 # And every view, row by row
-for my $view (split /\n/, $node->safe_psql('postgres', q{SELECT oid::regclass FROM pg_class WHERE relkind = 'v' AND relname LIKE 'ai\_%' ORDER BY 1}))
+for my $view (split /\n/, $node->safe_psql('postgres', q{SELECT oid::regclass FROM pg_class WHERE relkind = 'v' AND relname LIKE 'ai\_%' AND has_table_privilege('app', oid, 'SELECT') ORDER BY 1}))
 {
 	# whether a task is overdue changes with time
 	my $read = "SET ROLE app; SET airun.user_id = '$user'; SET airun.task_timeout = '1d'; SELECT count(*), md5(string_agg(v::text, E'\\n' ORDER BY v::text COLLATE \"C\")) FROM $view AS v";

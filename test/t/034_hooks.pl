@@ -188,7 +188,7 @@ END
 		my %seen;
 		$seen{"$1 $2"} = 1 while $log =~ /AUDIT: OBJECT,\d+,\d+,WRITE,(INSERT|UPDATE|DELETE),TABLE,airun\.(\w+),/g;
 		is(join(', ', @$states, sort keys %seen),
-			'DELETE task_chunks, INSERT messages, INSERT task_chunks, INSERT tasks, UPDATE runs, UPDATE tasks',
+			'DELETE task_chunks, INSERT messages, INSERT task_chunks, INSERT tasks, INSERT usage_tail, UPDATE runs, UPDATE tasks',
 			"pgaudit sees what is written, with airun.direct_writes $way");
 	}
 }

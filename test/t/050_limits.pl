@@ -298,6 +298,7 @@ my @patient = (
 	[ airun_messages => "SELECT airun_messages($run)" ],
 	[ airun_message_versions => "SELECT count(*) FROM airun_message_versions($run)" ],
 	[ airun_run_forks => "SELECT count(*) FROM airun_run_forks($run)" ],
+	[ airun_context => "SELECT airun_context($run)" ],
 	[ airun_search => "SELECT count(*) FROM airun_search('x')" ],
 	[ airun_export => "SELECT airun_export($run)" ],
 	[ airun_export_user => 'SELECT count(*) FROM airun_export_user()' ],

@@ -75,6 +75,7 @@ my @calls = (
 	[ "airun_fork_run($run)", 'ERROR: PT404' ],
 	[ "count(*) FROM airun_run_forks($run)", 'ERROR: PT404' ],
 	[ "airun_export($run)", 'ERROR: PT404' ],
+	[ "airun_context($run)", 'ERROR: PT404' ],
 	[ "count(*) FROM airun_search('x', run_id => $run)", '0' ],
 	[ "count(*) FROM airun_usage('-infinity', 'infinity')", '0' ],
 	[ "airun_normalize_usage('{}') IS NULL", 'f' ],
