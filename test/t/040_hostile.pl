@@ -330,6 +330,7 @@ my %plain = (
 	'numeric' => sub { return one_of('0', '0.5', '12.25', '300'); },
 	'double precision' => sub { return one_of('0', '0.5', '12.25', '300', '0.1::float4'); },
 	'boolean' => sub { return one_of('true', 'false'); },
+	'date' => sub { return 'current_date - ' . draw(60); },
 	'timestamp with time zone' => sub { return "now() - interval '" . draw(3000) . " s'"; },
 	'interval' => sub { return one_of("'5 ms'", "'1 min'", "'1 s'"); },
 	'name' => sub { return one_of("'api'", "'naked'"); },
@@ -363,6 +364,7 @@ my %nasty = (
 	},
 	'double precision' => sub { return one_of("'NaN'", "'Infinity'", "'-Infinity'", '-1', "'-0.0'", '1e-40', '5e-324', '1.7e308', '1e18', "'1e400'", "'much'"); },
 	'boolean' => sub { return one_of('true', 'false', "'maybe'"); },
+	'date' => sub { return one_of("'infinity'", "'-infinity'", "'4713-01-01 BC'", "'5874897-12-31'", "'2026-02-29'::text"); },
 	'timestamp with time zone' => sub {
 		return one_of("'infinity'", "'-infinity'", "'4713-01-01 BC'", "'294276-12-31'", "'294277-01-01'", "'2026-02-30'");
 	},
@@ -822,7 +824,7 @@ END
 SELECT format('%I.%I', c.relnamespace::regnamespace, c.relname) || '|' || string_agg(a.attname || ':' || format_type(a.atttypid, NULL), '|' ORDER BY a.attnum)
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
 WHERE (c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r' AND c.relname IN ('runs', 'tasks', 'messages', 'prices')
-		OR c.relkind = 'v' AND c.relname LIKE 'ai\_%' AND c.relname <> 'ai_calls' -- which nobody writes but the owner
+		OR c.relkind = 'v' AND c.relname LIKE 'ai\_%' AND c.relname !~ '^ai_(calls|usage|runs_|tasks_)' -- which nobody writes but the owner
 			AND c.relnamespace = 'public'::regnamespace)
 	AND a.attnum > 0 AND NOT a.attisdropped
 GROUP BY c.oid ORDER BY c.oid::regclass::text COLLATE "C"
