@@ -29,7 +29,7 @@ PARTS = airun \
 	pricing/price_period pricing/import pricing/charge \
 	usage/ledger usage/report \
 	task/task_columns task/task task/task_entry task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
-	usage/utility_call usage/rollup \
+	usage/call_content usage/utility_call usage/rollup \
 	usage/figure usage/svg usage/html usage/page_data usage/usage_page \
 	import/json_read import/compose import/parts import/tree import/read_chats import/read_messages \
 	import/read_traces import/recognise import/store_conversation import/import \

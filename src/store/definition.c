@@ -20,13 +20,11 @@
  * statement would do: nullable columns of plain types without a default
  * (direct.c asks for those), and indexes that belong to no constraint.  On
  * task_chunks and usage_tail, whose rows are written as the owner, there are no
- * indexes of a site's.  Whatever policies usage_tail has let others read: they do
- * not bind its owner, and airun_grant() makes them.  Anything else, known or not, makes the table inexact: then statements
- * do all the work.
+ * indexes of a site's.  Anything else, known or not, makes the table inexact: then
+ * statements do all the work.
  *
- * The answers are kept until the server says that a definition has changed.
- * The version counts such changes, for whoever keeps something that follows
- * from a definition.  Nothing is locked beyond a look at the tables.
+ * The answers are kept until the server says that a definition has changed; the
+ * version counts that, for who keeps more.  Only a look at the tables is locked.
  */
 #include "store/definition.h"
 
@@ -615,14 +613,7 @@ find_policy_functions(void)
 	return are_ours;
 }
 
-/* Is it only read by others, so that policies have nothing to say of what is written? */
-static bool
-policies_do_not_bind(Relation relation, StoreTable table)
-{
-	return table == TABLE_USAGE_TAIL && !relation->rd_rel->relforcerowsecurity;
-}
-
-/* Look at one table */
+/* Look at one table; usage_tail may have policies for who reads: they do not bind its owner */
 static void
 look_at_table(StoreTable table, Oid owner)
 {
@@ -631,8 +622,9 @@ look_at_table(StoreTable table, Oid owner)
 
 	definition.has_site_trigger[table] = finds_site_trigger(relation, table);
 	definition.is_exact[table] = list.is_known && is_ordinary(relation, owner) &&
-		(policies_are_listed || policies_do_not_bind(relation, table)) && !definition.has_site_trigger[table] &&
-		constraints_are_listed(relation, table);
+		(policies_are_listed ||
+		 (table == TABLE_USAGE_TAIL && !relation->rd_rel->relforcerowsecurity)) &&
+		!definition.has_site_trigger[table] && constraints_are_listed(relation, table);
 	look_at_indexes(relation, table);
 	table_close(relation, NoLock);
 }

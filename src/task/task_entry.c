@@ -17,8 +17,10 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "store/identity.h"
 #include "store/store.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
@@ -197,24 +199,48 @@ entry_of_row(const Rows *rows, const Field *source_type)
 	return entry;
 }
 
+/* The source of a run, which is looked for once where a statement has many tasks of it */
+typedef struct RunSource
+{
+	MemoryContext context;			/* where it is kept */
+	bool		is_known;
+	pg_uuid_t	run_id;
+	Field		source_type;
+} RunSource;
+
+static void
+find_source(RunSource *source, const pg_uuid_t *run_id)
+{
+	MemoryContext old_context;
+
+	if (source->is_known && uuid_equal(&source->run_id, run_id))
+		return;
+	source->source_type = source_of_run(run_id);
+	old_context = MemoryContextSwitchTo(source->context);
+	if (!source->source_type.isnull)
+		source->source_type.value = datumCopy(source->source_type.value, false, -1);
+	MemoryContextSwitchTo(old_context);
+	source->run_id = *run_id;
+	source->is_known = true;
+}
+
 /* Enter what has become of one task; was: NULL for one that is new */
 static void
-enter_row(const Rows *is, const Rows *was)
+enter_row(const Rows *is, const Rows *was, RunSource *source)
 {
-	Field		source_type;
 	UsageEntry	after;
 	UsageEntry	before;
 
 	if (row_field(is, ROW_completed_at).isnull)
 		return;
-	source_type = source_of_run(DatumGetUUIDP(row_field(is, ROW_run_id).value));
-	after = entry_of_row(is, &source_type);
+	find_source(source, DatumGetUUIDP(row_field(is, ROW_run_id).value));
+	after = entry_of_row(is, &source->source_type);
 	if (was == NULL || row_field(was, ROW_completed_at).isnull)
 	{
 		usage_write_entry(&after, 1);
 		return;
 	}
-	before = entry_of_row(was, &source_type);
+	before = entry_of_row(was, &source->source_type);
 	usage_write_change(&before, &after);
 }
 
@@ -228,24 +254,31 @@ task_enter_rows(TriggerData *trigger)
 	bool		is_update = trigger->tg_oldtable != NULL;
 	Rows		is = begin_rows(trigger->tg_newtable, trigger->tg_relation);
 	Rows		was = {0};
+	RunSource	source = {.context = CurrentMemoryContext};
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "airun usage entry",
 													  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old_context = MemoryContextSwitchTo(row_context);
+	MemoryContext old_context;
 
 	if (is_update)
 		was = begin_rows(trigger->tg_oldtable, trigger->tg_relation);
 	if (!store_find_columns(&row_columns))
-		elog(ERROR, "a column of airun.tasks is missing");
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("a column of airun.tasks is missing"),
+				 errhint("Run SELECT airun_install() as the owner of the store.")));
 	while (tuplestore_gettupleslot(is.store, true, false, is.slot))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (is_update && !tuplestore_gettupleslot(was.store, true, false, was.slot))
 			elog(ERROR, "an old row of airun.tasks is missing");
-		enter_row(&is, is_update ? &was : NULL);
+		/* a row that comes from disk belongs to its slot, and not to row_context */
+		old_context = MemoryContextSwitchTo(row_context);
+		enter_row(&is, is_update ? &was : NULL, &source);
+		MemoryContextSwitchTo(old_context);
+		MemoryContextReset(row_context);
 	}
 	ExecDropSingleTupleTableSlot(is.slot);
 	if (is_update)
 		ExecDropSingleTupleTableSlot(was.slot);
-	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(row_context);
 }

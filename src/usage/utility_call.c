@@ -38,6 +38,7 @@
 #include "store/store.h"
 #include "task/end_stated.h"
 #include "task/lease.h"
+#include "usage/call_content.h"
 #include "usage/ledger.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -47,13 +48,6 @@ PG_FUNCTION_INFO_V1(airun_meter);
 PG_FUNCTION_INFO_V1(airun_start_call);
 PG_FUNCTION_INFO_V1(airun_end_call);
 PG_FUNCTION_INFO_V1(airun_expire_calls);
-
-/* The most that is kept of what a client says, in bytes as text */
-#define MAX_METADATA	1024
-#define MAX_USAGE		8192
-
-/* The longest word in a usage that is kept, and the longest error code */
-#define MAX_WORD		64
 
 /* The most that one call expires */
 #define MAX_EXPIRED		10000
@@ -149,102 +143,6 @@ document_field(const char *document)
 	return (Field) {DirectFunctionCall1(jsonb_in, CStringGetDatum(document)), false};
 }
 
-/* ---------- nothing of what was said ---------- */
-
-/* Is it a single word, such as a name or a code? */
-static bool
-is_word(const char *string, int len)
-{
-	if (len > MAX_WORD)
-		return false;
-	for (int i = 0; i < len; i++)
-	{
-		if (!isalnum((unsigned char) string[i]) && strchr("._:/@+-[]", string[i]) == NULL)
-			return false;
-	}
-	return true;
-}
-
-static bool
-is_kept(const JsonbValue *value)
-{
-	return value->type != jbvString || is_word(value->val.string.val, value->val.string.len);
-}
-
-/* Copy a key and its value, unless either says more than a word */
-static void
-copy_pair(JsonbIterator **it, JsonbValue *key, JsonbBuilder *builder)
-{
-	bool		dropped = !is_kept(key);
-	JsonbValue	value;
-	JsonbIteratorToken token = JsonbIteratorNext(it, &value, dropped);
-
-	if (dropped || (token == WJB_VALUE && !is_kept(&value)))
-		return;
-	push_jsonb(builder, WJB_KEY, key);
-	push_jsonb(builder, token, token == WJB_VALUE ? &value : NULL);
-}
-
-/* The figures and words of a document that is an object or an array */
-static Jsonb *
-figures_of(Jsonb *document)
-{
-	JsonbIterator *it = JsonbIteratorInit(&document->root);
-	JsonbBuilder builder = {0};
-	JsonbValue	value;
-	JsonbIteratorToken token;
-
-	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			copy_pair(&it, &value, &builder);
-		else if (token != WJB_ELEM)
-			push_jsonb(&builder, token, NULL);
-		else if (is_kept(&value))
-			push_jsonb(&builder, WJB_ELEM, &value);
-	}
-	return jsonb_finish(&builder);
-}
-
-/* How long a document is as text */
-static int
-document_length(const Field *document)
-{
-	Jsonb	   *value = DatumGetJsonbP(document->value);
-
-	return strlen(JsonbToCString(NULL, &value->root, VARSIZE(value)));
-}
-
-/* Keep of a usage, which has been counted by now, what is not said to anybody */
-static void
-keep_figures(TaskEnd *end)
-{
-	if (end->usage.isnull)
-		return;
-	if (JB_ROOT_IS_SCALAR(DatumGetJsonbP(end->usage.value)))
-	{
-		end_leave_out(end, "usage", &end->usage, "it is no object");
-		return;
-	}
-	end->usage.value = JsonbPGetDatum(figures_of(DatumGetJsonbP(end->usage.value)));
-	if (document_length(&end->usage) > MAX_USAGE)
-		end_leave_out(end, "usage", &end->usage,
-					  psprintf("it has been counted, and is longer than %d bytes", MAX_USAGE));
-}
-
-/* Why metadata cannot be kept, or NULL */
-static const char *
-metadata_problem(const Field *metadata)
-{
-	if (metadata->isnull)
-		return NULL;
-	if (!JB_ROOT_IS_OBJECT(DatumGetJsonbP(metadata->value)))
-		return "it is no object";
-	if (document_length(metadata) > MAX_METADATA)
-		return psprintf("it is longer than %d bytes", MAX_METADATA);
-	return NULL;
-}
-
 /* ---------- what is stated ---------- */
 
 /* PT422 unless it is a kind of call */
@@ -280,38 +178,6 @@ end_argument(FunctionCallInfo fcinfo, int i)
 	return status;
 }
 
-/* An error code, as tasks have it in their error */
-static void
-take_error_code(TaskEnd *end, const Field *code)
-{
-	char	   *word;
-	Field		left = *code;
-
-	if (code->isnull)
-		return;
-	word = TextDatumGetCString(code->value);
-	if (is_word(word, strlen(word)))
-		end->error = (Field) {
-			JsonbPGetDatum(jsonb_set_string(NULL, "code", word, strlen(word))), false
-		};
-	else
-		end_leave_out(end, "error_code", &left,
-					  psprintf("it is no single word of at most %d characters", MAX_WORD));
-}
-
-/* The error code of what tasks have as their error */
-static Field
-error_code_of(const Field *error)
-{
-	JsonbValue	code;
-
-	if (error->isnull || !jsonb_field(&DatumGetJsonbP(error->value)->root, "code", &code))
-		return absent;
-	return (Field) {
-		PointerGetDatum(cstring_to_text_with_len(code.val.string.val, code.val.string.len)), false
-	};
-}
-
 /* The arguments that airun_meter() and airun_end_call() have in one order, from usage on */
 static void
 take_figures(FunctionCallInfo fcinfo, int first, TaskEnd *end)
@@ -335,7 +201,7 @@ take_served(FunctionCallInfo fcinfo, int first, TaskEnd *end)
 	end->service_tier = argument_field(fcinfo, first + 1);
 	end->billed = argument_field(fcinfo, first + 2);
 	end->provider_cost = argument_decimal(fcinfo, first + 3);
-	take_error_code(end, &error_code);
+	call_take_error_code(end, &error_code);
 }
 
 /* And those from service to model_id */
@@ -367,7 +233,7 @@ static void
 settle_nature(TaskEnd *end, CallRow *call)
 {
 	Field	   *metadata = &call->field[CALL_metadata];
-	const char *problem = metadata_problem(metadata);
+	const char *problem = call_metadata_problem(metadata);
 
 	NATURE_LIST(LEAVE_OUT_LONG)
 	if (problem != NULL)
@@ -386,12 +252,12 @@ check_nature(const CallRow *call)
 	NATURE_LIST(CHECK_LONG)
 	check_object("metadata", metadata);
 	task_check_timeout(&call->field[CALL_timeout]);
-	if (metadata_problem(metadata) != NULL)
+	if (call_metadata_problem(metadata) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("\"metadata\" is too long"),
 				 errdetail("It has %d bytes; at most %d are allowed.",
-						   document_length(metadata), MAX_METADATA),
+						   call_document_length(metadata), CALL_MAX_METADATA),
 				 errhint("Nothing of what is said to a model or by it belongs there.")));
 }
 
@@ -652,7 +518,7 @@ end_row(CallRow *row, TaskState *state, TaskEnd *end)
 	price_row(row, state, end, &cost);
 	put_end(row, end, &total, &cost);
 	row->field[CALL_status] = word_field(task_status_name(end->status));
-	row->field[CALL_error_code] = error_code_of(&end->error);
+	row->field[CALL_error_code] = call_error_code(&end->error);
 	row->field[CALL_completed_at] = row->field[CALL_updated_at];
 }
 
@@ -685,7 +551,7 @@ end_row_again(CallRow *row, TaskState *state, TaskEnd *end)
 		price_row(row, state, end, &cost);
 	put_end(row, end, &total, &cost);
 	if (!end->error.isnull)
-		row->field[CALL_error_code] = error_code_of(&end->error);
+		row->field[CALL_error_code] = call_error_code(&end->error);
 	return true;
 }
 
@@ -700,7 +566,7 @@ end_locked(CallRow *row, TaskEnd *end)
 
 	state_of(row, &state);
 	task_count_stated(end, &state);
-	keep_figures(end);
+	call_keep_figures(end);
 	if (task_takes_end(&state, end))
 	{
 		end_row(row, &state, end);
@@ -796,7 +662,7 @@ end_new(CallRow *row, TaskEnd end)
 
 	state_of(row, &state);
 	task_count_stated(&end, &state);
-	keep_figures(&end);
+	call_keep_figures(&end);
 	end_row(row, &state, &end);
 }
 
