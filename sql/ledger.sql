@@ -49,7 +49,7 @@ SELECT '0e000000-0000-4000-8000-000000000001', CASE WHEN i % 3 = 0 THEN 'pending
 FROM generate_series(1, 9) i;
 UPDATE airun.tasks SET status = 'cancelled' WHERE run_id = '0e000000-0000-4000-8000-000000000001' AND status = 'pending';
 UPDATE airun.tasks SET metadata = '{"changes": "no charge"}' WHERE run_id = '0e000000-0000-4000-8000-000000000001';
-SELECT (at AT TIME ZONE 'UTC')::date = current_date AS today, model_id, status, sum(calls), count(*), sum(tokens_input) FROM airun.usage_tail GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT (at AT TIME ZONE 'UTC')::date = (now() AT TIME ZONE 'UTC')::date AS today, model_id, status, sum(calls), count(*), sum(tokens_input) FROM airun.usage_tail GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 SELECT * FROM airun_check_usage();
 -- R20: what had no price gets one
 SELECT count(*) FROM airun_set_price('ledger-b', '{"input": 0.25}', effective_from => '-infinity');
