@@ -385,7 +385,9 @@ tokens_of_result(const Part *result)
 	ListCell   *cell;
 
 	foreach(cell, result->parts)
+	{
 		quarters += quarters_of_part(lfirst(cell));
+	}
 	return TOKENS_A_MESSAGE + (quarters + 3) / 4;
 }
 
@@ -460,7 +462,9 @@ draft_of(const Reading *reading, Choice choice)
 
 	CHECK_FOR_INTERRUPTS();
 	foreach(cell, reading->head)
+	{
 		draft_add(&draft, lfirst(cell));
+	}
 	for (int i = list_length(reading->tail); i-- > 0;)
 	{
 		Source	   *source = list_nth(reading->tail, i);

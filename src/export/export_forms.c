@@ -196,7 +196,9 @@ ui_messages_write(StringInfo out, Conversation *conversation)
 			appendStringInfoString(out, "{\"type\":\"step-start\"}");
 		}
 		foreach(inner, utterance->parts)
+		{
 			ui_part(out, lfirst(inner));
+		}
 		before = utterance;
 	}
 	if (before != NULL)
@@ -316,8 +318,8 @@ markdown_block(StringInfo out, const char *title, const char *text)
 {
 	char		fence[64] = "```";
 
-	while (strstr(text, fence) != NULL && strlen(fence) + 1 < sizeof(fence))
-		strcat(fence, "`");
+	for (int i = 3; strstr(text, fence) != NULL && i + 1 < sizeof(fence); i++)
+		fence[i] = '`';
 	appendStringInfo(out, "\n**%s**\n\n%s\n%s\n%s\n", title, fence, text, fence);
 }
 

@@ -256,7 +256,9 @@ responses_result(StringInfo out, const Part *result, bool is_custom)
 	{
 		appendStringInfoChar(out, '[');
 		foreach(cell, result->parts)
+		{
 			responses_content(out, lfirst(cell), SPEAKER_TOOL, true);
+		}
 		appendStringInfoChar(out, ']');
 	}
 	appendStringInfoChar(out, '}');

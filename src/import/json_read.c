@@ -349,7 +349,9 @@ json_from_elements(List *elements)
 
 	jsonb_begin_array(&builder);
 	foreach(cell, elements)
+	{
 		push_jsonb(&builder, WJB_ELEM, lfirst(cell));
+	}
 	jsonb_close(&builder, true);
 	return json_root(jsonb_finish(&builder));
 }

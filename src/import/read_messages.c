@@ -446,9 +446,8 @@ read_messages(JsonbValue *entry, Conversation *conversation)
 		other = first_of(entry, other_answer_paths, lengthof(other_answer_paths));
 		read_about(entry, conversation);
 		read_usage(entry, conversation);
-		if (list == NULL && answer == NULL)
-			list = entry;		/* an answer alone */
-		else if (list != NULL && json_is(json_get(entry, "type"), "message"))
+		/* an answer alone, or one whose content is the list */
+		if (list == NULL ? answer == NULL : json_is(json_get(entry, "type"), "message"))
 			list = entry;
 	}
 	else if (json_length(entry) > 0)

@@ -106,7 +106,9 @@ way_to(TreeNode *end)
 		way = lcons(node, way);
 	}
 	foreach(cell, way)
+	{
 		((TreeNode *) lfirst(cell))->is_seen = false;
+	}
 	return way;
 }
 
@@ -142,9 +144,13 @@ compose_branch(TreeNode *end, List *first_messages, NodeReader read)
 	ListCell   *cell;
 
 	foreach(cell, first_messages)
+	{
 		compose_system(composer, lfirst(cell));
+	}
 	foreach(cell, way_to(end))
+	{
 		read(composer, ((TreeNode *) lfirst(cell))->source);
+	}
 	compose_end(composer);
 	return composer;
 }

@@ -353,7 +353,7 @@ static void
 run_from_row(FoundRun *run, SPITupleTable *rows, uint64 row)
 {
 	Datum		values[7];
-	bool		nulls[7];
+	bool		nulls[7] = {false};
 
 	for (int i = 0; i < lengthof(values); i++)
 		values[i] = SPI_getbinval(rows->vals[row], rows->tupdesc, i + 1, &nulls[i]);

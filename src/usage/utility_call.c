@@ -216,7 +216,7 @@ take_names(FunctionCallInfo fcinfo, int first, CallRow *call)
 }
 
 #define LEAVE_OUT_LONG(name, type, longest) \
-	if (longest > 0) leave_out_long(end, #name, &call->field[CALL_##name], longest);
+	if ((longest) > 0) leave_out_long(end, #name, &call->field[CALL_##name], longest);
 
 static void
 leave_out_long(TaskEnd *end, const char *name, Field *field, int longest)
@@ -241,7 +241,7 @@ settle_nature(TaskEnd *end, CallRow *call)
 }
 
 #define CHECK_LONG(name, type, longest) \
-	if (longest > 0) check_length(#name, &call->field[CALL_##name], longest);
+	if ((longest) > 0) check_length(#name, &call->field[CALL_##name], longest);
 
 /* PT422 for what cannot be kept of a call that begins */
 static void
