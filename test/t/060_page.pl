@@ -30,8 +30,10 @@ sub entries
 	my ($select) = @_;
 	$node->safe_psql('postgres', <<"END");
 INSERT INTO airun.usage_tail (at, kind, charge_id, user_id, source_type, service, task_name, provider, model_id,
-	status, price_status, calls, tokens_input, tokens_cache_read, tokens_cache_write, tokens_output, cost, first_token_us, total_us)
-SELECT at, 'task', gen_random_uuid(), who::uuid, source, 'svc', name, 'prov', model, status, price, 1, 100 + n % 7, 10, 3, 50, cost, 200000 + n * 500, 1000000 + n * 3000
+	status, price_status, calls, tokens_input, tokens_cache_read, tokens_cache_write, tokens_output, cost, first_token_us, total_us,
+	first_token_bin, total_bin)
+SELECT at, 'task', gen_random_uuid(), who::uuid, source, 'svc', name, 'prov', model, status, price, 1, 100 + n % 7, 10, 3, 50, cost, 200000 + n * 500, 1000000 + n * 3000,
+	airun_sketch_bin(200000 + n * 500), airun_sketch_bin(1000000 + n * 3000)
 FROM ($select) AS x
 END
 }
@@ -166,6 +168,13 @@ my @tiles = map { cells([ 'tr', {}, [ 'td', {}, $_ ] ]) } grep { ($_->[1]{class}
 is(join('|', @tiles[ 0 .. 2 ]), $recount, 'P7: the tiles are a recount to the last digit');
 is($tables->{$_->[0]}{total}[$_->[1]], $tiles[$_->[2]], "P7: the total of $_->[0] is the tile's")
   for [ 'All', 0, 0 ], [ 'Cost by model', -1, 0 ], [ 'Tokens by kind', -1, 2 ], [ 'Calls', -1, 1 ], [ 'Models', 0, 0 ], [ 'Users', 0, 0 ], [ 'Work', 0, 0 ];
+for my $times ([ 'Time to the whole answer', 'total_us' ], [ 'Time to the first token', 'first_token_us' ])
+{
+	my ($title, $column) = @$times;
+	my @exact = split /\|/, $node->safe_psql('postgres', "SELECT " . join(', ', map { "percentile_disc($_) WITHIN GROUP (ORDER BY $column) / 1000.0" } 0.5, 0.95, 0.99) . " FROM airun.usage_tail WHERE $day");
+	my @shown = @{ $tables->{$title}{total} }[ grep { $tables->{$title}{columns}[$_] =~ /^p\d/ } 0 .. $#{ $tables->{$title}{columns} } ];
+	is(scalar(grep { defined $shown[$_] && abs($shown[$_] / $exact[$_] - 1) <= 0.01 } 0 .. 2), 3, "P7: percentiles of '$title' are within 1 %");
+}
 is(scalar(@{ $tables->{'Cost by model'}{columns} }), 9, 'seven models, the others and the sum');
 is(scalar(@{ $tables->{'All'}{rows} }), 31, 'a row a day');
 ok($tables->{'Calls whose cost is not known'}, 'what has no price is told');
