@@ -11,7 +11,7 @@
 # The parts, each src/PART.c, src/PART.sql or both, in the order of their SQL.
 # This list is the only one.
 PARTS = airun \
-	store/plans store/args store/store \
+	store/plans store/args store/citus store/store \
 	install/tables install/usage_tables install/constraints install/policies install/triggers install/objects \
 	install/views install/comments install/install store/definition store/direct \
 	install/types store/identity \
@@ -41,14 +41,14 @@ PARTS = airun \
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json sketch install objects run names list message save fork search fold task turn totals stream doors lease late \
 	export context refusals columns access postgrest original import usage usage_shapes price cost responses served money meter report ledger owner privileges privileges_owner cover \
-	direct seen exact lint site tour \
+	direct seen exact citus lint site tour \
 	history reference operations reports
 
 # Those that show which way rows are written; they run with airun.direct_writes on.
 DIRECT_ONLY = direct seen exact
 
 # The isolation specs of test/specs.
-ISOLATION = definitions first_updater fork_races pairs same_id save_races storage stream
+ISOLATION = citus definitions first_updater fork_races pairs same_id save_races storage stream
 
 #--- From here on nothing needs to change when a part or a test is added. ---
 

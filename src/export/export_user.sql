@@ -19,11 +19,8 @@ DECLARE
 						   WHERE c.oid = to_regclass('airun.runs'));
 	entries text;				-- a table of the ledger
 BEGIN
-	IF owner IS NULL THEN
-		RAISE EXCEPTION 'database "%" has no airun store yet', current_database()
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-				HINT = 'Run SELECT airun_install() as the role that shall own it.';
-	END IF;
+	-- Is there a store, of this version, where it can be?  Other functions tell.
+	PERFORM @extschema@.airun_sees_run(@extschema@.airun_uuid());
 	IF person IS NULL THEN
 		RAISE EXCEPTION 'nobody is calling'
 			USING ERRCODE = 'PT401',

@@ -67,6 +67,7 @@ DECLARE
 	function regprocedure;
 	schema regnamespace;
 BEGIN
+	PERFORM @extschema@.airun_store_refuse_citus();
 	IF to_regclass('airun.runs') IS NULL THEN
 		RAISE EXCEPTION 'database "%" has no airun store yet', current_database()
 			USING ERRCODE = 'object_not_in_prerequisite_state',

@@ -15,7 +15,7 @@
  * an altered primary key), the server refuses with 2BP01, and nothing is changed.
  *
  * Refuses: names that are taken (42P07), a schema airun of another owner (42501),
- * a store of a later version (55000).
+ * a store of a later version (55000), what Citus has distributed (0A000).
  *
  * Locks: the tables that it alters, exclusively; none where nothing is to do.
  */
@@ -55,6 +55,8 @@ BEGIN
 				DETAIL = format('The caller is "%s".', current_user),
 				HINT = 'If that role owns the store, call airun_install() as that role; if not, have the schema renamed or dropped.';
 	END IF;
+
+	PERFORM @extschema@.airun_store_refuse_citus();
 
 	-- A store of a later airun is left alone.
 	old_version := (regexp_match(

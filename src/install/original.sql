@@ -494,6 +494,7 @@ DECLARE
 	definition text;
 	item record;
 BEGIN
+	PERFORM @extschema@.airun_store_refuse_citus();
 	IF owner IS NULL THEN
 		RAISE EXCEPTION 'database "%" has no airun store yet', current_database()
 			USING ERRCODE = 'object_not_in_prerequisite_state',

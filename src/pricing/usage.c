@@ -2,10 +2,11 @@
  * usage.c
  *		What a request has used, in disjoint buckets: their names, and as JSON.
  *
- * Nothing is locked and nothing refused.
+ * Nothing is locked, and nothing refused but a store that Citus has taken (0A000).
  */
 #include "pricing/usage.h"
 
+#include "store/citus.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -136,6 +137,7 @@ airun_normalize_usage(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
+	refuse_citus();				/* of a site's shapes there would be an empty shell */
 	usage_read(PG_GETARG_JSONB_P(0),
 			   PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)), &usage);
 	PG_RETURN_JSONB_P(usage_to_jsonb(&usage));

@@ -7,6 +7,7 @@
 #include "store/row_trigger.h"
 
 #include "access/htup_details.h"
+#include "store/citus.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -64,6 +65,7 @@ trigger_data(FunctionCallInfo fcinfo, const char *schema, const char *table,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired as airun_install() declares it",
 						get_func_name(fcinfo->flinfo->fn_oid))));
+	refuse_citus();
 	return trigger;
 }
 

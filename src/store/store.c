@@ -6,8 +6,8 @@
  * older than this library, or hidden from a role.  Every function enters
  * through store_open(), which says so in words.  Nothing is locked here.
  *
- * Errors: 55000 without a store, or with an older one; PT401 when nobody is
- * calling; 42501 for what is the owner's.
+ * Errors: 55000 without a store, or with an older one; 0A000 where Citus has it;
+ * PT401 when nobody is calling; 42501 for what is the owner's.
  */
 #include "store/store.h"
 
@@ -19,6 +19,7 @@
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "store/citus.h"
 #include "store/definition.h"
 #include "store/identity.h"
 #include "utils/acl.h"
@@ -60,6 +61,7 @@ store_runs_oid(void)
 	Oid			runs_oid = store_known_table(TABLE_RUNS);
 	Oid			namespace_oid;
 
+	refuse_citus();
 	if (OidIsValid(runs_oid) && runs_oid == known_runs_oid)
 		return runs_oid;
 	runs_oid = InvalidOid;
