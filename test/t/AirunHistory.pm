@@ -551,7 +551,8 @@ sub violations
 # The same as one text, '' where there are none, shortened where there are many.
 sub verdict
 {
-	my @found = violations(@_);
+	my ($self, $state) = @_;
+	my @found = $self->violations($state);
 	my $more = @found - 20;
 
 	splice(@found, 20, $more, "and $more more") if $more > 0;
