@@ -73,7 +73,7 @@ static const char style[] =
 ".s3{fill:var(--s3);stroke:var(--s3)}.s4{fill:var(--s4);stroke:var(--s4)}"
 ".s5{fill:var(--s5);stroke:var(--s5)}.s6{fill:var(--s6);stroke:var(--s6)}"
 ".s7{fill:var(--s7);stroke:var(--s7)}.rest{fill:var(--rest);stroke:var(--rest)}\n"
-"rect{stroke-width:0}rect:hover,circle:hover{opacity:.7}\n"
+"rect{stroke-width:0}.bars path:hover,circle:hover{opacity:.7}\n"
 "path.line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round;"
 "vector-effect:non-scaling-stroke}\n"
 ".d2{stroke-dasharray:7 5}.d3{stroke-dasharray:1 5}\n"
@@ -195,7 +195,23 @@ html_end(StringInfo page)
 	appendStringInfoString(page, "</main>\n</body>\n</html>\n");
 }
 
-/* A figure: rounded for people, whole for machines */
+/* Does what is shown have all digits, commas between them at most? */
+static bool
+is_shown_whole(const Figure *figure)
+{
+	const char *exact = figure->exact;
+
+	for (const char *c = figure->shown; *c != '\0'; c++)
+	{
+		if (*c == ',')
+			continue;
+		if (*c != *exact++)
+			return false;
+	}
+	return *exact == '\0';
+}
+
+/* A figure: rounded for people, and where it is, whole for machines beside */
 void
 html_figure(StringInfo page, const Figure *figure)
 {
@@ -204,9 +220,9 @@ html_figure(StringInfo page, const Figure *figure)
 		appendStringInfoString(page, "&#8211;");
 		return;
 	}
-	if (strcmp(figure->exact, figure->shown) == 0)
+	if (is_shown_whole(figure))
 	{
-		put_element(page, "data", psprintf(" value=\"%s\"", figure->exact), figure->shown);
+		html_text(page, figure->shown);
 		return;
 	}
 	appendStringInfo(page, "<data value=\"%s\">", figure->exact);

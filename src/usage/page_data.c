@@ -2,8 +2,9 @@
  * page_data.c
  *		What a page of the usage is made of, as it is read.
  *
- * It guarantees: every figure comes from airun_usage(), called with the caller's
- * rights and in the snapshot of the statement; days begin when they do in the zone,
+ * It guarantees: every figure comes from airun_usage()'s query, run with the caller's
+ * rights and in the snapshot of the statement; percentiles are computed only where
+ * they are shown; days begin when they do in the zone,
  * also those without midnight or with two of them; a range of any length has a few
  * dozen places.
  *
@@ -16,6 +17,7 @@
 #include "nodes/value.h"
 #include "store/args.h"
 #include "usage/page_data.h"
+#include "usage/report.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -246,32 +248,30 @@ page_read_places(UsagePage *page)
 		page->places[i] = (Place) {result_string(i, 1), result_string(i, 2)};
 }
 
+/* The parameters of a statement: those of the report, and */
+enum
+{
+	PLACES = REPORT_PARAMETERS, FIRST, UNPRICED_FIRST,
+	PARAMETERS
+};
+
 /*
- * The statement for a grouping.  Groups come in the order of their cost, or of the
+ * The statement around a report.  Groups come in the order of their cost, or of the
  * calls whose cost is not known; those after the first $7 as one, the rest, unless
  * there is but one.  Where no call has a known cost, the sum of costs is not 0, but
  * not known.
  */
-static Statement *
-usage_statement(const Grouping *grouping)
+static char *
+usage_statement(const Grouping *grouping, const char *report, bool has_times)
 {
-	static Statement statements[lengthof(groupings)];
-	static const Oid argtypes[] = {
-		TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID,
-		BOOLOID
-	};
-	Statement  *statement = &statements[grouping - groupings];
 	StringInfoData sql;
-
-	if (statement->sql != NULL)
-		return statement;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
 					 "WITH a AS (SELECT %s AS group_name, %s AS group_note, "
 					 "pg_catalog.array_position($6, u.bucket)" MINUS "1 AS place, "
 					 "CASE WHEN u.unpriced" LT "u.calls THEN u.cost END AS known_cost, u.* "
-					 "FROM " EXTSCHEMA ".airun_usage($1, $2, $3, $4, $5) AS u), "
+					 "FROM (%s) AS u (" REPORT_COLUMNS ")), "
 					 "b AS (SELECT a.*, pg_catalog.sum(a.known_cost) OVER w AS group_cost, "
 					 "pg_catalog.sum(a.calls) OVER w AS group_calls, CASE WHEN $8 THEN "
 					 "pg_catalog.sum(a.unpriced" PLUS "a.doubtful) OVER w END AS group_unpriced "
@@ -287,20 +287,16 @@ usage_statement(const Grouping *grouping)
 					 "CASE WHEN NOT e.is_rest THEN pg_catalog.min(e.group_note) END, "
 					 "CASE WHEN e.is_rest THEN pg_catalog.max(e.ranks)" MINUS "$7 ELSE 1 END, "
 					 "COALESCE(e.place, 0), pg_catalog.min(e.answered_by)",
-					 grouping->name, grouping->note);
+					 grouping->name, grouping->note, report);
 	for (int i = 0; i < SUMS; i++)
 		appendStringInfo(&sql, ", pg_catalog.trim_scale(pg_catalog.sum(e.%s)::pg_catalog.numeric)",
 						 measure_columns[i]);
-	for (int i = SUMS; i < MEASURES; i++)
+	for (int i = SUMS; i < (has_times ? MEASURES : SUMS); i++)
 		appendStringInfo(&sql, ", CASE WHEN pg_catalog.count(*)" EQ "1 THEN pg_catalog.trim_scale("
 						 "pg_catalog.round(pg_catalog.min(e.%s)::pg_catalog.numeric, 3)) END",
 						 measure_columns[i]);
 	appendStringInfoString(&sql, " FROM e GROUP BY 1, e.is_rest, e.place ORDER BY 1, e.place");
-
-	statement->nargs = lengthof(argtypes);
-	memcpy(statement->argtypes, argtypes, sizeof(argtypes));
-	statement->sql = MemoryContextStrdup(TopMemoryContext, sql.data);
-	return statement;
+	return sql.data;
 }
 
 static Datum
@@ -316,7 +312,7 @@ places_array(const UsagePage *page)
 
 /* A row of the current result */
 static UsageRow
-usage_row(UsagePage *page, uint64 row)
+usage_row(UsagePage *page, uint64 row, int measures)
 {
 	UsageRow	usage = {0};
 	bool		isnull;
@@ -329,37 +325,53 @@ usage_row(UsagePage *page, uint64 row)
 	usage.place = DatumGetInt32(result_value(row, 5, &isnull));
 	if (source != NULL && !list_member(page->sources, makeString(source)))
 		page->sources = lappend(page->sources, makeString(source));
-	for (int i = 0; i < MEASURES; i++)
+	for (int i = 0; i < measures; i++)
 		usage.figures[i] = figure_exact(result_string(row, 7 + i));
 	return usage;
+}
+
+/*
+ * Run the statement for a question.  It is planned for this range: a year wants
+ * another plan than a day.
+ */
+static void
+run_question(const UsagePage *page, const Question *question)
+{
+	const Grouping *grouping = &groupings[question->grouping];
+	Oid			types[PARAMETERS] = {REPORT_TYPES, TEXTARRAYOID, INT8OID, BOOLOID};
+	Datum		values[PARAMETERS];
+	char	   *report;
+
+	report = report_query(&(ReportQuestion) {
+		.function = page->function,
+		.sees_all = page->sees_all,
+		.from_time = DatumGetTimestampTz(question->begin),
+		.to_time = DatumGetTimestampTz(question->end),
+		.bucket = question->by_place ? page->bucket : "all",
+		.zone = page->zone,
+		.group_by = OidInputFunctionCall(F_ARRAY_IN, pstrdup(grouping->group_by), TEXTOID, -1)
+	}, values);
+	values[PLACES] = places_array(page);
+	values[FIRST] = Int64GetDatum(question->first);
+	values[UNPRICED_FIRST] = BoolGetDatum(question->unpriced_first);
+	if (SPI_execute_with_args(usage_statement(grouping, report, question->has_times), PARAMETERS,
+							  types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "a page of airun's read no rows");
 }
 
 UsageRows
 page_read_usage(UsagePage *page, const Question *question)
 {
-	const Grouping *grouping = &groupings[question->grouping];
-	Statement  *statement = usage_statement(grouping);
 	UsageRows	answer = {0};
-	Args		args = {0};
 
-	arg_add(&args, question->begin, false);
-	arg_add(&args, question->end, false);
-	arg_pointer(&args, cstring_to_text(question->by_place ? page->bucket : "all"));
-	arg_pointer(&args, cstring_to_text(page->zone));
-	arg_add(&args, OidInputFunctionCall(F_ARRAY_IN, pstrdup(grouping->group_by), TEXTOID, -1),
-			false);
-	arg_add(&args, places_array(page), false);
-	arg_int64(&args, question->first);
-	arg_add(&args, BoolGetDatum(question->unpriced_first), false);
-	statement_in_extension(statement, page->function);
-	answer.count = (int) statement_read(statement, &args, 0);
+	run_question(page, question);
+	answer.count = (int) SPI_processed;
 	answer.rows = palloc0_array(UsageRow, Max(answer.count, 1));
 	for (int i = 0; i < answer.count; i++)
 	{
-		answer.rows[i] = usage_row(page, i);
+		answer.rows[i] = usage_row(page, i, question->has_times ? MEASURES : SUMS);
 		answer.groups = Max(answer.groups, answer.rows[i].group);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return answer;
 }
-

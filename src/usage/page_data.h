@@ -82,7 +82,7 @@ typedef struct UsagePage
 	UsageRows	course;			/* a row a place */
 } UsagePage;
 
-/* What a call of airun_usage() is asked for */
+/* What airun_usage() is asked for */
 typedef struct Question
 {
 	Datum		begin;
@@ -90,6 +90,7 @@ typedef struct Question
 	bool		by_place;		/* a row for each place, else one for all */
 	int			grouping;
 	int			first;			/* groups that are not merged to the rest */
+	bool		has_times;		/* with percentiles */
 	bool		unpriced_first;
 } Question;
 

@@ -43,7 +43,7 @@
 PG_FUNCTION_INFO_V1(airun_usage);
 
 #define RESULT_COLUMNS	33
-#define FIRST_FILTER	5		/* of the function's arguments */
+#define FIRST_FILTER	REPORT_PARAMETERS	/* of the function's arguments */
 
 /* What a charge can be grouped and filtered by, in the order of the result */
 typedef enum Dimension
@@ -123,22 +123,16 @@ typedef struct Report
  */
 
 static const Bucket *
-bucket_argument(FunctionCallInfo fcinfo)
+find_bucket(const char *name)
 {
-	text	   *word;
-
-	if (PG_ARGISNULL(2))
-		return &buckets[1];
-	word = PG_GETARG_TEXT_PP(2);
 	for (int i = 0; i < lengthof(buckets); i++)
 	{
-		if (strcmp(text_to_cstring(word), buckets[i].name) == 0)
+		if (strcmp(name, buckets[i].name) == 0)
 			return &buckets[i];
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-			 errmsg("there is no bucket \"%s\"",
-					excerpt(VARDATA_ANY(word), VARSIZE_ANY_EXHDR(word))),
+			 errmsg("there is no bucket \"%s\"", excerpt(name, strlen(name))),
 			 errhint("\"bucket\" is hour, day, week, month or all.")));
 }
 
@@ -162,17 +156,14 @@ report_zone(const Field *field)
 }
 
 static int
-group_by_argument(FunctionCallInfo fcinfo)
+group_by_dimensions(ArrayType *group_by_words)
 {
 	Datum	   *words;
 	bool	   *nulls;
 	int			count;
 	int			group_by = 0;
 
-	if (PG_ARGISNULL(4))
-		return 0;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(4), TEXTOID, -1, false, TYPALIGN_INT,
-					  &words, &nulls, &count);
+	deconstruct_array(group_by_words, TEXTOID, -1, false, TYPALIGN_INT, &words, &nulls, &count);
 	for (int i = 0; i < count; i++)
 	{
 		char	   *word = nulls[i] ? "NULL" : TextDatumGetCString(words[i]);
@@ -190,6 +181,13 @@ group_by_argument(FunctionCallInfo fcinfo)
 	return group_by;
 }
 
+/* The schema of the extension, quoted */
+static const char *
+schema_of(Oid function)
+{
+	return quote_identifier(get_namespace_name(get_func_namespace(function)));
+}
+
 static Report
 report_arguments(FunctionCallInfo fcinfo)
 {
@@ -203,12 +201,12 @@ report_arguments(FunctionCallInfo fcinfo)
 		refuse_null("to_time");
 	report.from_time = PG_GETARG_TIMESTAMPTZ(0);
 	report.to_time = PG_GETARG_TIMESTAMPTZ(1);
-	report.bucket = bucket_argument(fcinfo);
+	report.bucket = find_bucket(PG_ARGISNULL(2) ? "day" : text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	report.zone = report_zone(&zone);
-	report.group_by = group_by_argument(fcinfo);
+	report.group_by = PG_ARGISNULL(4) ? 0 : group_by_dimensions(PG_GETARG_ARRAYTYPE_P(4));
 	for (int d = 0; d < DIMENSIONS; d++)
 		report.filters |= PG_ARGISNULL(dimensions[d].argument) ? 0 : BIT(d);
-	report.schema = quote_identifier(get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid)));
+	report.schema = schema_of(fcinfo->flinfo->fn_oid);
 	return report;
 }
 
@@ -261,26 +259,25 @@ range_days(const Report *report)
 	return days;
 }
 
-/* Has a cube days of another zone near the range?  A date differs by one at the most. */
+/*
+ * Have the cubes days of another zone near the range?  A date differs by one at the
+ * most.  What is folded goes to all cubes at once, so that the smallest one that the
+ * caller may read tells of each.
+ */
 static bool
-has_other_zones(const Cube *cube, const Report *report, const Days *days)
+has_other_zones(const Report *report, const Days *days, bool sees_all)
 {
-	static Statement reads[lengthof(cubes)];
-	Statement  *read = &reads[cube - cubes];
+#define OTHER_ZONES(cube) { \
+		"SELECT EXISTS (SELECT FROM airun.usage_" cube " AS u " \
+		"WHERE u.day" GE "($1" MINUS "1) AND u.day" LE "($2" PLUS "1) AND u.zone" NE "$3)", \
+		3, {DATEOID, DATEOID, TEXTOID} \
+	}
+	static Statement reads[] = {OTHER_ZONES("people"), OTHER_ZONES("daily")};
+	Statement  *read = &reads[sees_all ? 1 : 0];
 	Args		args = {0};
 	bool		isnull;
 	bool		found;
 
-	if (read->sql == NULL)
-	{
-		read->nargs = 3;
-		read->argtypes[0] = read->argtypes[1] = DATEOID;
-		read->argtypes[2] = TEXTOID;
-		read->sql = MemoryContextStrdup(TopMemoryContext, psprintf(
-			"SELECT EXISTS (SELECT FROM airun.usage_%s AS u "
-			"WHERE u.day" GE "($1" MINUS "1) AND u.day" LE "($2" PLUS "1) "
-			"AND u.zone" NE "$3)", cube->name));
-	}
 	arg_add(&args, days->from_day, false);
 	arg_add(&args, days->to_day, false);
 	arg_pointer(&args, cstring_to_text(report->zone));
@@ -298,7 +295,7 @@ is_quarter(TimestampTz time)
 
 /* Can this cube answer? */
 static bool
-cube_answers(const Cube *cube, const Report *report, const Days *days)
+cube_answers(const Cube *cube, const Report *report, const Days *days, bool sees_all)
 {
 	/* from 1980 on every zone's offset is a whole number of quarters */
 	const TimestampTz since = (TimestampTz) -7305 * USECS_PER_DAY;	/* 1980-01-01 */
@@ -310,16 +307,16 @@ cube_answers(const Cube *cube, const Report *report, const Days *days)
 			is_quarter(report->from_time) && is_quarter(report->to_time);
 	return strcmp(report->bucket->name, "hour") != 0 &&
 		strcmp(report->zone, airun_report_zone) == 0 && days->are_whole &&
-		!has_other_zones(cube, report, days);
+		!has_other_zones(report, days, sees_all);
 }
 
 /* The cheapest cube that can answer and that the caller may read; NULL for the ledger */
 static const Cube *
-choose_cube(const Report *report, const Days *days, bool is_reporter)
+choose_cube(const Report *report, const Days *days, bool sees_all)
 {
 	for (int i = 0; i < lengthof(cubes); i++)
 	{
-		if ((is_reporter || cubes[i].for_users) && cube_answers(&cubes[i], report, days))
+		if ((sees_all || cubes[i].for_users) && cube_answers(&cubes[i], report, days, sees_all))
 			return &cubes[i];
 	}
 	return NULL;
@@ -330,16 +327,21 @@ choose_cube(const Report *report, const Days *days, bool is_reporter)
  * ---------------------------------------------------------------------------
  */
 
-/* What a cube sums; a row of entries makes the same of itself */
+/*
+ * What a cube sums; a row of entries makes the same of itself.  The sums of both are
+ * of one type, without which the server would compute those that nobody wants.
+ */
+#define SUM_OF_CALLS "pg_catalog.sum(u.calls::pg_catalog.int8)"
+
 static const struct
 {
 	const char *name;
 	const char *of_entry;
 }			sums[] = {
-	{"calls", "pg_catalog.sum(u.calls)"},
-	{"errors", "pg_catalog.sum(u.calls) FILTER (WHERE u.status" EQ "'error')"},
-	{"unpriced", "pg_catalog.sum(u.calls) FILTER (WHERE u.cost IS NULL)"},
-	{"doubtful", "pg_catalog.sum(u.calls) FILTER (WHERE u.price_status" EQ "'doubtful')"},
+	{"calls", SUM_OF_CALLS},
+	{"errors", SUM_OF_CALLS " FILTER (WHERE u.status" EQ "'error')"},
+	{"unpriced", SUM_OF_CALLS " FILTER (WHERE u.cost IS NULL)"},
+	{"doubtful", SUM_OF_CALLS " FILTER (WHERE u.price_status" EQ "'doubtful')"},
 	{"unpriced_tokens", "pg_catalog.sum(u.tokens_input" PLUS "u.tokens_cache_read" PLUS
 	"u.tokens_cache_write" PLUS "u.tokens_output) FILTER (WHERE u.cost IS NULL)"},
 	{"tokens_input", "pg_catalog.sum(u.tokens_input)"},
@@ -348,9 +350,9 @@ static const struct
 	{"tokens_output", "pg_catalog.sum(u.tokens_output)"},
 	{"cost", "pg_catalog.sum(u.cost)"},
 	{"first_token_us", "pg_catalog.sum(u.first_token_us)"},
-	{"first_token_count", "pg_catalog.sum(u.calls) FILTER (WHERE u.first_token_us IS NOT NULL)"},
+	{"first_token_count", SUM_OF_CALLS " FILTER (WHERE u.first_token_us IS NOT NULL)"},
 	{"total_us", "pg_catalog.sum(u.total_us)"},
-	{"total_count", "pg_catalog.sum(u.calls) FILTER (WHERE u.total_us IS NOT NULL)"},
+	{"total_count", SUM_OF_CALLS " FILTER (WHERE u.total_us IS NOT NULL)"},
 };
 
 /* " GROUP BY " and a part's or the whole's key */
@@ -531,30 +533,58 @@ report_sql(const Report *report, const Cube *cube)
 	return sql.data;
 }
 
-/* Run it, with the caller's snapshot, and put its rows into the function's */
-static void
-put_report(FunctionCallInfo fcinfo, const Report *report, const Cube *cube, const Days *days)
+/* The statement, with its first parameters */
+static char *
+report_statement(const Report *report, bool sees_all, Datum *values)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Oid			types[PARAMETERS] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, DATEOID, DATEOID,
-	UUIDOID};
-	Datum		values[PARAMETERS] = {0};
-	char		nulls[PARAMETERS + 1];
+	Days		days = range_days(report);
 
-	memset(nulls, ' ', PARAMETERS);
 	values[0] = TimestampTzGetDatum(report->from_time);
 	values[1] = TimestampTzGetDatum(report->to_time);
 	values[2] = CStringGetTextDatum(report->zone);
-	values[3] = days->from_day;
-	values[4] = days->to_day;
+	values[3] = days.from_day;
+	values[4] = days.to_day;
+	return report_sql(report, choose_cube(report, &days, sees_all));
+}
+
+/*
+ * A query with the rows of airun_usage(), to be a part of a statement, which then
+ * computes no more of their columns than it uses.  The first parameters of the
+ * statement are its own; they are set.
+ */
+char *
+report_query(const ReportQuestion *question, Datum *values)
+{
+	Report		report = {
+		.from_time = question->from_time,
+		.to_time = question->to_time,
+		.bucket = find_bucket(question->bucket),
+		.zone = question->zone,
+		.group_by = group_by_dimensions(DatumGetArrayTypeP(question->group_by)),
+		.schema = schema_of(question->function)
+	};
+
+	return report_statement(&report, question->sees_all, values);
+}
+
+/* Run it, with the caller's snapshot, and put its rows into the function's */
+static void
+put_report(FunctionCallInfo fcinfo, const Report *report, bool sees_all)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid			types[PARAMETERS] = {REPORT_TYPES, UUIDOID};
+	Datum		values[PARAMETERS] = {0};
+	char		nulls[PARAMETERS];
+	char	   *sql = report_statement(report, sees_all, values);
+
+	memset(nulls, ' ', PARAMETERS);
 	for (int i = FIRST_FILTER; i < PARAMETERS; i++)
 	{
 		types[i] = i == FIRST_FILTER ? UUIDOID : TEXTOID;
 		values[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
 		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
 	}
-	if (SPI_execute_with_args(report_sql(report, cube), PARAMETERS, types, values, nulls, true,
-							  0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(sql, PARAMETERS, types, values, nulls, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "a report of airun's returned no rows");
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
@@ -576,20 +606,16 @@ Datum
 airun_usage(PG_FUNCTION_ARGS)
 {
 	Report		report = report_arguments(fcinfo);
-	bool		is_reporter;
-	Days		days;
+	bool		sees_all;
 
 	result_begin_rows(fcinfo, RESULT_COLUMNS);
 	store_open(false);
-	is_reporter = pg_class_aclcheck(store_table_oid("usage_daily"), GetUserId(),
+	sees_all = pg_class_aclcheck(store_table_oid("usage_daily"), GetUserId(),
 									ACL_SELECT) == ACLCHECK_OK;
-	if (!is_reporter)
+	if (!sees_all)
 		store_require_caller();
 	if (report.from_time < report.to_time)
-	{
-		days = range_days(&report);
-		put_report(fcinfo, &report, choose_cube(&report, &days, is_reporter), &days);
-	}
+		put_report(fcinfo, &report, sees_all);
 	store_close();
 	return (Datum) 0;
 }

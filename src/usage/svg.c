@@ -250,19 +250,20 @@ bar_ends(const Chart *chart, double *low, double *high)
 	}
 }
 
-/* The bar of one place: upwards what is positive, downwards what is negative */
+/*
+ * One series: at each place a stroke as wide as a bar, upwards what is positive,
+ * downwards what is negative; below and above are the ends of the series before.
+ */
 static void
-put_bar(StringInfo page, const Chart *chart, const Frame *frame, int place)
+put_segments(StringInfo page, const Chart *chart, const Frame *frame, const Series *series,
+			 double *below, double *above)
 {
-	double		width = Min(frame->place * 0.74, MAX_BAR);
-	double		below = 0;
-	double		above = 0;
-
-	for (int j = 0; j < chart->nseries; j++)
+	appendStringInfo(page, "<g class=\"bars %s\" stroke-width=\"%.1f\">", series_class(series),
+					 Min(frame->place * 0.74, MAX_BAR));
+	for (int i = 0; i < chart->nplaces; i++)
 	{
-		const Series *series = &chart->series[j];
-		const Figure *figure = &series->figures[place];
-		double	   *end = figure->number < 0 ? &below : &above;
+		const Figure *figure = &series->figures[i];
+		double	   *end = figure->number < 0 ? &below[i] : &above[i];
 		double		y;
 		double		height;
 
@@ -275,13 +276,12 @@ put_bar(StringInfo page, const Chart *chart, const Frame *frame, int place)
 			continue;
 		if (height > 3 * GAP)
 			height -= GAP;
-		appendStringInfo(page,
-						 "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\">",
-						 series_class(series), frame_x(frame, place) - width / 2, y,
-						 width, Max(height, 0.1));
-		put_tip(page, chart, place, series);
-		appendStringInfoString(page, "</rect>\n");
+		appendStringInfo(page, "<path d=\"M%.1f %.1fV%.1f\">", frame_x(frame, i), y,
+						 y + Max(height, 0.1));
+		put_tip(page, chart, i, series);
+		appendStringInfoString(page, "</path>");
 	}
+	appendStringInfoString(page, "</g>\n");
 }
 
 /* Stacked bars, the first series at the axis */
@@ -290,14 +290,16 @@ svg_bars(StringInfo page, const Chart *chart)
 {
 	double		low;
 	double		high;
+	double	   *below = palloc0_array(double, chart->nplaces);
+	double	   *above = palloc0_array(double, chart->nplaces);
 	Frame		frame;
 
 	bar_ends(chart, &low, &high);
 	frame = make_frame(chart, low, high);
 	begin_chart(page, chart, &frame);
 	put_ticks(page, chart, &frame);
-	for (int i = 0; i < chart->nplaces; i++)
-		put_bar(page, chart, &frame, i);
+	for (int j = 0; j < chart->nseries; j++)
+		put_segments(page, chart, &frame, &chart->series[j], below, above);
 	put_labels(page, chart, &frame);
 	appendStringInfoString(page, "</svg>\n");
 }
@@ -320,17 +322,18 @@ put_line(StringInfo page, const Chart *chart, const Frame *frame, int j)
 							 frame_y(frame, series->figures[i].number));
 		is_open = series->figures[i].known;
 	}
-	appendStringInfoString(page, "\"/>\n");
+	appendStringInfo(page, "\"/>\n<g class=\"%s\">", class);
 	for (int i = 0; i < chart->nplaces && chart->nplaces <= MAX_DOTS; i++)
 	{
 		if (!series->figures[i].known)
 			continue;
-		appendStringInfo(page, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%s\">", class,
+		appendStringInfo(page, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%s\">",
 						 frame_x(frame, i), frame_y(frame, series->figures[i].number),
 						 chart->nplaces <= MAX_DOTS / 3 ? "3" : "2");
 		put_tip(page, chart, i, series);
-		appendStringInfoString(page, "</circle>\n");
+		appendStringInfoString(page, "</circle>");
 	}
+	appendStringInfoString(page, "</g>\n");
 }
 
 /* Lines, told apart by their dashes as well */

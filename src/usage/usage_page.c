@@ -400,7 +400,7 @@ static void
 panel_models(UsagePage *page, StringInfo out)
 {
 	UsageRows	rows = page_read_usage(page, &(Question) {
-		page->begin, page->end, false, BY_MODEL_AND_PROVIDER, RANKED
+		page->begin, page->end, false, BY_MODEL_AND_PROVIDER, RANKED, .has_times = true
 	});
 
 	draw_ranking(page, out, "Models", NULL, "model", &rows, ranking_columns, WIDE_COLUMNS, true,
@@ -424,7 +424,7 @@ static void
 panel_work(UsagePage *page, StringInfo out)
 {
 	UsageRows	rows = page_read_usage(page, &(Question) {
-		page->begin, page->end, false, BY_WORK, RANKED
+		page->begin, page->end, false, BY_WORK, RANKED, .has_times = !page->sees_all
 	});
 
 	draw_ranking(page, out, "Work", "By service and task name, and the source of the run", "name",
@@ -444,7 +444,8 @@ panel_unpriced(UsagePage *page, StringInfo out)
 	if (unpriced.number == 0 && doubtful.number == 0)
 		return;
 	rows = page_read_usage(page, &(Question) {
-		page->begin, page->end, false, BY_MODEL_AND_PROVIDER, RANKED, true
+		page->begin, page->end, false, BY_MODEL_AND_PROVIDER, RANKED,
+		.unpriced_first = true
 	});
 	for (int i = 0; i < rows.count; i++)
 		if (rows.rows[i].figures[UNPRICED].number != 0 ||
@@ -536,9 +537,15 @@ read_common(UsagePage *page, const Field *from_day, const Field *to_day)
 {
 	page_read_range(page, from_day, to_day);
 	page_read_places(page);
-	page->now = page_read_usage(page, &(Question) {page->begin, page->end, false, BY_NOTHING, 1});
-	page->then = page_read_usage(page, &(Question) {page->before, page->begin, false, BY_NOTHING, 1});
-	page->course = page_read_usage(page, &(Question) {page->begin, page->end, true, BY_NOTHING, 1});
+	page->now = page_read_usage(page, &(Question) {
+		page->begin, page->end, false, BY_NOTHING, 1, .has_times = true
+	});
+	page->then = page_read_usage(page, &(Question) {
+		page->before, page->begin, false, BY_NOTHING, 1
+	});
+	page->course = page_read_usage(page, &(Question) {
+		page->begin, page->end, true, BY_NOTHING, 1, .has_times = true
+	});
 }
 
 static void

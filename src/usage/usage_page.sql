@@ -13,7 +13,10 @@ GRANT USAGE ON SCHEMA airun_media TO PUBLIC;
 CREATE DOMAIN airun_media."text/html" AS text;
 COMMENT ON DOMAIN airun_media."text/html" IS 'A page of HTML';
 
-/* It sets the response's headers, which no parallel query may */
+/*
+ * It sets the response's headers, which no parallel query may.  Compiling its
+ * statements takes longer than running them.
+ */
 CREATE FUNCTION @extschema@.airun_usage_page(
 	from_day date DEFAULT NULL,
 	to_day date DEFAULT NULL,
@@ -21,7 +24,8 @@ CREATE FUNCTION @extschema@.airun_usage_page(
 	group_by text DEFAULT 'model_id',
 	title text DEFAULT NULL)
 RETURNS airun_media."text/html"
-	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE
+	SET jit = off;
 COMMENT ON FUNCTION @extschema@.airun_usage_page IS
 'The usage as a page of HTML: cost, calls, tokens, errors, times, the first models, users and work
 From from_day to to_day, both included, by default the last 30 days, in the zone of airun.report_zone or another one.  group_by is what the cost is stacked by: model_id or any other dimension of airun_usage().  A user sees her own figures, a reporter all.';

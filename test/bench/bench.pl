@@ -424,7 +424,8 @@ sub memory
 	}
 }
 
-# A month by model and day, of a year of tasks, by airun_usage() and from the tasks themselves.
+# A month by model and day, of a year of tasks, by airun_usage() and from the tasks themselves;
+# and the pages of that month and year.
 sub usage
 {
 	my $tail = 20_000;
@@ -470,7 +471,10 @@ sub usage
 		figure("a month by model and day of " . thousands($calls) . ", $state", 'us',
 			[ airun => $time->($report), 'raw query' => $time->($raw->($sums)), 'raw, percentiles' => $time->($raw->("$sums, $percentiles")) ],
 			airun => "<= $state{$state}");
+		figure("the page of that month, $state", 'us', [ airun => $time->("SELECT airun_usage_page('2026-06-01', '2026-06-30')") ], airun => '<= 200000');
 		exact(1);
+		figure("the page of $_->[0], $state", 'B', [ airun => sql("SELECT octet_length(airun_usage_page($_->[1]))") ], airun => '<= 200000')
+		  for [ 'that month', "'2026-06-01', '2026-06-30'" ], [ 'the year', "'2026-01-01', '2026-12-31'" ];
 		figure("rows of it that a recount has otherwise, $state", '', [ airun => $differences->() ], airun => '== 0');
 		exact(0);
 	}

@@ -72,11 +72,12 @@ sub words
 	return ref $e ? join('', map { words($_) } @$e[ 2 .. $#$e ]) : $e;
 }
 
-# The exact figures of a row's cells; undef where nothing is known
+# The exact figures of a row's cells, beside what is shown where that is rounded; undef
+# where nothing is known
 sub cells
 {
 	my ($row) = @_;
-	return map { my ($data) = elements($_, 'data'); $data ? $data->[1]{value} : undef } elements($row, 'td');
+	return map { my ($data) = elements($_, 'data'); $data ? $data->[1]{value} : words($_) =~ /^-?[\d,]+$/ ? words($_) =~ tr/,//dr : undef } elements($row, 'td');
 }
 
 # Tables: {caption or heading => {columns, rows, total}}
@@ -180,7 +181,7 @@ is(scalar(@{ $tables->{'All'}{rows} }), 31, 'a row a day');
 ok($tables->{'Calls whose cost is not known'}, 'what has no price is told');
 
 # P5: what HTML has, where it may be
-my %known = map { $_ => 1 } qw(html head meta title style body main header h1 h2 p dl dt dd div section ul li bdi span b small details summary table caption thead tbody tfoot tr th td data footer svg path rect circle text);
+my %known = map { $_ => 1 } qw(html head meta title style body main header h1 h2 p dl dt dd div section ul li bdi span b small details summary table caption thead tbody tfoot tr th td data footer svg g path rect circle text);
 my @all = ($page, elements($page));
 is(join(' ', grep { !$known{$_} } map { $_->[0] } @all), '', 'P5: elements');
 like($text, qr/\A<!DOCTYPE html>\n<html xmlns="http:\/\/www\.w3\.org\/1999\/xhtml" lang="en">/, 'P5: a document of HTML');
@@ -191,13 +192,18 @@ is(scalar(grep { $_->[1]{role} && !$_->[1]{'aria-label'} } elements($page, 'svg'
 is(scalar(grep { !$_->[1]{scope} } elements($page, 'th')), 0, 'each heading of a table has a scope');
 
 # P10: numbers of drawings have points, and nothing else
-my @numbers = map { my $e = $_; map { $e->[1]{$_} // () } qw(x y width height cx cy r d viewBox) } grep { $_->[0] =~ /^(svg|path|rect|circle|text)$/ } @all;
-is(join(' ', grep { !/\A(?:[MLHZ ]|-?\d+(?:\.\d+)?)+\z/ } @numbers), '', 'P10: numbers of drawings');
+my @numbers = map { my $e = $_; map { $e->[1]{$_} // () } qw(x y width height cx cy r d stroke-width viewBox) } grep { $_->[0] =~ /^(svg|g|path|rect|circle|text)$/ } @all;
+is(join(' ', grep { !/\A(?:[MLHVZ ]|-?\d+(?:\.\d+)?)+\z/ } @numbers), '', 'P10: numbers of drawings');
 
 # P6: equal bytes
 my $other = page("$range, 'Europe/Berlin'", before => "SET datestyle = 'German'; SET timezone = 'Asia/Kathmandu'; SET extra_float_digits = -8; SET intervalstyle = 'iso_8601'; SET search_path = pg_temp, public; SET enable_hashagg = off;");
 is($other, $text, 'P6: whatever is set in the session');
 cmp_ok(length $text, '<', 200_000, 'P12: size');
+entries("SELECT n, timestamptz '2020-01-01' + n * interval '1 hour' AS at, '$alice' AS who, 'model-' || n * n % 40 AS model, 'source' AS source, 'name ' || n % 15 AS name, "
+	  . "CASE WHEN n % 29 = 0 THEN 'error' ELSE 'completed' END AS status, 'priced' AS price, 0.1234567 * (n % 101) AS cost FROM generate_series(0, 366 * 24 - 1) AS n");
+my $year = page("'2020-01-01', '2020-12-31'");
+cmp_ok(length $year, '<', 200_000, 'P12: size of a year');
+is(join('|', map { $_->{total}[1] } tables(parsed($year))->{All}) . ' ' . differences(tables(parsed($year))), 366 * 24 . ' ', 'P12: with all its figures');
 
 # P9: contrast
 sub luminance
