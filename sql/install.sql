@@ -437,12 +437,12 @@ SELECT install_test.answer(s) FROM unnest(ARRAY[
 RESET ROLE;
 
 -- purging needs the right to delete, besides the right to call
-GRANT EXECUTE ON FUNCTION airun_purge_runs(timestamptz) TO regress_airun_api;
+GRANT EXECUTE ON FUNCTION airun_purge_runs(timestamptz, bigint) TO regress_airun_api;
 SET ROLE regress_airun_api;
 SELECT airun_delete_run('0a000000-0000-4000-8000-000000000002');
 SELECT install_test.answer('SELECT airun_purge_runs(''infinity'')');
 RESET ROLE;
-REVOKE EXECUTE ON FUNCTION airun_purge_runs(timestamptz) FROM regress_airun_api;
+REVOKE EXECUTE ON FUNCTION airun_purge_runs(timestamptz, bigint) FROM regress_airun_api;
 DROP TABLE install_test.favourites;
 SELECT airun_purge_runs('infinity');
 

@@ -162,6 +162,47 @@ is_own_statement(TriggerData *trigger)
 }
 
 /*
+ * Do the rows go with their runs, by a statement of our own, which leaves nothing
+ * to be moved?  A text that streams would be left behind.
+ */
+static bool
+go_with_runs(TriggerData *trigger)
+{
+	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
+	Tuplestorestate *rows = trigger->tg_oldtable;
+	bool		is_tasks = strcmp(RelationGetRelationName(trigger->tg_relation), "tasks") == 0;
+	int			run = SPI_fnumber(desc, "run_id");
+	int			end = is_tasks ? SPI_fnumber(desc, "completed_at") : 0;
+	pg_uuid_t	last = {{0}};
+	bool		are_known = false;
+	bool		go = true;
+	TupleTableSlot *slot;
+
+	if (!TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		return false;
+	slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	tuplestore_select_read_pointer(rows, 0);
+	tuplestore_rescan(rows);
+	while (go && tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		bool		isnull;
+		pg_uuid_t  *run_id = DatumGetUUIDP(slot_getattr(slot, run, &isnull));
+
+		if (!are_known || !uuid_equal(run_id, &last))
+			go = internal_removes_run(run_id);
+		last = *run_id;
+		are_known = true;
+		if (is_tasks)
+		{
+			(void) slot_getattr(slot, end, &isnull);
+			go = go && !isnull;
+		}
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return go;
+}
+
+/*
  * Enter a roll-up: connect to SPI, with the transition tables at hand.  NULL
  * where there is nothing to do.
  */
@@ -174,7 +215,7 @@ begin_roll_up(FunctionCallInfo fcinfo, const char *table, int after, int before)
 										is_before ? TRIGGER_EVENT_BEFORE : TRIGGER_EVENT_AFTER,
 										is_before ? before : after);
 
-	if (!has_rows(trigger) || is_own_statement(trigger))
+	if (!has_rows(trigger) || is_own_statement(trigger) || go_with_runs(trigger))
 		return NULL;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");

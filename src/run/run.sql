@@ -71,9 +71,3 @@ CREATE FUNCTION @extschema@.airun_restore_run(run_id uuid) RETURNS boolean
 COMMENT ON FUNCTION @extschema@.airun_restore_run IS
 'Brings a deleted run back
 true: it is back; false: it was not deleted.';
-
-CREATE FUNCTION @extschema@.airun_purge_runs(deleted_before timestamptz) RETURNS bigint
-	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION @extschema@.airun_purge_runs IS
-'Removes for good the runs that were deleted before a time, with their messages and tasks; returns how many runs
-Needs the right to delete rows, which no API role has.';

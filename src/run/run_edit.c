@@ -4,10 +4,10 @@
  *
  * Their SQL is in run.sql, with that of run.c.  A run that is deleted keeps its
  * rows and its totals, can be restored, and goes for good by airun_purge_runs()
- * alone.  None of these moves the run in a list that is ordered by messages.
+ * (upkeep/purge.c).  None of these moves the run in a list that is ordered by
+ * messages.
  *
- * Locks: the run's row.  airun_purge_runs(): the rows of all runs that go, in the
- * order of their ids, then the texts of those of their tasks that have not ended.
+ * Locks: the run's row.
  *
  * Errors: those of run.c.
  */
@@ -16,8 +16,6 @@
 #include "catalog/pg_type.h"
 #include "store/identity.h"
 #include "store/store.h"
-#include "task/chunk.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(airun_update_run);
@@ -27,7 +25,6 @@ PG_FUNCTION_INFO_V1(airun_archive_run);
 PG_FUNCTION_INFO_V1(airun_set_run_status);
 PG_FUNCTION_INFO_V1(airun_delete_run);
 PG_FUNCTION_INFO_V1(airun_restore_run);
-PG_FUNCTION_INFO_V1(airun_purge_runs);
 
 /* ---------- what the user says about a run ---------- */
 
@@ -255,55 +252,4 @@ Datum
 airun_restore_run(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(set_deleted(run_id_argument(fcinfo, 0), false));
-}
-
-/*
- * airun_purge_runs(deleted_before timestamptz) returns bigint
- *
- * Removes the rows of deleted runs, their messages and tasks by cascade.  The
- * caller needs the right to delete rows.
- */
-Datum
-airun_purge_runs(PG_FUNCTION_ARGS)
-{
-	static Statement lock = {
-		"SELECT r.id FROM airun.runs AS r WHERE r.deleted_at" LT "$1 "
-		"ORDER BY r.id FOR NO KEY UPDATE OF r",
-		1, {TIMESTAMPTZOID}
-	};
-	static Statement find_texts = {
-		"SELECT t.run_id, t.task_id FROM airun.tasks AS t WHERE t.run_id" EQ "ANY ($1) "
-		"AND t.completed_at IS NULL ORDER BY t.run_id, t.task_id",
-		1, {UUIDARRAYOID}
-	};
-	static Statement purge = {
-		"DELETE FROM airun.runs AS r WHERE r.id" EQ "ANY ($1)", 1, {UUIDARRAYOID}
-	};
-	SPITupleTable *found;
-	Args		args = {0};
-	Args		these = {0};
-	Datum	   *ids;
-	uint64		count;
-	bool		isnull;
-
-	if (PG_ARGISNULL(0))
-		refuse_null("deleted_before");
-	store_require_rights("runs", ACL_DELETE, "delete");
-	store_open(true);
-	arg_add(&args, PG_GETARG_DATUM(0), false);
-	count = statement_write(&lock, &args);
-	ids = palloc_array(Datum, count);
-	for (uint64 i = 0; i < count; i++)
-		ids[i] = result_value(i, 1, &isnull);
-	arg_pointer(&these, construct_array(ids, count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
-
-	/* Texts before tasks, as everybody else does: progress may wait for one of these */
-	count = statement_write(&find_texts, &these);
-	found = SPI_tuptable;
-	for (uint64 i = 0; i < count; i++)
-		chunk_lock(DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)),
-				   DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull)));
-	count = statement_write(&purge, &these);
-	store_close();
-	PG_RETURN_INT64((int64) count);
 }

@@ -48,6 +48,8 @@ typedef struct InternalCall
 	pg_uuid_t	run_id;
 	InternalRow		row;
 	bool		saw_stranger;	/* another row has been written meanwhile */
+	const pg_uuid_t *removed;	/* runs that the statement removes, in order */
+	int			removed_count;
 } InternalCall;
 
 static InternalCall *internal_call = NULL;
@@ -476,6 +478,36 @@ statement_write_past(Statement *statement, Args *args, const pg_uuid_t *run_id)
 }
 
 /*
+ * statement_write, for one that removes runs by their ids, which are in order:
+ * triggers need not move what goes with them.
+ */
+uint64
+statement_remove_runs(Statement *statement, Args *args, const pg_uuid_t *ids, int count)
+{
+	InternalCall call = {
+		.outer = internal_call,
+		.depth = trigger_depth(),
+		.any_run = true,
+		.row = {.kind = INTERNAL_REMOVAL},
+		.removed = ids,
+		.removed_count = count,
+	};
+	uint64		processed;
+
+	internal_call = &call;
+	PG_TRY();
+	{
+		processed = statement_write(statement, args);
+	}
+	PG_FINALLY();
+	{
+		internal_call = call.outer;
+	}
+	PG_END_TRY();
+	return processed;
+}
+
+/*
  * Run a query with the caller's snapshot, for rows of a run whose own row the
  * caller has been shown, and send them to dest.  Returns how many there were.
  */
@@ -537,6 +569,26 @@ bool
 internal_write_is_of_many(void)
 {
 	return internal_call != NULL && internal_call->row.kind == INTERNAL_MESSAGES;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(pg_uuid_t));
+}
+
+/* Does a statement of our own that is under way remove the run? */
+bool
+internal_removes_run(const pg_uuid_t *run_id)
+{
+	for (InternalCall *call = internal_call; call != NULL; call = call->outer)
+	{
+		if (call->removed_count > 0 &&
+			bsearch(run_id, call->removed, call->removed_count, sizeof(pg_uuid_t),
+					compare_ids) != NULL)
+			return true;
+	}
+	return false;
 }
 
 /* In a policy: is it evaluated by one of our own statements about the run? */

@@ -246,7 +246,7 @@ my %calls = (
 	airun_message_versions => [ "'$run'", "'$run', 2", "'$run', message_id => 'none'", "'$deleted'", "'$nobody'" ],
 	airun_messages => [ "'$run'", "'$run', 1, 4, 1, true", "'$deleted'", "'$nobody'" ],
 	airun_normalize_usage => [ q('{"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}'), q('{"input_tokens": 7}', 'anthropic') ],
-	airun_purge_runs => [ 'now()', q('-infinity') ],
+	airun_purge_runs => [ 'now()', q('-infinity'), 'now(), 3' ],
 	airun_reprice => [ '=', 'all_tasks => true' ],
 	airun_request => [q('{"messages": [], "n": 1}', '{"key": "messages", "at": 0, "from": 1, "count": 1, "keys": ["role"]}', '[{"role": "user", "content": "x"}]')],
 	airun_check_usage => [''],

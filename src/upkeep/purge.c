@@ -1,0 +1,212 @@
+/*
+ * purge.c
+ *		Removing runs for good, with all that belongs to them.
+ *
+ * A call works in batches of runs, so that memory and locks are bounded however
+ * many there are.  In each batch the tasks that have not ended are cancelled first,
+ * past the functions: so what they have used is in the ledger, and what was held for
+ * them is free.  Then the runs' rows are removed, and by cascade those of messages,
+ * versions and tasks.  Totals need no moving, since the runs go (totals.c).  The
+ * ledger keeps what was spent.
+ *
+ * A text that streams is locked, as by whoever adds to it; that is an entry in the
+ * server's table of locks until the transaction ends.  Beyond MAX_TEXTS of them, the
+ * runs that have more are left for another call: by then their tasks have ended or
+ * expired.  A task that is pending has no text, and its row is enough.
+ *
+ * Locks: the rows of a batch's runs, in the order of their ids; the texts that
+ * stream; the tasks that have not ended.  A later batch has higher ids.
+ *
+ * Errors: 42501 for who may not delete rows; PT422 for a bound that is none.
+ */
+#include "upkeep/purge.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "store/args.h"
+#include "store/identity.h"
+#include "store/plans.h"
+#include "store/store.h"
+#include "task/chunk.h"
+#include "utils/array.h"
+#include "utils/portal.h"
+
+PG_FUNCTION_INFO_V1(airun_purge_runs);
+
+/* The most texts that one transaction locks here */
+#define MAX_TEXTS	1000
+
+static Datum
+ids_array(const Purge *purge)
+{
+	Datum	   *ids = palloc_array(Datum, Max(purge->count, 1));
+
+	for (int i = 0; i < purge->count; i++)
+		ids[i] = UUIDPGetDatum(&purge->ids[i]);
+	return PointerGetDatum(construct_array(ids, purge->count, UUIDOID, UUID_LEN, false,
+										   TYPALIGN_CHAR));
+}
+
+/* Have the batch be the runs that the last statement has found, in its first column */
+static void
+take_found(Purge *purge, uint64 count)
+{
+	bool		isnull;
+
+	purge->count = (int) count;
+	for (int i = 0; i < purge->count; i++)
+		purge->ids[i] = *DatumGetUUIDP(result_value(i, 1, &isnull));
+}
+
+/* Leave a run out, or, where the lock table has room for no more, it and those behind it */
+static void
+leave(Purge *purge, const pg_uuid_t *run_id, bool and_rest)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < purge->count; i++)
+	{
+		int			order = memcmp(&purge->ids[i], run_id, UUID_LEN);
+
+		if (order != 0 && (order < 0 || !and_rest))
+			purge->ids[kept++] = purge->ids[i];
+	}
+	purge->count = kept;
+}
+
+/* Texts before tasks, as everybody else does: progress may wait for one of these */
+static void
+lock_texts(Purge *purge)
+{
+	static Statement find = {
+		"SELECT t.run_id, t.task_id FROM airun.tasks AS t WHERE t.run_id" EQ "ANY ($1) "
+		"AND t.completed_at IS NULL AND t.status" EQ "'streaming' "
+		"ORDER BY t.run_id, t.task_id LIMIT $2",
+		2, {UUIDARRAYOID, INT8OID}
+	};
+	SPITupleTable *found;
+	Args		args = {0};
+	uint64		count;
+
+	arg_add(&args, ids_array(purge), false);
+	arg_int64(&args, MAX_TEXTS - purge->texts + 1);
+	count = statement_write(&find, &args);
+	found = SPI_tuptable;
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+		pg_uuid_t  *run_id = DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1,
+														 &isnull));
+		pg_uuid_t  *task_id = DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2,
+														  &isnull));
+
+		if (purge->texts >= MAX_TEXTS)
+			leave(purge, run_id, true);
+		else if (purge->waits)
+			chunk_lock(run_id, task_id);
+		else if (!chunk_try_lock(run_id, task_id))
+			leave(purge, run_id, false);
+		purge->texts++;
+	}
+}
+
+/*
+ * Remove the runs of a batch, which are locked by now under the caller's rights,
+ * as far as their texts can be locked.  Returns how many have gone.
+ */
+uint64
+purge_locked_runs(Purge *purge)
+{
+	static Statement cancel = {
+		"UPDATE airun.tasks AS t SET status = 'cancelled' WHERE t.run_id" EQ "ANY ($1) "
+		"AND t.completed_at IS NULL",
+		1, {UUIDARRAYOID}
+	};
+	static Statement remove = {
+		"DELETE FROM airun.runs AS r WHERE r.id" EQ "ANY ($1)", 1, {UUIDARRAYOID}
+	};
+	Args		args = {0};
+
+	lock_texts(purge);
+	arg_add(&args, ids_array(purge), false);
+	if (purge->count == 0)
+		return 0;
+	(void) statement_write_as_owner(&cancel, &args, store_table_owner("tasks"));
+	return statement_remove_runs(&remove, &args, purge->ids, purge->count);
+}
+
+/* What remains to be purged, as it is now: a cursor over ids, in their order */
+static Portal
+open_deleted(Datum before, Field *max_runs)
+{
+	Oid			types[] = {TIMESTAMPTZOID, INT8OID};
+	Datum		values[] = {before, max_runs->value};
+	char		nulls[] = {' ', max_runs->isnull ? 'n' : ' '};
+
+	return SPI_cursor_open_with_args(NULL,
+		"SELECT d.id FROM (SELECT r.id FROM airun.runs AS r WHERE r.deleted_at" LT "$1 "
+		"ORDER BY r.deleted_at LIMIT $2) AS d ORDER BY d.id",
+		lengthof(types), types, values, nulls, false, 0);
+}
+
+/* The next batch of these, those that are still deleted; returns false behind the last one */
+static bool
+next_batch(Portal deleted, Datum before, Purge *purge)
+{
+	static Statement lock = {
+		"SELECT r.id FROM airun.runs AS r WHERE r.id" EQ "ANY ($1) AND r.deleted_at" LT "$2 "
+		"ORDER BY r.id FOR NO KEY UPDATE OF r",
+		2, {UUIDARRAYOID, TIMESTAMPTZOID}
+	};
+	Args		args = {0};
+
+	SPI_cursor_fetch(deleted, true, PURGE_BATCH);
+	if (SPI_processed == 0)
+		return false;
+	take_found(purge, SPI_processed);
+	arg_add(&args, ids_array(purge), false);
+	arg_add(&args, before, false);
+	take_found(purge, statement_write(&lock, &args));
+	return true;
+}
+
+/*
+ * airun_purge_runs(deleted_before, max_runs) returns bigint
+ *
+ * The caller needs the right to delete rows.
+ */
+Datum
+airun_purge_runs(PG_FUNCTION_ARGS)
+{
+	Field		max_runs = argument_field(fcinfo, 1);
+	Purge	   *purge = palloc0_object(Purge);
+	int64		purged = 0;
+	bool		is_more = true;
+	Portal		deleted;
+
+	if (PG_ARGISNULL(0))
+		refuse_null("deleted_before");
+	if (!max_runs.isnull && DatumGetInt64(max_runs.value) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"max_runs\" must be at least 1, not " INT64_FORMAT,
+						DatumGetInt64(max_runs.value)),
+				 errhint("Leave it out to remove all of them.")));
+	purge->waits = true;
+	store_require_rights("runs", ACL_DELETE, "delete");
+	store_open(true);
+	deleted = open_deleted(PG_GETARG_DATUM(0), &max_runs);
+	while (is_more)
+	{
+		CHECK_FOR_INTERRUPTS();
+		store_open(true);		/* what a batch needs of memory ends with it */
+		is_more = next_batch(deleted, PG_GETARG_DATUM(0), purge);
+		if (is_more)
+			purged += purge_locked_runs(purge);
+		store_close();
+	}
+	SPI_cursor_close(deleted);
+	store_close();
+	PG_RETURN_INT64(purged);
+}

@@ -1,0 +1,26 @@
+/*
+ * purge.h
+ *		Removing runs for good, with all that belongs to them.
+ */
+#ifndef AIRUN_PURGE_H
+#define AIRUN_PURGE_H
+
+#include "airun.h"
+
+#include "utils/uuid.h"
+
+/* The runs of one step: rows, AFTER triggers and locks are bounded by it */
+#define PURGE_BATCH		1000
+
+/* Runs that are to go, in the order of their ids */
+typedef struct Purge
+{
+	int			count;
+	pg_uuid_t	ids[PURGE_BATCH];
+	int			texts;			/* that have been locked in this transaction */
+	bool		waits;			/* for a text that somebody holds; else its run is left */
+} Purge;
+
+extern uint64 purge_locked_runs(Purge *purge);
+
+#endif							/* AIRUN_PURGE_H */
