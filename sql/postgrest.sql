@@ -235,7 +235,7 @@ CREATE TEMP VIEW shown AS
 SELECT proname FROM shown WHERE has_function_privilege('regress_airun_authenticated', oid, 'EXECUTE') ORDER BY proname COLLATE "C";
 -- each of them was called
 SELECT proname FROM shown WHERE has_function_privilege('regress_airun_authenticated', oid, 'EXECUTE')
-	AND NOT EXISTS (SELECT FROM pg_prepared_statements s WHERE s.statement LIKE '%"public".' || proname || '(%');
+	AND NOT EXISTS (SELECT FROM pg_prepared_statements s WHERE s.statement LIKE '%"public".' || proname || '(%') ORDER BY proname COLLATE "C";
 -- and is documented; what is documented besides is the owner's, or an aggregate
 \set documented `cd "${PG_ABS_SRCDIR:-.}" && cat README.md doc/*.md 2>/dev/null | grep -oE '\bairun_[a-z_]+\(' | tr -d '(' | sort -u | paste -sd ,`
 SELECT proname FROM shown WHERE has_function_privilege('regress_airun_authenticated', oid, 'EXECUTE') AND proname <> ALL (string_to_array(:'documented', ','));
