@@ -38,6 +38,9 @@ INSERT INTO lists VALUES ('{
 	"grok-x": {"litellm_provider": "xai", "input_cost_per_token": 3e-6, "output_cost_per_token": 1.5e-5, "input_cost_per_token_above_128k_tokens": 6e-6, "output_cost_per_token_above_128k_tokens": 3e-5},
 	"tiered": {"litellm_provider": "dashscope", "output_cost_per_token": 9e-6, "output_cost_per_reasoning_token": 8e-6, "input_cost_per_token_above_10k_tokens": 9, "tiered_pricing": [
 		{"range": [0, 1000], "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6, "cache_read_input_token_cost": 2e-7}, {"range": [1000, 2000], "input_cost_per_token": 3e-6, "output_cost_per_reasoning_token": 7e-6}]},
+	"tiered-hour": {"litellm_provider": "dashscope", "cache_creation_input_token_cost_above_1hr": 5e-6, "tiered_pricing": [
+		{"range": [0, 1000], "input_cost_per_token": 1e-6, "cache_creation_input_token_cost_above_1hr": 2e-6}, {"range": [1000, 2000], "input_cost_per_token": 3e-6, "cache_creation_input_token_cost": 4e-6}]},
+	"hour-above": {"litellm_provider": "anthropic", "input_cost_per_token": 3e-6, "cache_creation_input_token_cost": 4e-6, "cache_creation_input_token_cost_above_1hr": 6e-6, "cache_creation_input_token_cost_above_1k_tokens": 8e-6},
 	"peak": {"litellm_provider": "deepseek", "input_cost_per_token": 2e-6, "output_cost_per_token": 4e-6, "input_cost_per_token_above_128k_tokens": 3e-6,
 		"off_peak_pricing": {"hours_utc": "16:30-00:30", "input_cost_per_token": 1e-6}},
 	"weekend": {"litellm_provider": "deepseek", "input_cost_per_token": 2e-6, "off_peak_pricing": {"weekday_timezone": "Asia/Shanghai", "windows": [{"hours_utc": "00:00-00:00", "weekdays": [6, "sunday"]}], "input_cost_per_token": 1e-6}},
@@ -85,6 +88,10 @@ SELECT n, cost('tiered', jsonb_build_object('input', n)) / greatest(n, 1) AS inp
 FROM unnest('{0,1,999,1000,1001,2000,2001,1000000}'::int[]) n;
 -- where a tier has no rate for a cache, its own input counts
 SELECT cost('tiered', '{"cache_read": 10}') = 10 * 2e-7, cost('tiered', '{"cache_read": 1001}') = 1001 * 3e-6, cost('tiered', '{"cache_write_5m": 10}') = 10 * 1e-6, cost('tiered', '{"cache_write_1h": 1001}') = 1001 * 3e-6;
+-- no tier makes a rate for an hour: what stands in for it is in doubt, as is one of another length
+SELECT airun_cost_details(model, jsonb_build_object('cache_write_1h', n)) -> 'doubts' AS doubts, cost(model, jsonb_build_object('cache_write_1h', n)) / n AS rate
+FROM unnest('{tiered,tiered-hour,hour-above}'::text[]) model, unnest('{10,1001}'::int[]) n ORDER BY model, n;
+SELECT jsonb_path_query_array(context_tiers, '$[*].rates.cache_write_1h') FROM airun.prices WHERE model = 'tiered';
 -- a service tier's missing rates are those without one, at the same length; then those of any length; one without any rate is not known
 SELECT cost('gpt-5.6-sol', '{"input": 10, "output": 10}', 'priority') = 10 * 1e-5 + 10 * 3e-5, cost('gpt-5.6-sol', '{"input": 10, "output": 10}', 'batch') = 10 * 5e-6 + 10 * 1.5e-5,
 	cost('gpt-5.6-sol', '{"input": 300000}', 'priority') = 300000 * 1e-5, cost('claude-sonnet-4', '{"input": 300000}', 'flex') IS NULL,

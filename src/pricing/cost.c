@@ -270,6 +270,26 @@ check_modifiers(const CostQuery *query, const char *service_tier, Part *part)
 	return find_factors(query, part);
 }
 
+/*
+ * An hour in the cache is dearer than what stands in for it, and dearer still where
+ * a write of five minutes has a rate of that length or time of its own.
+ */
+static void
+check_hour(const CostQuery *query, const Part *part, int64 length, const char *service_tier,
+		   const FoundRate *hour)
+{
+	FoundRate	beside;
+
+	if (hour->bucket != BUCKET_CACHE_WRITE_1H)
+		usage_doubt(query->usage, "its price has no rate for %s: charged as %s",
+					bucket_name(BUCKET_CACHE_WRITE_1H), bucket_name(hour->bucket));
+	else if (price_rate(&part->match.price->terms, part->window, length, service_tier,
+						BUCKET_CACHE_WRITE_5M, &beside) &&
+			 (beside.above > hour->above || beside.window != hour->window))
+		usage_doubt(query->usage, "its price has no rate for %s at this length and time",
+					bucket_name(BUCKET_CACHE_WRITE_1H));
+}
+
 /* What so many in a bucket cost, and where the rate is from */
 static bool
 quote_item(const CostQuery *query, const Part *part, int64 length, const char *service_tier,
@@ -290,10 +310,8 @@ quote_item(const CostQuery *query, const Part *part, int64 length, const char *s
 		usage_doubt(query->usage, "its price has no rate of the service tier \"%s\" for %s",
 					service_tier, bucket_name(bucket));
 
-	/* an hour in the cache is dearer than what stands in for it */
-	if (bucket == BUCKET_CACHE_WRITE_1H && item->found.bucket != bucket)
-		usage_doubt(query->usage, "its price has no rate for %s: charged as %s",
-					bucket_name(bucket), bucket_name(item->found.bucket));
+	if (bucket == BUCKET_CACHE_WRITE_1H)
+		check_hour(query, part, length, service_tier, &item->found);
 	return true;
 }
 

@@ -390,14 +390,15 @@ parse_limit(JsonbContainer *range, int i, int64 *limit)
 
 /*
  * One tier.  Where it has no rate for a cache, its own input counts; where it
- * has one for output and none for thoughts, its output.
+ * has one for output and none for thoughts, its output.  An hour in the cache is
+ * dearer than any of these, so that no rate is made for it: what stands in for it
+ * when a task is charged is in doubt.
  */
 static void
 put_tier(const RateCollector *tier, int64 above, RateCollector *collector)
 {
 	Numeric		input = collected_rate(tier, BUCKET_INPUT, -1, NULL);
 	Numeric		output = collected_rate(tier, BUCKET_OUTPUT, -1, NULL);
-	Numeric		write = collected_rate(tier, BUCKET_CACHE_WRITE_5M, -1, NULL);
 	const struct
 	{
 		Bucket		bucket;
@@ -405,7 +406,6 @@ put_tier(const RateCollector *tier, int64 above, RateCollector *collector)
 	}			fallbacks[] = {
 		{BUCKET_CACHE_READ, input},
 		{BUCKET_CACHE_WRITE_5M, input},
-		{BUCKET_CACHE_WRITE_1H, write != NULL ? write : input},
 		{BUCKET_REASONING, output},
 	};
 
