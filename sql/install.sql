@@ -93,6 +93,7 @@ SELECT p.proname || ' ' || install_test.answer(format('SELECT %s(%s)', p.oid::re
 			WHEN 'bigint'::regtype THEN '1'
 			WHEN 'timestamptz'::regtype THEN 'now()'
 			WHEN 'name'::regtype THEN 'current_user'
+			WHEN 'regclass'::regtype THEN '''pg_class'''
 			ELSE '''active''' END, ', ' ORDER BY o)
 	 FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY u (t, o)
 	 WHERE o <= p.pronargs - p.pronargdefaults)))

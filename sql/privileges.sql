@@ -111,6 +111,7 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_export_user(''<ann>'')',
 	'airun_export(''<run>'', ''airun'')',
 	'airun_import(''[]'')',
+	'airun_import_tables(''airun.runs'')',
 	'airun_list_runs()',
 	'airun_list_runs(''secret'', search => ''SECRET'', tag => ''secret'', starred => false, status => ''active'')',
 	'airun_search(''secret'')',

@@ -241,6 +241,11 @@ SELECT position, name, message_count, fork_count, problem FROM airun_import('[{"
         {"uuid": "3", "parent_message_uuid": "1", "sender": "assistant", "text": "Only in July."}]},
     {"title": "No conversation"}]');
 
+-- airun_import_tables
+CREATE TEMP TABLE chats AS SELECT '019c0000-0000-7000-8000-0000000000c1'::uuid AS id, 'Harbours' AS subject,
+    '[{"role": "user", "content": "Which is the largest?", "timestamp": "2024-05-01T08:00:00Z"}]'::jsonb AS messages;
+SELECT * FROM airun_import_tables('chats', mapping => '{"runs": {"name": "subject"}}');
+
 -- airun_user_id
 SELECT airun_user_id() = airun_user_uuid('bob@example.com') AS is_bob;
 

@@ -116,6 +116,23 @@ fill_created_at(Row *row, const char *table, TimestampTz now, bool is_past)
 	return now;
 }
 
+/* The same for updated_at of a task */
+static void
+fill_updated_at(Row *row, TimestampTz now)
+{
+	Field		updated_at = row_new(row, "updated_at");
+
+	if (updated_at.isnull ||
+		DatumGetTimestampTz(updated_at.value) == GetCurrentTransactionStartTimestamp())
+	{
+		row_set(row, "updated_at", TimestampTzGetDatum(now), false);
+		return;
+	}
+	if (store_binds_caller())
+		refuse_derived("ai_tasks", "updated_at");
+	refuse_infinite("ai_tasks", "updated_at", &updated_at);
+}
+
 /* ---------- runs ---------- */
 
 static void
@@ -681,11 +698,9 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 		refuse_derived("ai_tasks", "user_id");
 	fill_zeros(row);
 
-	field = row_new(row, "updated_at");
-	if (!field.isnull && !same_datum_int64(&field, GetCurrentTransactionStartTimestamp()))
-		refuse_derived("ai_tasks", "updated_at");
 	is_past = internal_write_past(DatumGetUUIDP(run_id.value));
 	fill_created_at(row, "ai_tasks", now, is_past);
+	fill_updated_at(row, now);
 	fill(row, "metadata", empty_object());
 	fill(row, "status", CStringGetTextDatum("pending"));
 	status = task_status_word(DatumGetTextPP(row_new(row, "status").value));
@@ -707,7 +722,6 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 		row_set(row, "completed_at", TimestampTzGetDatum(now), false);
 	else
 		refuse_infinite("ai_tasks", "completed_at", &field);
-	row_set(row, "updated_at", TimestampTzGetDatum(now), false);
 }
 
 /* The times of a task that comes to its end, or begins to stream, by an UPDATE */

@@ -435,6 +435,17 @@ statement_write_messages(Statement *statement, Args *args, const pg_uuid_t *run_
 							false, NULL);
 }
 
+/*
+ * The same, for a statement that inserts messages, from the first place on, of runs
+ * that have none.  The guard lets them pass, and the roll-up moves their runs.
+ */
+uint64
+statement_write_messages_of_runs(Statement *statement, Args *args)
+{
+	return execute_internal(statement, args, NULL, (InternalRow) {.kind = INTERNAL_MESSAGES_OF_RUNS},
+							INTERNAL_WRITE, NULL);
+}
+
 /* The same, for a statement that updates this one task, run as the table's owner */
 uint64
 statement_write_task_as_owner(Statement *statement, Args *args, const pg_uuid_t *run_id,
@@ -521,6 +532,8 @@ statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run
 static bool
 is_internal_row(const pg_uuid_t *run_id, const InternalRow *row)
 {
+	if (internal_call->row.kind == INTERNAL_MESSAGES_OF_RUNS)
+		return row->kind == INTERNAL_MESSAGE;
 	if (internal_call->row.kind == INTERNAL_MESSAGES && row->kind == INTERNAL_MESSAGE)
 		return memcmp(&internal_call->run_id, run_id, sizeof(pg_uuid_t)) == 0;
 	return (internal_call->any_run ||
@@ -561,7 +574,8 @@ bool
 internal_write_statement(bool *is_certain)
 {
 	*is_certain = internal_call != NULL && !internal_call->saw_stranger;
-	return internal_call != NULL && internal_call->depth + 1 == trigger_depth();
+	return internal_call != NULL && internal_call->row.kind != INTERNAL_MESSAGES_OF_RUNS &&
+		internal_call->depth + 1 == trigger_depth();
 }
 
 /* Does the statement of our own that is under way write several rows? */

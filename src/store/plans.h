@@ -71,6 +71,7 @@ typedef struct InternalRow
 		INTERNAL_RUN,				/* the run itself */
 		INTERNAL_MESSAGE,
 		INTERNAL_MESSAGES,				/* any number of them, of a run that is new */
+		INTERNAL_MESSAGES_OF_RUNS,	/* any number of several, which the roll-up counts */
 		INTERNAL_TASK,
 		INTERNAL_PAST,				/* a stranger's row, that may say when it was */
 		INTERNAL_REMOVAL			/* of runs with all that belongs to them */
@@ -145,6 +146,7 @@ extern uint64 statement_write_message(Statement *statement, Args *args,
 									  const pg_uuid_t *run_id, int64 seq);
 extern uint64 statement_write_messages(Statement *statement, Args *args,
 									   const pg_uuid_t *run_id);
+extern uint64 statement_write_messages_of_runs(Statement *statement, Args *args);
 extern uint64 statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   const pg_uuid_t *task_id);
 extern uint64 statement_read_internal(Statement *statement, Args *args,
