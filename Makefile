@@ -34,16 +34,16 @@ PARTS = airun \
 	import/json_read import/compose import/parts import/tree import/read_chats import/read_messages \
 	import/read_traces import/recognise import/store_conversation import/import import/import_tables \
 	upkeep/purge \
-	pricing/reprice store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
+	pricing/reprice worker/steps worker/work store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
 	export/message_parts export/convert export/part_text export/provider_arrays export/export_forms \
 	export/export export/export_user export/context \
 	install/check install/original install/grant install/acl
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json sketch install objects run names list message save fork search fold task turn totals stream doors lease late \
-	export context refusals columns access postgrest original import import_tables usage usage_shapes price cost responses served money meter report ledger upkeep owner privileges privileges_owner cover \
+	export context refusals columns access postgrest original import import_tables usage usage_shapes price cost responses served money meter report ledger upkeep work owner privileges privileges_owner cover \
 	direct seen exact citus lint site tour \
-	history reference operations reports
+	history reference operations reports upkeep_examples
 
 # Those that show which way rows are written; they run with airun.direct_writes on.
 DIRECT_ONLY = direct seen exact

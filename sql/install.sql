@@ -497,7 +497,7 @@ CREATE SCHEMA "My API";
 CREATE EXTENSION airun SCHEMA "My API";
 GRANT CREATE ON DATABASE contrib_regression_schema TO regress_airun_owner;
 GRANT USAGE, CREATE ON SCHEMA "My API" TO regress_airun_owner WITH GRANT OPTION;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "My API" TO regress_airun_owner WITH GRANT OPTION;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA "My API" TO regress_airun_owner WITH GRANT OPTION;
 SET ROLE regress_airun_owner;
 SELECT "My API".airun_install();
 SELECT "My API".airun_install();

@@ -33,7 +33,7 @@ SET ROLE regress_airun_owner;
 CREATE EXTENSION airun SCHEMA public;
 \else
 CREATE EXTENSION airun SCHEMA public;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_airun_owner WITH GRANT OPTION;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO regress_airun_owner WITH GRANT OPTION;
 SET ROLE regress_airun_owner;
 \endif
 SELECT split_part(airun_install(), E'\n', 1);
@@ -204,7 +204,8 @@ FROM (VALUES
 	('airun.usage_daily', 'true', 'calls = 7', '(day, zone, kind, status, price_status) VALUES (''2026-01-01'', ''UTC'', ''task'', ''completed'', ''priced'')'),
 	('airun.usage_people', 'true', 'calls = 7', '(day, zone, kind, user_id) VALUES (''2026-01-01'', ''UTC'', ''task'', ''<ann>'')'),
 	('airun.usage_work', 'true', 'calls = 7', '(day, zone, kind, status) VALUES (''2026-01-01'', ''UTC'', ''task'', ''completed'')'),
-	('airun.usage_shapes', 'shape == ''s''', 'paths = ''{"input": "x"}''', '(shape, known_by, paths) VALUES (''t'', ''{x}'', ''{"input": "x"}'')')) v (relation, condition, change, new),
+	('airun.usage_shapes', 'shape == ''s''', 'paths = ''{"input": "x"}''', '(shape, known_by, paths) VALUES (''t'', ''{x}'', ''{"input": "x"}'')'),
+	('airun.worker_status', 'true', 'rows = 7', '(step) VALUES (''x'')')) v (relation, condition, change, new),
 	unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) action;
 -- and what streams, by the other doors
 INSERT INTO privileges_test.calls (object, action, statement)
@@ -221,6 +222,7 @@ SELECT 'airun.tasks', action, statement FROM (VALUES
 (SELECT p.proname::text, 'call' FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid JOIN pg_extension e ON e.oid = d.refobjid
 	WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'airun'
 		AND p.proname NOT LIKE 'airun\_store\_%'	-- lists of what the store is made of, for everybody
+		AND p.prokind <> 'p'	-- what runs in no transaction: sql/work.sql
 UNION SELECT format('%s.%s', relnamespace::regnamespace, relname), a FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) a
 	WHERE relkind NOT IN ('i', 'I', 't', 'c') AND relnamespace IN ('airun'::regnamespace, 'public'::regnamespace))
 EXCEPT SELECT object, action FROM privileges_test.calls;
@@ -685,7 +687,7 @@ SET ROLE regress_airun_owner;
 CREATE EXTENSION airun SCHEMA public;
 \else
 CREATE EXTENSION airun SCHEMA public;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_airun_owner WITH GRANT OPTION;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO regress_airun_owner WITH GRANT OPTION;
 SET ROLE regress_airun_owner;
 \endif
 SELECT pg_catalog.split_part(public.airun_install(), E'\n', 1);

@@ -284,6 +284,11 @@ SELECT * FROM airun_check_usage();
 -- airun_rebuild_usage
 SELECT airun_rebuild_usage();
 
+-- airun_work
+CALL airun_work(max_ms => 5000);
+
+SELECT step, backlog, failures FROM airun.worker_status WHERE step = 'fold';
+
 -- airun_array_agg
 SELECT airun_array_agg(x) FROM (VALUES ('1'::jsonb), ('{"a": 2}'), (NULL)) AS v (x);
 

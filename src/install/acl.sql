@@ -44,14 +44,14 @@ BEGIN
 				WHERE i.classoid OPERATOR(pg_catalog.=) d.classid
 					AND i.objoid OPERATOR(pg_catalog.=) d.objid)
 	LOOP
-		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM %s', item.function,
+		EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM %s', item.function,
 			pg_catalog.array_to_string(item.grantees::pg_catalog.text[]
 				OPERATOR(pg_catalog.||) 'PUBLIC'::pg_catalog.text, ', '));
 		IF item.is_public THEN
-			EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', item.function);
+			EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO PUBLIC', item.function);
 		END IF;
 		IF item.installer IS NOT NULL THEN
-			EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s WITH GRANT OPTION',
+			EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO %s WITH GRANT OPTION',
 									  item.function, item.installer);
 		END IF;
 	END LOOP;

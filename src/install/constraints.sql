@@ -21,6 +21,7 @@ VALUES
 	('constraint', 'prices', 'prices_pkey', 'PRIMARY KEY (price_id)'),
 	('constraint', 'price_book', 'price_book_pkey', 'PRIMARY KEY (is_only)'),
 	('constraint', 'usage_shapes', 'usage_shapes_pkey', 'PRIMARY KEY (shape)'),
+	('constraint', 'worker_status', 'worker_status_pkey', 'PRIMARY KEY (step)'),
 
 	-- None of task_chunks: for every piece it would lock the task's row, which is a
 	-- tenth of what a save writes.  Whatever removes a task removes its chunks.

@@ -17,7 +17,7 @@ AS $level$
 SELECT CASE
 	WHEN $2 = 'trigger'::regtype OR starts_with($1::text, 'airun_store_') THEN 'owner'
 	WHEN $1 IN ('airun_install', 'airun_install_original', 'airun_grant', 'airun_purge_runs',
-		'airun_reprice', 'airun_import_prices', 'airun_import_tables', 'airun_set_price') THEN 'owner'
+		'airun_reprice', 'airun_import_prices', 'airun_import_tables', 'airun_set_price', 'airun_work') THEN 'owner'
 	WHEN $1 IN ('airun_rollup', 'airun_check_usage', 'airun_rebuild_usage') THEN 'operator'
 	WHEN $1::text ~ '^airun_(usage|sketch)(_|$)' OR $1 IN ('airun_user_id') THEN 'reporter'
 	ELSE 'user' END
@@ -159,7 +159,7 @@ BEGIN
 					HINT = format('Have a superuser call SELECT airun_grant(%L), which gives that to the owner of the store.',
 								  pg_get_userbyid(owner));
 		END IF;
-		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', function, airun_grant.role)
+		EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I', function, airun_grant.role)
 			|| CASE WHEN is_owner THEN ' WITH GRANT OPTION' ELSE '' END;
 	END LOOP;
 END

@@ -55,7 +55,10 @@ VALUES
 	 'FOR SELECT USING ((user_id = @extschema@.airun_user_id()))'),
 	('policy', 'usage_clock', 'airun_read', 'FOR SELECT USING (true)'),
 	('policy', 'usage_daily', 'airun_read', 'FOR SELECT USING (true)'),
-	('policy', 'usage_work', 'airun_read', 'FOR SELECT USING (true)')
+	('policy', 'usage_work', 'airun_read', 'FOR SELECT USING (true)'),
+
+	-- For whom the owner lets watch; no level of airun_grant() does.
+	('policy', 'worker_status', 'airun_read', 'FOR SELECT USING (true)')
 $policies$;
 COMMENT ON FUNCTION @extschema@.airun_store_policies() IS
 'Rows of airun_store_objects(): policies';

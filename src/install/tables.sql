@@ -54,7 +54,9 @@ VALUES
 	('usage_people', '{day,zone,kind,user_id,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
 	 'The ledger summed by day, user and model'),
 	('usage_work', '{day,zone,kind,source_type,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
-	 'The ledger summed by day, source, service, task name and model')
+	 'The ledger summed by day, source, service, task name and model'),
+	('worker_status', '{step,last_started,last_ok,retry_at}', 'WITH (fillfactor = 50)',
+	 'What each step of upkeep has come to, be it airun_work() or the worker that did it')
 $tables$;
 COMMENT ON FUNCTION @extschema@.airun_store_tables() IS
 'The tables of the store, in the order in which airun_install() makes them';
@@ -394,7 +396,29 @@ SELECT * FROM (VALUES
 	('usage_shapes', 'paths', 'jsonb', 'NOT NULL', NULL, NULL, NULL,
 	 'For each part its path, or a list of them: keys joined by points, an element of a list as [] or, by its modality, ttl or type, [AUDIO].  Parts: input (all), input_fresh (neither cached nor audio, image or video), input_text, input_tool, cache_read, cache_write, cache_write_5m, cache_write_1h, input_audio, input_image, input_video, cached_audio, cached_image, output (all), output_visible (without reasoning), output_fresh (text without reasoning), output_text, reasoning, output_audio, output_image, output_video, total, requests, web_searches, input_images, output_images, input_seconds, output_seconds, input_characters, output_characters, pages, ignored'),
 	('usage_shapes', 'by_total', 'text[]', '', NULL, NULL, NULL,
-	 'Which of cache and reasoning lie inside of input and output or beside them as the total tells; NULL for what is built in')
+	 'Which of cache and reasoning lie inside of input and output or beside them as the total tells; NULL for what is built in'),
+
+	-- airun.worker_status.  In front what changes, all of it of fixed length but the last.
+	('worker_status', 'last_started', 'timestamptz', '', NULL, NULL, NULL,
+	 'When it was last begun; later than the other two while it is at work, or where the server went down meanwhile'),
+	('worker_status', 'last_ok', 'timestamptz', '', NULL, NULL, NULL,
+	 'When it last came to its end without an error'),
+	('worker_status', 'last_failed', 'timestamptz', '', NULL, NULL, NULL,
+	 'When it last failed'),
+	('worker_status', 'retry_at', 'timestamptz', '', NULL, NULL, NULL,
+	 'It is not tried again before then, since it has failed'),
+	('worker_status', 'rows', 'bigint', '', NULL, NULL, NULL,
+	 'How many rows it dealt with the last time'),
+	('worker_status', 'ms', 'bigint', '', NULL, NULL, NULL,
+	 'How many milliseconds it took the last time'),
+	('worker_status', 'backlog', 'bigint', '', NULL, NULL, NULL,
+	 'How many rows it left to the next time: 0 where there were no more, NULL where it is not known'),
+	('worker_status', 'failures', 'integer', 'NOT NULL', '0', NULL, NULL,
+	 'How often it has failed since it last did not'),
+	('worker_status', 'step', 'text', 'NOT NULL', NULL, NULL, NULL,
+	 'The step: expire_tasks, expire_calls, fold, ...'),
+	('worker_status', 'last_error', 'text', '', NULL, NULL, NULL,
+	 'Why it failed, without the detail, until it does not')
 ) AS c (relation, name, type, required, value, in_view, in_summary, comment)
 -- Those of the ledger and its cubes
 UNION ALL

@@ -195,6 +195,7 @@ SELECT airun_create_task('$deleted', '$hidden');
 SELECT airun_delete_run('$deleted');
 SELECT airun_start_call('$ended', timeout => '1 microsecond');
 SELECT airun_rollup();
+INSERT INTO airun.worker_status (step, last_started) VALUES ('fold', now());
 SELECT airun_meter(model_id => 'm');
 INSERT INTO airun.usage_shapes (shape, known_by, paths) VALUES ('vendor', '{vendor.in}', '{"input": "vendor.in", "output": "vendor.out"}');
 SQL
@@ -280,6 +281,7 @@ my %calls = (
 	airun_user_id => [''],
 	airun_user_uuid => [ q('alice@example.com'), "'$user'" ],
 	airun_uuid => [''],
+	airun_work => [''],
 	airun_writes_run => [ "'$run'", "'$nobody'" ],);
 
 # VOLATILE, and yet writing nothing: one waits for what others commit, one is
@@ -316,7 +318,8 @@ for my $function (@functions)
 	for my $arguments (@{ $calls{$name} })
 	{
 		my ($writes_nothing, $given) = $arguments =~ /^(=?)(.*)/s;
-		my $call = ($kind eq 'a' ? 'SELECT ' : 'SELECT * FROM ') . "$name($given)";
+		my $call = { a => 'SELECT ', p => 'CALL ' }->{$kind} // 'SELECT * FROM ';
+		$call .= "$name($given)";
 		$call .= ' AS x' if $kind eq 'a';
 		my $found = answer($standby, $as . $call);
 

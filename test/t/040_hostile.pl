@@ -765,7 +765,7 @@ for my $database (@databases, 'starved', 'large')
 		CREATE EXTENSION airun;
 		GRANT CREATE ON DATABASE $database TO keeper;
 		GRANT USAGE, CREATE ON SCHEMA public TO keeper;
-		GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO keeper WITH GRANT OPTION;
+		GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO keeper WITH GRANT OPTION;
 		GRANT USAGE ON SCHEMA public TO keeper WITH GRANT OPTION;
 		SET ROLE keeper;
 		SELECT airun_install();
@@ -815,6 +815,7 @@ JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 WHERE e.extname = 'airun' AND d.deptype = 'e' AND 'internal'::regtype <> ALL (p.proargtypes)
 	AND p.proname NOT LIKE 'airun\_store\_%'	-- lists without arguments
+	AND p.prokind <> 'p'	-- which only the owner may call, in no transaction
 ORDER BY p.proname COLLATE "C"
 END
 @relations = map {
