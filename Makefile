@@ -17,7 +17,7 @@ PARTS = airun \
 	install/types store/identity \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/call \
 	usage/sketch \
-	run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer \
+	shard/shard_call run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer \
 	run/message \
 	run/message_version run/save_message run/fork \
 	search/plain_text search/search_query search/search \
@@ -37,7 +37,7 @@ PARTS = airun \
 	pricing/reprice worker/steps worker/work store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
 	export/message_parts export/convert export/part_text export/provider_arrays export/export_forms \
 	export/export export/export_user export/context \
-	install/check install/original install/grant install/acl
+	install/check install/original install/grant shard/move_bucket shard/install_shard shard/install_proxy install/acl
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json sketch install objects run names list message save fork search fold task turn totals stream doors lease late \

@@ -495,7 +495,7 @@ GRANT SELECT ON access_test.by_nobody TO PUBLIC;
 SELECT p.proname FROM pg_proc p
 WHERE p.proname LIKE 'airun%' AND p.prokind = 'f'
 	AND has_function_privilege('regress_airun_user', p.oid, 'EXECUTE')
-	AND p.proname NOT IN ('airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_json', 'airun_array_add', 'airun_array_add_at', 'airun_array_in_order', 'airun_array_result',
+	AND p.proname NOT IN ('airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_bucket', 'airun_json', 'airun_array_add', 'airun_array_add_at', 'airun_array_in_order', 'airun_array_result',
 		'airun_sketch_bin', 'airun_sketch_add', 'airun_sketch_add_sketch', 'airun_sketch_result', 'airun_sketch_merge', 'airun_sketch_quantile',
 		'airun_message_text', 'airun_request', 'airun_is_overdue',
 		'airun_normalize_usage', 'airun_cost', 'airun_cost_details')	-- prices are everybody's

@@ -101,7 +101,7 @@ FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid AND d.classid = 'pg_proc'::re
 JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.prokind = 'f'
 	AND p.prorettype NOT IN ('trigger'::regtype, 'internal'::regtype)
-	AND p.proname NOT IN ('airun_install', 'airun_user_id', 'airun_user_uuid', 'airun_uuid',
+	AND p.proname NOT IN ('airun_install', 'airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_bucket',
 		'airun_json', 'airun_array_result', 'airun_sketch_bin', 'airun_sketch_result', 'airun_sketch_merge', 'airun_sketch_quantile',
 		'airun_message_text', 'airun_request', 'airun_is_overdue', 'airun_array_in_order', 'airun_array_add_at',
 		'airun_normalize_usage')

@@ -45,7 +45,7 @@ WITH readers (name) AS (VALUES
 	('airun_cost'), ('airun_cost_details'), ('airun_normalize_usage'), ('airun_usage'), ('airun_usage_page')),
 pure (name) AS (VALUES
 	('airun_array_add'), ('airun_array_add_at'), ('airun_array_agg'), ('airun_array_in_order'), ('airun_array_result'),
-	('airun_sketch_add'), ('airun_sketch_add_sketch'), ('airun_sketch_agg'), ('airun_sketch_bin'), ('airun_sketch_merge'), ('airun_sketch_quantile'), ('airun_sketch_result'), ('airun_sketch_sum'), ('airun_json'), ('airun_user_uuid'), ('airun_message_text'), ('airun_request')),
+	('airun_sketch_add'), ('airun_sketch_add_sketch'), ('airun_sketch_agg'), ('airun_sketch_bin'), ('airun_sketch_merge'), ('airun_sketch_quantile'), ('airun_sketch_result'), ('airun_sketch_sum'), ('airun_json'), ('airun_bucket'), ('airun_user_uuid'), ('airun_message_text'), ('airun_request')),
 expected AS (
 	SELECT f.signature, f.provolatile, f.proparallel,
 		CASE WHEN f.proname IN (SELECT name FROM readers) THEN 's'
@@ -111,9 +111,9 @@ WHERE (objoid IN (SELECT oid FROM f) AND classoid = 'pg_proc'::regclass
 --
 -- none runs with somebody else's rights
 SELECT signature FROM f WHERE prosecdef;
--- what has SQL in its body fixes its search_path; C names every schema
+-- what has SQL in its body fixes its search_path; C names every schema, as procedures do that commit
 SELECT f.signature FROM f JOIN pg_language l ON l.oid = f.prolang
-WHERE l.lanname <> 'internal' AND l.lanname <> 'c' AND prokind <> 'a'
+WHERE l.lanname <> 'internal' AND l.lanname <> 'c' AND prokind NOT IN ('a', 'p')
 	AND NOT coalesce(f.proconfig, '{}') && '{"search_path=pg_catalog, pg_temp"}';
 SELECT f.signature, l.lanname FROM f JOIN pg_language l ON l.oid = f.prolang WHERE l.lanname NOT IN ('c', 'plpgsql', 'internal');
 -- C comes from our library, wherever the server finds it; none says that it leaks nothing, so that row security goes before it
@@ -185,7 +185,7 @@ SELECT signature, provolatile AS vol FROM l ORDER BY proname COLLATE "C";
 SELECT signature FROM l WHERE proname NOT IN ('airun_store_level', 'airun_store_let_report',
 		'airun_store_usage_time', 'airun_store_usage_tokens', 'airun_store_usage_word', 'airun_store_cube_query',
 		'airun_store_cube_upsert', 'airun_store_fold', 'airun_store_refuse_citus', 'airun_store_rebuild_usage', 'airun_store_usage_problems')
-	AND proname !~ '^airun_store_(messages_of|import_(expressions|statements|batch|messages|states))$' AND (NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
+	AND proname !~ '^airun_store_(messages_of|import_(expressions|statements|batch|messages|states)|enter|make_|merge|proxy_body|no_run|copy_bucket|clear_bucket|place_buckets|require_proxy)' AND (NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql') OR pronamespace <> (SELECT oid FROM api)
 	OR proconfig[1] <> 'search_path=pg_catalog, pg_temp' OR obj_description(oid, 'pg_proc') IS NULL);
 -- nor are the other helpers, and no search_path leads them astray

@@ -56,7 +56,7 @@ END $$;
 CREATE FUNCTION pgrst.stable(body text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
 	SELECT regexp_replace(regexp_replace(regexp_replace(regexp_replace(body,
 		'"\d{4}-\d\d-\d\d[T ][^"]*"', '"<time>"', 'g'),
-		'[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}', '<uuid>', 'g'),
+		'[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}', '<uuid>', 'g'),
 		'"(time_to_first_token|total_time)" ?: ?[0-9.]+', '"\1":<ms>', 'g'),
 		'"cursor" ?: ?"[0-9a-f]{66}"', '"cursor":"<cursor>"', 'g')
 $$;

@@ -61,6 +61,10 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_user_id()',
 	'airun_user_uuid(''somebody'')',
 	'airun_uuid()',
+	'airun_bucket(''<ann>'')',
+	'airun_install_shard(''nobody_at_all'')',
+	'airun_install_proxy(''{}'')',
+	'airun_shards()',
 	'airun_json(''{}'')',
 	'airun_call(''{"airun_user_id": {}}'')',
 	'airun_message_text(''{"content": "x"}'')',
@@ -638,9 +642,10 @@ SELECT result, count(*) > 100 FROM privileges_test.attach_all('foreign_tables', 
 -- on airun's own tables it runs where airun_install() declares it, and nowhere else
 CREATE TEMP TABLE attached AS SELECT * FROM privileges_test.attach_all('airun', 'public');
 SELECT relation, event, regexp_replace(call, '^.* ', '') FROM attached WHERE result = 'ran'
-EXCEPT SELECT t.tgrelid::regclass::name, w || ' ' || e, p.proname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid,
+EXCEPT SELECT c.relname, w || ' ' || e, p.proname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid,
 	(VALUES (0, 'AFTER'), (2, 'BEFORE'), (64, 'INSTEAD OF')) x (timing, w), (VALUES (4, 'INSERT'), (8, 'DELETE'), (16, 'UPDATE'), (32, 'TRUNCATE')) y (bit, e)
-	WHERE tgtype::int & 66 = timing AND tgtype::int & bit <> 0;
+	WHERE tgtype::int & 66 = timing AND tgtype::int & bit <> 0
+ORDER BY 1, 2, 3;
 SELECT result, count(*) > 5 FROM attached WHERE result IN ('ran', '39P01') GROUP BY result ORDER BY result;
 SELECT DISTINCT result FROM attached WHERE result !~ '^(ran|39P01|PT4..|0A000)$';
 DROP TABLE attached;

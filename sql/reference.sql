@@ -255,6 +255,9 @@ SELECT airun_user_uuid('auth0|5f7c8ec7c33c6c004bbafe82');
 -- airun_uuid
 SELECT substr(airun_uuid()::text, 15, 1) AS version;
 
+-- airun_bucket
+SELECT airun_bucket('5d2f0c9e-1b7a-4c7e-9d0e-3f6a51e0c8b4');
+
 -- airun_json
 SELECT airun_json('{"role": "tool", "content": "zero: \u0000"}');
 
@@ -274,6 +277,21 @@ SELECT airun_grant('regress_airun_reader');
 
 -- airun_check
 SELECT * FROM airun_check();
+
+-- airun_install_shard
+SELECT airun_install_shard('nobody');
+
+-- airun_install_proxy
+SELECT airun_install_proxy('{host=db1 dbname=app, host=db2 dbname=app}');
+
+-- airun_shards
+SELECT * FROM airun_shards();
+
+-- airun_move_bucket
+CALL airun_move_bucket(7, 1);
+
+-- airun_spread_buckets
+CALL airun_spread_buckets();
 
 -- airun_rollup
 SELECT airun_rollup() > 0 AS folded;

@@ -62,7 +62,7 @@ END$$;
 -- nothing stated
 SELECT source_type, source_id, name, description, tags, metadata, message_count, task_count,
 	total_tokens, total_cost, status, is_starred, is_archived,
-	user_id = airun_user_id() AS is_mine, substr(id::text, 15, 1) AS version,
+	user_id = airun_user_id() AS is_mine, substr(id::text, 15, 1) AS version, ('x' || right(id::text, 3))::bit(12)::int = airun_bucket(user_id) AS bucket,
 	created_at BETWEEN now() AND clock_timestamp() AS created_now,
 	updated_at = created_at AND last_message_at = created_at AS times,
 	active_hour = date_trunc('hour', created_at, 'UTC') AS hour

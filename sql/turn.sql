@@ -48,8 +48,8 @@ $$;
 --
 SELECT twice(format('airun_start_turn(messages => %L, task_id => %L, model_id => ''m'', run => %L)',
 	'{"role": "user", "content": "What is the weather? Please."}', task_id(1), '{"source_type": "prompt"}'));
--- the run's id follows from the task's and the user's (version 5 of their bytes), so that a repeated call finds it
-SELECT id = '046beef7-f44f-5ea3-9583-a3af336dfc96', name, source_type, user_id = airun_user_id()
+-- the run's id follows from the task's and the user's (of version 8, with the user's bucket), so that a repeated call finds it
+SELECT id = '046beef7-f44f-8ea3-9583-a3af336df439', name, source_type, user_id = airun_user_id()
 FROM airun.runs WHERE id = (SELECT run_id FROM airun.tasks WHERE task_id = task_id(1));
 SELECT run_id AS first_run FROM airun.tasks WHERE task_id = task_id(1) \gset
 -- by the task alone, or with all that it had; what is said about the run does not matter then
@@ -71,7 +71,7 @@ SELECT attempt(format('SELECT airun_finish_turn(%L, response_text => ''Rainy.'')
 SELECT attempt(format('SELECT airun_finish_turn(%L, response_text => ''Sunny.'', tokens_output => 6)', task_id(1)));
 SELECT shown(:'first_run'), total_tokens, total_cost FROM airun.runs WHERE id = :'first_run';
 -- an id that begins with a time gives one with the same time
-SELECT right(run_id::text, 26) <> right(task_id::text, 26) AS another, left(run_id::text, 15) = '01900000-0000-7' AS time, substr(run_id::text, 20, 1) IN ('8', '9', 'a', 'b') AS variant
+SELECT right(run_id::text, 26) <> right(task_id::text, 26) AS another, left(run_id::text, 15) = '01900000-0000-8' AS time, substr(run_id::text, 20, 1) IN ('8', '9', 'a', 'b') AS variant
 FROM json_to_record(airun_start_turn(task_id => '01900000-0000-7000-8000-000000000005', run => '{}') -> 'task') t (run_id uuid, task_id uuid);
 -- without any id, each call is a turn and a run of its own
 SELECT count(DISTINCT airun_start_turn(run => '{"name": "no ids"}') #>> '{run,id}') FROM generate_series(1, 3);

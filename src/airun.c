@@ -75,6 +75,9 @@ int			airun_task_timeout = 10 * 60;
  */
 bool		airun_direct_writes = true;
 
+/* May a proxy answer for all shards without those that it cannot reach? */
+bool		airun_partial_answers = false;
+
 /* Is it a time zone that the server knows, and that counts no leap seconds? */
 static bool
 check_report_zone(char **value, void **extra, GucSource source)
@@ -113,6 +116,14 @@ _PG_init(void)
 							 &airun_direct_writes,
 							 true,
 							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("airun.partial_answers",
+							 "Lets a proxy answer for all shards when some cannot be reached.",
+							 "What is left out is told by a warning.  It is for functions that only read.",
+							 &airun_partial_answers,
+							 false,
+							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("airun.max_message_size",

@@ -21,6 +21,8 @@
 #define ERRCODE_AIRUN_NOT_FOUND		MAKE_SQLSTATE('P', 'T', '4', '0', '4')
 /* illegal transition, conflicting retry, or an id that is taken */
 #define ERRCODE_AIRUN_CONFLICT		MAKE_SQLSTATE('P', 'T', '4', '0', '9')
+/* a shard does not have the bucket that a call is for; the proxy looks for it */
+#define ERRCODE_AIRUN_MISDIRECTED	MAKE_SQLSTATE('P', 'T', '4', '2', '1')
 /* unacceptable message or value */
 #define ERRCODE_AIRUN_UNACCEPTABLE	MAKE_SQLSTATE('P', 'T', '4', '2', '2')
 
@@ -40,6 +42,7 @@ extern int	airun_cost_source;
 extern char *airun_user_setting;
 extern bool airun_async_progress;
 extern bool airun_direct_writes;
+extern bool airun_partial_answers;
 extern bool airun_notify;
 extern int	airun_max_wait;
 extern int	airun_max_waiting;

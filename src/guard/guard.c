@@ -204,10 +204,11 @@ guard_run_insert(Row *row)
 	pg_uuid_t  *id = palloc_object(pg_uuid_t);
 	pg_uuid_t  *caller = palloc_object(pg_uuid_t);
 
-	uuid_generate_v7(id);
-	fill(row, "id", UUIDPGetDatum(id));
 	if (caller_id(caller) && row_new(row, "user_id").isnull)
 		row_set(row, "user_id", UUIDPGetDatum(caller), false);
+	field = row_new(row, "user_id");
+	uuid_generate_for(id, field.isnull ? NULL : DatumGetUUIDP(field.value));
+	fill(row, "id", UUIDPGetDatum(id));
 	fill_run(row);
 	check_origin(row);
 
@@ -671,7 +672,7 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 
 	if (run_id.isnull)
 		refuse_missing("ai_tasks", "run_id");
-	uuid_generate_v7(task_id);
+	uuid_generate_within(task_id, DatumGetUUIDP(run_id.value));
 	fill(row, "task_id", UUIDPGetDatum(task_id));
 	for (int i = 0; i < Natts_tasks; i++)
 	{

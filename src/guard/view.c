@@ -409,7 +409,7 @@ write_task(Row *row, Oid function)
 	{
 		pg_uuid_t  *id = palloc_object(pg_uuid_t);
 
-		uuid_generate_v7(id);
+		uuid_generate_within(id, DatumGetUUIDP(run_id.value));
 		arg_uuid(&args, id);
 	}
 	else

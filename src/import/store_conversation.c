@@ -90,6 +90,7 @@ static void
 derived_id(pg_uuid_t *id, const pg_uuid_t *run_id, const char *kind, const char *word)
 {
 	id_of_words(id, uuid_string(run_id), kind, word);
+	uuid_take_bucket(id, run_id);
 }
 
 /* ---------- messages ---------- */

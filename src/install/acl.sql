@@ -23,7 +23,7 @@ BEGIN
 				  WHERE a.grantee OPERATOR(pg_catalog.<>) ALL (ARRAY[p.proowner, 0::pg_catalog.oid])
 				 ) AS grantees,
 			p.proname OPERATOR(pg_catalog.=) ANY (ARRAY[
-				'airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_json',
+				'airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_bucket', 'airun_json',
 				'airun_message_text', 'airun_request', 'airun_is_overdue',
 				'airun_array_agg', 'airun_array_add', 'airun_array_result',
 				'airun_array_in_order', 'airun_array_add_at',

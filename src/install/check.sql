@@ -245,6 +245,7 @@ BEGIN
 		'functions that the owner of the store may not grant'::text, '0'::text, count(*)::text
 	FROM pg_depend AS d
 	JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'airun'
+	JOIN pg_proc AS p ON p.oid = d.objid AND p.prokind <> 'p'
 	JOIN pg_class AS c ON c.oid = 'airun.runs'::regclass
 	WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
 		AND d.deptype = 'e'

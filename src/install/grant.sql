@@ -16,8 +16,9 @@ CREATE FUNCTION @extschema@.airun_store_level(function name, result oid) RETURNS
 AS $level$
 SELECT CASE
 	WHEN $2 = 'trigger'::regtype OR starts_with($1::text, 'airun_store_') THEN 'owner'
-	WHEN $1 IN ('airun_install', 'airun_install_original', 'airun_grant', 'airun_purge_runs',
-		'airun_reprice', 'airun_import_prices', 'airun_import_tables', 'airun_set_price', 'airun_work') THEN 'owner'
+	WHEN starts_with($1::text, 'airun_install') OR $1 IN ('airun_grant', 'airun_purge_runs',
+		'airun_reprice', 'airun_import_prices', 'airun_import_tables', 'airun_set_price', 'airun_work',
+		'airun_shards', 'airun_move_bucket', 'airun_spread_buckets') THEN 'owner'
 	WHEN $1 IN ('airun_rollup', 'airun_check_usage', 'airun_rebuild_usage') THEN 'operator'
 	WHEN $1::text ~ '^airun_(usage|sketch)(_|$)' OR $1 IN ('airun_user_id') THEN 'reporter'
 	ELSE 'user' END
@@ -143,7 +144,7 @@ BEGIN
 		FROM pg_depend AS d
 		JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 		JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
-		WHERE e.extname = 'airun' AND d.deptype = 'e'
+		WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.prokind <> 'p'
 			AND CASE WHEN is_owner
 				THEN NOT has_function_privilege(owner, p.oid, 'EXECUTE WITH GRANT OPTION')
 				ELSE @extschema@.airun_store_level(p.proname, p.prorettype) = ANY (CASE level

@@ -205,6 +205,32 @@ COMMENT ON COLUMN @extschema@.ai_problem.expected IS
 COMMENT ON COLUMN @extschema@.ai_problem.found IS
 'What is stored';
 
+CREATE TYPE @extschema@.ai_shard AS (
+	shard bigint,
+	connection text,
+	buckets bigint,
+	moving bigint,
+	runs bigint,
+	bytes bigint,
+	problem text
+);
+COMMENT ON TYPE @extschema@.ai_shard IS
+'A shard, as airun_shards() shows it';
+COMMENT ON COLUMN @extschema@.ai_shard.shard IS
+'Its number, from 0';
+COMMENT ON COLUMN @extschema@.ai_shard.connection IS
+'How the proxy reaches it';
+COMMENT ON COLUMN @extschema@.ai_shard.buckets IS
+'How many buckets the map of the proxy has there';
+COMMENT ON COLUMN @extschema@.ai_shard.moving IS
+'How many of them are closed, since they are being moved';
+COMMENT ON COLUMN @extschema@.ai_shard.runs IS
+'How many runs it has, as the server estimates';
+COMMENT ON COLUMN @extschema@.ai_shard.bytes IS
+'The size of its store with indexes';
+COMMENT ON COLUMN @extschema@.ai_shard.problem IS
+'What is wrong with it: it cannot be reached, or has other buckets than the map says; NULL for nothing';
+
 CREATE TYPE @extschema@.ai_price_change AS (
 	provider text,
 	model text,

@@ -9,6 +9,10 @@
  * row that had not begun yet ends when it begins, and was never in force.  Of
  * a price that has an end, what was to be in force then goes on.
  *
+ * The id of a row follows from what it says and how many rows were there: stores
+ * in which the same has been entered in the same order have the same ids, so that
+ * what tells of a price on one shard tells of it on all.
+ *
  * Locks: the table of prices against other writers, until the end of the
  * transaction.  Nobody who reads waits.
  *
@@ -19,6 +23,7 @@
 
 #include "catalog/pg_type.h"
 #include "json/jsonb_util.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pricing/odd_rates.h"
 #include "pricing/price_cache.h"
@@ -81,6 +86,8 @@ typedef struct Values
 /* What has to be written */
 typedef struct Changes
 {
+	const char *source;
+	int64		row_count;		/* of the table, as it was before */
 	Values		close_id;
 	Values		close_to;
 	Values		open_id;
@@ -182,7 +189,7 @@ read_rows(const char *source, TimestampTz since, const PriceEntry *only, int *co
 }
 
 static void
-write_changes(const char *source, const Changes *changes)
+write_changes(const Changes *changes)
 {
 	static Statement close = {
 		"UPDATE airun.prices AS p SET effective_to = c.effective_to "
@@ -236,7 +243,7 @@ write_changes(const char *source, const Changes *changes)
 	{
 		Args		args = {0};
 
-		arg_pointer(&args, cstring_to_text(source));
+		arg_pointer(&args, cstring_to_text(changes->source));
 		arg_values(&args, &changes->open_id);
 		arg_values(&args, &changes->open_provider);
 		arg_values(&args, &changes->open_model);
@@ -293,6 +300,20 @@ note_price(PriceEntry *entry, bool *is_noted, const pg_uuid_t *price_id, Timesta
 	*is_noted = true;
 }
 
+static void
+make_price_id(pg_uuid_t *price_id, const PriceEntry *entry, Jsonb *content, TimestampTz from,
+			  TimestampTz to, const Changes *changes)
+{
+	StringInfoData name;
+
+	initStringInfo(&name);
+	appendStringInfo(&name, "%s\n%s\n%s\n" INT64_FORMAT "\n" INT64_FORMAT "\n" INT64_FORMAT "\n",
+					 changes->source, entry->provider, entry->model, from, to,
+					 changes->row_count + changes->open_id.count);
+	(void) JsonbToCString(&name, &content->root, VARSIZE(content));
+	uuid_from_name(price_id, name.data, name.len);
+}
+
 /* Open a row, from a time until another */
 static void
 open_row(PriceEntry *entry, Jsonb *content, TimestampTz from, TimestampTz to, Changes *changes,
@@ -300,7 +321,7 @@ open_row(PriceEntry *entry, Jsonb *content, TimestampTz from, TimestampTz to, Ch
 {
 	pg_uuid_t  *price_id = palloc_object(pg_uuid_t);
 
-	uuid_generate_v7(price_id);
+	make_price_id(price_id, entry, content, from, to, changes);
 	add_value(&changes->open_id, &column_uuid, UUIDPGetDatum(price_id), false);
 	add_value(&changes->open_provider, &column_text, CStringGetTextDatum(entry->provider), false);
 	add_value(&changes->open_model, &column_text, CStringGetTextDatum(entry->model), false);
@@ -416,13 +437,17 @@ price_period_enter(const char *source, TimestampTz since, PriceEntry *entries, i
 	static Statement lock = {
 		"LOCK TABLE airun.prices IN SHARE ROW EXCLUSIVE MODE", 0, {0}
 	};
-	Changes		changes = {0};
+	static Statement count_rows = {"SELECT pg_catalog.count(*) FROM airun.prices", 0, {0}};
+	Changes		changes = {.source = source};
 	Args		args = {0};
+	bool		isnull;
 	PriceRow   *rows;
 	int			row_count;
 
 	store_require_rights("prices", ACL_INSERT | ACL_UPDATE, "insert and update");
 	(void) statement_write(&lock, &args);
+	(void) statement_write(&count_rows, &args);
+	changes.row_count = DatumGetInt64(result_value(0, 1, &isnull));
 	rows = read_rows(source, since, count == 1 ? &entries[0] : NULL, &row_count);
 	for (int i = 0; i < count; i++)
 	{
@@ -444,7 +469,7 @@ price_period_enter(const char *source, TimestampTz since, PriceEntry *entries, i
 			own++;
 		enter(&entries[i], since, rows + low, own, &changes);
 	}
-	write_changes(source, &changes);
+	write_changes(&changes);
 }
 
 /* ---------- a price of one's own ---------- */

@@ -111,6 +111,7 @@ airun_fork_run(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
 	pg_uuid_t	fork_id;
+	pg_uuid_t	caller;
 	RunFields	fields;
 	RunState	run;
 	RunState	fork = {0};
@@ -128,7 +129,7 @@ airun_fork_run(PG_FUNCTION_ARGS)
 	fields.forked_from = (Field) {UUIDPGetDatum(run_id), false};
 	fields.forked_at_seq = (Field) {Int64GetDatum(seq), false};
 
-	uuid_generate_v7(&fork_id);
+	uuid_generate_for(&fork_id, run_owner(&fields, &caller));
 	if (!run_insert(&fork_id, false, &fields))
 		run_not_found(&fork_id);
 	ItemPointerSetInvalid(&fork.place);

@@ -20,6 +20,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "run/run_name.h"
+#include "shard/shard_call.h"
 #include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -582,6 +583,15 @@ run_set_name(const pg_uuid_t *run_id, text *name)
 
 /* ---------- creation ---------- */
 
+/* Whose run it is to be: who is stated, else the caller; NULL for nobody's */
+const pg_uuid_t *
+run_owner(const RunFields *fields, pg_uuid_t *caller)
+{
+	if (!fields->user_id.isnull)
+		return DatumGetUUIDP(fields->user_id.value);
+	return caller_id(caller) ? caller : NULL;
+}
+
 /*
  * Insert a run.  id_given: the id comes from the client, who may have sent it
  * before; then false is returned when a row with that id is there already,
@@ -612,13 +622,11 @@ run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields)
 	pg_uuid_t	caller;
 
 	run_check_fields(fields);
+	shard_check_owner(run_id, run_owner(fields, &caller));
 	name = run_shown_name(&fields->name);
 
 	arg_uuid(&args, run_id);
-	if (fields->user_id.isnull && caller_id(&caller))
-		arg_uuid(&args, &caller);
-	else
-		arg_field(&args, &fields->user_id);
+	arg_uuid(&args, run_owner(fields, &caller));
 	arg_time(&args, now);
 	arg_time(&args, hour_of(now));
 	arg_field(&args, &fields->source_id);
@@ -666,6 +674,7 @@ airun_create_run(PG_FUNCTION_ARGS)
 		.forked_at_seq = NO_FIELD,
 	};
 	bool		id_given = !PG_ARGISNULL(8);
+	pg_uuid_t	caller;
 	pg_uuid_t	run_id;
 	ResultRow	row;
 	Datum		result;
@@ -674,18 +683,14 @@ airun_create_run(PG_FUNCTION_ARGS)
 	if (id_given)
 		run_id = *PG_GETARG_UUID_P(8);
 	else
-		uuid_generate_v7(&run_id);
+		uuid_generate_for(&run_id, run_owner(&fields, &caller));
 
 	if (!run_insert(&run_id, id_given, &fields))
 	{
-		pg_uuid_t	caller;
 		Args		args = {0};
 
 		arg_uuid(&args, &run_id);
-		if (fields.user_id.isnull && caller_id(&caller))
-			arg_uuid(&args, &caller);
-		else
-			arg_field(&args, &fields.user_id);
+		arg_uuid(&args, run_owner(&fields, &caller));
 		if (statement_write(&existing, &args) != 1)
 			run_refuse_taken(&run_id);
 	}

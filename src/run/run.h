@@ -101,6 +101,7 @@ extern void run_grow(const pg_uuid_t *run_id, int64 messages, RunState *state);
 extern void run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state);
 extern ResultRow run_read_summary(const pg_uuid_t *run_id);
 extern void run_set_name(const pg_uuid_t *run_id, text *name);
+extern const pg_uuid_t *run_owner(const RunFields *fields, pg_uuid_t *caller);
 extern bool run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields);
 extern int64 run_last_seq(const pg_uuid_t *run_id);
 pg_noreturn extern void run_not_found(const pg_uuid_t *run_id);

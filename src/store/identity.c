@@ -7,6 +7,10 @@
  * airun.user_id.  Both are settings, so a role that can run any SQL it likes
  * can pretend to be anybody: keep such roles from people, as PostgREST does.
  *
+ * Users are spread over buckets, by which a store grows beyond one machine
+ * (shard/).  Ids that are made for a user carry the user's bucket, so that a
+ * run's or a task's id tells by itself where it lies.
+ *
  * Nothing is locked or written here.
  */
 #include "store/identity.h"
@@ -23,6 +27,7 @@
 PG_FUNCTION_INFO_V1(airun_user_id);
 PG_FUNCTION_INFO_V1(airun_user_uuid);
 PG_FUNCTION_INFO_V1(airun_uuid);
+PG_FUNCTION_INFO_V1(airun_bucket);
 
 /*
  * The namespace of version-5 UUIDs for subjects that are no UUID.  Chosen at
@@ -168,6 +173,58 @@ airun_user_uuid(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(id);
 }
 
+/* ---------- buckets ---------- */
+
+/* Eight bytes as a number, whatever the machine's order of bytes */
+static uint64
+read_uint64(const unsigned char *bytes)
+{
+	uint64		number = 0;
+
+	for (int i = 0; i < 8; i++)
+		number = number << 8 | bytes[i];
+	return number;
+}
+
+/*
+ * The bucket of a user, from 0 to BUCKETS - 1, the same on every machine and for
+ * ever: both halves of the id mixed by a multiplication, then the finalizer of
+ * splitmix64, of which the uppermost bits count.  What is nobody's is in bucket 0.
+ */
+int
+user_bucket(const pg_uuid_t *user_id)
+{
+	uint64		x;
+
+	if (user_id == NULL)
+		return 0;
+	x = read_uint64(user_id->data) ^
+		read_uint64(user_id->data + 8) * UINT64CONST(0x9e3779b97f4a7c15);
+	x = (x ^ x >> 30) * UINT64CONST(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64CONST(0x94d049bb133111eb);
+	return (int) ((x ^ x >> 31) >> (64 - BUCKET_BITS));
+}
+
+/* The bucket that an id carries; -1 for an id that is not of version 8 */
+int
+uuid_bucket(const pg_uuid_t *id)
+{
+	if ((id->data[6] & 0xf0) != 0x80)
+		return -1;
+	return (id->data[14] & 0x0f) << 8 | id->data[15];
+}
+
+/* Let an id carry a bucket: of version 8 then, its last 12 bits */
+static void
+uuid_set_bucket(pg_uuid_t *id, int bucket)
+{
+	id->data[6] = 0x80 | (id->data[6] & 0x0f);
+	id->data[14] = (id->data[14] & 0xf0) | bucket >> 8;
+	id->data[15] = bucket & 0xff;
+}
+
+/* ---------- ids ---------- */
+
 /*
  * A new UUID of version 7 (RFC 9562): 48 bits of milliseconds since 1970, the
  * rest from libuuid's random source, but that the 12 bits behind the version
@@ -189,26 +246,61 @@ uuid_generate_v7(pg_uuid_t *id)
 	id->data[7] = fraction & 0xff;
 }
 
+/* A new id of what belongs to a user (NULL for nobody), laid out as version 7 */
+void
+uuid_generate_for(pg_uuid_t *id, const pg_uuid_t *owner)
+{
+	uuid_generate_v7(id);
+	uuid_set_bucket(id, user_bucket(owner));
+}
+
+/* Let the id of what belongs to a run carry the bucket that the run's id carries, if any */
+void
+uuid_take_bucket(pg_uuid_t *id, const pg_uuid_t *run_id)
+{
+	int			bucket = uuid_bucket(run_id);
+
+	if (bucket >= 0)
+		uuid_set_bucket(id, bucket);
+}
+
+/* A new id of what belongs to a run */
+void
+uuid_generate_within(pg_uuid_t *id, const pg_uuid_t *run_id)
+{
+	uuid_generate_v7(id);
+	uuid_take_bucket(id, run_id);
+}
+
 /*
  * An id that follows from another one and its owner (NULL for nobody), so that
  * a call that is repeated makes the same id again, and another user's call
- * another one.  Of version 5; or, where the given id begins with a time
- * (version 7), of version 7 with that time.
+ * another one.  It begins with the time of the given id where that begins with
+ * one (versions 7 and 8), and carries the owner's bucket.
  */
 void
 uuid_derive(pg_uuid_t *id, const pg_uuid_t *from, const pg_uuid_t *owner)
 {
 	unsigned char name[2 * UUID_LEN] = {0};
+	unsigned char version = from->data[6] & 0xf0;
 
 	memcpy(name, from->data, UUID_LEN);
 	if (owner != NULL)
 		memcpy(name + UUID_LEN, owner->data, UUID_LEN);
 	uuid_generate_sha1(id->data, subject_namespace, (const char *) name, sizeof(name));
-	if ((from->data[6] & 0xf0) == 0x70)
+	if (version == 0x70 || version == 0x80)
 	{
 		memcpy(id->data, from->data, 6);
 		id->data[6] = 0x70 | (id->data[6] & 0x0f);
 	}
+	uuid_set_bucket(id, user_bucket(owner));
+}
+
+/* The id that a name stands for: the same name is the same id, everywhere */
+void
+uuid_from_name(pg_uuid_t *id, const char *name, size_t len)
+{
+	uuid_generate_sha1(id->data, subject_namespace, name, len);
 }
 
 /* For messages */
@@ -228,4 +320,13 @@ airun_uuid(PG_FUNCTION_ARGS)
 
 	uuid_generate_v7(id);
 	PG_RETURN_UUID_P(id);
+}
+
+/*
+ * airun_bucket(user_id uuid) returns integer
+ */
+Datum
+airun_bucket(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(user_bucket(PG_ARGISNULL(0) ? NULL : PG_GETARG_UUID_P(0)));
 }

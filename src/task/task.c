@@ -22,6 +22,7 @@
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "json/jsonb_util.h"
+#include "shard/shard_call.h"
 #include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -467,6 +468,7 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 	Args		args = {0};
 	pg_uuid_t	caller;
 
+	shard_check_id(task_id);
 	if (!fields->request_data.isnull)
 		(void) request_compact(run_id, run->message_count, &fields->request_data, &reference);
 
@@ -536,7 +538,7 @@ airun_create_task(PG_FUNCTION_ARGS)
 
 	task_check_fields(&fields);
 	if (PG_ARGISNULL(1))
-		uuid_generate_v7(&task_id);
+		uuid_generate_within(&task_id, run_id);
 	else
 		task_id = *PG_GETARG_UUID_P(1);
 

@@ -378,17 +378,16 @@ find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t 
 				 errhint("Give the run's id, or with run => '{}' create one.")));
 	else if (!id.isnull)
 		*run_id = *DatumGetUUIDP(id.value);
-	else if (task_id != NULL)
+	else
 	{
 		pg_uuid_t	caller;
-		pg_uuid_t  *owner = caller_id(&caller) ? &caller : NULL;
+		const pg_uuid_t *owner = run_owner(&fields, &caller);
 
-		if (!fields.user_id.isnull)
-			owner = DatumGetUUIDP(fields.user_id.value);
-		uuid_derive(run_id, task_id, owner);
+		if (task_id != NULL)
+			uuid_derive(run_id, task_id, owner);
+		else
+			uuid_generate_for(run_id, owner);
 	}
-	else
-		uuid_generate_v7(run_id);
 
 	return run_insert(run_id, true, &fields);
 }
@@ -420,12 +419,12 @@ airun_start_turn(PG_FUNCTION_ARGS)
 		messages = messages_parse(PG_GETARG_JSONB_P(1), &count);
 	if (task_id_given)
 		task_id = *PG_GETARG_UUID_P(2);
-	else
-		uuid_generate_v7(&task_id);
 
 	json_begin(&out);
 	store_open(true);
 	created_or_named = find_or_create_run(fcinfo, task_id_given ? &task_id : NULL, &run_id);
+	if (!task_id_given)
+		uuid_generate_within(&task_id, &run_id);
 	if (!run_try_lock(&run_id, &run))
 	{
 		if (created_or_named)

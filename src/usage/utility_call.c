@@ -34,6 +34,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "shard/shard_call.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "task/end_stated.h"
@@ -353,6 +354,7 @@ insert_row(const CallRow *row, ResultRow *result)
 	static Statement insert;
 	UsageEntry	entry;
 
+	shard_check_id(DatumGetUUIDP(row->field[CALL_id].value));
 	if (!write_row(&insert, "INSERT INTO airun.calls AS c (", ") VALUES (",
 				   ") ON CONFLICT (id) DO NOTHING", row, result))
 		return false;
@@ -641,8 +643,10 @@ lock_same(const Caller *caller, const pg_uuid_t *id, const CallRow *stated, Call
 static void
 id_argument(FunctionCallInfo fcinfo, pg_uuid_t *id)
 {
+	pg_uuid_t	caller;
+
 	if (PG_ARGISNULL(0))
-		uuid_generate_v7(id);
+		uuid_generate_for(id, caller_id(&caller) ? &caller : NULL);
 	else
 		*id = *PG_GETARG_UUID_P(0);
 }

@@ -278,6 +278,10 @@ my %calls = (
 	airun_update_task => [ "'$streaming', 'as far as it has come, and on'", "='$streaming', 'as far'", "'$pending', 'x'" ],
 	airun_usage => [ "'-infinity', 'infinity', 'all'", q('2026-01-01Z', '2026-02-01Z', 'hour', 'Europe/Berlin', '{user_id}') ],
 	airun_usage_page => [ "'2026-01-01', '2026-01-31'" ],
+	airun_bucket => [ "'$user'", 'NULL' ],
+	airun_install_proxy => ["'{}'"],
+	airun_install_shard => [''],
+	airun_shards => [''],
 	airun_user_id => [''],
 	airun_user_uuid => [ q('alice@example.com'), "'$user'" ],
 	airun_uuid => [''],
@@ -286,13 +290,13 @@ my %calls = (
 
 # VOLATILE, and yet writing nothing: one waits for what others commit, one is
 # random, and one has nothing to make
-my %volatile_reader = map { $_ => 1 } qw(airun_stream_read airun_uuid airun_install);
+my %volatile_reader = map { $_ => 1 } qw(airun_stream_read airun_uuid airun_install airun_install_proxy airun_install_shard airun_shards);
 
 my @functions = map { [ split /\|/ ] } split /\n/, $node->safe_psql('postgres', <<'SQL');
 SELECT p.proname, p.prokind, p.provolatile, has_function_privilege('app', p.oid, 'EXECUTE')
 FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
-WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.prorettype <> 'trigger'::regtype
+WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.prorettype <> 'trigger'::regtype AND p.prokind <> 'p'
 	AND 'internal'::regtype NOT IN (SELECT unnest(p.proargtypes::oid[] || p.prorettype))
 ORDER BY p.proname
 SQL

@@ -42,20 +42,6 @@ sub writes
 		"airun_cancel_task('$task')");
 }
 
-# A library of an extension of Debian's: the server's, or unpacked; undef for none
-sub library
-{
-	my ($node, $name) = @_;
-	my $file = $node->config_data('--pkglibdir') . "/$name.so";
-	my $dir = PostgreSQL::Test::Utils::tempdir();
-	my ($major) = $node->config_data('--version') =~ /^PostgreSQL (\d+)/;
-
-	return $file if -e $file;
-	system("cd $dir && timeout 60 apt-get -q download postgresql-$major-$name >$dir/log 2>&1 && dpkg-deb -x *.deb $dir >>$dir/log 2>&1");
-	$file = "$dir$file";
-	return -e $file ? $file : undef;
-}
-
 my $node = airun_node('hooks', conf => "log_statement = none\n");
 $node->safe_psql('postgres', <<"END");
 CREATE ROLE app;
@@ -170,7 +156,7 @@ END
 
 SKIP:
 {
-	my $pgaudit = library($node, 'pgaudit');
+	my $pgaudit = debian_library($node, 'pgaudit');
 	skip('there is no pgaudit', 2) if !$pgaudit;
 	$node->append_conf('postgresql.conf', <<"END");
 shared_preload_libraries = '$pgaudit'

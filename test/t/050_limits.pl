@@ -322,11 +322,16 @@ my @patient = (
 		airun_store_original_schemas);
 	# it waits as airun_save_message() does; what lets others report waits for nobody's row
 	$known{$_} = 1 for qw(airun_edit_message airun_store_let_report);
+	# nothing of a store's rows, or what a proxy does (070_shards)
+	$known{$_} = 1 for qw(airun_install_shard airun_install_proxy airun_shards airun_move_bucket airun_spread_buckets
+		airun_import_tables);
 	my @lack = grep { !$known{$_} } split /\n/, sql(<<'END');
 SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'airun' WHERE p.provolatile <> 'i' AND p.prorettype <> 'trigger'::regtype
 	-- parts of airun_rollup() and airun_check_usage()
-	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage)'
+	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage|import|messages_of)'
+	-- and of what shards do
+	AND p.proname !~ '^airun_store_(enter|make_|merge|proxy_body|routes|copy_bucket|clear_bucket|place_buckets|require_proxy|refuse_citus)'
 	-- and what runs in no transaction of the caller's
 	AND p.prokind <> 'p'
 END

@@ -19,7 +19,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(airun_node stage_node conversation_files check_ok ask counts
-  run_clients run_pgbench numbered_id quick_or_long proven);
+  run_clients run_pgbench numbered_id quick_or_long proven debian_library);
 
 # Makes a node find the staged extension; a backup of it does so already.
 sub stage_node
@@ -56,6 +56,21 @@ sub conversation_files
 	my @files = $ENV{AIRUN_DATA} ? glob("$ENV{AIRUN_DATA}/conversations-*.jsonl") : ();
 
 	return @files ? @files : ('test/sample.jsonl');
+}
+
+# A library of an extension of Debian's: the server's own, or the package's, unpacked
+# into a private folder; undef where there is none.
+sub debian_library
+{
+	my ($node, $name) = @_;
+	my $file = $node->config_data('--pkglibdir') . "/$name.so";
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my ($major) = $node->config_data('--version') =~ /^PostgreSQL (\d+)/;
+
+	return $file if -e $file;
+	system("cd $dir && timeout 60 apt-get -q download postgresql-$major-$name >$dir/log 2>&1 && dpkg-deb -x *.deb $dir >>$dir/log 2>&1");
+	$file = "$dir$file";
+	return -e $file ? $file : undef;
 }
 
 # Tests that all invariants of the store hold.

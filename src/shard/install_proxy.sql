@@ -1,0 +1,512 @@
+/*
+ * install_proxy.sql: a database becomes the proxy of shards
+ *
+ * A proxy has no store.  It has, in the API's schema, functions of the same names,
+ * arguments, defaults, comments and results as a store's, so that a client cannot
+ * tell; each finds the shard and calls there through PL/Proxy.  They run as the role
+ * of the proxy, which alone may call what goes out, and hand on the claims, the
+ * setting airun.user_id and the role of who calls.  The functions of owners and
+ * operators run as their caller, who logs in on the shards by a user mapping.
+ *
+ * Each call is a transaction of its own on its shard: a caller's transaction does
+ * not undo it.  So a call that writes is refused where the transaction may only read
+ * (25006), and a failed call can be repeated as on one machine.
+ *
+ * Errors are the shard's, without what PL/Proxy puts in front.  PT503: the shard
+ * cannot be reached.  A shard that no longer has the bucket says PT421; then the map
+ * is looked up and the call repeated, for 10 seconds.
+ *
+ * By a superuser: PL/Proxy is an untrusted language.
+ */
+
+/* The functions with which the proxy's functions find their shard and tell errors */
+CREATE FUNCTION @extschema@.airun_store_make_router(proxy_role name) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $make$
+BEGIN
+	/* The bucket that an id carries, if it does */
+	CREATE OR REPLACE FUNCTION airun_remote.carried(id uuid) RETURNS integer
+		LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+	AS $carried$
+	SELECT CASE WHEN substr($1::text, 15, 1) = '8' THEN ('x' || right($1::text, 3))::bit(12)::integer END
+	$carried$;
+
+	CREATE OR REPLACE FUNCTION airun_remote.bucket_of(_shard integer, run_id uuid, task_id uuid, call_id uuid)
+		RETURNS SETOF integer LANGUAGE plproxy
+	AS $bucket$ CLUSTER 'airun'; RUN ON ALL; $bucket$;
+
+	CREATE OR REPLACE FUNCTION airun_remote.status(_shard integer)
+		RETURNS TABLE (buckets integer[], moving bigint, runs bigint, bytes bigint) LANGUAGE plproxy
+	AS $status$ CLUSTER 'airun'; RUN ON $1; $status$;
+
+	/*
+	 * The bucket of a call.  Ids that airun has made tell; else it is whose the thing is
+	 * to be, or the caller's; where nobody is calling, the shards are asked.
+	 */
+	CREATE OR REPLACE FUNCTION airun_remote.bucket(run_id uuid, task_id uuid, call_id uuid, owner uuid)
+		RETURNS integer LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $bucket$
+	DECLARE
+		caller uuid := COALESCE($4, @extschema@.airun_user_id());
+	BEGIN
+		RETURN COALESCE(airun_remote.carried($1),
+			CASE WHEN $1 IS NULL THEN COALESCE(airun_remote.carried($2), airun_remote.carried($3)) END,
+			CASE WHEN caller IS NOT NULL THEN @extschema@.airun_bucket(caller)
+				WHEN COALESCE($1, $2, $3) IS NOT NULL
+					THEN (SELECT b FROM airun_remote.bucket_of(0, $1, $2, $3) AS b LIMIT 1) END,
+			0);
+	END
+	$bucket$;
+
+	/* As committed now, also within a statement that has begun before */
+	CREATE OR REPLACE FUNCTION airun_remote.shard_of(bucket integer) RETURNS integer
+		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $shard$
+	BEGIN
+		RETURN (SELECT b.shard FROM airun_remote.buckets AS b WHERE b.bucket = $1);
+	END
+	$shard$;
+
+	CREATE OR REPLACE FUNCTION airun_remote.all_shards() RETURNS SETOF integer
+		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $all$ SELECT s.shard FROM airun_remote.shards AS s ORDER BY 1 $all$;
+
+	/* The role that the caller has become, as the shard shall know it */
+	CREATE OR REPLACE FUNCTION airun_remote.caller_role() RETURNS text
+		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $role$
+	SELECT CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END
+	$role$;
+
+	CREATE OR REPLACE FUNCTION airun_remote.as_uuid(id text) RETURNS uuid
+		LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+	AS $uuid$
+	BEGIN
+		RETURN $1::uuid;
+	EXCEPTION WHEN invalid_text_representation THEN
+		RETURN NULL;	/* the shard says what is wrong with it */
+	END
+	$uuid$;
+
+	/* An id that the raw body of a call names */
+	CREATE OR REPLACE FUNCTION airun_remote.named(body text, argument text) RETURNS uuid
+		LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
+	AS $named$
+	BEGIN
+		RETURN (SELECT airun_remote.as_uuid(c.value ->> $2)
+				FROM jsonb_each(@extschema@.airun_json($1)) AS c LIMIT 1);
+	EXCEPTION WHEN OTHERS THEN
+		RETURN NULL;	/* the shard says what is wrong with it */
+	END
+	$named$;
+
+	CREATE OR REPLACE FUNCTION airun_remote.must_write() RETURNS void
+		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $write$
+	BEGIN
+		IF current_setting('transaction_read_only')::boolean THEN
+			RAISE EXCEPTION 'cannot execute this function in a read-only transaction'
+				USING ERRCODE = 'read_only_sql_transaction';
+		END IF;
+	END
+	$write$;
+
+	/*
+	 * An error of a shard, told as its own; returns where the call is to be repeated.
+	 */
+	CREATE OR REPLACE FUNCTION airun_remote.failed(attempt integer, state text, message text, detail text, hint text)
+		RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $failed$
+	DECLARE
+		said text := regexp_replace(message, '^[a-z_.]+\(\d+\): \[[^]]*\] REMOTE [A-Z]+: ', '');
+		details text := NULLIF(regexp_replace(detail, '^Remote detail: ', ''), '');
+		hints text := NULLIF(regexp_replace(hint, '^Remote hint: ', ''), '');
+	BEGIN
+		IF state = 'PT421' AND attempt < 500 THEN
+			PERFORM pg_sleep(0.02);
+			RETURN;
+		END IF;
+		IF state IN ('PT421', '08000', '08001', '08006', '57P01', '57P02', '57P03')
+			OR message LIKE 'PL/Proxy function %' AND state = 'XX000' THEN
+			details := concat_ws(' ', said, details);
+			said := 'a shard of the store cannot be reached';
+			state := 'PT503';
+			hints := 'Send it again in a moment.';
+		END IF;
+		IF details IS NULL AND hints IS NULL THEN
+			RAISE EXCEPTION USING ERRCODE = state, MESSAGE = said;
+		ELSIF hints IS NULL THEN
+			RAISE EXCEPTION USING ERRCODE = state, MESSAGE = said, DETAIL = details;
+		ELSIF details IS NULL THEN
+			RAISE EXCEPTION USING ERRCODE = state, MESSAGE = said, HINT = hints;
+		END IF;
+		RAISE EXCEPTION USING ERRCODE = state, MESSAGE = said, DETAIL = details, HINT = hints;
+	END
+	$failed$;
+
+	/* A shard that does not answer where all are asked: left out only on demand, and said */
+	CREATE OR REPLACE FUNCTION airun_remote.left_out(shard integer, state text, message text, detail text, hint text)
+		RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $left$
+	BEGIN
+		IF NOT current_setting('airun.partial_answers')::boolean THEN
+			PERFORM airun_remote.failed(500, state, message, detail, hint);
+		END IF;
+		RAISE WARNING 'shard % is left out', shard
+			USING DETAIL = message, HINT = 'airun.partial_answers is on.';
+	END
+	$left$;
+END
+$make$;
+COMMENT ON FUNCTION @extschema@.airun_store_make_router(name) IS
+'Makes what the functions of a proxy use to find their shard; called by airun_install_proxy()';
+
+/*
+ * What all shards have answered, as one answer: the end of a function's body that
+ * has gathered the rows or numbers of each shard in "answers".
+ */
+CREATE FUNCTION @extschema@.airun_store_merge(function oid) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $merge$
+SELECT CASE
+	WHEN p.proname = 'airun_list_runs' THEN 'RETURN QUERY SELECT a.* FROM unnest(answers) AS a
+		ORDER BY a.active_hour DESC, a.last_message_at DESC, a.id DESC LIMIT page_size;'
+	WHEN p.proname = 'airun_search' THEN 'RETURN QUERY SELECT a.* FROM unnest(answers) AS a
+		ORDER BY CASE WHEN sort = ''best'' THEN a.rank END DESC, a.created_at DESC, a.run_id DESC, a.seq DESC
+		LIMIT page_size;'
+	WHEN p.proname = 'airun_usage' THEN 'RETURN QUERY SELECT a.bucket, a.bucket_start, a.kind, a.user_id,
+		a.source_type, a.provider, a.model_id, a.served_model, a.service, a.task_name, a.status, a.price_status,
+		sum(a.calls)::bigint, sum(a.errors)::bigint,
+		sum(a.errors)::double precision / NULLIF(sum(a.calls), 0)::double precision,
+		sum(a.unpriced)::bigint, sum(a.doubtful)::bigint, sum(a.unpriced_tokens)::bigint,
+		sum(a.tokens_input)::bigint, sum(a.tokens_cache_read)::bigint, sum(a.tokens_cache_write)::bigint,
+		sum(a.tokens_output)::bigint, sum(a.tokens_total)::bigint, sum(a.cost),
+		NULL::double precision, NULL::double precision, NULL::double precision, NULL::double precision,
+		NULL::double precision, NULL::double precision, NULL::double precision, NULL::double precision,
+		string_agg(DISTINCT a.answered_by, '', '')
+		FROM unnest(answers) AS a
+		GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+		ORDER BY a.bucket_start, a.bucket, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;'
+	WHEN p.proname = 'airun_import_prices' THEN 'RETURN QUERY SELECT a.*
+		FROM unnest(answers[1:cardinality(answers) / (SELECT count(*)::integer FROM airun_remote.shards)]) AS a;'
+	WHEN p.proretset THEN 'RETURN QUERY SELECT a.* FROM unnest(answers) AS a;'
+	WHEN p.prorettype IN ('integer'::regtype, 'bigint'::regtype)
+		THEN format('RETURN (SELECT sum(a)::%s FROM unnest(answers) AS a);', format_type(p.prorettype, NULL))
+	ELSE 'IF (SELECT count(DISTINCT a) FROM unnest(answers) AS a) > 1 THEN
+		RAISE EXCEPTION ''shards differ in what they answer''
+			USING ERRCODE = ''data_exception'', DETAIL = array_to_string(answers, '', ''),
+				HINT = ''See which of them differ, and repeat there what has been done on the others.'';
+	END IF;
+	RETURN answers[1];' END
+FROM pg_proc AS p
+WHERE p.oid = $1
+$merge$;
+COMMENT ON FUNCTION @extschema@.airun_store_merge(oid) IS
+'How what all shards answer becomes one answer; called by airun_install_proxy()';
+
+/*
+ * The body of a proxy's function.
+ *
+ * Where one shard answers, the call is made in a block of its own, whose handler
+ * tells the error or lets the loop repeat.  The names of arguments decide what a
+ * call is routed by.
+ */
+CREATE FUNCTION @extschema@.airun_store_proxy_body(function oid, route text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $body$
+#variable_conflict use_variable
+DECLARE
+	f pg_proc;
+	passed text;
+	who text := 'current_setting(''request.jwt.claims'', true), current_setting(''airun.user_id'', true), '
+		'airun_remote.caller_role()';
+	names text[];
+	place text;
+	one text;
+	every text;
+	handler text := 'EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+				detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			PERFORM airun_remote.%s, state, message, detail, hint);
+		END;';
+BEGIN
+	SELECT p.* INTO f FROM pg_proc AS p WHERE p.oid = function;
+	SELECT string_agg(', $' || i, '' ORDER BY i) INTO passed FROM generate_series(1, f.pronargs) AS i;
+	names := f.proargnames;
+
+	place := CASE f.proname
+		WHEN 'airun_create_run' THEN 'NULL, NULL, NULL, user_id'
+		WHEN 'airun_start_call' THEN 'NULL, NULL, NULL, NULL'
+		WHEN 'airun_meter' THEN 'NULL, NULL, NULL, NULL'
+		WHEN 'airun_start_turn' THEN 'COALESCE(run_id, airun_remote.as_uuid(run ->> ''id'')), task_id, NULL, '
+			'airun_remote.as_uuid(run ->> ''user_id'')'
+		WHEN 'airun_call' THEN 'airun_remote.named($1, ''run_id''), airun_remote.named($1, ''task_id''), '
+			'airun_remote.named($1, ''call_id''), airun_remote.named($1, ''user_id'')'
+		ELSE concat_ws(', ',
+			CASE WHEN 'run_id' = ANY (names) THEN 'run_id' ELSE 'NULL' END,
+			CASE WHEN 'task_id' = ANY (names) THEN 'task_id' ELSE 'NULL' END,
+			CASE WHEN 'call_id' = ANY (names) THEN 'call_id' ELSE 'NULL' END,
+			CASE WHEN 'for_user' = ANY (names) THEN 'for_user'
+				WHEN 'user_id' = ANY (names) THEN 'user_id' ELSE 'NULL' END) END;
+
+	one := format('airun_remote.%I(airun_remote.shard_of(bucket), bucket, %s%s)', f.proname, who, passed);
+	one := CASE WHEN f.proretset THEN format('RETURN QUERY SELECT * FROM %s; RETURN;', one)
+		WHEN f.prorettype = 'void'::regtype THEN format('PERFORM %s; RETURN;', one)
+		ELSE format('RETURN %s;', one) END;
+	one := format('FOR attempt IN 1..500 LOOP
+		BEGIN
+			bucket := airun_remote.bucket(%s);
+			%s
+		%s
+	END LOOP;', place, one, format(handler, 'failed(attempt'));
+
+	every := format('FOREACH shard IN ARRAY ARRAY(SELECT airun_remote.all_shards()) LOOP
+		BEGIN
+			answers := answers || ARRAY(SELECT a FROM airun_remote.%I(shard, NULL, %s%s) AS a);
+		%s
+	END LOOP;
+	%s', f.proname, CASE route WHEN 'every' THEN 'NULL, NULL, NULL' ELSE who END, passed,
+		format(handler, CASE WHEN f.provolatile = 'v' THEN 'failed(500' ELSE 'left_out(shard' END),
+		@extschema@.airun_store_merge(function));
+
+	RETURN format('#variable_conflict use_variable
+DECLARE
+	bucket integer;
+	shard integer;
+	state text;
+	message text;
+	detail text;
+	hint text;%s
+BEGIN
+	%s%s
+END',
+		CASE WHEN route IN ('merged', 'every')
+			THEN format(E'\n\tanswers %s[] := ''{}'';', format_type(f.prorettype, NULL)) END,
+		CASE WHEN f.provolatile = 'v' THEN E'PERFORM airun_remote.must_write();\n\t' END,
+		CASE route
+			WHEN 'every' THEN every
+			WHEN 'merged' THEN format(E'IF %s THEN\n\t%s\n\tEND IF;\n\t%s',
+				concat_ws(' OR ', CASE WHEN 'run_id' = ANY (names) THEN 'run_id IS NOT NULL' END,
+					'@extschema@.airun_user_id() IS NOT NULL'), one, every)
+			ELSE one END);
+END
+$body$;
+COMMENT ON FUNCTION @extschema@.airun_store_proxy_body(oid, text) IS
+'The body of a function of a proxy; called by airun_install_proxy()';
+
+/* airun_grant() as a proxy has it: on all shards, and here */
+CREATE FUNCTION @extschema@.airun_store_make_proxy_grant(api_schema name) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $make$
+BEGIN
+	CREATE OR REPLACE FUNCTION airun_remote.airun_grant(_shard integer, role name, level text)
+		RETURNS integer LANGUAGE plproxy
+	AS $remote$ CLUSTER 'airun'; RUN ON $1; $remote$;
+
+	EXECUTE format($grant$
+	CREATE OR REPLACE FUNCTION %1$I.airun_grant(role name, level text DEFAULT 'user') RETURNS void
+		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $body$
+	DECLARE
+		function regprocedure;
+		state text;
+		message text;
+		detail text;
+		hint text;
+	BEGIN
+		PERFORM airun_remote.must_write();
+		BEGIN
+			PERFORM airun_remote.airun_grant(s, $1, $2) FROM airun_remote.all_shards() AS s;
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+				detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			PERFORM airun_remote.failed(500, state, message, detail, hint);
+		END;
+		EXECUTE format('GRANT USAGE ON SCHEMA %1$I, @extschema@ TO %%I', $1);
+		FOR function IN
+			SELECT p.oid::regprocedure
+			FROM pg_proc AS p
+			JOIN @extschema@.airun_store_routes() AS f ON f.name = p.proname
+			WHERE p.pronamespace = '%1$I'::regnamespace
+				AND @extschema@.airun_store_level(p.proname, p.prorettype) = ANY (CASE $2
+					WHEN 'user' THEN '{user,reporter}'::text[]
+					WHEN 'reporter' THEN '{reporter}'
+					ELSE '{reporter,operator}' END)
+		LOOP
+			EXECUTE format('GRANT EXECUTE ON FUNCTION %%s TO %%I', function, $1);
+		END LOOP;
+		IF $2 = 'operator' THEN
+			EXECUTE format('GRANT USAGE ON SCHEMA airun_remote TO %%I', $1);
+			EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards TO %%I', $1);
+			EXECUTE format('GRANT EXECUTE ON FUNCTION %%s TO %%I',
+				(SELECT string_agg(p.oid::regprocedure::text, ', ')
+				 FROM pg_proc AS p
+				 WHERE p.pronamespace = 'airun_remote'::regnamespace
+					AND (p.proname IN ('all_shards', 'must_write', 'failed', 'left_out')
+						 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route = 'every'))), $1);
+			EXECUTE format('GRANT USAGE ON FOREIGN SERVER airun TO %%I', $1);
+			EXECUTE format('CREATE USER MAPPING IF NOT EXISTS FOR %%I SERVER airun OPTIONS (user %%L)', $1, $1);
+		END IF;
+	END
+	$body$
+	$grant$, api_schema);
+	EXECUTE format('REVOKE ALL ON FUNCTION %I.airun_grant(name, text) FROM PUBLIC', api_schema);
+END
+$make$;
+COMMENT ON FUNCTION @extschema@.airun_store_make_proxy_grant(name) IS
+'Makes airun_grant() of a proxy; called by airun_install_proxy()';
+
+/*
+ * Where the buckets lie at first: evenly on empty shards; else all on the one that
+ * has a store already, from which airun_spread_buckets() moves them.
+ */
+CREATE FUNCTION @extschema@.airun_store_place_buckets() RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $place$
+DECLARE
+	filled integer[];
+	count integer := (SELECT count(*) FROM airun_remote.shards);
+BEGIN
+	IF EXISTS (SELECT FROM airun_remote.buckets) THEN
+		RETURN;
+	END IF;
+	filled := ARRAY(SELECT s.shard FROM airun_remote.shards AS s, LATERAL airun_remote.status(s.shard) AS t
+					WHERE t.runs > 0 ORDER BY 1);
+	IF cardinality(filled) > 1 THEN
+		RAISE EXCEPTION 'shards % have runs already', filled
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Begin with one store and empty shards.';
+	END IF;
+	INSERT INTO airun_remote.buckets (bucket, shard)
+	SELECT b, COALESCE(filled[1], b % count) FROM generate_series(0, 4095) AS b;
+	PERFORM airun_remote.take_buckets(s.shard, ARRAY(SELECT b.bucket FROM airun_remote.buckets AS b WHERE b.shard = s.shard))
+	FROM airun_remote.shards AS s;
+END
+$place$;
+COMMENT ON FUNCTION @extschema@.airun_store_place_buckets() IS
+'Where the buckets lie at first; called by airun_install_proxy()';
+
+CREATE FUNCTION @extschema@.airun_install_proxy(shards text[], api_schema name DEFAULT 'public',
+												proxy_role name DEFAULT 'airun_proxy')
+	RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $install$
+DECLARE
+	item record;
+	partitions integer := 1;
+	functions bigint := 0;
+	signature text;
+	options text;
+BEGIN
+	IF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+		RAISE EXCEPTION 'must be superuser to call airun_install_proxy()'
+			USING ERRCODE = 'insufficient_privilege', HINT = 'PL/Proxy is an untrusted language.';
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_language AS l WHERE l.lanname = 'plproxy') THEN
+		RAISE EXCEPTION 'database "%" has no PL/Proxy', current_database()
+			USING ERRCODE = 'undefined_object', HINT = 'Run CREATE EXTENSION plproxy.';
+	END IF;
+	IF to_regclass('airun.runs') IS NOT NULL THEN
+		RAISE EXCEPTION 'database "%" has a store of airun itself', current_database()
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Take a database of its own for the proxy.';
+	END IF;
+	IF api_schema::regnamespace = '@extschema@'::regnamespace THEN
+		RAISE EXCEPTION 'schema "%" has the functions of airun already', api_schema
+			USING ERRCODE = 'PT422',
+				HINT = 'On a proxy create the extension in a schema that is not the API''s: CREATE EXTENSION airun SCHEMA airun_lib.';
+	END IF;
+	IF COALESCE(cardinality(shards), 0) NOT BETWEEN 1 AND 4096 OR array_position(shards, NULL) IS NOT NULL THEN
+		RAISE EXCEPTION 'there are % shards', COALESCE(cardinality(shards), 0)
+			USING ERRCODE = 'PT422', HINT = 'Give one connection string each, 1 to 4096, in their order.';
+	END IF;
+
+	/* PL/Proxy wants a power of two; what is more stands for the first ones again */
+	WHILE partitions < cardinality(shards) LOOP
+		partitions := 2 * partitions;
+	END LOOP;
+	SELECT string_agg(format('p%s %L', i, shards[i % cardinality(shards) + 1]), ', ' ORDER BY i)
+	INTO options FROM generate_series(0, partitions - 1) AS i;
+	DROP SERVER IF EXISTS airun CASCADE;
+	EXECUTE format('CREATE SERVER airun FOREIGN DATA WRAPPER plproxy OPTIONS (%s)', options);
+	EXECUTE format('GRANT USAGE ON FOREIGN SERVER airun TO %I', proxy_role);
+	EXECUTE format('CREATE USER MAPPING FOR %I SERVER airun OPTIONS (user %L)', proxy_role, proxy_role);
+	EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER SERVER airun OPTIONS (user %L)', current_user);
+
+	CREATE SCHEMA IF NOT EXISTS airun_remote;
+	CREATE TABLE IF NOT EXISTS airun_remote.buckets (
+		bucket integer PRIMARY KEY CHECK (bucket BETWEEN 0 AND 4095),
+		shard integer NOT NULL
+	);
+	CREATE TABLE IF NOT EXISTS airun_remote.shards (shard integer PRIMARY KEY, connection text NOT NULL);
+	IF EXISTS (SELECT FROM airun_remote.buckets AS b WHERE b.shard >= cardinality(shards)) THEN
+		RAISE EXCEPTION 'shard % has buckets', (SELECT max(b.shard) FROM airun_remote.buckets AS b)
+			USING ERRCODE = 'PT422', HINT = 'Move them with airun_move_bucket() before you leave it out.';
+	END IF;
+	DELETE FROM airun_remote.shards;
+	INSERT INTO airun_remote.shards (shard, connection)
+	SELECT n - 1, s FROM unnest(shards) WITH ORDINALITY AS u (s, n);
+	PERFORM @extschema@.airun_store_make_router(proxy_role);
+	PERFORM @extschema@.airun_store_make_remote_mover();
+	PERFORM @extschema@.airun_store_place_buckets();
+	PERFORM @extschema@.airun_store_make_proxy_grant(api_schema);
+
+	FOR item IN
+		SELECT p.*, f.route, pg_get_function_arguments(p.oid) AS arguments,
+			pg_get_function_identity_arguments(p.oid) AS identity,
+			pg_get_function_result(p.oid) AS result, obj_description(p.oid, 'pg_proc') AS comment,
+			(SELECT string_agg('$' || i, ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i) AS passed
+		FROM @extschema@.airun_store_routes() AS f
+		JOIN pg_proc AS p ON p.oid = f.function
+	LOOP
+		signature := format('%I.%I(%s)', api_schema, item.proname, item.identity);
+		IF item.route = 'local' THEN
+			EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE sql %s AS %L',
+				api_schema, item.proname, item.arguments, item.result,
+				CASE item.provolatile WHEN 'i' THEN 'IMMUTABLE' WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
+				format('SELECT @extschema@.%I(%s)', item.proname, item.passed));
+		ELSE
+			EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, _bucket integer, _claims text, _caller text, _role text%s)'
+				' RETURNS %s%s LANGUAGE plproxy AS %L',
+				item.proname, ', ' || NULLIF(item.identity, ''),
+				CASE WHEN item.route IN ('merged', 'every') AND NOT item.proretset THEN 'SETOF ' END,
+				item.result, 'CLUSTER ''airun''; RUN ON $1;');
+			EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql %s SECURITY %s'
+				' SET search_path = pg_catalog, pg_temp AS %L',
+				api_schema, item.proname, item.arguments, item.result,
+				CASE item.provolatile WHEN 'v' THEN 'VOLATILE' ELSE 'STABLE' END,
+				CASE item.route WHEN 'every' THEN 'INVOKER' ELSE 'DEFINER' END,
+				@extschema@.airun_store_proxy_body(item.oid, item.route));
+		END IF;
+		EXECUTE format('COMMENT ON FUNCTION %s IS %L', signature, item.comment);
+		IF item.route <> 'local' AND NOT has_function_privilege('public', item.oid, 'EXECUTE') THEN
+			EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', signature);
+		END IF;
+		IF item.route IN ('any', 'routed', 'merged') THEN
+			EXECUTE format('ALTER FUNCTION %s OWNER TO %I', signature, proxy_role);
+		END IF;
+		functions := functions + 1;
+	END LOOP;
+
+	REVOKE ALL ON ALL FUNCTIONS IN SCHEMA airun_remote FROM PUBLIC;
+	EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I',
+		(SELECT string_agg(p.oid::regprocedure::text, ', ')
+		 FROM pg_proc AS p
+		 WHERE p.pronamespace = 'airun_remote'::regnamespace
+			AND (p.proname IN ('carried', 'bucket_of', 'bucket', 'shard_of', 'all_shards', 'caller_role', 'as_uuid', 'named',
+							   'must_write', 'failed', 'left_out')
+				 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'))),
+		proxy_role);
+	EXECUTE format('GRANT USAGE ON SCHEMA airun_remote, @extschema@ TO %I', proxy_role);
+	EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards TO %I', proxy_role);
+	RETURN functions;
+END
+$install$;
+COMMENT ON FUNCTION @extschema@.airun_install_proxy(text[], name, name) IS
+'Makes this database the proxy of shards: their connection strings, in order. Returns how many functions it has; again after each update and for more shards';

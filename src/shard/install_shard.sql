@@ -1,0 +1,180 @@
+/*
+ * install_shard.sql: a database becomes a shard
+ *
+ * A shard is an ordinary database with a store.  What a proxy needs besides is in
+ * the schema airun_remote: the buckets that lie here, and a wrapper of each function
+ * that enters with who is calling (shard_call.c) and then calls.  The role of the
+ * proxy may call these, and nothing else: it logs in, inherits nothing, and may
+ * become the API roles that have been granted to it.
+ *
+ * Refused: a store with ids that carry another bucket than their owner's, since
+ * calls by them would go astray.
+ */
+
+/*
+ * The functions that a proxy has, and which shard answers.
+ *
+ * local: none, the proxy does.  any: one, since all have the same.  routed: that of
+ * the run, task, call, owner or caller.  merged: that of the caller, or where nobody
+ * is calling all together.  every: all, one after another, for the owner of the
+ * store and operators.  Functions that are not here a proxy does not have.
+ */
+CREATE FUNCTION @extschema@.airun_store_routes()
+	RETURNS TABLE (function oid, name name, route text)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $routes$
+SELECT p.oid, p.proname, CASE
+	WHEN p.proname IN ('airun_json', 'airun_message_text', 'airun_request', 'airun_bucket',
+		'airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_is_overdue') THEN 'local'
+	WHEN p.proname IN ('airun_cost', 'airun_cost_details', 'airun_normalize_usage') THEN 'any'
+	WHEN p.proname IN ('airun_list_runs', 'airun_search', 'airun_usage', 'airun_check',
+		'airun_expire_tasks', 'airun_expire_calls') THEN 'merged'
+	WHEN @extschema@.airun_store_level(p.proname, p.prorettype) IN ('operator', 'owner') THEN 'every'
+	ELSE 'routed' END
+FROM pg_depend AS d
+JOIN pg_proc AS p ON p.oid = d.objid
+JOIN pg_extension AS e ON e.oid = d.refobjid
+WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
+	AND e.extname = 'airun' AND d.deptype = 'e' AND p.prokind = 'f'
+	AND p.prorettype NOT IN ('trigger'::regtype, 'internal'::regtype)
+	AND NOT 'internal'::regtype = ANY (p.proargtypes)
+	AND p.proname !~ '^airun_(store_|array_|sketch_|install|grant$|sees_run|writes_run|shards|move_bucket)'
+$routes$;
+COMMENT ON FUNCTION @extschema@.airun_store_routes() IS
+'The functions that a proxy has, and which shard answers each';
+
+CREATE FUNCTION @extschema@.airun_install_shard(proxy_role name DEFAULT 'airun_proxy')
+	RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $install$
+DECLARE
+	item record;
+	call text;
+	wrappers bigint := 0;
+	strangers bigint;
+BEGIN
+	IF to_regclass('airun.runs') IS NULL THEN
+		RAISE EXCEPTION 'database "%" has no airun store yet', current_database()
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Run SELECT airun_install() as the role that shall own it.';
+	END IF;
+	IF NOT pg_has_role((SELECT c.relowner FROM pg_class AS c WHERE c.oid = 'airun.runs'::regclass), 'USAGE') THEN
+		RAISE EXCEPTION 'must be owner of airun''s store to call airun_install_shard()'
+			USING ERRCODE = 'insufficient_privilege';
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = proxy_role) THEN
+		RAISE EXCEPTION 'role "%" does not exist', proxy_role
+			USING ERRCODE = 'undefined_object',
+				HINT = format('CREATE ROLE %I LOGIN NOINHERIT, and grant it the API roles.', proxy_role);
+	END IF;
+	IF (SELECT r.rolsuper OR r.rolinherit OR r.rolbypassrls FROM pg_roles AS r WHERE r.rolname = proxy_role) THEN
+		RAISE EXCEPTION 'role "%" can do more than become others', proxy_role
+			USING ERRCODE = 'PT422',
+				HINT = format('ALTER ROLE %I NOSUPERUSER NOINHERIT NOBYPASSRLS.', proxy_role);
+	END IF;
+	SELECT count(*) INTO strangers
+	FROM airun.runs AS r
+	WHERE substr(r.id::text, 15, 1) = '8'
+		AND ('x' || right(r.id::text, 3))::bit(12)::integer <> @extschema@.airun_bucket(r.user_id);
+	IF strangers > 0 THEN
+		RAISE EXCEPTION '% runs have ids of version 8 that carry another bucket than their owner''s', strangers
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				DETAIL = 'Such ids were made by clients; calls by them would go to another shard.',
+				HINT = 'Fork these runs with airun_fork_run(), and delete and purge them.';
+	END IF;
+
+	CREATE SCHEMA IF NOT EXISTS airun_remote;
+	IF (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'airun_remote')
+		<> (SELECT c.relowner FROM pg_class AS c WHERE c.oid = 'airun.runs'::regclass) THEN
+		RAISE EXCEPTION 'schema "airun_remote" belongs to somebody else'
+			USING ERRCODE = 'insufficient_privilege';
+	END IF;
+	CREATE TABLE IF NOT EXISTS airun_remote.buckets (
+		bucket integer PRIMARY KEY CHECK (bucket BETWEEN 0 AND 4095),
+		is_moving boolean NOT NULL DEFAULT false
+	);
+
+	FOR item IN
+		SELECT p.proname, p.proretset, p.prorettype = 'void'::regtype AS is_void,
+			pg_get_function_identity_arguments(p.oid) AS arguments,
+			pg_get_function_result(p.oid) AS result, p.oid::regproc AS function,
+			(SELECT string_agg('$' || i + 5, ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i) AS passed
+		FROM @extschema@.airun_store_routes() AS f
+		JOIN pg_proc AS p ON p.oid = f.function
+		WHERE f.route <> 'local'
+	LOOP
+		call := format('%s(%s)', item.function, item.passed);
+		EXECUTE format(
+			'CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, _bucket integer, _claims text, _caller text, _role text%s)'
+			' RETURNS %s LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS %L',
+			item.proname, ', ' || NULLIF(item.arguments, ''), item.result,
+			format(E'#variable_conflict use_column\nBEGIN\n\tPERFORM @extschema@.airun_store_enter($2, $3, $4, $5);\n\t%s\nEND',
+				CASE WHEN item.proretset THEN format('RETURN QUERY SELECT * FROM %s;', call)
+					WHEN item.is_void THEN format('PERFORM %s;', call)
+					ELSE format('RETURN %s;', call) END));
+		wrappers := wrappers + 1;
+	END LOOP;
+
+	/* In which bucket a client's id is: asked where neither id nor caller tell */
+	CREATE OR REPLACE FUNCTION airun_remote.bucket_of(_shard integer, run_id uuid, task_id uuid, call_id uuid)
+		RETURNS SETOF integer
+		LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $bucket$
+	SELECT @extschema@.airun_bucket(r.user_id) FROM airun.runs AS r WHERE r.id = $2
+	UNION
+	SELECT @extschema@.airun_bucket(r.user_id)
+	FROM airun.tasks AS t JOIN airun.runs AS r ON r.id = t.run_id WHERE t.task_id = $3 AND $2 IS NULL
+	UNION
+	SELECT @extschema@.airun_bucket(c.user_id) FROM airun.calls AS c WHERE c.id = $4
+	$bucket$;
+
+	CREATE OR REPLACE FUNCTION airun_remote.status(_shard integer)
+		RETURNS TABLE (buckets integer[], moving bigint, runs bigint, bytes bigint)
+		LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $status$
+	SELECT (SELECT array_agg(b.bucket ORDER BY b.bucket) FROM airun_remote.buckets AS b),
+		(SELECT count(*) FROM airun_remote.buckets AS b WHERE b.is_moving),
+		(SELECT GREATEST(c.reltuples, (EXISTS (SELECT FROM airun.runs))::integer)::bigint
+		 FROM pg_class AS c WHERE c.oid = 'airun.runs'::regclass),
+		(SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class AS c
+		 WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r')
+	$status$;
+
+	PERFORM @extschema@.airun_store_make_mover();
+
+	/* airun_grant() of the proxy: an API role is one that the proxy may become */
+	EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.airun_grant(_shard integer, role name, level text)
+		RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS %L',
+		format('BEGIN
+			PERFORM @extschema@.airun_grant($2, $3);
+			IF $3 = ''operator'' THEN
+				EXECUTE format(''GRANT USAGE ON SCHEMA airun_remote TO %%I'', $2);
+				EXECUTE format(''GRANT EXECUTE ON FUNCTION %%s TO %%I'',
+					(SELECT string_agg(p.oid::regprocedure::text, '', '')
+					 FROM pg_proc AS p JOIN @extschema@.airun_store_routes() AS f ON f.name = p.proname
+					 WHERE p.pronamespace = ''airun_remote''::regnamespace AND f.route = ''every''), $2);
+				EXECUTE format(''GRANT EXECUTE ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text) TO %%I'', $2);
+			END IF;
+			IF NOT pg_has_role(%1$L, $2, ''MEMBER'') THEN
+				EXECUTE format(''GRANT %%I TO %%I'', $2, %1$L);
+			END IF;
+			RETURN $1;
+		END', proxy_role));
+
+	REVOKE ALL ON ALL FUNCTIONS IN SCHEMA airun_remote FROM PUBLIC;
+	EXECUTE format('GRANT USAGE ON SCHEMA airun_remote, @extschema@ TO %I', proxy_role);
+	EXECUTE format('GRANT SELECT ON airun_remote.buckets TO %I', proxy_role);
+	SELECT string_agg(f.oid::regprocedure::text, ', ') INTO call
+	FROM pg_proc AS f
+	WHERE f.pronamespace = 'airun_remote'::regnamespace
+		AND (f.proname IN ('bucket_of', 'status')
+			 OR f.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'));
+	EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', call, proxy_role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text) TO %I', proxy_role);
+	RETURN wrappers;
+END
+$install$;
+COMMENT ON FUNCTION @extschema@.airun_install_shard(name) IS
+'Makes this database one of several shards: what a proxy calls; airun_install_proxy() gives it its buckets. Again after each update. Returns how many functions a proxy can call';

@@ -1,0 +1,151 @@
+/*
+ * shard_call.c
+ *		Calls that a proxy hands on to a shard.
+ *
+ * A store that has outgrown its machine is spread over shards by user: a user's
+ * bucket lies on one shard, with all that belongs to the user.  A proxy finds the
+ * bucket of a call and sends it to the shard, as the role of the proxy
+ * (install_proxy.sql); there a wrapper enters with who is calling, and then calls
+ * (install_shard.sql).  All of it is one transaction, at whose end the caller is
+ * forgotten.
+ *
+ * What is guaranteed: a call that has entered a bucket finds it on this shard until
+ * it has committed, since whoever moves the bucket waits for the lock that the call
+ * holds; and it makes nothing for a user of another bucket.  Whoever may enter is
+ * who may call airun_store_enter(): the role of the proxy, and the owner.
+ *
+ * Locks: the bucket (an advisory lock, shared), before anything else.
+ *
+ * Refused: a bucket that is not on this shard (PT421: the proxy looks its map up
+ * again); a role that the proxy may not become (42501, by the server).
+ */
+#include "shard/shard_call.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "store/identity.h"
+#include "store/plans.h"
+#include "store/store.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(airun_store_enter);
+
+/* The class of the advisory locks of buckets: "airu" */
+#define BUCKET_LOCK_CLASS	0x61697275
+
+/* The bucket that the transaction has entered; -1 for none */
+static int	entered_bucket = -1;
+
+static void
+leave(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		entered_bucket = -1;
+}
+
+/* Hold a bucket until the transaction ends; PT421 where it is not here */
+static void
+hold_bucket(int bucket)
+{
+	static Statement find = {
+		"SELECT FROM airun_remote.buckets AS b WHERE b.bucket" EQ "$1::pg_catalog.int4 AND NOT b.is_moving",
+		1, {INT8OID}
+	};
+	Args		args = {0};
+	bool		is_here;
+
+	DirectFunctionCall2(pg_advisory_xact_lock_shared_int4, Int32GetDatum(BUCKET_LOCK_CLASS),
+						Int32GetDatum(bucket));
+	arg_int64(&args, bucket);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	/* As it is now that the lock is held, whatever the caller's snapshot */
+	PushActiveSnapshot(GetLatestSnapshot());
+	is_here = statement_read(&find, &args, 1) == 1;
+	PopActiveSnapshot();
+	SPI_finish();
+	if (!is_here)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_MISDIRECTED),
+				 errmsg("bucket %d is not on this shard", bucket),
+				 errhint("Send the call through the proxy, which looks up where the bucket is now.")));
+}
+
+static void
+set_locally(const char *name, const text *value)
+{
+	(void) set_config_option(name, value != NULL ? text_to_cstring(value) : "", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+static text *
+text_argument(FunctionCallInfo fcinfo, int number)
+{
+	return PG_ARGISNULL(number) ? NULL : PG_GETARG_TEXT_PP(number);
+}
+
+/*
+ * airun_store_enter(bucket integer, claims text, caller text, role text) returns void
+ *
+ * claims: request.jwt.claims, caller: airun.user_id, role: who is to be become, as
+ * they are on the proxy; they hold until the transaction ends.  No bucket: the call
+ * is for all shards, and makes nothing for a user.  No role: the caller remains who
+ * has logged in.
+ */
+Datum
+airun_store_enter(PG_FUNCTION_ARGS)
+{
+	static bool is_registered = false;
+
+	if (!is_registered)
+	{
+		RegisterXactCallback(leave, NULL);
+		is_registered = true;
+	}
+	if (!PG_ARGISNULL(0))
+	{
+		hold_bucket(PG_GETARG_INT32(0));
+		entered_bucket = PG_GETARG_INT32(0);
+	}
+	set_locally("request.jwt.claims", text_argument(fcinfo, 1));
+	set_locally("airun.user_id", text_argument(fcinfo, 2));
+	if (!PG_ARGISNULL(3))
+		set_locally("role", PG_GETARG_TEXT_PP(3));
+	PG_RETURN_VOID();
+}
+
+/*
+ * May something with this id be made here for this user (NULL for nobody)?  PT422
+ * where a call through the proxy has entered another bucket.
+ */
+void
+shard_check_owner(const pg_uuid_t *id, const pg_uuid_t *owner)
+{
+	shard_check_id(id);
+	if (entered_bucket < 0 || user_bucket(owner) == entered_bucket)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("what is made is in bucket %d, and the call has been sent to bucket %d",
+					user_bucket(owner), entered_bucket),
+			 errdetail("The user for whom it is made, and what else the call names, are not in one bucket."),
+			 errhint("Name only runs and tasks of that user.")));
+}
+
+/* May something of the entered bucket have this id?  PT422 for one that carries another */
+void
+shard_check_id(const pg_uuid_t *id)
+{
+	int			bucket = uuid_bucket(id);
+
+	if (entered_bucket < 0 || bucket < 0 || bucket == entered_bucket)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("id \"%s\" carries bucket %d, and what it is for is in bucket %d",
+					uuid_string(id), bucket, entered_bucket),
+			 errhint("Take an id of version 4 or 7, or leave it out.")));
+}

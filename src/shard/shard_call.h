@@ -1,0 +1,15 @@
+/*
+ * shard_call.h
+ *		Calls that a proxy hands on to a shard.
+ */
+#ifndef AIRUN_SHARD_CALL_H
+#define AIRUN_SHARD_CALL_H
+
+#include "airun.h"
+
+#include "utils/uuid.h"
+
+extern void shard_check_owner(const pg_uuid_t *id, const pg_uuid_t *owner);
+extern void shard_check_id(const pg_uuid_t *id);
+
+#endif							/* AIRUN_SHARD_CALL_H */

@@ -1,0 +1,359 @@
+# Shards and their proxy: the same functions with the same answers and errors as one
+# store; who is calling reaches the shard and nothing else does; what is not a shard's
+# it refuses; a shard that is away is told; and buckets that move under load, with the
+# mover killed, lose and double nothing.
+#
+# PL/Proxy is the server's own where it has one; else Debian's package is unpacked into
+# a private folder, and where there is none, all of this is skipped.  In the quick form
+# the shards are databases of one server, in the long one each is a server.
+
+use strict;
+use warnings;
+
+use AirunTest;
+use IPC::Run ();
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $shards = quick_or_long(2, 4);
+my $conf = "max_connections = 80\nclient_min_messages = warning\n";
+my $proxy = airun_node('proxy', conf => $conf, store => 0);
+my $library = debian_library($proxy, 'plproxy');
+if (!$library)
+{
+	$proxy->stop;
+	plan(skip_all => 'there is no PL/Proxy');
+}
+
+my @nodes = map { $ENV{AIRUN_LONG} ? airun_node("shard$_", conf => $conf, store => 0) : $proxy } 0 .. $shards;
+my @databases = map { "shard$_" } 0 .. $shards;
+
+sub on_shard { my ($shard, $sql) = @_; return $nodes[$shard]->safe_psql($databases[$shard], $sql); }
+sub on_proxy { return $proxy->safe_psql('proxy', $_[0]); }
+
+# The SQLSTATE with which SQL fails, or what it returns
+sub state_of
+{
+	my ($node, $database, $sql, %option) = @_;
+	my ($status, $out, $err) = $node->psql($database, "\\set VERBOSITY sqlstate\n$sql", on_error_stop => 1, %option);
+
+	return $err =~ /ERROR:\s+(\w{5})/ ? $1 : $out;
+}
+
+my %seen;
+for my $node (grep { !$seen{$_}++ } $proxy, @nodes)
+{
+	$node->safe_psql('postgres', 'CREATE ROLE authenticated; CREATE ROLE service_role BYPASSRLS;
+		CREATE ROLE operator LOGIN; CREATE ROLE airun_proxy LOGIN NOINHERIT; CREATE ROLE inheriting LOGIN');
+}
+$nodes[$_]->safe_psql('postgres', "CREATE DATABASE $databases[$_]") for 0 .. $shards;
+$proxy->safe_psql('postgres', 'CREATE DATABASE proxy');
+$proxy->safe_psql('postgres', 'CREATE DATABASE one');
+
+#--- what is refused at the beginning --------------------------------------------------
+
+on_shard($_, 'CREATE EXTENSION airun') for 0 .. $shards;
+is(state_of($nodes[0], 'shard0', 'SELECT airun_install_shard()'), '55000', 'a shard needs a store');
+on_shard($_, 'SELECT airun_install()') for 0 .. $shards;
+is(state_of($nodes[0], 'shard0', "SELECT airun_install_shard('nobody')"), '42704', 'a shard needs the role of the proxy');
+is(state_of($nodes[0], 'shard0', "SELECT airun_install_shard('inheriting')"), 'PT422', 'that role inherits nothing');
+is(state_of($nodes[0], 'shard0', 'SET ROLE authenticated; SELECT airun_install_shard()'), '42501', 'only the owner makes a shard');
+is(state_of($nodes[0], 'shard0', "BEGIN; SELECT airun_create_run(id => '019c0000-0000-8000-8000-000000000001',
+		user_id => '11111111-1111-4111-8111-111111111111'); SELECT airun_install_shard()"), '55000',
+	'a store with ids of other buckets is refused');
+on_shard($_, 'SELECT airun_install_shard()') for 0 .. $shards;
+
+sub connections
+{
+	return 'ARRAY[' . join(', ', map { "'" . $nodes[$_]->connstr($databases[$_]) =~ s/'/''/gr . "'" } 0 .. $_[0] - 1) . ']';
+}
+
+on_proxy('CREATE SCHEMA airun_lib; CREATE EXTENSION airun SCHEMA airun_lib; CREATE SCHEMA api');
+is(state_of($proxy, 'proxy', 'SELECT airun_lib.airun_shards()'), '55000', 'where there is no proxy, there are no shards');
+is(state_of($proxy, 'proxy', "SELECT airun_lib.airun_install_proxy('{x}', 'api')"), '42704', 'a proxy needs PL/Proxy');
+on_proxy(<<"END");
+CREATE FUNCTION plproxy_call_handler() RETURNS language_handler AS '$library', 'plproxy_call_handler' LANGUAGE C;
+CREATE FUNCTION plproxy_validator(oid) RETURNS void AS '$library', 'plproxy_validator' LANGUAGE C;
+CREATE LANGUAGE plproxy HANDLER plproxy_call_handler VALIDATOR plproxy_validator;
+CREATE FUNCTION plproxy_fdw_validator(text[], oid) RETURNS boolean AS '$library', 'plproxy_fdw_validator' LANGUAGE C;
+CREATE FOREIGN DATA WRAPPER plproxy VALIDATOR plproxy_fdw_validator;
+END
+is(state_of($proxy, 'proxy', "SELECT airun_lib.airun_install_proxy('{}', 'api')"), 'PT422', 'a proxy needs shards');
+is(state_of($proxy, 'proxy', "SELECT airun_lib.airun_install_proxy('{x}', 'airun_lib')"), 'PT422', "a proxy's functions have a schema of their own");
+is(state_of($proxy, 'proxy', "GRANT USAGE ON SCHEMA airun_lib TO authenticated; GRANT EXECUTE ON FUNCTION airun_lib.airun_install_proxy TO authenticated;
+	SET ROLE authenticated; SELECT airun_lib.airun_install_proxy('{x}', 'api')"), '42501', 'only a superuser makes a proxy');
+on_proxy("SELECT airun_lib.airun_install_proxy(@{[connections($shards)]}, 'api')");
+is(on_proxy('SELECT count(*), sum(buckets), count(problem) FROM airun_lib.airun_shards()'), "$shards|4096|0", 'the buckets lie on the shards');
+on_proxy("SELECT api.airun_grant('authenticated'), api.airun_grant('service_role'), api.airun_grant('operator', 'operator')");
+
+$proxy->safe_psql('one', "CREATE EXTENSION airun; SELECT airun_install();
+	SELECT airun_grant('authenticated'), airun_grant('service_role'), airun_grant('operator', 'operator')");
+
+#--- the same functions -----------------------------------------------------------------
+
+my $functions = <<'END';
+SELECT p.proname, replace(replace(pg_get_function_arguments(p.oid), 'airun_lib.', ''), 'public.', ''),
+	replace(replace(pg_get_function_result(p.oid), 'airun_lib.', ''), 'public.', ''), p.provolatile = 'v',
+	obj_description(p.oid, 'pg_proc'), has_function_privilege('authenticated', p.oid, 'EXECUTE'),
+	has_function_privilege('operator', p.oid, 'EXECUTE')
+FROM pg_proc AS p WHERE p.pronamespace = '%s'::regnamespace AND p.proname %s ORDER BY 1
+END
+my $here = on_proxy(sprintf($functions, 'api', "<> 'airun_grant'"));
+my $names = on_proxy("SELECT string_agg(quote_literal(proname), ', ') FROM pg_proc WHERE pronamespace = 'api'::regnamespace AND proname <> 'airun_grant'");
+is($here, $proxy->safe_psql('one', sprintf($functions, 'public', "IN ($names)")),
+	"a proxy's functions have the names, arguments, defaults, results, comments and rights of a store's");
+is($proxy->safe_psql('one', "SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
+	WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'airun\\_%' AND prokind = 'f'
+	AND prorettype NOT IN ('trigger'::regtype, 'internal'::regtype) AND proname !~ '^airun_(store|array|sketch)_' AND proname NOT IN ($names)"),
+	'airun_grant airun_install airun_install_original airun_install_proxy airun_install_shard airun_sees_run airun_shards airun_writes_run',
+	'what a proxy lacks is what is for stores alone');
+
+#--- the same answers -------------------------------------------------------------------
+
+# Two users of different shards, by whatever number there is
+my @users = split /\n/, on_proxy(<<"END");
+SELECT DISTINCT ON (airun_lib.airun_bucket(u) % $shards) u
+FROM (SELECT format('00000000-0000-4000-8000-%s', lpad(i::text, 12, '0'))::uuid AS u FROM generate_series(1, 100) AS i) AS x
+ORDER BY airun_lib.airun_bucket(u) % $shards, u
+END
+is(scalar @users, $shards, 'there is a user for each shard');
+my ($first, $second) = @users;
+my ($run, $task, $other) = (numbered_id(7, 1), numbered_id(7, 2), numbered_id(7, 3));
+my $as = sub { "RESET ROLE; SET ROLE $_[0]; SELECT set_config('request.jwt.claims', '" . ($_[1] ? qq({"sub": "$_[1]"}) : '') . "', false) IS NULL;\n" };
+my $script = <<"END";
+SELECT airun_set_price('gpt-x', '{"input": 1, "output": 2}', 'openai', '2026-01-01', per_tokens => 1000000);
+SELECT * FROM airun_import_prices('{"gpt-y": {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6, "litellm_provider": "openai", "mode": "chat"}}', 'litellm', '2026-01-01');
+@{[$as->('authenticated', $first)]}
+SELECT name, user_id FROM airun_create_run(id => '$run', name => 'a run', tags => '{a,b}', settings => '{"x": 1}');
+SELECT name FROM airun_create_run(id => '$run', name => 'again');
+SELECT seq, message_id, message FROM airun_append_message('$run', '{"role": "user", "content": "hello"}', 'one');
+SELECT seq FROM airun_append_messages('$run', '[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]');
+SELECT seq FROM airun_save_message('$run', '{"role": "user", "content": "hello, world"}', 'one');
+SELECT airun_start_turn('$run', '{"role": "user", "content": "what?"}', '$task', model_id => 'gpt-x', provider => 'openai') -> 'task' ->> 'status';
+SELECT response_length FROM airun_stream_delta('$task', 'an ');
+SELECT response_length FROM airun_stream_delta('$task', 'answer', run_id => '$run');
+SELECT text FROM airun_stream_read('$task');
+SELECT airun_finish_turn('$task', '{"role": "assistant", "content": "an answer"}', usage => '{"prompt_tokens": 1000, "completion_tokens": 10}') #>> '{task,cost}';
+SELECT airun_start_turn(run => '{"source_type": "chat", "name": "new"}', messages => '[{"role": "user", "content": "x"}]', task_id => '$other', model_id => 'gpt-x') #>> '{run,name}';
+SELECT status FROM airun_cancel_task('$other');
+SELECT status FROM airun_complete_task('$other');
+SELECT airun_get_run('$run') -> 'messages' -> 0 ->> 'content';
+SELECT json_array_length(airun_messages('$run', max_messages => 2));
+SELECT json_array_length(airun_context('$run') -> 'messages');
+SELECT name, message_count, total_cost FROM airun_list_runs() ORDER BY name;
+SELECT snippet, seq FROM airun_search('answer') ORDER BY seq;
+SELECT seq, message FROM airun_message_versions('$run');
+SELECT name, message_count FROM airun_fork_run('$run', 2, 'a fork');
+SELECT count(*) FROM airun_run_forks('$run');
+SELECT left(airun_export('$run', 'markdown'), 20);
+SELECT count(*) FROM airun_export_user();
+SELECT position, message_count, problem FROM airun_import('[{"role": "user", "content": "brought in"}]');
+SELECT cost, price_status FROM airun_meter(model_id => 'gpt-x', provider => 'openai', usage => '{"prompt_tokens": 5, "completion_tokens": 1}');
+SELECT status FROM airun_start_call('$run', model_id => 'gpt-x');
+SELECT status FROM airun_end_call('$run', tokens_input => 3, tokens_output => 4);
+SELECT bucket, calls, tokens_total, cost FROM airun_usage('2020-01-01', '2100-01-01', 'all');
+SELECT airun_cost('gpt-x', '{"prompt_tokens": 5}'), airun_normalize_usage('{"prompt_tokens": 5}');
+SELECT airun_call('{"airun_get_run": {"run_id": "$run"}}') ->> 'name';
+SELECT airun_call('{"airun_create_run": {"name": "zero: \\u0000"}}') ->> 'name';
+SELECT is_starred FROM airun_star_run('$run');
+SELECT is_archived FROM airun_archive_run('$run');
+SELECT status FROM airun_set_run_status('$run', 'completed');
+SELECT seq FROM airun_append_message('$run', '{"role": "user", "content": "x"}');
+SELECT status FROM airun_set_run_status('$run', 'active');
+SELECT airun_append_message('$run', '"no object"');
+SELECT airun_append_message('$other', '{"role": "user", "content": "x"}');
+SELECT airun_create_run(id => 'none');
+SELECT message_count FROM airun_truncate_messages('$run', 1);
+SELECT airun_delete_run('$run'), airun_restore_run('$run');
+SELECT airun_bucket(airun_user_id()) = airun_bucket('$first'), airun_user_id() = '$first';
+SELECT count(*) FROM airun_check();
+SELECT airun_rollup();
+@{[$as->('authenticated', $second)]}
+SELECT airun_get_run('$run');
+SELECT airun_finish_turn('$task');
+SELECT count(*) FROM airun_list_runs();
+SELECT name FROM airun_create_run(name => 'of the second');
+@{[$as->('authenticated', '')]}
+SELECT airun_create_run();
+@{[$as->('service_role', '')]}
+SELECT name, user_id FROM airun_create_run(name => 'for the first', user_id => '$first');
+SELECT seq FROM airun_append_message('$run', '{"role": "user", "content": "by a service"}');
+SELECT status FROM airun_update_task('$task', 'late');
+SELECT name, user_id FROM airun_list_runs() WHERE name <> '' ORDER BY name;
+SELECT count(*) FROM airun_list_runs(page_size => 3);
+SELECT count(*) FROM airun_search('service');
+SELECT airun_get_run('$other');
+SELECT count(*) FROM airun_check();
+SELECT airun_expire_tasks();
+@{[$as->('none', '')]}
+SELECT count(*) FROM airun_check_usage();
+SELECT airun_rollup() > 0, airun_rollup();
+SELECT count(*) FROM airun_check_usage();
+SELECT airun_purge_runs('2020-01-01');
+END
+
+# What a script answers, errors with all that they say, without what is drawn anew.  Where
+# two stores write an error's context, it differs, so that it is left out.
+sub answers
+{
+	my ($database, $schema, $sql) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ $proxy->installed_command('psql'), '-XAtq', '-d', $proxy->connstr($database), '-f', '-' ],
+		'<', \"SET search_path = $schema, pg_catalog;\n\\set VERBOSITY default\n\\set SHOW_CONTEXT never\n$sql", '>&', \$out);
+	$out =~ s/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/<now>/g;
+	$out =~ s/^psql:<stdin>:\d+: //mg;
+	$out =~ s/^(?:LINE \d+:|\s+\^).*\n//mg;
+	$out =~ s/^NOTICE:  PL\/Proxy: dropping stale conn\n//mg;
+	return $out;
+}
+
+my ($through, $direct) = (answers('proxy', 'api', $script), answers('one', 'public', $script));
+is($through, $direct, 'the answers and errors of a proxy are those of a store');
+cmp_ok(() = $through =~ /^ERROR/mg, '>=', 10, 'errors are among them');
+
+# One statement each, as a client without a session's state sends it, in a transaction that only reads
+is(state_of($proxy, 'proxy', "BEGIN READ ONLY; SET LOCAL airun.user_id = '$first'; SELECT api.airun_create_run()"), '25006', 'what writes is refused where only reading is allowed');
+is(on_proxy("BEGIN READ ONLY; SET LOCAL ROLE authenticated; SET LOCAL airun.user_id = '$first'; SELECT count(*) > 0 FROM api.airun_list_runs()"), 't', 'what reads is not');
+is(join(' ', map { on_shard($_, "SELECT count(*) FROM airun.runs WHERE airun_bucket(user_id) % $shards <> $_") } 0 .. $shards - 1), join(' ', ('0') x $shards),
+	'each user is on the shard of the bucket');
+is(on_shard(0, "SELECT count(*) FROM airun.runs WHERE substr(id::text, 15, 1) = '8' AND ('x' || right(id::text, 3))::bit(12)::int <> airun_bucket(user_id)"), '0',
+	'ids carry the bucket of their owner');
+is(on_shard(0, 'SELECT string_agg(price_id::text, $$ $$ ORDER BY price_id) FROM airun.prices'),
+	on_shard(1, 'SELECT string_agg(price_id::text, $$ $$ ORDER BY price_id) FROM airun.prices'), 'prices have the same ids on all shards');
+
+#--- who is calling ----------------------------------------------------------------------
+
+is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_remote.airun_get_run(0, 0, '', '$first', 'authenticated', '$run', NULL, false)"), '42501',
+	'an API role cannot say who it is to a shard');
+is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_lib.airun_store_enter(0, '', '$first', 'service_role')"), '42501', 'nor enter');
+is(state_of($nodes[0], 'shard0', "SET ROLE authenticated; SELECT airun_store_enter(0, '', '$first', 'service_role')"), '42501', 'nor on the shard');
+for my $sql ('SELECT FROM airun.runs', 'SELECT airun_list_runs()', 'SELECT airun_remote.take_buckets(0, ARRAY[1])', 'SELECT airun_remote.drop_rows(0, 1, NULL)',
+	'SET ROLE postgres', "SELECT airun_remote.airun_list_runs(0, NULL, '', '', '@{[$proxy->safe_psql('postgres', 'SELECT current_user')]}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
+{
+	is(state_of($nodes[0], 'shard0', $sql, extra_params => [ '-U', 'airun_proxy' ]) =~ /^(42501|22023)$/ ? 'refused' : 'done', 'refused', "the proxy's role cannot: $sql");
+}
+is(on_proxy("SET ROLE operator; SELECT count(*) FROM api.airun_check_usage()" =~ s/SET ROLE operator; //r), '0', 'the owner of the proxy checks all shards');
+is($proxy->safe_psql('proxy', 'SELECT api.airun_rollup()', extra_params => [ '-U', 'operator' ]), '0', 'an operator folds on all shards, logged in as himself');
+
+# Users after one another in one session, errors between: each sees his own
+my $mixed = '';
+for my $round (1 .. quick_or_long(20, 400))
+{
+	my $user = $users[$round % @users];
+	$mixed .= "BEGIN; SET LOCAL ROLE authenticated; SELECT set_config('request.jwt.claims', '{\"sub\": \"$user\"}', true) IS NULL;
+		SELECT 'LEAK' FROM api.airun_list_runs() WHERE user_id <> '$user'; SELECT api.airun_get_run('$other'); COMMIT;\n"
+	  . "BEGIN; SET LOCAL ROLE authenticated; SELECT api.airun_create_run(name => 'nobody calls'); COMMIT;\n";
+}
+my $said = answers('proxy', 'pg_catalog', $mixed);
+unlike($said, qr/LEAK/, 'no caller is left over for the next one');
+is(scalar(() = $said =~ /no caller|nobody is calling|not known who is calling|PT401|who is calling/gi) > 0 ? 'told' : $said, 'told', 'where nobody calls, nobody is found');
+
+#--- what is not a shard's ----------------------------------------------------------------
+
+my $wrong = on_proxy("SELECT b FROM generate_series(0, 4095) AS b WHERE b % $shards = 1 LIMIT 1");
+is(state_of($nodes[0], 'shard0', "SELECT airun_remote.airun_get_run(0, $wrong, '', '$first', NULL, '$run', NULL, false)"), 'PT421', 'a shard refuses a bucket that it does not have');
+is(state_of($proxy, 'proxy', "SET ROLE service_role; SELECT api.airun_create_run(user_id => '$first', id => '019c0000-0000-8000-8000-000000000$_')"), 'PT422',
+	"an id with another user's bucket is refused") for on_proxy("SELECT lpad(to_hex((airun_lib.airun_bucket('$first') + 1) % 4096), 3, '0')");
+is(state_of($proxy, 'proxy', "SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_create_task('$run', '019c0000-0000-8000-8000-000000000$_')"), 'PT422',
+	'also of a task') for on_proxy("SELECT lpad(to_hex((airun_lib.airun_bucket('$first') + 1) % 4096), 3, '0')");
+
+#--- a shard that is away -----------------------------------------------------------------
+
+$nodes[1]->safe_psql('postgres', "ALTER DATABASE shard1 ALLOW_CONNECTIONS false; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shard1'");
+is(state_of($proxy, 'proxy', "SET ROLE authenticated; SET airun.user_id = '$users[1]'; SELECT * FROM api.airun_list_runs()"), 'PT503', 'a shard that is away is PT503');
+is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$users[0]'; SELECT count(*) > 0 FROM api.airun_list_runs()"), 't', 'the others answer');
+is(state_of($proxy, 'proxy', 'SET ROLE service_role; SELECT * FROM api.airun_list_runs()'), 'PT503', 'all together do not');
+my ($status, $out, $err) = $proxy->psql('proxy', 'SET ROLE service_role; SET airun.partial_answers = on; SELECT count(*) > 0 FROM api.airun_list_runs()');
+is($out, 't', 'but for who takes a part');
+like($err, qr/WARNING:  shard 1 is left out/, 'who is told what lacks');
+like(on_proxy('SELECT problem FROM airun_lib.airun_shards() WHERE shard = 1'), qr/./, 'airun_shards() says so');
+$nodes[1]->safe_psql('postgres', 'ALTER DATABASE shard1 ALLOW_CONNECTIONS true');
+
+#--- moving --------------------------------------------------------------------------------
+
+is(state_of($proxy, 'proxy', 'CALL airun_lib.airun_move_bucket(4096, 0)'), 'PT422', 'there is no such bucket');
+is(state_of($proxy, 'proxy', "CALL airun_lib.airun_move_bucket(0, $shards)"), 'PT422', 'there is no such shard');
+
+# Users of one bucket, and their clients, each with a run of its own and tasks, too
+my $bucket = on_proxy("SELECT airun_lib.airun_bucket('$first')");
+my @clients = 1 .. 4;
+my $dir = PostgreSQL::Test::Utils::tempdir();
+on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_create_run(id => '" . numbered_id(8, $_) . "')") for @clients;
+my @running;
+for my $client (@clients)
+{
+	my $id = numbered_id(8, $client);
+	my $sql = "SET client_min_messages = error; SET ROLE authenticated; SET airun.user_id = '$first';\n";
+
+	$sql .= "SELECT 'kept ' || message_id FROM api.airun_append_message('$id', '{\"role\": \"user\", \"content\": \"$_\"}', '$client-$_');\n"
+	  . "SELECT 'metered ' || id FROM api.airun_meter(model_id => 'gpt-x', provider => 'openai', tokens_input => 1, tokens_output => 1);\n"
+	  for 1 .. quick_or_long(300, 6000);
+	append_to_file("$dir/$client.sql", $sql);
+	push @running, IPC::Run::start([ $proxy->installed_command('psql'), '-XAtq', '-d', $proxy->connstr('proxy'), '-f', "$dir/$client.sql" ],
+		'<', '/dev/null', '>', "$dir/$client.out", '2>', "$dir/$client.err", IPC::Run::timeout(300));
+}
+my ($moves, $killed) = (0, 0);
+while ($moves < quick_or_long(3, 20))
+{
+	my $target = ($moves + 1) % $shards;
+	my ($move_out, $move_err) = ('', '');
+	my $mover = IPC::Run::start([ $proxy->installed_command('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $proxy->connstr('proxy') . ' application_name=mover',
+		'-c', "CALL airun_lib.airun_move_bucket($bucket, $target)" ], '<', '/dev/null', '>', \$move_out, '2>', \$move_err, IPC::Run::timeout(120));
+
+	# every second mover is killed somewhere on its way, with its sessions on the shards, and called again
+	if ($moves % 2 == 1 && $killed < 2 * $moves)
+	{
+		usleep(1000 * int(rand(250)));
+		$_->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mover' OR
+			(query LIKE '%airun_remote.%' AND usename = current_user AND pid <> pg_backend_pid() AND datname LIKE 'shard%')") for $proxy, ($ENV{AIRUN_LONG} ? @nodes : ());
+		$killed++;
+	}
+	IPC::Run::finish($mover);
+	$moves++ if $mover->result == 0;
+}
+ok(1, "moved $moves times");
+IPC::Run::finish($_) for @running;
+my ($kept, $wrongly, $metered) = (0, 0, 0);
+for my $client (@clients)
+{
+	my $file = slurp_file("$dir/$client.out");
+	my %acknowledged = map { $_ => 1 } $file =~ /^kept (\S+)$/mg;
+	my @stored = map { split /\n/, on_shard($_, "SELECT message_id FROM airun.messages WHERE run_id = '" . numbered_id(8, $client) . "'") } 0 .. $shards - 1;
+	my %stored;
+
+	$stored{$_}++ for @stored;
+	$metered += () = $file =~ /^metered /mg;
+	$kept += keys %acknowledged;
+	$wrongly += grep { ($stored{$_} // 0) != 1 } keys %acknowledged;
+	$wrongly += grep { $stored{$_} > 1 } keys %stored;
+	is(slurp_file("$dir/$client.err"), '', "client $client has met no error");
+}
+is($wrongly, 0, "$kept acknowledged messages are there once, while their bucket has moved $moves times and $killed movers were killed");
+is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT count(*), sum(calls) FROM api.airun_usage('2020-01-01', '2100-01-01', 'all', kind => 'call')"),
+	'1|' . ($metered + 2), 'each call is charged once');
+is(on_proxy('SELECT count(problem), sum(moving), sum(buckets) FROM airun_lib.airun_shards()'), '0|0|4096', 'the shards have what the map says');
+for my $shard (0 .. $shards - 1)
+{
+	is(on_shard($shard, 'SELECT airun_rollup(); SELECT * FROM airun_check()') =~ s/^\d+\n?//r, '', "airun_check() has no row on shard $shard");
+	is(on_shard($shard, 'SELECT * FROM airun_check_usage()'), '', "nor has airun_check_usage()");
+}
+proven('messages appended while their bucket moves', $kept);
+
+#--- one more shard --------------------------------------------------------------------------
+
+on_proxy("SELECT airun_lib.airun_install_proxy(@{[connections($shards + 1)]}, 'api')");
+is(on_proxy("SELECT buckets FROM airun_lib.airun_shards() WHERE shard = $shards"), '0', 'a new shard has no bucket');
+on_proxy("SELECT api.airun_grant('authenticated')");
+my $before = on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT * FROM api.airun_list_runs() ORDER BY id");
+on_proxy("CALL airun_lib.airun_move_bucket($bucket, $shards)");
+is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT * FROM api.airun_list_runs() ORDER BY id"), $before, 'a bucket moves there');
+SKIP:
+{
+	skip('spreading 4,096 buckets takes its time', 1) if !$ENV{AIRUN_LONG};
+	on_proxy('CALL airun_lib.airun_spread_buckets()');
+	is(on_proxy('SELECT max(buckets) - min(buckets) FROM airun_lib.airun_shards()') <= 1 ? 'even' : 'uneven', 'even', 'spread evenly');
+}
+
+done_testing();
