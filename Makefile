@@ -37,10 +37,10 @@ PARTS = airun \
 	pricing/reprice worker/steps worker/work store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
 	export/message_parts export/convert export/part_text export/provider_arrays export/export_forms \
 	export/export export/export_user export/context \
-	install/check install/original install/grant shard/move_bucket shard/install_shard shard/install_proxy install/acl
+	install/check install/original install/partition install/grant shard/move_bucket shard/install_shard shard/install_proxy install/acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = helpers json sketch install objects run names list message save fork search fold task turn totals stream doors lease late \
+REGRESS = helpers json sketch install objects run names partition list message save fork search fold task turn totals stream doors lease late \
 	export context refusals columns access postgrest original import import_tables usage usage_shapes price cost responses served money meter report ledger upkeep work owner privileges privileges_owner cover \
 	direct seen exact citus lint site tour \
 	history reference operations reports upkeep_examples

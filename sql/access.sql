@@ -378,7 +378,7 @@ SELECT access_test.answer(s) FROM unnest(ARRAY[
 	'INSERT INTO airun.prices (model, rates) VALUES (''m'', ''{}'')', 'UPDATE airun.prices SET rates = ''{}''', 'DELETE FROM airun.prices', 'TRUNCATE airun.prices',
 	'INSERT INTO airun.price_book (version) VALUES (airun_uuid())', 'UPDATE airun.price_book SET version = airun_uuid()', 'DELETE FROM airun.price_book',
 	'SELECT airun_set_price(''m'', ''{}'')', 'SELECT airun_import_prices(''{}'')', 'SELECT airun_import_tables(''airun.runs'')',
-	'SELECT airun_purge_runs(now())', 'SELECT airun_install()', 'SELECT airun_grant(current_user)']) s;
+	'SELECT airun_purge_runs(now())', 'SELECT airun_partition()', 'SELECT airun_add_partitions()', 'SELECT airun_drop_partitions(now())', 'SELECT airun_install()', 'SELECT airun_grant(current_user)']) s;
 SELECT DISTINCT privilege_type FROM information_schema.table_privileges
 WHERE grantee = 'regress_airun_user' ORDER BY 1;
 

@@ -278,6 +278,17 @@ SELECT airun_grant('regress_airun_reader');
 -- airun_check
 SELECT * FROM airun_check();
 
+-- airun_partition
+BEGIN;
+SELECT airun_partition() ~ '^The store is partitioned' AS partitioned;
+
+-- airun_add_partitions
+SELECT airun_add_partitions(months_ahead => 4);
+
+-- airun_drop_partitions
+SELECT * FROM airun_drop_partitions(now() - interval '1 year');
+ROLLBACK;
+
 -- airun_install_shard
 SELECT airun_install_shard('nobody');
 

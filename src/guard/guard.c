@@ -36,6 +36,7 @@
 #include "task/task_end.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(airun_guard_run);
 PG_FUNCTION_INFO_V1(airun_guard_message);
@@ -279,6 +280,17 @@ guard_run_update(Row *row)
 			TimestampTzGetDatum(Max(now, DatumGetTimestampTz(updated_at.value))), false);
 }
 
+/* The server has chosen the partition by the id before it asks the guard to fill it */
+static void
+refuse_missing_id(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+			 errmsg("column \"id\" of ai_runs must not be null"),
+			 errdetail("The store is partitioned by it."),
+			 errhint("Leave it out to have one made, or use airun_create_run().")));
+}
+
 /*
  * airun_guard_run() returns trigger
  *
@@ -298,6 +310,8 @@ airun_guard_run(PG_FUNCTION_ARGS)
 		return PointerGetDatum(row.new);
 
 	store_require_caller();
+	if (row.old == NULL && id.isnull && trigger->tg_relation->rd_rel->relispartition)
+		refuse_missing_id();
 	if (row.old == NULL)
 		guard_run_insert(&row);
 	else

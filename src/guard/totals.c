@@ -124,7 +124,7 @@ has_rows(TriggerData *trigger)
  * its run already.
  */
 static bool
-is_own_statement(TriggerData *trigger)
+is_own_statement(TriggerData *trigger, bool is_message)
 {
 	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
 	Tuplestorestate *rows = trigger->tg_newtable;
@@ -143,8 +143,6 @@ is_own_statement(TriggerData *trigger)
 	tuplestore_rescan(rows);
 	while (is_own && tuplestore_gettupleslot(rows, true, false, slot))
 	{
-		bool		is_message =
-			strcmp(RelationGetRelationName(trigger->tg_relation), "messages") == 0;
 		bool		isnull;
 		Datum		run_id = slot_getattr(slot, SPI_fnumber(desc, "run_id"), &isnull);
 		Datum		key = slot_getattr(slot, SPI_fnumber(desc, is_message ? "seq" : "task_id"),
@@ -161,16 +159,47 @@ is_own_statement(TriggerData *trigger)
 	return is_own;
 }
 
+/* Is a table of the store being truncated, by the command that fires the trigger? */
+static bool
+is_truncated(const char *table)
+{
+	Relation	relation = table_open(store_table_oid(table), AccessShareLock);
+	bool		locked = CheckRelationLockedByMe(relation, AccessExclusiveLock, false);
+
+	table_close(relation, NoLock);
+	return locked;
+}
+
+/*
+ * A partition is truncated with its table, whose trigger does what is to be done, or
+ * with all runs, which leaves the chunks to remove; and never alone.
+ */
+static bool
+is_left_to_table(TriggerData *trigger, const char *table)
+{
+	if (trigger_table(trigger) == RelationGetRelid(trigger->tg_relation))
+		return false;
+	if (is_truncated(table))
+		return true;
+	if (is_truncated("runs"))
+		return strcmp(table, "messages") == 0;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("partition \"%s\" cannot be truncated alone",
+					RelationGetRelationName(trigger->tg_relation)),
+			 errhint("airun_drop_partitions() drops whole months; TRUNCATE airun.%s empties the table.",
+					 table)));
+}
+
 /*
  * Do the rows go with their runs, by a statement of our own, which leaves nothing
  * to be moved?  A text that streams would be left behind.
  */
 static bool
-go_with_runs(TriggerData *trigger)
+go_with_runs(TriggerData *trigger, bool is_tasks)
 {
 	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
 	Tuplestorestate *rows = trigger->tg_oldtable;
-	bool		is_tasks = strcmp(RelationGetRelationName(trigger->tg_relation), "tasks") == 0;
 	int			run = SPI_fnumber(desc, "run_id");
 	int			end = is_tasks ? SPI_fnumber(desc, "completed_at") : 0;
 	pg_uuid_t	last = {{0}};
@@ -215,7 +244,10 @@ begin_roll_up(FunctionCallInfo fcinfo, const char *table, int after, int before)
 										is_before ? TRIGGER_EVENT_BEFORE : TRIGGER_EVENT_AFTER,
 										is_before ? before : after);
 
-	if (!has_rows(trigger) || is_own_statement(trigger) || go_with_runs(trigger))
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event) && is_left_to_table(trigger, table))
+		return NULL;
+	if (!has_rows(trigger) || is_own_statement(trigger, strcmp(table, "messages") == 0) ||
+		go_with_runs(trigger, strcmp(table, "tasks") == 0))
 		return NULL;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -361,18 +393,6 @@ roll_up_deleted_messages(TriggerData *trigger)
 		refuse_rows_without_run();
 }
 
-/* Is the table of tasks truncated by the same command? */
-static bool
-tasks_are_truncated(void)
-{
-	Relation	tasks = table_open(get_relname_relid("tasks", get_namespace_oid("airun", false)),
-								   AccessShareLock);
-	bool		locked = CheckRelationLockedByMe(tasks, AccessExclusiveLock, false);
-
-	table_close(tasks, NoLock);
-	return locked;
-}
-
 /* Before the messages are gone, since then nothing tells what they were */
 static void
 roll_up_truncated_messages(TriggerData *trigger)
@@ -385,7 +405,7 @@ roll_up_truncated_messages(TriggerData *trigger)
 	};
 	Args		args = {0};
 
-	if (!tasks_are_truncated())
+	if (!is_truncated("tasks"))
 		keep_messages(trigger, &tasks);
 	statement_write_internal(&move, &args, NULL);
 }

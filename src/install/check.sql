@@ -237,6 +237,25 @@ BEGIN
 			CASE WHEN d.found = d.definition THEN 'enabled' ELSE d.definition END,
 			CASE WHEN d.found = d.definition THEN 'disabled' ELSE COALESCE(d.found, 'missing') END
 		FROM @extschema@.airun_store_differences() AS d;
+
+		-- Partitions: each range of all tables, and one for what is new
+		RETURN QUERY
+		SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'partitions ' || COALESCE(p.suffix, 'of other names'),
+			'one range, of each of the tables',
+			string_agg(format('%s from %s to %s', p.relation, COALESCE(p.lower_id::text, 'any'),
+							  COALESCE(p.upper_id::text, 'any')), ', ' ORDER BY p.relation)
+		FROM @extschema@.airun_store_partitions() AS p
+		GROUP BY p.suffix
+		HAVING count(*) <> (SELECT count(*) FROM @extschema@.airun_store_partitioned_tables())
+			OR count(DISTINCT (p.lower_id, p.upper_id, p.is_default)) <> 1 OR p.suffix IS NULL;
+		RETURN QUERY
+		SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'partition of this month'::text,
+			'one that airun_add_partitions() has made'::text, 'default'::text
+		FROM @extschema@.airun_store_partitions() AS p
+		WHERE p.relation = 'runs'
+		HAVING count(*) > 0 AND NOT bool_or(NOT p.is_default
+			AND COALESCE(p.lower_id <= @extschema@.airun_store_first_id(now()), true)
+			AND COALESCE(p.upper_id > @extschema@.airun_store_first_id(now()), true));
 	END IF;
 
 	-- The owner, whom a superuser's restore leaves without his functions

@@ -109,7 +109,7 @@ BEGIN
 			AND NOT EXISTS (
 				SELECT FROM pg_class AS c
 				WHERE c.relname = w.name AND c.relnamespace = to_regnamespace('airun')
-					AND c.relkind = 'r' AND c.relowner = owner
+					AND c.relkind IN ('r', 'p') AND c.relowner = owner
 					AND ARRAY(SELECT a.attname FROM pg_attribute AS a
 							  WHERE a.attrelid = c.oid) @> w.marks)
 		ORDER BY w.name
@@ -221,23 +221,33 @@ BEGIN
 	END LOOP;
 
 	-- How PostgREST embeds messages in tasks and tasks in messages, which no foreign
-	-- key ties: functions from the row of one view to rows of the other, named as
-	-- that.  They are read anew with each statement, so that every name in them is
-	-- qualified, and planned as a part of it.
+	-- key ties, and both in runs where the keys are those of partitions: functions from
+	-- the row of one view to rows of the other, named as that.  They are read anew with
+	-- each statement, so that every name in them is qualified, and planned as a part of it.
 	FOR item IN
 		SELECT r.*, format('@extschema@.%I(@extschema@.%I)', r.name, r.origin) AS signature
 		FROM (VALUES
-			('ai_tasks', 'ai_messages', 1,
+			('ai_tasks', 'ai_messages', 1, '{run_id,task_id}'::text[], '{run_id,task_id}'::text[], false,
 			 'The task that the message went in with, or came out of'),
-			('ai_messages', 'ai_tasks', 10,
-			 'The messages that went in with the task, and the one that came out'))
-			AS r (name, origin, rows, comment)
+			('ai_messages', 'ai_tasks', 10, '{run_id,task_id}', '{run_id,task_id}', false,
+			 'The messages that went in with the task, and the one that came out'),
+			('ai_messages', 'ai_runs', 100, '{run_id}', '{id}', true, 'The messages of the run'),
+			('ai_tasks', 'ai_runs', 100, '{run_id}', '{id}', true, 'The tasks of the run'),
+			('ai_messages', 'ai_run_summaries', 100, '{run_id}', '{id}', true, 'The messages of the run'),
+			('ai_tasks', 'ai_run_summaries', 100, '{run_id}', '{id}', true, 'The tasks of the run'),
+			('ai_runs', 'ai_messages', 1, '{id}', '{run_id}', true, 'The run that the message belongs to'),
+			('ai_runs', 'ai_tasks', 1, '{id}', '{run_id}', true, 'The run that the task belongs to'),
+			('ai_run_summaries', 'ai_messages', 1, '{id}', '{run_id}', true, 'The run that the message belongs to'),
+			('ai_run_summaries', 'ai_tasks', 1, '{id}', '{run_id}', true, 'The run that the task belongs to'))
+			AS r (name, origin, rows, columns, of_origin, if_partitioned, comment)
+		WHERE NOT r.if_partitioned OR EXISTS (SELECT FROM @extschema@.airun_store_partitions())
 	LOOP
 		IF to_regprocedure(item.signature) IS NULL THEN
 			EXECUTE format('CREATE FUNCTION %s RETURNS SETOF @extschema@.%I LANGUAGE sql STABLE PARALLEL SAFE ROWS %s AS %L',
 				item.signature, item.name, item.rows,
-				format('SELECT x.* FROM @extschema@.%I AS x WHERE x.run_id OPERATOR(pg_catalog.=) $1.run_id AND x.task_id OPERATOR(pg_catalog.=) $1.task_id',
-					   item.name));
+				format('SELECT x.* FROM @extschema@.%I AS x WHERE ', item.name)
+				|| (SELECT string_agg(format('x.%I OPERATOR(pg_catalog.=) $1.%I', c.name, c.of_origin), ' AND ')
+					FROM unnest(item.columns, item.of_origin) AS c (name, of_origin)));
 			EXECUTE format('COMMENT ON FUNCTION %s IS %L', item.signature, item.comment);
 			done := done || format('function %I(%I)', item.name, item.origin);
 		END IF;
@@ -245,37 +255,7 @@ BEGIN
 
 	-- What guards them: constraints, indexes, defaults, policies and triggers
 
-	FOR item IN
-		SELECT d.* FROM @extschema@.airun_store_differences() AS d
-		WHERE d.found IS DISTINCT FROM d.definition
-	LOOP
-		IF item.found IS NOT NULL THEN
-			command := CASE item.kind
-				WHEN 'constraint' THEN 'ALTER TABLE %s DROP CONSTRAINT %I'
-				WHEN 'index' THEN 'DROP INDEX airun.%2$I'
-				WHEN 'policy' THEN 'DROP POLICY %2$I ON %1$s'
-				WHEN 'trigger' THEN 'DROP TRIGGER %2$I ON %1$s' END;
-			IF command IS NOT NULL THEN
-				EXECUTE format(command, item.target, item.name);
-			END IF;
-		END IF;
-		command := CASE item.kind
-			WHEN 'constraint' THEN 'ALTER TABLE %1$s ADD CONSTRAINT %2$I %3$s'
-			WHEN 'default' THEN 'ALTER TABLE %1$s ALTER COLUMN %2$I SET DEFAULT %3$s'
-			WHEN 'row security' THEN 'ALTER TABLE %1$s ENABLE ROW LEVEL SECURITY'
-			WHEN 'policy' THEN 'CREATE POLICY %2$I ON %1$s %3$s'
-			ELSE '%3$s' END;
-		EXECUTE format(command, item.target, item.name, item.definition);
-		IF item.state <> 'O' THEN
-			EXECUTE format('ALTER TABLE %s %s TRIGGER %I', item.target,
-						   enable ->> item.state::text, item.name);
-		END IF;
-		done := done || format(CASE
-			WHEN item.kind IN ('constraint', 'index') THEN '%1$s %2$s'
-			WHEN item.kind = 'default' THEN '%1$s of %3$s.%2$s'
-			WHEN item.kind = 'row security' THEN '%1$s of %3$s'
-			ELSE '%1$s %2$s of %3$s' END, item.kind, item.name, item.relation);
-	END LOOP;
+	done := done || @extschema@.airun_store_mend();
 
 	-- What was changed without that trigger is a change as well.
 	IF 'trigger airun_version of prices' = ANY (done) THEN

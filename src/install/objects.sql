@@ -47,7 +47,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_objects() IS
 /*
  * Where the store is not as the list says: the definition that was found, NULL
  * where there is none, and how a trigger is enabled.  Row security counts as an
- * object: a table that has a policy in the list is under it.
+ * object: a table that has a policy in the list is under it, and so is each of its
+ * partitions (partition.sql).
  */
 CREATE FUNCTION @extschema@.airun_store_differences()
 RETURNS TABLE (kind text, relation text, name text, definition text,
@@ -60,6 +61,12 @@ WITH listed AS (
 	SELECT o.*
 	FROM @extschema@.airun_store_objects() WITH ORDINALITY
 		AS o (kind, relation, name, definition, place)
+), partitions AS (
+	SELECT p.*, format('\mairun\.(%s)\M', (
+		SELECT string_agg(t.name, '|') FROM @extschema@.airun_store_partitioned_tables() AS t)) AS names
+	FROM @extschema@.airun_store_partitions() AS p
+	WHERE EXISTS (SELECT FROM @extschema@.airun_store_partitions() AS r
+				  WHERE r.relation = 'runs' AND r.suffix = p.suffix)
 ), wanted AS (
 	SELECT o.*, to_regclass(CASE WHEN starts_with(o.relation, 'ai_') THEN '@extschema@.'
 		ELSE 'airun.' END || o.relation) AS target
@@ -67,7 +74,23 @@ WITH listed AS (
 		SELECT l.* FROM listed AS l
 		UNION ALL
 		SELECT 'row security', l.relation, NULL, 'enabled', min(l.place)
-		FROM listed AS l WHERE l.kind = 'policy' GROUP BY l.relation) AS o)
+		FROM listed AS l WHERE l.kind = 'policy' GROUP BY l.relation) AS o
+	-- a foreign key to runs stands on the partitions
+	WHERE NOT (o.definition ~ 'REFERENCES airun\.runs\M'
+		AND o.relation IN (SELECT p.relation FROM partitions AS p))
+	UNION ALL
+	-- Of a partition: foreign keys and statement triggers, which refer to partitions of
+	-- the same suffix; row triggers come from its table, but may be disabled.
+	SELECT l.kind, l.relation, l.name,
+		regexp_replace(l.definition, p.names, 'airun.\1_' || p.suffix, 'g'), l.place, p.partition
+	FROM partitions AS p
+	JOIN listed AS l ON l.relation = p.relation
+	WHERE l.definition ~ 'REFERENCES airun\.runs\M' OR l.definition ~ 'FOR EACH STATEMENT'
+		OR l.kind = 'trigger' AND EXISTS (
+			SELECT FROM pg_trigger AS t WHERE t.tgrelid = p.partition AND t.tgname = l.name)
+	UNION ALL
+	SELECT 'row security', p.relation, NULL, 'enabled', NULL, p.partition
+	FROM partitions AS p)
 SELECT w.kind, w.relation, w.name, w.definition, w.target, f.found, f.state
 FROM wanted AS w
 LEFT JOIN LATERAL (
@@ -75,7 +98,8 @@ LEFT JOIN LATERAL (
 	FROM pg_constraint AS k
 	WHERE w.kind = 'constraint' AND k.conrelid = w.target AND k.conname = w.name
 	UNION ALL
-	SELECT pg_get_indexdef(x.indexrelid) || CASE WHEN x.indisvalid THEN '' ELSE ' INVALID' END, NULL
+	SELECT replace(pg_get_indexdef(x.indexrelid), ' ON ONLY airun.', ' ON airun.')
+		|| CASE WHEN x.indisvalid THEN '' ELSE ' INVALID' END, NULL
 	FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
 	WHERE w.kind = 'index' AND x.indrelid = w.target AND i.relname = w.name
 	UNION ALL
@@ -107,3 +131,58 @@ ORDER BY w.place, w.name NULLS FIRST
 $differences$;
 COMMENT ON FUNCTION @extschema@.airun_store_differences() IS
 'What airun_store_objects() lists and the store has not, or has otherwise';
+
+/*
+ * Makes what is missing and puts back what is another: all of the list, on tables and
+ * views that are there.  Returns what it has made.
+ */
+CREATE FUNCTION @extschema@.airun_store_mend() RETURNS text[]
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $mend$
+DECLARE
+	done text[] := '{}';
+	enable constant jsonb :=	-- by pg_trigger.tgenabled
+		'{"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISABLE"}';
+	command text;
+	item record;
+BEGIN
+	FOR item IN
+		SELECT d.*, c.relname AS target_name
+		FROM @extschema@.airun_store_differences() AS d
+		JOIN pg_class AS c ON c.oid = d.target
+		WHERE d.found IS DISTINCT FROM d.definition
+	LOOP
+		IF item.found IS NOT NULL THEN
+			command := CASE item.kind
+				WHEN 'constraint' THEN 'ALTER TABLE %s DROP CONSTRAINT %I'
+				WHEN 'index' THEN 'DROP INDEX airun.%2$I'
+				WHEN 'policy' THEN 'DROP POLICY %2$I ON %1$s'
+				WHEN 'trigger' THEN 'DROP TRIGGER %2$I ON %1$s' END;
+			IF command IS NOT NULL THEN
+				EXECUTE format(command, item.target, item.name);
+			END IF;
+		END IF;
+		command := CASE item.kind
+			WHEN 'constraint' THEN 'ALTER TABLE %1$s ADD CONSTRAINT %2$I %3$s'
+			WHEN 'default' THEN 'ALTER TABLE %1$s ALTER COLUMN %2$I SET DEFAULT %3$s'
+			WHEN 'row security' THEN 'ALTER TABLE %1$s ENABLE ROW LEVEL SECURITY'
+			WHEN 'policy' THEN 'CREATE POLICY %2$I ON %1$s %3$s'
+			ELSE '%3$s' END;
+		EXECUTE format(command, item.target, item.name, item.definition);
+		IF item.state <> 'O' THEN
+			EXECUTE format('ALTER TABLE %s %s TRIGGER %I', item.target,
+						   enable ->> item.state::text, item.name);
+		END IF;
+		done := done || format(CASE
+			WHEN item.kind = 'row security' THEN '%1$s of %4$s'
+			WHEN item.relation <> item.target_name THEN '%1$s %2$s of %4$s'
+			WHEN item.kind IN ('constraint', 'index') THEN '%1$s %2$s'
+			WHEN item.kind = 'default' THEN '%1$s of %3$s.%2$s'
+			ELSE '%1$s %2$s of %3$s' END, item.kind, item.name, item.relation, item.target_name);
+	END LOOP;
+	RETURN done;
+END
+$mend$;
+COMMENT ON FUNCTION @extschema@.airun_store_mend() IS
+'Makes what airun_store_differences() tells of; returns what that was';

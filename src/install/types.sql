@@ -205,6 +205,20 @@ COMMENT ON COLUMN @extschema@.ai_problem.expected IS
 COMMENT ON COLUMN @extschema@.ai_problem.found IS
 'What is stored';
 
+CREATE TYPE @extschema@.ai_partition AS (
+	suffix text,
+	runs bigint,
+	kept bigint
+);
+COMMENT ON TYPE @extschema@.ai_partition IS
+'The partitions of a month, as airun_drop_partitions() has dropped or kept them';
+COMMENT ON COLUMN @extschema@.ai_partition.suffix IS
+'What their names have behind that of the table: year and month';
+COMMENT ON COLUMN @extschema@.ai_partition.runs IS
+'How many runs it had';
+COMMENT ON COLUMN @extschema@.ai_partition.kept IS
+'How many of them have kept it; 0 where it has been dropped';
+
 CREATE TYPE @extschema@.ai_shard AS (
 	shard bigint,
 	connection text,

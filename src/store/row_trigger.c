@@ -7,6 +7,7 @@
 #include "store/row_trigger.h"
 
 #include "access/htup_details.h"
+#include "catalog/partition.h"
 #include "store/citus.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -33,8 +34,21 @@ has_transition_tables(TriggerData *trigger)
 }
 
 /*
+ * The table that a trigger is for: where it is fired for a partition, the
+ * partitioned one.
+ */
+Oid
+trigger_table(const TriggerData *trigger)
+{
+	if (!trigger->tg_relation->rd_rel->relispartition)
+		return RelationGetRelid(trigger->tg_relation);
+	return llast_oid(get_partition_ancestors(RelationGetRelid(trigger->tg_relation)));
+}
+
+/*
  * The trigger's data, once it is sure that it is a trigger, fired as declared
- * on the table it was made for, with the transition tables that its event has.
+ * on the table it was made for or a partition of it, with the transition tables
+ * that its event has.
  * schema may be NULL: the extension's own.
  */
 TriggerData *
@@ -42,6 +56,7 @@ trigger_data(FunctionCallInfo fcinfo, const char *schema, const char *table,
 			 TriggerEvent timing_and_level, int events)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Oid			table_oid;
 	Oid			schema_oid;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
@@ -49,8 +64,9 @@ trigger_data(FunctionCallInfo fcinfo, const char *schema, const char *table,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called by trigger manager",
 						get_func_name(fcinfo->flinfo->fn_oid))));
-	schema_oid = RelationGetNamespace(trigger->tg_relation);
-	if (strcmp(RelationGetRelationName(trigger->tg_relation), table) != 0 ||
+	table_oid = trigger_table(trigger);
+	schema_oid = get_rel_namespace(table_oid);
+	if (strcmp(get_rel_name(table_oid), table) != 0 ||
 		(schema != NULL ? strcmp(get_namespace_name(schema_oid), schema) != 0 :
 		 schema_oid != get_func_namespace(fcinfo->flinfo->fn_oid)))
 		ereport(ERROR,

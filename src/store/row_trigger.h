@@ -33,6 +33,7 @@ typedef struct Row
 /* With the events: a statement trigger that reads no rows */
 #define WITHOUT_ROWS	(1 << 4)
 
+extern Oid	trigger_table(const TriggerData *trigger);
 extern TriggerData *trigger_data(FunctionCallInfo fcinfo, const char *schema,
 								 const char *table, TriggerEvent timing_and_level,
 								 int events);

@@ -320,6 +320,10 @@ my @patient = (
 	# no table is touched, but for a site's shapes of usages, which are read as definitions are
 	$known{$_} = 1 for qw(airun_normalize_usage airun_uuid airun_user_id airun_is_overdue airun_store_comments airun_store_differences
 		airun_store_original_schemas);
+	# they wait in their own way (070_partition); and their parts
+	$known{$_} = 1 for qw(airun_partition airun_add_partitions airun_drop_partitions airun_store_attach airun_store_check_partitionable
+		airun_store_dependents airun_store_lock airun_store_make_partitions airun_store_mend airun_store_move_rows airun_store_partitions
+		airun_store_present_views airun_store_refuse_citus airun_store_require_owner airun_store_set_aside airun_store_table_commands);
 	# it waits as airun_save_message() does; what lets others report waits for nobody's row
 	$known{$_} = 1 for qw(airun_edit_message airun_store_let_report);
 	# nothing of a store's rows, or what a proxy does (070_shards)
