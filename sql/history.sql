@@ -53,6 +53,23 @@ SELECT message_count FROM airun_truncate_messages(:'run_id', after_seq => 1);
 
 SELECT seq, version, action FROM airun_message_versions(:'run_id', 2);
 
+-- Continue
+SELECT seq FROM airun_append_message(:'second', '{"role": "user", "content": "And in Portugal?"}');
+
+SELECT message FROM airun_context(:'second', max_tokens => 4000, for_provider => 'anthropic') AS c,
+    json_array_elements(c -> 'messages') AS message;
+
+SELECT c ->> 'first_seq' AS first_seq, c ->> 'tokens' AS tokens, c #>> '{left_out,messages}' AS left_out,
+    c #>> '{left_out,reason}' AS reason
+FROM airun_context(:'second', max_tokens => 12) AS c;
+
+-- Find
+SELECT run_name, seq, role, snippet FROM airun_search('tagus');
+
+SELECT run_name, seq, snippet FROM airun_search('"river in spain" -tagus', sort => 'newest');
+
+SELECT count(*) FROM airun_search('ebro', run_id => :'run_id');
+
 \set QUIET on
 DELETE FROM airun.runs WHERE user_id = airun_user_uuid('erin@example.com');
 SELECT * FROM airun_check();

@@ -338,5 +338,7 @@ search_snippet(const PlainText *text, SearchMatch *match)
 	append_html(&out, text->source, at, Max(at, source_end(text, end)));
 	if (end < text->count)
 		appendStringInfoString(&out, ELLIPSIS);
+	else if (out.data[out.len - 1] == ' ')
+		out.len--;				/* the text's last character */
 	return cstring_to_text_with_len(out.data, out.len);
 }
