@@ -99,8 +99,9 @@ include $(PGXS)
 # Where the TAP scripts find what they share.
 override PROVE_FLAGS += -I test/t
 
-# Counting characters is a loop for the vector unit, as checksums are in the server.
-src/task/chunk.o: CFLAGS += $(CFLAGS_VECTORIZE)
+# Counting characters and looking for some are loops for the vector unit, as checksums are
+# in the server.
+src/task/chunk.o src/search/search_query.o: CFLAGS += $(CFLAGS_VECTORIZE)
 
 # A changed header rebuilds all; a changed version, what carries it.
 $(OBJS): $(wildcard src/*.h src/*/*.h)

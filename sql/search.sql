@@ -160,7 +160,20 @@ SELECT left(c, 60), attempt(c) FROM unnest(ARRAY[
 SELECT hint_of('SELECT airun_search(''-a'')');
 SELECT hint_of('SELECT airun_search(''a'', cursor => ''x'')');
 
--- 9. It only reads, in a parallel worker too.
+-- 9. Texts of ASCII alone are looked through by a way of their own.  With characters that show nothing within them, the
+-- same texts have the same words, in the same places of the order.
+SELECT setseed(0.16);
+SELECT count(airun_create_run(id => run_id(400 + i))) FROM generate_series(1, 2) AS i;
+CREATE TEMP TABLE random_text AS SELECT i, string_agg(substr(E'aabAB1  _-.\tZz9"', 1 + floor(random() * 16)::int, 1), '') AS plain FROM generate_series(1, 90) AS i, generate_series(1, 100 + 2 * i) AS k GROUP BY i;
+SELECT count(airun_append_message(run_id(401), say(plain))), count(airun_append_message(run_id(402), say(regexp_replace(plain, '(..)', '\1' || chr(8203), 'g')))) FROM random_text;
+WITH query AS (SELECT DISTINCT CASE floor(random() * 4) WHEN 0 THEN '"' || part || '"' WHEN 1 THEN 'a ' || part WHEN 2 THEN 'a ' || part || ' -b' ELSE part END AS query
+		FROM random_text AS t, generate_series(1, 10) AS k, LATERAL (SELECT replace(substr(plain, 1 + floor(random() * 90)::int, 1 + k % 7), '"', '') AS part) AS p WHERE part ~ '[^\s-]' AND part !~ '^\s*-'),
+	hits AS (SELECT query, run, (SELECT array_agg(seq || ' ' || rank ORDER BY seq) FROM airun_search(query, run_id => run_id(run), page_size => 100, role => 'user')) AS hits FROM query, generate_series(401, 402) AS run)
+SELECT count(*) > 300 AS queries, count(*) FILTER (WHERE a.hits IS NOT NULL) > 200 AS with_hits, count(*) FILTER (WHERE cardinality(a.hits) < 45) > 100 AS with_few,
+	string_agg(format('%s: %s, %s', a.query, a.hits, b.hits), E'\n') FILTER (WHERE a.hits IS DISTINCT FROM b.hits) AS differences
+FROM hits AS a JOIN hits AS b ON b.query = a.query AND a.run = 401 AND b.run = 402;
+
+-- 10. It only reads, in a parallel worker too.
 RESET ROLE;
 BEGIN READ ONLY; SELECT count(*) > 0 FROM airun_search('apple'); COMMIT;
 SELECT provolatile, proparallel, prosecdef FROM pg_proc WHERE proname = 'airun_search';

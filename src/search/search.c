@@ -230,6 +230,8 @@ look_through(Search *search, const FoundRun *run, text *value, int64 seq, Jsonb 
 	HitPlace	place = {.created_at = created_at, .run_id = run->id, .seq = seq};
 	PlainText	plain;
 
+	if (!search_may_match(&search->query, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)))
+		return;
 	plain_read(&plain, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 	if (search_match(&search->query, &plain, &search->match))
 	{

@@ -43,7 +43,9 @@ add_term(SearchQuery *query, int from, int to, bool is_excluded)
 				 errmsg("\"query\" has too many words"),
 				 errdetail("At most %d words and phrases are allowed.", MAX_TERMS),
 				 errhint("Put a phrase between quotation marks, or leave words out.")));
-	query->terms[query->count++] = (Term) {from, to, is_excluded};
+	query->terms[query->count++] = (Term) {
+		.from = from, .to = to, .is_excluded = is_excluded
+	};
 }
 
 /* Does a minus at this place exclude what follows, rather than belong to it? */
@@ -79,6 +81,37 @@ parse_terms(SearchQuery *query)
 	}
 }
 
+static bool
+is_ascii_letter(pg_wchar c)
+{
+	return c >= 'a' && c <= 'z';
+}
+
+/*
+ * Find the longest part of a term without a space.  A text of ASCII alone that has
+ * the term has it in one piece, capitals aside.
+ */
+static void
+find_piece(SearchQuery *query, Term *term)
+{
+	const pg_wchar *chars = query->plain.chars;
+	int			from = term->from;
+
+	for (int at = term->from; at <= term->to; at++)
+	{
+		if (at < term->to && chars[at] >= 0x80)
+			term->has_other = true;
+		if (at < term->to && chars[at] != ' ')
+			continue;
+		if (at - from > term->piece_length)
+		{
+			term->piece = from;
+			term->piece_length = at - from;
+		}
+		from = at + 1;
+	}
+}
+
 /* Take a query apart.  It lasts as long as the string. */
 void
 search_parse(SearchQuery *query, text *string)
@@ -91,7 +124,10 @@ search_parse(SearchQuery *query, text *string)
 	query->count = 0;
 	parse_terms(query);
 	for (int i = 0; i < query->count; i++)
+	{
+		find_piece(query, &query->terms[i]);
 		has_term |= !query->terms[i].is_excluded;
+	}
 	if (!has_term)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
@@ -99,6 +135,91 @@ search_parse(SearchQuery *query, text *string)
 				 errdetail("Found \"%s\".", excerpt(VARDATA_ANY(string),
 													VARSIZE_ANY_EXHDR(string))),
 				 errhint("Give a word, or a phrase between quotation marks; what stands behind a minus only excludes.")));
+}
+
+/* ---------- texts that cannot have it ---------- */
+
+/* Texts are looked through in such parts, all bytes of which are compared at once */
+#define PART_BYTES	64
+
+static bool
+is_ascii(const char *source, int len)
+{
+	uint8		bits = 0;
+
+	for (int i = 0; i < len; i++)
+		bits |= (uint8) source[i];
+	return bits < 0x80;
+}
+
+/* Does the piece stand at this place? */
+static bool
+piece_at(const pg_wchar *piece, int length, const char *source)
+{
+	for (int i = 0; i < length; i++)
+	{
+		uint8		c = source[i];
+
+		if ((is_ascii_letter(piece[i]) ? c | 0x20 : c) != piece[i])
+			return false;
+	}
+	return true;
+}
+
+/* Has a text of ASCII this piece anywhere?  Most parts lack its two ends at their distance. */
+static bool
+has_piece(const pg_wchar *piece, int length, const char *source, int len)
+{
+	uint8		first = piece[0];
+	uint8		last = piece[length - 1];
+	uint8		first_case = is_ascii_letter(first) ? 0x20 : 0;
+	uint8		last_case = is_ascii_letter(last) ? 0x20 : 0;
+	int			places = len - length + 1;
+	int			at = 0;
+
+	for (; at + PART_BYTES <= places; at += PART_BYTES)
+	{
+		const uint8 *begins = (const uint8 *) source + at;
+		const uint8 *ends = begins + length - 1;
+		uint8		found = 0;
+
+		for (int i = 0; i < PART_BYTES; i++)
+			found |= (uint8) ((begins[i] | first_case) == first) &
+				(uint8) ((ends[i] | last_case) == last);
+		for (int i = 0; found && i < PART_BYTES; i++)
+		{
+			if (piece_at(piece, length, source + at + i))
+				return true;
+		}
+	}
+	for (; at < places; at++)
+	{
+		if (piece_at(piece, length, source + at))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * May a text have what is searched for?  False only where it certainly has not:
+ * reading a text as plain text takes ten times as long.  Nothing is said of texts
+ * beyond ASCII.
+ */
+bool
+search_may_match(const SearchQuery *query, const char *source, int len)
+{
+	if (!is_ascii(source, len))
+		return true;
+	for (int i = 0; i < query->count; i++)
+	{
+		const Term *term = &query->terms[i];
+
+		if (!term->is_excluded &&
+			(term->has_other ||
+			 !has_piece(query->plain.chars + term->piece, term->piece_length, source, len)))
+			return false;
+	}
+	return true;
 }
 
 /* ---------- matching ---------- */

@@ -19,6 +19,9 @@ typedef struct Term
 	int			from;			/* in the query's plain text */
 	int			to;				/* exclusive */
 	bool		is_excluded;
+	bool		has_other;		/* characters beyond ASCII */
+	int			piece;			/* its longest part without a space, and how long that is */
+	int			piece_length;
 } Term;
 
 typedef struct SearchQuery
@@ -45,6 +48,7 @@ typedef struct SearchMatch
 } SearchMatch;
 
 extern void search_parse(SearchQuery *query, text *string);
+extern bool search_may_match(const SearchQuery *query, const char *source, int len);
 extern bool search_match(const SearchQuery *query, const PlainText *text, SearchMatch *match);
 extern text *search_snippet(const PlainText *text, SearchMatch *match);
 
