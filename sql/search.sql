@@ -173,6 +173,14 @@ SELECT count(*) > 300 AS queries, count(*) FILTER (WHERE a.hits IS NOT NULL) > 2
 	string_agg(format('%s: %s, %s', a.query, a.hits, b.hits), E'\n') FILTER (WHERE a.hits IS DISTINCT FROM b.hits) AS differences
 FROM hits AS a JOIN hits AS b ON b.query = a.query AND a.run = 401 AND b.run = 402;
 
+-- More runs than are read at once: each is found, once.
+SELECT count(airun_create_run(name => 'haystack ' || i)) FROM generate_series(1, 430) AS i;
+WITH RECURSIVE page AS (
+	SELECT array_agg(run_name) AS names, (array_agg(cursor))[100] AS cursor FROM airun_search('haystack', sort => 'newest', page_size => 100)
+	UNION ALL SELECT h.names, h.cursor FROM page, LATERAL (SELECT array_agg(run_name), (array_agg(cursor))[100] FROM airun_search('haystack', sort => 'newest', page_size => 100, cursor => page.cursor)) AS h (names, cursor) WHERE page.cursor IS NOT NULL)
+SELECT count(*), count(DISTINCT name) FROM page, unnest(names) AS name;
+SELECT count(*), count(DISTINCT run_name) FROM airun_search('haystack', page_size => 100);
+
 -- 10. It only reads, in a parallel worker too.
 RESET ROLE;
 BEGIN READ ONLY; SELECT count(*) > 0 FROM airun_search('apple'); COMMIT;

@@ -35,8 +35,10 @@
 PG_FUNCTION_INFO_V1(airun_search);
 
 #define MAX_PAGE_SIZE	100
-#define RUNS_AT_ONCE	200
-#define MESSAGES_AT_ONCE	200
+
+/* Runs are read in such numbers; from the second time on, all that are left are sorted */
+#define FIRST_RUNS		200
+#define NEXT_RUNS		5000
 
 /* The arguments, by their places */
 enum
@@ -87,7 +89,6 @@ typedef struct FoundRun
 	pg_uuid_t	id;
 	text	   *name;
 	text	   *words;			/* name, description and tags */
-	int64		message_count;
 	TimestampTz created_at;
 	TimestampTz last_message_at;
 	TimestampTz active_hour;
@@ -242,56 +243,65 @@ look_through(Search *search, const FoundRun *run, text *value, int64 seq, Jsonb 
 
 /* ---------- messages ---------- */
 
-/* The messages of a run behind after, up to seq last */
-static uint64
-read_messages(const Search *search, const FoundRun *run, int64 after, int64 last)
+/* Looks through the messages of a run as they are read */
+typedef struct MessageReader
 {
-	static Statement read = {
-		"SELECT m.seq, m.created_at, m.message FROM airun.messages AS m "
-		"WHERE m.run_id" EQ "$1 AND m.seq" GT "$2 AND m.seq" LE "$3 "
-		"AND ($4 IS NULL OR (m.message OPERATOR(pg_catalog.->>) 'role')" EQ "$4) "
-		"AND ($5 IS NULL OR m.created_at" GE "$5) AND ($6 IS NULL OR m.created_at" LT "$6)",
-		6, {UUIDOID, INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-	};
-	Args		args = {0};
+	DestReceiver pub;
+	Search	   *search;
+	const FoundRun *run;
+	MemoryContext row_context;
+} MessageReader;
 
-	arg_uuid(&args, &run->id);
-	arg_int64(&args, after);
-	arg_int64(&args, last);
-	arg_field(&args, &search->role);
-	arg_field(&args, &search->since);
-	arg_field(&args, &search->until);
-	return statement_read_internal(&read, &args, &run->id);
+static bool
+read_message(TupleTableSlot *slot, DestReceiver *self)
+{
+	MessageReader *reader = (MessageReader *) self;
+	MemoryContext outside = MemoryContextSwitchTo(reader->row_context);
+	bool		isnull;
+	int64		seq = DatumGetInt64(slot_getattr(slot, 1, &isnull));
+	TimestampTz created_at = DatumGetTimestampTz(slot_getattr(slot, 2, &isnull));
+	Jsonb	   *message = DatumGetJsonbP(slot_getattr(slot, 3, &isnull));
+	text	   *value = message_text(message);
+
+	CHECK_FOR_INTERRUPTS();
+	if (value != NULL)
+		look_through(reader->search, reader->run, value, seq, message, created_at);
+	MemoryContextSwitchTo(outside);
+	MemoryContextReset(reader->row_context);
+	return true;
+}
+
+static void
+begin_reading(DestReceiver *self, int operation, TupleDesc columns)
+{
+}
+
+static void
+end_reading(DestReceiver *self)
+{
 }
 
 static void
 search_messages(Search *search, const FoundRun *run, MemoryContext row_context)
 {
-	for (int64 last = run->message_count; last > 0; last -= MESSAGES_AT_ONCE)
-	{
-		uint64		count = read_messages(search, run, Max(0, last - MESSAGES_AT_ONCE), last);
-		SPITupleTable *rows = SPI_tuptable;
+	static Statement read = {
+		"SELECT m.seq, m.created_at, m.message FROM airun.messages AS m "
+		"WHERE m.run_id" EQ "$1 "
+		"AND ($2 IS NULL OR (m.message OPERATOR(pg_catalog.->>) 'role')" EQ "$2) "
+		"AND ($3 IS NULL OR m.created_at" GE "$3) AND ($4 IS NULL OR m.created_at" LT "$4)",
+		4, {UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	};
+	MessageReader reader = {
+		{read_message, begin_reading, end_reading, end_reading, DestNone},
+		search, run, row_context
+	};
+	Args		args = {0};
 
-		for (uint64 i = 0; i < count; i++)
-		{
-			MemoryContext outside = MemoryContextSwitchTo(row_context);
-			bool		isnull;
-			int64		seq =
-				DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
-			TimestampTz created_at =
-				DatumGetTimestampTz(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
-			Jsonb	   *message =
-				DatumGetJsonbP(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &isnull));
-			text	   *value = message_text(message);
-
-			CHECK_FOR_INTERRUPTS();
-			if (value != NULL)
-				look_through(search, run, value, seq, message, created_at);
-			MemoryContextSwitchTo(outside);
-			MemoryContextReset(row_context);
-		}
-		SPI_freetuptable(rows);
-	}
+	arg_uuid(&args, &run->id);
+	arg_field(&args, &search->role);
+	arg_field(&args, &search->since);
+	arg_field(&args, &search->until);
+	(void) statement_stream_internal(&read, &args, &run->id, &reader.pub);
 }
 
 /* ---------- runs ---------- */
@@ -301,15 +311,15 @@ search_messages(Search *search, const FoundRun *run, MemoryContext row_context)
 	"pg_catalog.concat_ws(E'\\n', r.name, r.description, pg_catalog.array_to_string(r.tags, E'\\n'))"
 
 #define FOUND_RUNS \
-	"SELECT r.id, r.name, " RUN_WORDS ", r.message_count, r.created_at, r.last_message_at, " \
-	"r.active_hour FROM airun.runs AS r WHERE r.deleted_at IS NULL " \
+	"SELECT r.id, r.name, " RUN_WORDS ", r.created_at, r.last_message_at, r.active_hour " \
+	"FROM airun.runs AS r WHERE r.deleted_at IS NULL " \
 	"AND ($1 IS NULL OR r.source_type" EQ "$1) AND ($2 IS NULL OR r.source_id" EQ "$2) " \
 	"AND ($3 IS NULL OR r.tags OPERATOR(pg_catalog.@>) $3) " \
 	"AND ($4 IS NULL OR r.is_starred" EQ "$4) AND ($5 IS NULL OR r.is_archived" EQ "$5) " \
 	"AND ($6 IS NULL OR r.last_message_at" GE "$6) AND ($7 IS NULL OR r.created_at" LT "$7) "
 
-#define NEWEST_RUNS \
-	"ORDER BY r.active_hour DESC, r.last_message_at DESC, r.id DESC LIMIT 200"
+#define NEWEST_RUNS(limit) \
+	"ORDER BY r.active_hour DESC, r.last_message_at DESC, r.id DESC LIMIT " CppAsString2(limit)
 
 /* From $8 on: the run, or how the last one that was read stands in the order */
 #define FILTER_TYPES \
@@ -322,12 +332,12 @@ read_runs(FunctionCallInfo fcinfo, const FoundRun *behind)
 		FOUND_RUNS "AND r.id" EQ "$8", 8, {FILTER_TYPES, UUIDOID}
 	};
 	static Statement first = {
-		FOUND_RUNS "AND r.is_listed " NEWEST_RUNS,
+		FOUND_RUNS "AND r.is_listed " NEWEST_RUNS(FIRST_RUNS),
 		7, {FILTER_TYPES}
 	};
 	static Statement next = {
 		FOUND_RUNS "AND r.is_listed AND r.active_hour" LE "$8 AND ROW(r.active_hour, r.last_message_at, r.id)" LT
-		"ROW($8, $9, $10) " NEWEST_RUNS,
+		"ROW($8, $9, $10) " NEWEST_RUNS(NEXT_RUNS),
 		10, {FILTER_TYPES, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID}
 	};
 	static const int filters[] = {
@@ -354,18 +364,17 @@ read_runs(FunctionCallInfo fcinfo, const FoundRun *behind)
 static void
 run_from_row(FoundRun *run, SPITupleTable *rows, uint64 row)
 {
-	Datum		values[7];
-	bool		nulls[7] = {false};
+	Datum		values[6];
+	bool		nulls[6] = {false};
 
 	for (int i = 0; i < lengthof(values); i++)
 		values[i] = SPI_getbinval(rows->vals[row], rows->tupdesc, i + 1, &nulls[i]);
 	run->id = *DatumGetUUIDP(values[0]);
 	run->name = nulls[1] ? NULL : DatumGetTextPP(values[1]);
 	run->words = DatumGetTextPP(values[2]);
-	run->message_count = DatumGetInt64(values[3]);
-	run->created_at = DatumGetTimestampTz(values[4]);
-	run->last_message_at = DatumGetTimestampTz(values[5]);
-	run->active_hour = DatumGetTimestampTz(values[6]);
+	run->created_at = DatumGetTimestampTz(values[3]);
+	run->last_message_at = DatumGetTimestampTz(values[4]);
+	run->active_hour = DatumGetTimestampTz(values[5]);
 }
 
 /* Is a run found by itself, too?  Nobody speaks in it, and its time is when it was created. */
@@ -391,6 +400,7 @@ search_runs(FunctionCallInfo fcinfo, Search *search)
 													  ALLOCSET_DEFAULT_SIZES);
 	FoundRun	run;
 	uint64		count = read_runs(fcinfo, NULL);
+	uint64		at_once = FIRST_RUNS;
 
 	for (;;)
 	{
@@ -411,8 +421,9 @@ search_runs(FunctionCallInfo fcinfo, Search *search)
 			search_messages(search, &run, row_context);
 		}
 		SPI_freetuptable(rows);
-		if (count < RUNS_AT_ONCE)
+		if (count < at_once)
 			return;
+		at_once = NEXT_RUNS;
 		count = read_runs(fcinfo, &run);
 	}
 }

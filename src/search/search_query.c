@@ -12,6 +12,10 @@
  * words.  A space within a phrase stands for all that is between two words, as
  * long as there is a space in it: "hello world" finds "Hello, **world**".
  *
+ * Most texts that are searched lack a word.  Where a text is ASCII alone, which is quick
+ * to see, it has a term only if its bytes hold the longest part of it without a space,
+ * capitals aside; so most need not be read as plain text.
+ *
  * The rank depends on the text alone: how often it has each term, as a whole word
  * or as the beginning of one, for its length.
  *
