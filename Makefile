@@ -12,10 +12,10 @@
 # This list is the only one.
 PARTS = airun \
 	store/plans store/args store/citus store/store \
-	install/tables install/usage_tables install/constraints install/policies install/triggers install/objects \
+	install/tables install/usage_tables install/budget_tables install/constraints install/policies install/triggers install/objects \
 	install/views install/comments install/install store/definition store/direct \
 	install/types store/identity \
-	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/call \
+	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/token_estimate json/call \
 	usage/sketch \
 	shard/shard_call run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer \
 	run/message \
@@ -28,20 +28,22 @@ PARTS = airun \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
 	usage/ledger usage/report \
+	budget/budget_period budget/budget_rules budget/budget_estimate budget/budget_refusal budget/budget_counter budget/budget_hold \
 	task/task_columns task/task task/task_entry task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
-	usage/call_content usage/utility_call usage/rollup \
+	usage/call_content usage/call_row usage/utility_call usage/rollup \
+	budget/budget \
 	usage/figure usage/svg usage/html usage/page_data usage/usage_page \
 	import/json_read import/compose import/parts import/tree import/read_chats import/read_messages \
 	import/read_traces import/recognise import/store_conversation import/import import/import_tables \
 	upkeep/purge \
-	pricing/reprice worker/steps worker/work store/access store/row_trigger guard/ended_task guard/guard guard/totals guard/view \
+	pricing/reprice worker/steps worker/work store/access store/row_trigger guard/ended_task guard/holds guard/guard guard/totals guard/view \
 	export/message_parts export/convert export/part_text export/provider_arrays export/export_forms \
 	export/export export/export_user export/context \
 	install/check install/original install/partition install/grant shard/move_bucket shard/install_shard shard/install_proxy install/acl
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json sketch install objects run names partition list message save fork search fold task turn totals stream doors lease late \
-	export context refusals columns access postgrest original import import_tables usage usage_shapes price cost responses served money meter report ledger upkeep work owner privileges privileges_owner cover \
+	export context refusals columns access postgrest original import import_tables usage usage_shapes price cost responses served money meter report ledger budget upkeep work owner privileges privileges_owner cover \
 	direct seen exact citus lint site tour \
 	history reference operations reports upkeep_examples
 

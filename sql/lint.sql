@@ -41,7 +41,7 @@ SELECT f.proname AS name, f.proretset AS set, f.prorettype::regtype AS result, f
 FROM f WHERE prorettype NOT IN ('trigger'::regtype, 'internal'::regtype) ORDER BY proname COLLATE "C";
 -- read only, so STABLE and PARALLEL SAFE: PostgREST serves these to GET, in a read-only transaction
 WITH readers (name) AS (VALUES
-	('airun_get_run'), ('airun_export'), ('airun_context'), ('airun_export_user'), ('airun_list_runs'), ('airun_run_forks'), ('airun_search'), ('airun_messages'), ('airun_message_versions'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_check_usage'), ('airun_is_overdue'),
+	('airun_get_run'), ('airun_export'), ('airun_context'), ('airun_export_user'), ('airun_list_runs'), ('airun_run_forks'), ('airun_search'), ('airun_messages'), ('airun_message_versions'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_check_usage'), ('airun_check_budgets'), ('airun_is_overdue'),
 	('airun_cost'), ('airun_cost_details'), ('airun_normalize_usage'), ('airun_usage'), ('airun_usage_page')),
 pure (name) AS (VALUES
 	('airun_array_add'), ('airun_array_add_at'), ('airun_array_agg'), ('airun_array_in_order'), ('airun_array_result'),
@@ -56,7 +56,7 @@ SELECT signature, provolatile, volatile, proparallel, parallel FROM expected
 WHERE provolatile <> volatile::"char"
 	OR proparallel <> parallel::"char"
 	-- the recount runs its own queries in parallel, which a worker could not; the page sets headers
-	AND NOT (signature IN ('airun_check(uuid)'::regprocedure, 'airun_check_usage()'::regprocedure,
+	AND NOT (signature IN ('airun_check(uuid)'::regprocedure, 'airun_check_usage()'::regprocedure, 'airun_check_budgets()'::regprocedure,
 		'airun_usage_page(date,date,text,text,text)'::regprocedure) AND proparallel = 'u')
 ORDER BY 1;
 
@@ -145,7 +145,7 @@ SELECT oid::regclass FROM r WHERE relkind IN ('r', 'p') AND NOT EXISTS (SELECT F
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r)
 	AND coalesce(pg_get_expr(polqual, polrelid), '') || coalesce(pg_get_expr(polwithcheck, polrelid), '') !~ 'airun_(user_id|sees_run|writes_run)\('
 	AND NOT (polrelid IN ('airun.prices'::regclass, 'airun.price_book'::regclass, 'airun.usage_shapes'::regclass,
-		'airun.usage_clock'::regclass, 'airun.usage_daily'::regclass, 'airun.usage_work'::regclass, 'airun.worker_status'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
+		'airun.usage_clock'::regclass, 'airun.usage_daily'::regclass, 'airun.usage_work'::regclass, 'airun.worker_status'::regclass, 'airun.budgets'::regclass, 'airun.budget_periods'::regclass, 'airun.budget_events'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
 -- for everybody, and none takes away what another one gives
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r) AND (polroles <> '{0}' OR NOT polpermissive);
 -- whom row security binds must be able to call what it asks
@@ -184,7 +184,9 @@ SELECT signature, provolatile AS vol FROM l ORDER BY proname COLLATE "C";
 -- constants, or a look at the catalog, not for everybody, with the caller's rights and a search_path of their own
 SELECT signature FROM l WHERE proname NOT IN ('airun_store_level', 'airun_store_let_report',
 		'airun_store_usage_time', 'airun_store_usage_tokens', 'airun_store_usage_word', 'airun_store_cube_query',
-		'airun_store_cube_upsert', 'airun_store_fold', 'airun_store_refuse_citus', 'airun_store_rebuild_usage', 'airun_store_usage_problems')
+		'airun_store_cube_upsert', 'airun_store_fold', 'airun_store_refuse_citus', 'airun_store_rebuild_usage', 'airun_store_usage_problems',
+		'airun_store_period', 'airun_store_hold_part', 'airun_store_require_owner', 'airun_store_check_budget', 'airun_store_hold_open', 'airun_store_begin_budget',
+		'airun_store_budget_problems')
 	AND proname !~ '^airun_store_(messages_of|import_(expressions|statements|batch|messages|states)|enter|make_|merge|proxy_body|no_run|copy_bucket|clear_bucket|place_buckets|require_|first_id|id_time|lock|move_rows|attach|mend|set_aside|check_partitionable)' AND (NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql') OR pronamespace <> (SELECT oid FROM api)
 	OR proconfig[1] <> 'search_path=pg_catalog, pg_temp' OR obj_description(oid, 'pg_proc') IS NULL);

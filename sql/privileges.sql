@@ -99,6 +99,9 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_expire_calls()',
 	'airun_rollup()',
 	'airun_check_usage()',
+	'airun_set_budget(''b'', 1)',
+	'airun_credit_budget(''b'', 1)',
+	'airun_check_budgets()',
 	'airun_rebuild_usage()',
 	'airun_reprice()',
 	'airun_reprice(all_tasks => true)',
@@ -175,7 +178,7 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_writes_run(''<run>'')',
 	'airun_price_changed()', 'airun_guard_usage_shape()', 'airun_usage_shapes_changed()',
 	'airun_guard_run()', 'airun_guard_message()', 'airun_guard_task()',
-	'airun_roll_up_messages()', 'airun_roll_up_tasks()',
+	'airun_roll_up_messages()', 'airun_roll_up_tasks()', 'airun_roll_up_calls()', 'airun_budgets_changed()',
 	'airun_view_message()', 'airun_view_task()',
 	'airun_original_run()', 'airun_original_task()']) WITH ORDINALITY u (call, o) ORDER BY o;
 INSERT INTO privileges_test.calls (object, action, statement)
@@ -211,6 +214,9 @@ FROM (VALUES
 	('airun.usage_daily', 'true', 'calls = 7', '(day, zone, kind, status, price_status) VALUES (''2026-01-01'', ''UTC'', ''task'', ''completed'', ''priced'')'),
 	('airun.usage_people', 'true', 'calls = 7', '(day, zone, kind, user_id) VALUES (''2026-01-01'', ''UTC'', ''task'', ''<ann>'')'),
 	('airun.usage_work', 'true', 'calls = 7', '(day, zone, kind, status) VALUES (''2026-01-01'', ''UTC'', ''task'', ''completed'')'),
+	('airun.budgets', 'true', 'amount = 7', '(id, name, scope, measure, amount, period, zone, anchor, mode, warn_at, unpriced, show_amounts, slots) VALUES (7, ''c'', ''all'', ''cost'', 7, ''none'', ''UTC'', 0, ''soft'', ''{}'', ''allow'', true, 1)'),
+	('airun.budget_periods', 'true', 'quota = 7', '(id, budget_id, slot, value, period_key) VALUES (7, 7, 0, '''', '''')'),
+	('airun.budget_events', 'true', 'used = 7', '(budget_id, at, value, period_key, warn_at, amount, used) VALUES (7, ''2026-01-01'', '''', '''', 1, 1, 1)'),
 	('airun.usage_shapes', 'shape == ''s''', 'paths = ''{"input": "x"}''', '(shape, known_by, paths) VALUES (''t'', ''{x}'', ''{"input": "x"}'')'),
 	('airun.worker_status', 'true', 'rows = 7', '(step) VALUES (''x'')')) v (relation, condition, change, new),
 	unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) action;

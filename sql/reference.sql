@@ -304,6 +304,19 @@ CALL airun_move_bucket(7, 1);
 -- airun_spread_buckets
 CALL airun_spread_buckets();
 
+-- airun_set_budget
+SELECT airun_set_budget('each user', 0.005, scope => 'user', period => 'day', zone => 'Europe/Berlin', unpriced => 'allow') > 0 AS is_set;
+\set VERBOSITY terse
+SELECT airun_start_call(model_id => 'sail-1');
+\set VERBOSITY default
+
+-- airun_credit_budget
+SELECT airun_credit_budget('each user', 2, airun_user_uuid('bob@example.com')::text) AS added;
+SELECT airun_set_budget('each user', NULL) > 0 AS has_ended;
+
+-- airun_check_budgets
+SELECT * FROM airun_check_budgets();
+
 -- airun_rollup
 SELECT airun_rollup() > 0 AS folded;
 

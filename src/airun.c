@@ -51,6 +51,18 @@ char	   *airun_user_setting = NULL;
  */
 bool		airun_async_progress = false;
 
+/*
+ * Do starts hold of budgets?  Off for a role that may spend whatever it likes, so that
+ * only a superuser may change it.
+ */
+bool		airun_budget_enforce = true;
+
+/*
+ * How many tokens of output budgets hold for, at the most.  A smaller one holds less
+ * than may be spent, so that only a superuser may change it.
+ */
+int			airun_max_hold_output = 4096;
+
 /* Do progress and ends notify the channel "airun"? */
 bool		airun_notify = false;
 
@@ -102,6 +114,14 @@ _PG_init(void)
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 
+	DefineCustomBoolVariable("airun.budget_enforce",
+							 "Has tasks and calls that start hold of budgets.",
+							 "When off, they are refused nothing, and count in no budget.",
+							 &airun_budget_enforce,
+							 true,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+
 	DefineCustomEnumVariable("airun.cost_source",
 							 "Sets which cost counts where the price book and the provider both state one.",
 							 "The other is kept beside it; where there is no price, the provider's counts in any case.",
@@ -117,6 +137,14 @@ _PG_init(void)
 							 true,
 							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("airun.max_hold_output",
+							"Sets for how many tokens of output budgets hold at the most.",
+							"A request that asks for fewer holds for these.",
+							&airun_max_hold_output,
+							4096, 0, 10 * 1000 * 1000,
+							PGC_SUSET, 0,
+							NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("airun.partial_answers",
 							 "Lets a proxy answer for all shards when some cannot be reached.",

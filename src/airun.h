@@ -17,6 +17,8 @@
  */
 /* nobody is calling */
 #define ERRCODE_AIRUN_UNAUTHORIZED	MAKE_SQLSTATE('P', 'T', '4', '0', '1')
+/* it does not fit into a budget */
+#define ERRCODE_AIRUN_OVER_BUDGET	MAKE_SQLSTATE('P', 'T', '4', '0', '2')
 /* no such run or task, or not yours: the same message */
 #define ERRCODE_AIRUN_NOT_FOUND		MAKE_SQLSTATE('P', 'T', '4', '0', '4')
 /* illegal transition, conflicting retry, or an id that is taken */
@@ -27,6 +29,7 @@
 #define ERRCODE_AIRUN_UNACCEPTABLE	MAKE_SQLSTATE('P', 'T', '4', '2', '2')
 
 /* Settings; each is described where it is defined, in airun.c */
+extern int	airun_max_hold_output;
 extern int	airun_max_message_size;
 extern char *airun_report_zone;
 extern bool airun_trust_client_cost;
@@ -41,6 +44,7 @@ typedef enum CostSource
 extern int	airun_cost_source;
 extern char *airun_user_setting;
 extern bool airun_async_progress;
+extern bool airun_budget_enforce;
 extern bool airun_direct_writes;
 extern bool airun_partial_answers;
 extern bool airun_notify;

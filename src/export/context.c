@@ -23,7 +23,7 @@
 #include "export/convert.h"
 #include "json/json_text.h"
 #include "json/jsonb_util.h"
-#include "mb/pg_wchar.h"
+#include "json/token_estimate.h"
 #include "miscadmin.h"
 #include "run/run.h"
 #include "store/args.h"
@@ -36,9 +36,8 @@ PG_FUNCTION_INFO_V1(airun_context);
 /* How many messages are read at a time, at least */
 #define CHUNK				16
 
-/* An estimate: what a message takes beside its text, and what an image or a file takes */
+/* An estimate: what a message takes beside its text */
 #define TOKENS_A_MESSAGE	3
-#define TOKENS_A_FILE		1000
 
 /* A message as it is stored */
 typedef struct Source
@@ -326,25 +325,6 @@ adapt(Draft *draft, Origin target)
 
 /* ---------- tokens ---------- */
 
-/*
- * Tokens of a text, in quarters: a letter or digit of ASCII is a quarter, a
- * character of two bytes a half, any other, such as of Chinese, a whole one.
- */
-static int64
-quarters_of(const char *string, int len)
-{
-	int64		quarters = 0;
-
-	for (int i = 0; i < len;)
-	{
-		int			size = Min(pg_mblen(string + i), len - i);
-
-		quarters += size == 1 ? 1 : size == 2 ? 2 : 4;
-		i += size;
-	}
-	return quarters;
-}
-
 static int64
 quarters_of_value(const JsonbValue *value)
 {
@@ -352,12 +332,12 @@ quarters_of_value(const JsonbValue *value)
 	int64		quarters;
 
 	if (value->type == jbvString)
-		return quarters_of(value->val.string.val, value->val.string.len);
+		return tokens_in_quarters(value->val.string.val, value->val.string.len);
 	if (!is_present(value))
 		return 0;
 	initStringInfo(&text);
 	json_value(&text, value);
-	quarters = quarters_of(text.data, text.len);
+	quarters = tokens_in_quarters(text.data, text.len);
 	pfree(text.data);
 	return quarters;
 }

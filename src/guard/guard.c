@@ -11,19 +11,21 @@
  * has expired the end by who works on it, as from the functions (task_end.c).  What
  * the rows add to their run, totals.c adds.
  *
- * Locks: an insert of a message, or of a task with a request, locks its run;
- * any other insert or update of a task holds its run against removal, and
+ * Locks: an insert of a message, or of a task with a request or while there are budgets,
+ * locks its run, and then counters of these; any other insert or update of a task holds its run against removal, and
  * locks its text where that moves.  A direct UPDATE of a task locks the task
  * first, then its text, and its run at last, in totals.c: against the
  * functions it may meet a deadlock, which the views, that lock the run first,
  * do not.
  *
- * Errors: PT401, PT404, PT409 and PT422 as the functions have them.
+ * Errors: PT401, PT402, PT404, PT409 and PT422 as the functions have them.
  */
 #include "airun.h"
 
+#include "budget/budget.h"
 #include "catalog/pg_type.h"
 #include "guard/ended_task.h"
+#include "guard/holds.h"
 #include "pricing/charge.h"
 #include "run/message.h"
 #include "run/run.h"
@@ -682,6 +684,8 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 	RunState	run;
 	TaskStatus	status;
 	bool		is_past;
+	bool		is_now;
+	Field		request_data;
 	pg_uuid_t  *task_id = palloc_object(pg_uuid_t);
 
 	if (run_id.isnull)
@@ -694,12 +698,14 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 			refuse_derived("ai_tasks", task_columns[i].name);
 	}
 	unwrap_task(row);
+	request_data = row_new(row, "request_data");
 
 	store_open(true);
-	if (!row_new(row, "request_data").isnull)
+	if (!request_data.isnull || budget_is_any())
 	{
 		run_lock(DatumGetUUIDP(run_id.value), &run);
-		compact_request(row, &run);
+		if (!request_data.isnull)
+			compact_request(row, &run);
 	}
 	else if (!run_hold(DatumGetUUIDP(run_id.value)))
 		run_not_found(DatumGetUUIDP(run_id.value));
@@ -714,7 +720,7 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 	fill_zeros(row);
 
 	is_past = internal_write_past(DatumGetUUIDP(run_id.value));
-	fill_created_at(row, "ai_tasks", now, is_past);
+	is_now = fill_created_at(row, "ai_tasks", now, is_past) == now && !is_past;
 	fill_updated_at(row, now);
 	fill(row, "metadata", empty_object());
 	fill(row, "status", CStringGetTextDatum("pending"));
@@ -737,6 +743,8 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 		row_set(row, "completed_at", TimestampTzGetDatum(now), false);
 	else
 		refuse_infinite("ai_tasks", "completed_at", &field);
+	if (is_now)
+		guard_hold(row, &request_data, task_is_final(status));
 }
 
 /* The times of a task that comes to its end, or begins to stream, by an UPDATE */

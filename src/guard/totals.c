@@ -17,7 +17,9 @@
  * fails (PT404): a share for reading does not let totals go wrong.  The rows
  * of a run that is being deleted find none, and need none.
  *
- * Locks: the runs' rows, in the order of their ids.
+ * Budgets are told likewise of what their tasks and calls have become.
+ *
+ * Locks: the runs' rows, in the order of their ids, and then counters of budgets.
  */
 #include "airun.h"
 
@@ -25,6 +27,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
+#include "guard/holds.h"
 #include "run/message.h"
 #include "run/message_version.h"
 #include "run/run.h"
@@ -612,7 +615,7 @@ roll_up_deleted_tasks(TriggerData *trigger)
 }
 
 static void
-roll_up_truncated_tasks(void)
+roll_up_truncated_tasks(Oid function)
 {
 	static Statement move = {
 		"UPDATE airun.runs AS r SET task_count = 0, total_tokens = 0, total_cost = 0 "
@@ -624,6 +627,7 @@ roll_up_truncated_tasks(void)
 
 	statement_write_internal(&move, &args, NULL);
 	statement_write_as_owner(&remove, &args, store_table_owner("task_chunks"));
+	guard_release_all(function);
 }
 
 /*
@@ -676,7 +680,11 @@ airun_roll_up_tasks(PG_FUNCTION_ARGS)
 	if (called->tg_newtable != NULL && store_has_site_trigger(TABLE_TASKS))
 		check_rows_of_triggers(called);
 	if (trigger == NULL)
+	{
+		if (TRIGGER_FIRED_BY_DELETE(called->tg_event))
+			task_release_rows(called);
 		return PointerGetDatum(NULL);
+	}
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		roll_up_inserted_tasks();
 	else if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
@@ -684,9 +692,11 @@ airun_roll_up_tasks(PG_FUNCTION_ARGS)
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		roll_up_deleted_tasks(trigger);
 	else
-		roll_up_truncated_tasks();
+		roll_up_truncated_tasks(fcinfo->flinfo->fn_oid);
 	if (trigger->tg_newtable != NULL)
 		task_enter_rows(trigger);
+	else if (trigger->tg_oldtable != NULL)
+		task_release_rows(trigger);
 	store_close();
 	return PointerGetDatum(NULL);
 }

@@ -22,6 +22,10 @@ VALUES
 	('constraint', 'price_book', 'price_book_pkey', 'PRIMARY KEY (is_only)'),
 	('constraint', 'usage_shapes', 'usage_shapes_pkey', 'PRIMARY KEY (shape)'),
 	('constraint', 'worker_status', 'worker_status_pkey', 'PRIMARY KEY (step)'),
+	('constraint', 'budgets', 'budgets_pkey', 'PRIMARY KEY (id)'),
+	('constraint', 'budget_periods', 'budget_periods_pkey', 'PRIMARY KEY (id)'),
+	('constraint', 'budget_events', 'budget_events_pkey',
+	 'PRIMARY KEY (budget_id, period_key, value, warn_at)'),
 
 	-- None of task_chunks: for every piece it would lock the task's row, which is a
 	-- tenth of what a save writes.  Whatever removes a task removes its chunks.
@@ -102,7 +106,13 @@ VALUES
 	('index', 'usage_work', 'usage_work_key',
 	 'CREATE UNIQUE INDEX usage_work_key ON airun.usage_work
 		USING btree (day, zone, kind, source_type, service, task_name, model_id, status)
-		NULLS NOT DISTINCT')
+		NULLS NOT DISTINCT'),
+	('index', 'budget_periods', 'budget_periods_key',
+	 'CREATE UNIQUE INDEX budget_periods_key ON airun.budget_periods
+		USING btree (budget_id, period_key, value, slot)'),
+	('index', 'budgets', 'budgets_name',
+	 'CREATE UNIQUE INDEX budgets_name ON airun.budgets
+		USING btree (name) WHERE (valid_to IS NULL)')
 $constraints$;
 COMMENT ON FUNCTION @extschema@.airun_store_constraints() IS
 'Rows of airun_store_objects(): constraints and indexes';

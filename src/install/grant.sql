@@ -18,9 +18,9 @@ SELECT CASE
 	WHEN $2 = 'trigger'::regtype OR starts_with($1::text, 'airun_store_') THEN 'owner'
 	WHEN starts_with($1::text, 'airun_install') OR $1 IN ('airun_grant', 'airun_purge_runs',
 		'airun_reprice', 'airun_import_prices', 'airun_import_tables', 'airun_set_price', 'airun_work',
-		'airun_shards', 'airun_move_bucket', 'airun_spread_buckets',
+		'airun_set_budget', 'airun_credit_budget', 'airun_shards', 'airun_move_bucket', 'airun_spread_buckets',
 		'airun_partition', 'airun_add_partitions', 'airun_drop_partitions') THEN 'owner'
-	WHEN $1 IN ('airun_rollup', 'airun_check_usage', 'airun_rebuild_usage') THEN 'operator'
+	WHEN $1 IN ('airun_rollup', 'airun_check_usage', 'airun_rebuild_usage', 'airun_check_budgets') THEN 'operator'
 	WHEN $1::text ~ '^airun_(usage|sketch)(_|$)' OR $1 IN ('airun_user_id') THEN 'reporter'
 	ELSE 'user' END
 $level$;

@@ -58,7 +58,12 @@ VALUES
 	('policy', 'usage_work', 'airun_read', 'FOR SELECT USING (true)'),
 
 	-- For whom the owner lets watch; no level of airun_grant() does.
-	('policy', 'worker_status', 'airun_read', 'FOR SELECT USING (true)')
+	('policy', 'worker_status', 'airun_read', 'FOR SELECT USING (true)'),
+
+	-- Budgets only their owner may read; airun_budget_status() tells users of their own.
+	('policy', 'budgets', 'airun_read', 'FOR SELECT USING (true)'),
+	('policy', 'budget_periods', 'airun_read', 'FOR SELECT USING (true)'),
+	('policy', 'budget_events', 'airun_read', 'FOR SELECT USING (true)')
 $policies$;
 COMMENT ON FUNCTION @extschema@.airun_store_policies() IS
 'Rows of airun_store_objects(): policies';

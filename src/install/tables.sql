@@ -56,7 +56,13 @@ VALUES
 	('usage_work', '{day,zone,kind,source_type,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
 	 'The ledger summed by day, source, service, task name and model'),
 	('worker_status', '{step,last_started,last_ok,retry_at}', 'WITH (fillfactor = 50)',
-	 'What each step of upkeep has come to, be it airun_work() or the worker that did it')
+	 'What each step of upkeep has come to, be it airun_work() or the worker that did it'),
+	('budgets', '{id,name,scope,measure,amount}', '',
+	 'Budgets: how much may be used, by whom, in which period; a row that has ended is kept'),
+	('budget_periods', '{id,budget_id,period_key,quota,held}', 'WITH (fillfactor = 40)',
+	 'The counters of budgets: what is spent and held of each, in each period'),
+	('budget_events', '{budget_id,period_key,warn_at,used}', '',
+	 'Warnings of budgets: which part of a limit was reached, and when')
 $tables$;
 COMMENT ON FUNCTION @extschema@.airun_store_tables() IS
 'The tables of the store, in the order in which airun_install() makes them';
@@ -255,6 +261,8 @@ SELECT * FROM (VALUES
 	 'The region that it was served in, as the provider says'),
 	('tasks', 'speed', 'text', '', NULL, 37, 31,
 	 'The speed that it was served at, as the provider says'),
+	('tasks', 'holds', 'jsonb', '', NULL, NULL, NULL,
+	 'What it holds of budgets until it ends, and what to charge them where its end does not say; NULL where none is for it'),
 
 	-- airun.task_chunks
 	('task_chunks', 'run_id', 'uuid', 'NOT NULL', NULL, NULL, NULL,
@@ -341,6 +349,8 @@ SELECT * FROM (VALUES
 	 'What the cost is made of; doubts about the usage, and what was left_out, each with the reason'),
 	('calls', 'metadata', 'jsonb', 'NOT NULL', $$'{}'::jsonb$$, 29, 29,
 	 'Anything the application keeps with it, in 1024 bytes at most'),
+	('calls', 'holds', 'jsonb', '', NULL, NULL, NULL,
+	 'What it holds of budgets until it ends, as of a task'),
 
 	-- airun.prices
 	('prices', 'price_id', 'uuid', 'NOT NULL', '@extschema@.airun_uuid()', NULL, NULL,
@@ -423,6 +433,8 @@ SELECT * FROM (VALUES
 -- Those of the ledger and its cubes
 UNION ALL
 SELECT * FROM @extschema@.airun_store_usage_columns()
+UNION ALL
+SELECT * FROM @extschema@.airun_store_budget_columns()
 $columns$;
 COMMENT ON FUNCTION @extschema@.airun_store_columns() IS
 'The columns of the store''s tables, in order; value is the default';

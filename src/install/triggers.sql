@@ -48,6 +48,20 @@ VALUES
 	 'CREATE TRIGGER airun_roll_up_truncate AFTER TRUNCATE ON airun.tasks
 		FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_tasks()'),
 
+	-- What calls that are deleted have held of budgets
+	('trigger', 'calls', 'airun_roll_up_delete',
+	 'CREATE TRIGGER airun_roll_up_delete AFTER DELETE ON airun.calls
+		REFERENCING OLD TABLE AS old_rows
+		FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_calls()'),
+	('trigger', 'calls', 'airun_roll_up_truncate',
+	 'CREATE TRIGGER airun_roll_up_truncate AFTER TRUNCATE ON airun.calls
+		FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_roll_up_calls()'),
+
+	-- Backends hear of every change of a budget
+	('trigger', 'budgets', 'airun_changed',
+	 'CREATE TRIGGER airun_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON airun.budgets
+		FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_budgets_changed()'),
+
 	-- Another version of the price book with every change
 	('trigger', 'prices', 'airun_version',
 	 'CREATE TRIGGER airun_version AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON airun.prices

@@ -164,6 +164,23 @@ lock_run(Repricing *repricing, const pg_uuid_t *run_id)
 	return true;
 }
 
+/* Tell budgets of a task, by its summary with its holds, that has had another cost before */
+static void
+tell_budgets(const ResultRow *summary, const Field *before)
+{
+	Field		holds;
+	BudgetState was;
+	BudgetState is;
+
+	holds.value = result_row_value(summary, Natts_task_summary + 1, &holds.isnull);
+	if (holds.isnull)
+		return;
+	is = task_budget_state(summary, &holds);
+	was = is;
+	was.cost = *before;
+	budget_settle(&was, &is);
+}
+
 /*
  * Write the charge to the task, unless it has another cost by now, move its
  * run's total and enter the change.  Returns whether it has been written.
@@ -177,7 +194,7 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 		"UPDATE airun.tasks AS t SET cost = $3, cost_details = $4, price_status = $5 "
 		"WHERE " THIS_TASK " AND t.completed_at IS NOT NULL "
 		"AND (t.cost" EQ "$6 OR (t.cost IS NULL AND $6 IS NULL)) "
-		"AND t.price_status" EQ "$7 RETURNING " COLUMNS,
+		"AND t.price_status" EQ "$7 RETURNING " COLUMNS ", t.holds",
 		7, {UUIDOID, UUIDOID, NUMERICOID, JSONBOID, TEXTOID, NUMERICOID, TEXTOID},
 		&task_summary_columns
 	};
@@ -218,6 +235,7 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 	was.cost = *before;
 	was.price_status = *status_before;
 	usage_write_change(&was, &is);
+	tell_budgets(&summary, before);
 	return true;
 }
 

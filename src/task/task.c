@@ -11,14 +11,15 @@
  * the run has already returns that task.  Messages that a request repeats from
  * its run are not stored again (request_compact.c).
  *
- * Locks: creating locks the run's row; task_lock(), for an end, the run's row,
- * the text's lock (chunk.c), then the task's row.
+ * Locks: creating locks the run's row, and then counters of budgets; task_lock(), for
+ * an end, the run's row, the text's lock (chunk.c), then the task's row.
  *
- * Errors: PT404 for a task that the caller cannot see or change, one and the
+ * Errors: PT402 for what does not fit into a budget; PT404 for a task that the caller cannot see or change, one and the
  * same message; PT409 for transitions and retries; PT422 for values.
  */
 #include "task/task.h"
 
+#include "budget/budget.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "json/jsonb_util.h"
@@ -273,12 +274,12 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 #define STATE_FIELD_LIST(COLUMN) \
 	TASK_END_LIST(COLUMN) COLUMN(error) COLUMN(client_cost) COLUMN(cost_details) \
 	COLUMN(price_status) COLUMN(usage_buckets) COLUMN(provider) COLUMN(model_id) COLUMN(endpoint) COLUMN(metadata) \
-	COLUMN(region) COLUMN(speed)
+	COLUMN(region) COLUMN(speed) COLUMN(holds)
 
 /* and all of them */
 #define STATE_LIST(COLUMN) \
 	COLUMN(generation) COLUMN(status) COLUMN(created_at) COLUMN(text_in_answer) \
-	COLUMN(answer_seq) STATE_FIELD_LIST(COLUMN)
+	COLUMN(answer_seq) COLUMN(response_length) STATE_FIELD_LIST(COLUMN)
 #define STATE_NAME(name, ...)	#name,
 #define STATE_NUMBER(name, ...)	STATE_##name,
 #define STATE_FIELD(name, ...) \
@@ -351,6 +352,7 @@ task_lock(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state)
 	state->created_at = DatumGetTimestampTz(values[STATE_created_at]);
 	state->text_in_answer = DatumGetBool(values[STATE_text_in_answer]);
 	state->answer_seq = nulls[STATE_answer_seq] ? 0 : DatumGetInt64(values[STATE_answer_seq]);
+	state->response_length = DatumGetInt64(values[STATE_response_length]);
 	STATE_FIELD_LIST(STATE_FIELD)
 	if (state->status != TASK_STREAMING || !chunk_find(run_id, task_id, &state->stream))
 		chunk_begin(&state->stream, DatumGetInt32(values[STATE_generation]));
@@ -451,6 +453,29 @@ fill_new_row(TaskRow *row, const TaskFields *fields, TimestampTz now)
 	task_row_set(row, Anum_tasks_text_in_answer, BoolGetDatum(false), false);
 }
 
+/* Hold of the budgets that a new task counts in, or PT402 */
+static Field
+hold_of_budgets(const pg_uuid_t *run_id, const TaskFields *fields, TimestampTz now)
+{
+	BudgetSubject subject = {
+		.run_id = run_id,
+		.user_id = {(Datum) 0, true},
+		.service = fields->service,
+		.task_name = fields->task_name,
+		.provider = fields->provider,
+		.endpoint = fields->endpoint,
+		.model_id = fields->model_id,
+		.metadata = fields->metadata,
+		.request_data = fields->request_data,
+		.at = now,
+	};
+	pg_uuid_t	caller;
+
+	if (caller_id(&caller))
+		subject.user_id = (Field) {UUIDPGetDatum(&caller), false};
+	return budget_take(&subject);
+}
+
 /*
  * Insert a task.  The run is locked and its counter moved by now, and the
  * messages that go in are stored.  inputs_from, inputs_to: their seqs, 0 for
@@ -462,25 +487,29 @@ task_insert(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskFields *field
 {
 	static RowWrite insert = {.table = TABLE_TASKS, .returning = &task_summary_columns};
 	const Field unknown = {(Datum) 0, true};
+	TimestampTz now = GetCurrentTimestamp();
 	Field		reference = unknown;
+	Field		holds;
 	ResultRow	summary;
 	TaskRow		row;
 	Args		args = {0};
 	pg_uuid_t	caller;
 
 	shard_check_id(task_id);
+	holds = hold_of_budgets(run_id, fields, now);
 	if (!fields->request_data.isnull)
 		(void) request_compact(run_id, run->message_count, &fields->request_data, &reference);
 
 	if (insert.column_count == 0)
 		add_columns(&insert);
 	task_row_begin(&row, run_id, task_id);
-	fill_new_row(&row, fields, GetCurrentTimestamp());
+	fill_new_row(&row, fields, now);
 	if (caller_id(&caller))
 		task_row_set(&row, Anum_tasks_user_id, UUIDPGetDatum(&caller), false);
 	task_row_set(&row, Anum_tasks_inputs_from, Int64GetDatum(inputs_from), inputs_from == 0);
 	task_row_set(&row, Anum_tasks_inputs_to, Int64GetDatum(inputs_to), inputs_to == 0);
 	task_row_field(&row, Anum_tasks_request_reference, &reference);
+	task_row_field(&row, Anum_tasks_holds, &holds);
 	task_write_args(&insert, &row, &args);
 	if (!direct_insert(&insert, &args, false, &summary))
 	{

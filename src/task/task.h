@@ -96,7 +96,9 @@ typedef struct TaskState
 	Field		metadata;
 	Field		region;
 	Field		speed;
+	Field		holds;			/* of budgets */
 	int64		answer_seq;		/* 0 for none */
+	int64		response_length;	/* of the text of a finished one, in characters */
 } TaskState;
 
 /* The error of a task that has expired */

@@ -2,6 +2,8 @@
  * task_entry.c
  *		What the ledger is told of tasks.
  *
+ * Budgets are told at the same places, as far as the task holds of any (budget_hold.c).
+ *
  * A task is entered when it has ended, and entered anew when what it has used or
  * cost changes after that (ledger.c): by the functions that end it, and for whatever
  * else changes tasks by the triggers of statements.  Tasks that are deleted are not,
@@ -9,11 +11,12 @@
  *
  * The source of the run is that which it has by then.
  *
- * Locks: nothing more than whoever calls this has locked.
+ * Locks: counters of budgets, after what whoever calls this has locked.
  */
 #include "task/task_entry.h"
 
 #include "access/table.h"
+#include "budget/budget.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -90,6 +93,50 @@ entry_of_state(const TaskState *state, const UsageEntry *other)
 	return entry;
 }
 
+/* A task as it was locked, as far as its holds ask */
+static BudgetState
+budget_state_before(const TaskState *state)
+{
+	return (BudgetState) {
+		.holds = state->holds,
+		.has_ended = task_is_final(state->status),
+		.is_completed = state->status == TASK_COMPLETED,
+		.cost = state->cost,
+		.tokens = state->tokens_total,
+		.length = state->response_length,
+	};
+}
+
+/* A task that has ended, likewise, as its summary tells it */
+BudgetState
+task_budget_state(const ResultRow *summary, const Field *holds)
+{
+	Field		status = OF_SUMMARY(status);
+
+	return (BudgetState) {
+		.holds = *holds,
+		.has_ended = true,
+		.is_completed = task_status_word(DatumGetTextPP(status.value)) == TASK_COMPLETED,
+		.cost = OF_SUMMARY(cost),
+		.tokens = OF_SUMMARY(tokens_total),
+		.length = DatumGetInt64(OF_SUMMARY(response_length).value),
+	};
+}
+
+/* Tell budgets of a task that has been ended or changed */
+static void
+settle_budgets(const TaskState *before, const ResultRow *summary)
+{
+	BudgetState was;
+	BudgetState is;
+
+	if (before->holds.isnull)
+		return;
+	was = budget_state_before(before);
+	is = task_budget_state(summary, &before->holds);
+	budget_settle(&was, &is);
+}
+
 /*
  * Enter a task that has been ended, or has been given what it lacked.  before: as
  * it was locked; new_buckets: what its usage_buckets have been set to, NULL for
@@ -103,12 +150,13 @@ task_enter_end(const TaskState *before, const ResultRow *summary, const Field *n
 	UsageEntry	was;
 
 	if (!task_is_final(before->status))
-	{
 		usage_write_entry(&after, 1);
-		return;
+	else
+	{
+		was = entry_of_state(before, &after);
+		usage_write_change(&was, &after);
 	}
-	was = entry_of_state(before, &after);
-	usage_write_change(&was, &after);
+	settle_budgets(before, summary);
 }
 
 /* ---------- rows of statements ---------- */
@@ -117,7 +165,8 @@ task_enter_end(const TaskState *before, const ResultRow *summary, const Field *n
 	COLUMN(run_id) COLUMN(task_id) COLUMN(created_at) COLUMN(completed_at) COLUMN(user_id) \
 	COLUMN(status) COLUMN(price_status) COLUMN(service) COLUMN(task_name) COLUMN(provider) \
 	COLUMN(model_id) COLUMN(served_model) COLUMN(cost) COLUMN(tokens_total) \
-	COLUMN(tokens_output) COLUMN(usage_buckets) COLUMN(time_to_first_token) COLUMN(total_time)
+	COLUMN(tokens_output) COLUMN(usage_buckets) COLUMN(time_to_first_token) COLUMN(total_time) \
+	COLUMN(holds) COLUMN(response_length)
 #define ROW_NAME(name)		#name,
 #define ROW_NUMBER(name)	ROW_##name,
 
@@ -224,6 +273,41 @@ find_source(RunSource *source, const pg_uuid_t *run_id)
 	source->is_known = true;
 }
 
+/* A task's row, as far as its holds ask */
+static BudgetState
+budget_state_of_row(const Rows *rows)
+{
+	TaskStatus	status = task_status_word(DatumGetTextPP(row_field(rows, ROW_status).value));
+
+	return (BudgetState) {
+		.holds = row_field(rows, ROW_holds),
+		.has_ended = !row_field(rows, ROW_completed_at).isnull,
+		.is_completed = status == TASK_COMPLETED,
+		.cost = row_field(rows, ROW_cost),
+		.tokens = row_field(rows, ROW_tokens_total),
+		.length = DatumGetInt64(row_field(rows, ROW_response_length).value),
+	};
+}
+
+/*
+ * Tell budgets what has become of one task.  One that is new holds already: there is
+ * more to tell only where it has ended, too.
+ */
+static void
+change_budgets(const Rows *is, const Rows *was, BudgetChanges *changes)
+{
+	BudgetState before;
+	BudgetState after;
+
+	if (row_field(is, ROW_holds).isnull)
+		return;
+	after = budget_state_of_row(is);
+	if (was != NULL)
+		before = budget_state_of_row(was);
+	if (was != NULL || after.has_ended)
+		budget_changes_add(changes, was != NULL ? &before : NULL, &after);
+}
+
 /* Enter what has become of one task; was: NULL for one that is new */
 static void
 enter_row(const Rows *is, const Rows *was, RunSource *source)
@@ -244,6 +328,38 @@ enter_row(const Rows *is, const Rows *was, RunSource *source)
 	usage_write_change(&before, &after);
 }
 
+static void
+find_row_columns(void)
+{
+	if (!store_find_columns(&row_columns))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("a column of airun.tasks is missing"),
+				 errhint("Run SELECT airun_install() as the owner of the store.")));
+}
+
+/* Release what the tasks held that a statement has deleted, for its trigger */
+void
+task_release_rows(TriggerData *trigger)
+{
+	Rows		was = begin_rows(trigger->tg_oldtable, trigger->tg_relation);
+	BudgetChanges *changes = budget_changes_begin();
+
+	find_row_columns();
+	while (tuplestore_gettupleslot(was.store, true, false, was.slot))
+	{
+		BudgetState before;
+
+		CHECK_FOR_INTERRUPTS();
+		if (row_field(&was, ROW_holds).isnull)
+			continue;
+		before = budget_state_of_row(&was);
+		budget_changes_add(changes, &before, NULL);
+	}
+	ExecDropSingleTupleTableSlot(was.slot);
+	budget_changes_write(changes);
+}
+
 /*
  * Enter the tasks that a statement has inserted or changed, for its trigger.  The
  * server keeps old rows and new ones in the same order.
@@ -255,17 +371,14 @@ task_enter_rows(TriggerData *trigger)
 	Rows		is = begin_rows(trigger->tg_newtable, trigger->tg_relation);
 	Rows		was = {0};
 	RunSource	source = {.context = CurrentMemoryContext};
+	BudgetChanges *changes = budget_changes_begin();
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "airun usage entry",
 													  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old_context;
 
 	if (is_update)
 		was = begin_rows(trigger->tg_oldtable, trigger->tg_relation);
-	if (!store_find_columns(&row_columns))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("a column of airun.tasks is missing"),
-				 errhint("Run SELECT airun_install() as the owner of the store.")));
+	find_row_columns();
 	while (tuplestore_gettupleslot(is.store, true, false, is.slot))
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -274,6 +387,7 @@ task_enter_rows(TriggerData *trigger)
 		/* a row that comes from disk belongs to its slot, and not to row_context */
 		old_context = MemoryContextSwitchTo(row_context);
 		enter_row(&is, is_update ? &was : NULL, &source);
+		change_budgets(&is, is_update ? &was : NULL, changes);
 		MemoryContextSwitchTo(old_context);
 		MemoryContextReset(row_context);
 	}
@@ -281,4 +395,5 @@ task_enter_rows(TriggerData *trigger)
 	if (is_update)
 		ExecDropSingleTupleTableSlot(was.slot);
 	MemoryContextDelete(row_context);
+	budget_changes_write(changes);
 }

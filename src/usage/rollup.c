@@ -10,12 +10,11 @@
  *
  * Errors: PT422 for a bound that is none.
  */
-#include "airun.h"
+#include "usage/rollup.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "store/args.h"
-#include "store/plans.h"
 #include "store/store.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
@@ -73,20 +72,17 @@ airun_rollup(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(folded);
 }
 
-/* airun_check_usage() returns setof ai_problem */
+/* Return what a statement finds, a row of ai_problem each, in the name of the store's owner */
 Datum
-airun_check_usage(PG_FUNCTION_ARGS)
+problems_as_owner(FunctionCallInfo fcinfo, Statement *check)
 {
-	static Statement check = {
-		"SELECT p.* FROM " EXTSCHEMA ".airun_store_usage_problems() AS p", 0, {0}
-	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Args		args = {0};
 	uint64		count;
 
 	result_begin_rows(fcinfo, PROBLEM_COLUMNS);
 	store_open(false);
-	count = run_as_owner(fcinfo, &check, &args);
+	count = run_as_owner(fcinfo, check, &args);
 	for (uint64 i = 0; i < count; i++)
 	{
 		Datum		values[PROBLEM_COLUMNS];
@@ -98,6 +94,17 @@ airun_check_usage(PG_FUNCTION_ARGS)
 	}
 	store_close();
 	return (Datum) 0;
+}
+
+/* airun_check_usage() returns setof ai_problem */
+Datum
+airun_check_usage(PG_FUNCTION_ARGS)
+{
+	static Statement check = {
+		"SELECT p.* FROM " EXTSCHEMA ".airun_store_usage_problems() AS p", 0, {0}
+	};
+
+	return problems_as_owner(fcinfo, &check);
 }
 
 /* airun_rebuild_usage() returns bigint */

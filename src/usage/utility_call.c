@@ -13,25 +13,27 @@
  * is left out, with the reason in cost_details.  Only a beginning is refused for it.
  *
  * No two calls have a row in common, so that any number of them goes on at once: the
- * ledger's entries (ledger.c) are rows of their own.
+ * ledger's entries (ledger.c) are rows of their own.  Where there are budgets, they
+ * have their counters (budget_counter.c).
  *
- * Nobody but the owner of the store may write airun.calls, and so it is in his name
- * that they are written here; the caller must be one who may create tasks, and the
- * call his own, unless row security does not bind him.
+ * Who calls must be one who may create tasks, and the call his own, unless row security
+ * does not bind him.
  *
- * Locks: the call's row.  airun_expire_calls() waits for none.
+ * Locks: the call's row, and then counters of budgets.  airun_expire_calls() waits for
+ * no call.
  *
- * Errors: PT401 when nobody is calling, 42501 for who may not create tasks; PT404
+ * Errors: PT401 when nobody is calling, 42501 for who may not create tasks; PT402 for a
+ * beginning that does not fit into a budget; PT404
  * for a call that is not there, or not the caller's; PT409 for what stands
  * otherwise, and for ids that are taken; PT422 for values.
  */
 #include "usage/utility_call.h"
 
+#include "budget/budget.h"
 #include "catalog/pg_type.h"
 #include "json/json_text.h"
 #include "json/jsonb_copy.h"
 #include "json/jsonb_util.h"
-#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "shard/shard_call.h"
@@ -40,10 +42,9 @@
 #include "task/end_stated.h"
 #include "task/lease.h"
 #include "usage/call_content.h"
-#include "usage/ledger.h"
+#include "usage/call_row.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(airun_meter);
 PG_FUNCTION_INFO_V1(airun_start_call);
@@ -52,77 +53,6 @@ PG_FUNCTION_INFO_V1(airun_expire_calls);
 
 /* The most that one call expires */
 #define MAX_EXPIRED		10000
-
-/*
- * What a caller states about a call as such, which is never changed, each as
- * COLUMN(name, type, longest)
- */
-#define NATURE_LIST(COLUMN) \
-	COLUMN(kind, TEXTOID, 0) \
-	COLUMN(source_type, TEXTOID, MAX_TASK_WORD) \
-	COLUMN(service, TEXTOID, MAX_TASK_WORD) \
-	COLUMN(task_name, TEXTOID, MAX_TASK_WORD) \
-	COLUMN(provider, TEXTOID, MAX_TASK_WORD) \
-	COLUMN(endpoint, TEXTOID, MAX_ENDPOINT) \
-	COLUMN(model_id, TEXTOID, MAX_TASK_WORD)
-
-/* What its end states, and TaskEnd has by the same name */
-#define STATED_LIST(COLUMN) \
-	COLUMN(usage, JSONBOID) \
-	COLUMN(usage_buckets, JSONBOID) \
-	COLUMN(tokens_input, INT8OID) \
-	COLUMN(tokens_output, INT8OID) \
-	COLUMN(time_to_first_token, NUMERICOID) \
-	COLUMN(total_time, NUMERICOID) \
-	COLUMN(served_model, TEXTOID) \
-	COLUMN(service_tier, TEXTOID) \
-	COLUMN(region, TEXTOID) \
-	COLUMN(speed, TEXTOID) \
-	COLUMN(billed, BOOLOID) \
-	COLUMN(provider_cost, NUMERICOID)
-
-/* The columns of airun.calls */
-#define CALL_LIST(COLUMN) \
-	COLUMN(id, UUIDOID) COLUMN(user_id, UUIDOID) \
-	NATURE_LIST(COLUMN) \
-	COLUMN(status, TEXTOID) COLUMN(error_code, TEXTOID) \
-	STATED_LIST(COLUMN) \
-	COLUMN(tokens_total, INT8OID) COLUMN(cost, NUMERICOID) COLUMN(cost_details, JSONBOID) \
-	COLUMN(price_status, TEXTOID) COLUMN(client_cost, NUMERICOID) \
-	COLUMN(metadata, JSONBOID) COLUMN(timeout, INTERVALOID) \
-	COLUMN(created_at, TIMESTAMPTZOID) COLUMN(updated_at, TIMESTAMPTZOID) \
-	COLUMN(completed_at, TIMESTAMPTZOID)
-
-#define CALL_NUMBER(name, ...)	CALL_##name,
-enum
-{
-	CALL_LIST(CALL_NUMBER)
-	CALL_COLUMNS
-};
-
-static const struct
-{
-	const char *name;
-	Oid			type;
-}			call_columns[] = {
-#define CALL_DEFINITION(name, type, ...)	{#name, type},
-	CALL_LIST(CALL_DEFINITION)
-};
-
-/* Those of ai_call, in order */
-#define CALL_RESULT \
-	"c.id, c.user_id, c.kind, c.source_type, c.service, c.task_name, c.provider, c.endpoint, " \
-	"c.model_id, c.status, c.error_code, c.tokens_input, c.tokens_output, c.tokens_total, " \
-	"c.usage, c.cost, c.cost_details, c.price_status, c.client_cost, c.time_to_first_token, " \
-	"c.total_time, c.served_model, c.service_tier, c.billed, c.provider_cost, c.region, " \
-	"c.speed, c.usage_buckets, c.metadata, c.timeout, c.created_at, c.updated_at, " \
-	"c.completed_at"
-
-/* A row of the table; what is not set is NULL */
-typedef struct CallRow
-{
-	Field		field[CALL_COLUMNS];
-} CallRow;
 
 static const Field absent = {(Datum) 0, true};
 
@@ -262,15 +192,7 @@ check_nature(const CallRow *call)
 				 errhint("Nothing of what is said to a model or by it belongs there.")));
 }
 
-/* ---------- the table ---------- */
-
-/* Who is calling; and may he touch what others have? */
-typedef struct Caller
-{
-	Field		user_id;
-	pg_uuid_t	id;
-	bool		is_bound;
-} Caller;
+/* ---------- who calls ---------- */
 
 /* Enter: store_open(), and 42501 for who may not create tasks */
 static void
@@ -282,153 +204,6 @@ open_for(Caller *caller)
 	caller->user_id = absent;
 	if (caller_id(&caller->id))
 		caller->user_id = (Field) {UUIDPGetDatum(&caller->id), false};
-}
-
-/* The columns in a statement, as CALL_COLUMNS says, each behind something */
-static void
-append_names(StringInfo sql, const char *before)
-{
-	for (int i = 0; i < CALL_COLUMNS; i++)
-		appendStringInfo(sql, "%s%s%s", i > 0 ? ", " : "", before, call_columns[i].name);
-}
-
-static void
-append_parameters(StringInfo sql)
-{
-	for (int i = 0; i < CALL_COLUMNS; i++)
-		appendStringInfo(sql, "%s$%d", i > 0 ? ", " : "", i + 1);
-}
-
-/* Write a row by one of the two statements.  Returns whether one was written. */
-static bool
-write_row(Statement *statement, const char *begin, const char *middle, const char *end,
-		  const CallRow *row, ResultRow *result)
-{
-	Args		args = {0};
-
-	if (statement->sql == NULL)
-	{
-		StringInfoData sql;
-
-		initStringInfo(&sql);
-		appendStringInfoString(&sql, begin);
-		append_names(&sql, "");
-		appendStringInfoString(&sql, middle);
-		append_parameters(&sql);
-		appendStringInfo(&sql, "%s RETURNING " CALL_RESULT, end);
-		for (int i = 0; i < CALL_COLUMNS; i++)
-			statement->argtypes[i] = call_columns[i].type;
-		statement->nargs = CALL_COLUMNS;
-		statement->sql = MemoryContextStrdup(TopMemoryContext, sql.data);
-	}
-	for (int i = 0; i < CALL_COLUMNS; i++)
-		arg_field(&args, &row->field[i]);
-	if (statement_write_as_owner(statement, &args, store_table_owner("calls")) != 1)
-		return false;
-	*result = result_row();
-	return true;
-}
-
-#define WORD_OF_ROW(name)	entry->name = row->field[CALL_##name];
-
-/* The ledger's entry of a call that has ended */
-static void
-entry_of(const CallRow *row, UsageEntry *entry)
-{
-	memset(entry, 0, sizeof(UsageEntry));
-	entry->at = DatumGetTimestampTz(row->field[CALL_created_at].value);
-	entry->kind = TextDatumGetCString(row->field[CALL_kind].value);
-	entry->charge_id = *DatumGetUUIDP(row->field[CALL_id].value);
-	entry->user_id = row->field[CALL_user_id];
-	USAGE_WORD_LIST(WORD_OF_ROW)
-	entry->cost = row->field[CALL_cost];
-	usage_set_tokens(entry, &row->field[CALL_tokens_total], &row->field[CALL_tokens_output],
-					 &row->field[CALL_usage_buckets]);
-	usage_set_times(entry, &row->field[CALL_time_to_first_token], &row->field[CALL_total_time]);
-}
-
-/* Insert a call, unless there is one with its id; one that has ended is entered */
-static bool
-insert_row(const CallRow *row, ResultRow *result)
-{
-	static Statement insert;
-	UsageEntry	entry;
-
-	shard_check_id(DatumGetUUIDP(row->field[CALL_id].value));
-	if (!write_row(&insert, "INSERT INTO airun.calls AS c (", ") VALUES (",
-				   ") ON CONFLICT (id) DO NOTHING", row, result))
-		return false;
-	if (!row->field[CALL_completed_at].isnull)
-	{
-		entry_of(row, &entry);
-		usage_write_entry(&entry, 1);
-	}
-	return true;
-}
-
-/* Write a call that is locked, and enter what becomes of its charge */
-static void
-update_row(const CallRow *before, const CallRow *row, ResultRow *result)
-{
-	static Statement update;
-	UsageEntry	was;
-	UsageEntry	is;
-
-	if (!write_row(&update, "UPDATE airun.calls AS c SET (", ") = ROW (",
-				   ") WHERE c.id" EQ "$1", row, result))
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("a trigger on airun.calls has suppressed a change")));
-	entry_of(row, &is);
-	if (before->field[CALL_completed_at].isnull)
-		usage_write_entry(&is, 1);
-	else
-	{
-		entry_of(before, &was);
-		usage_write_change(&was, &is);
-	}
-}
-
-/* Lock the caller's call of this id and read it; or return false */
-static bool
-lock_row(const Caller *caller, const pg_uuid_t *id, CallRow *row)
-{
-	static Statement lock = {NULL, 3, {UUIDOID, BOOLOID, UUIDOID}};
-	Args		args = {0};
-
-	if (lock.sql == NULL)
-	{
-		StringInfoData sql;
-
-		initStringInfo(&sql);
-		appendStringInfoString(&sql, "SELECT ");
-		append_names(&sql, "c.");
-		appendStringInfoString(&sql, " FROM airun.calls AS c WHERE c.id" EQ "$1 "
-							   "AND (NOT $2 OR c.user_id" EQ "$3) FOR NO KEY UPDATE OF c");
-		lock.sql = MemoryContextStrdup(TopMemoryContext, sql.data);
-	}
-	arg_uuid(&args, id);
-	arg_add(&args, BoolGetDatum(caller->is_bound), false);
-	arg_field(&args, &caller->user_id);
-	if (statement_write_as_owner(&lock, &args, store_table_owner("calls")) != 1)
-		return false;
-	for (int i = 0; i < CALL_COLUMNS; i++)
-		row->field[i].value = result_value(0, i + 1, &row->field[i].isnull);
-	return true;
-}
-
-/* The call as it stands */
-static ResultRow
-read_row(const pg_uuid_t *id)
-{
-	static Statement read = {
-		"SELECT " CALL_RESULT " FROM airun.calls AS c WHERE c.id" EQ "$1", 1, {UUIDOID}
-	};
-	Args		args = {0};
-
-	arg_uuid(&args, id);
-	(void) statement_write_as_owner(&read, &args, store_table_owner("calls"));
-	return result_row();
 }
 
 /* ---------- its end ---------- */
@@ -578,8 +353,8 @@ end_locked(CallRow *row, TaskEnd *end)
 			};
 	}
 	else if (!end_row_again(row, &state, end))
-		return read_row(id);
-	update_row(&before, row, &result);
+		return call_read(id);
+	call_update(&before, row, &result);
 	return result;
 }
 
@@ -632,7 +407,7 @@ check_same(const CallRow *row, const CallRow *stated, int column)
 static void
 lock_same(const Caller *caller, const pg_uuid_t *id, const CallRow *stated, CallRow *row)
 {
-	if (!lock_row(caller, id, row))
+	if (!call_lock(caller, id, row))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_CONFLICT),
 				 errmsg("call id \"%s\" is taken", uuid_string(id)),
@@ -700,7 +475,7 @@ airun_meter(PG_FUNCTION_ARGS)
 	row = stated;
 	begin_row(&row, &caller, &id);
 	end_new(&row, end);
-	if (!insert_row(&row, &result))
+	if (!call_insert(&row, &result))
 	{
 		lock_same(&caller, &id, &stated, &row);
 		result = end_locked(&row, &end);
@@ -735,10 +510,10 @@ airun_start_call(PG_FUNCTION_ARGS)
 	open_for(&caller);
 	row = stated;
 	begin_row(&row, &caller, &id);
-	if (!insert_row(&row, &result))
+	if ((!PG_ARGISNULL(0) && budget_is_any() && call_is_there(&id)) || !call_insert(&row, &result))
 	{
 		lock_same(&caller, &id, &stated, &row);
-		result = read_row(&id);
+		result = call_read(&id);
 	}
 	call = result_row_composite(fcinfo, &result);
 	store_close();
@@ -766,7 +541,7 @@ airun_end_call(PG_FUNCTION_ARGS)
 	task_check_end(&end);
 
 	open_for(&caller);
-	if (!lock_row(&caller, id, &row))
+	if (!call_lock(&caller, id, &row))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_NOT_FOUND),
 				 errmsg("call \"%s\" does not exist", uuid_string(id)),
@@ -787,7 +562,7 @@ expire(const Caller *caller, const pg_uuid_t *id)
 	CallRow		row;
 
 	end.error = document_field(EXPIRY_ERROR);
-	if (lock_row(caller, id, &row))
+	if (call_lock(caller, id, &row))
 		(void) end_locked(&row, &end);
 }
 
@@ -858,13 +633,13 @@ call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge
 	CallRow		charged;
 	ResultRow	result;
 
-	if (!lock_row(&owner, id, &row) || row.field[CALL_completed_at].isnull ||
+	if (!call_lock(&owner, id, &row) || row.field[CALL_completed_at].isnull ||
 		!same_amount(&row.field[CALL_cost], before))
 		return false;
 	charged = row;
 	charged.field[CALL_cost] = charge->cost;
 	charged.field[CALL_cost_details] = charge->cost_details;
 	charged.field[CALL_price_status] = charge->price_status;
-	update_row(&row, &charged, &result);
+	call_update(&row, &charged, &result);
 	return true;
 }

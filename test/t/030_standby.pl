@@ -196,6 +196,7 @@ SELECT airun_delete_run('$deleted');
 SELECT airun_start_call('$ended', timeout => '1 microsecond');
 SELECT airun_rollup();
 INSERT INTO airun.worker_status (step, last_started) VALUES ('fold', now());
+SELECT airun_set_budget('b', 1, warn_at => '{0.00001}', measure => 'calls', mode => 'soft');
 SELECT airun_meter(model_id => 'm');
 INSERT INTO airun.usage_shapes (shape, known_by, paths) VALUES ('vendor', '{vendor.in}', '{"input": "vendor.in", "output": "vendor.out"}');
 SQL
@@ -254,6 +255,9 @@ my %calls = (
 	airun_reprice => [ '=', 'all_tasks => true' ],
 	airun_request => [q('{"messages": [], "n": 1}', '{"key": "messages", "at": 0, "from": 1, "count": 1, "keys": ["role"]}', '[{"role": "user", "content": "x"}]')],
 	airun_check_usage => [''],
+	airun_check_budgets => [''],
+	airun_set_budget => ["'b', 5"],
+	airun_credit_budget => ["'b', 5"],
 	airun_rebuild_usage => [''],
 	airun_rollup => [''],
 	airun_run_forks => [ "'$run'", "'$nobody'" ],

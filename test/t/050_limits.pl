@@ -308,6 +308,9 @@ my @patient = (
 	[ airun_rollup => 'SELECT airun_rollup()' ],
 	[ airun_check_usage => 'SELECT count(*) FROM airun_check_usage()' ],
 	[ airun_rebuild_usage => 'SELECT airun_rebuild_usage()' ],
+	[ airun_check_budgets => 'SELECT count(*) FROM airun_check_budgets()' ],
+	[ airun_set_budget => q(SELECT airun_set_budget('b', 1e9, measure => 'calls', mode => 'soft')) ],
+	[ airun_credit_budget => q(SELECT airun_credit_budget('b', 1)) ],
 	[ airun_check => 'SELECT count(*) FROM airun_check()' ],
 	[ airun_install_original => "SELECT airun_install_original('original')" ],
 	[ airun_sees_run => "SELECT airun_sees_run($run)" ],
@@ -332,8 +335,8 @@ my @patient = (
 	my @lack = grep { !$known{$_} } split /\n/, sql(<<'END');
 SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'airun' WHERE p.provolatile <> 'i' AND p.prorettype <> 'trigger'::regtype
-	-- parts of airun_rollup() and airun_check_usage()
-	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage|import|messages_of)'
+	-- parts of airun_rollup() and airun_check_usage(), and of airun_set_budget()
+	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage|import|messages_of|budget|begin_budget|check_budget|hold|period|require_owner)'
 	-- and of what shards do
 	AND p.proname !~ '^airun_store_(enter|make_|merge|proxy_body|routes|copy_bucket|clear_bucket|place_buckets|require_proxy|refuse_citus)'
 	-- and what runs in no transaction of the caller's
@@ -358,7 +361,7 @@ SELECT FROM airun.calls FOR UPDATE;
 UPDATE airun.prices SET source = source;
 GRANT SELECT ON ALL TABLES IN SCHEMA airun TO other;
 END
-my $tables = 'BEGIN; LOCK TABLE airun.runs, airun.messages, airun.tasks, airun.usage_tail, airun.task_chunks, airun.calls, airun.prices, airun.price_book IN ACCESS EXCLUSIVE MODE';
+my $tables = 'BEGIN; LOCK TABLE airun.runs, airun.messages, airun.tasks, airun.usage_tail, airun.task_chunks, airun.calls, airun.prices, airun.price_book, airun.budgets, airun.budget_periods IN ACCESS EXCLUSIVE MODE';
 
 my $holder = session();
 my $struck = 0;

@@ -1,0 +1,25 @@
+/*
+ * budget_counter.h
+ *		The counters of budgets: rows of airun.budget_periods.
+ */
+#ifndef AIRUN_BUDGET_COUNTER_H
+#define AIRUN_BUDGET_COUNTER_H
+
+#include "airun.h"
+
+#include "budget/budget_estimate.h"
+
+/* What is added to a counter */
+typedef struct CounterChange
+{
+	Numeric		held;
+	Numeric		spent;
+	Numeric		estimated;
+	Numeric		base;			/* of what is spent, by whom no row is there any more */
+} CounterChange;
+
+extern int64 counter_take(const BudgetNeed *need, const char *value, const char *period_key);
+extern int64 counter_find(const Budget *budget, const char *value, const char *period_key);
+extern void counter_change(int64 id, const CounterChange *change);
+
+#endif							/* AIRUN_BUDGET_COUNTER_H */

@@ -1,0 +1,437 @@
+/*
+ * budget_hold.c
+ *		What tasks and calls hold of budgets, from their start to their end.
+ *
+ * A start holds of every budget that it counts in, in the same transaction, and its
+ * row keeps what: an array of holds, each an array
+ *
+ *	[counter, 1]						a call
+ *	[counter, amount, base]				tokens: base, and one for each that comes out
+ *	[counter, amount, base, rate]		cost: base, and rate for each token that comes out
+ *
+ * of the slot's id, what is held until the end, and what to charge where the end does
+ * not say.  The column is a part of the row: what is undone with the row is held by
+ * nobody, and a hold is released with the end of the row's lease.
+ *
+ * What a row makes of a counter follows from the row alone: while it is open, what it
+ * holds; once it has ended, what it has used or cost, or else an estimate.  A change of
+ * the row changes the counter by the difference, whichever function or statement has
+ * changed it, at the same places where the ledger is told (ledger.c): in the budgets
+ * and periods that the row named at its start, in full, and never refused.  A row that
+ * is deleted releases what it holds, and leaves what it has spent.
+ *
+ * Locks: counters, as budget_counter.c says, after all else.
+ *
+ * Errors: PT402 at a start.
+ */
+#include "budget/budget.h"
+
+#include "budget/budget_counter.h"
+#include "budget/budget_refusal.h"
+#include "budget/decimal.h"
+#include "catalog/pg_type.h"
+#include "json/jsonb_util.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "store/definition.h"
+#include "store/store.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(airun_store_hold_part);
+
+/* ---------- the start ---------- */
+
+/* A hold that has been taken */
+typedef struct Hold
+{
+	int64		counter;
+	BudgetNeed	need;
+} Hold;
+
+/* Is there any budget, for a start whose table is locked here against airun_set_budget()? */
+static int
+open_budgets(const BudgetSubject *subject, const Budget **budgets)
+{
+	if (!airun_budget_enforce)
+		return 0;
+	LockRelationOid(subject->run_id != NULL ? store_table(TABLE_TASKS) : store_table_oid("calls"),
+					RowExclusiveLock);
+	return budget_rules_open(budgets);
+}
+
+/* Is there any budget? */
+bool
+budget_is_any(void)
+{
+	const Budget *budgets;
+
+	return airun_budget_enforce && budget_rules_open(&budgets) > 0;
+}
+
+/* Hold of one counter of a budget */
+static Hold *
+hold(const BudgetNeed *need, const BudgetSubject *subject, const char *value, const char *period_key)
+{
+	Hold	   *taken = palloc_object(Hold);
+
+	taken->need = *need;
+	if (subject->is_paid)
+		taken->need.amount = decimal_of(0);
+	else if (need->is_unpriced)
+		budget_refuse_unpriced(need, value, subject);
+	taken->counter = decimal_sign(taken->need.amount) > 0 ?
+		counter_take(&taken->need, value, period_key) :
+		counter_find(need->budget, value, period_key);
+	return taken;
+}
+
+/* Hold of all counters that it counts in, in the order of their budgets */
+static List *
+hold_all(const BudgetSubject *subject, const Budget *budgets, int count)
+{
+	BudgetEstimate estimate = {0};
+	RunFacts	facts = {0};
+	List	   *holds = NIL;
+
+	for (int i = 0; i < count; i++)
+	{
+		List	   *values = budget_values(&budgets[i], subject, &facts);
+		BudgetNeed	need;
+		Period		period;
+		ListCell   *cell;
+
+		if (values == NIL)
+			continue;
+		need = budget_need(&budgets[i], subject, &estimate);
+		period = period_of(&budgets[i].period, subject->at);
+		need.resets_at = period.ends_at;
+		foreach(cell, values)
+		{
+			holds = lappend(holds, hold(&need, subject, lfirst(cell), period.key));
+		}
+	}
+	return holds;
+}
+
+static void
+put_number(JsonbBuilder *builder, Numeric number)
+{
+	jsonb_put_numeric(builder, DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
+																   NumericGetDatum(number))), true);
+}
+
+/* The column of holds */
+static Field
+write_holds(List *holds)
+{
+	JsonbBuilder builder = {0};
+	ListCell   *cell;
+
+	if (holds == NIL)
+		return (Field) {(Datum) 0, true};
+	jsonb_begin_array(&builder);
+	foreach(cell, holds)
+	{
+		const Hold *taken = lfirst(cell);
+
+		jsonb_begin_array(&builder);
+		put_number(&builder, decimal_of(taken->counter));
+		put_number(&builder, taken->need.amount);
+		if (taken->need.budget->measure != MEASURE_CALLS)
+			put_number(&builder, taken->need.base);
+		if (taken->need.budget->measure == MEASURE_COST)
+			put_number(&builder, taken->need.rate);
+		jsonb_close(&builder, true);
+	}
+	jsonb_close(&builder, true);
+	return (Field) {JsonbPGetDatum(jsonb_finish(&builder)), false};
+}
+
+/*
+ * Hold of the budgets that a task or call counts in which starts now, or PT402.
+ * Returns the column of its holds, absent where there are none, in the caller's memory.
+ * The caller has locked all else that it locks.
+ */
+Field
+budget_take(const BudgetSubject *subject)
+{
+	const Budget *budgets;
+	int			count = open_budgets(subject, &budgets);
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext old_context;
+	Field		holds;
+
+	if (count == 0)
+		return (Field) {(Datum) 0, true};
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	holds = write_holds(hold_all(subject, budgets, count));
+	old_context = MemoryContextSwitchTo(context);
+	if (!holds.isnull)
+		holds.value = JsonbPGetDatum(DatumGetJsonbPCopy(holds.value));
+	MemoryContextSwitchTo(old_context);
+	store_close();
+	return holds;
+}
+
+/* ---------- what a row makes of a counter ---------- */
+
+/* Tokens of a text of so many characters */
+static Numeric
+tokens_of_text(int64 length)
+{
+	return decimal_of((length + 3) / 4);
+}
+
+/* The numbers of a hold; returns how many there are */
+static int
+read_hold(JsonbContainer *hold, Numeric *numbers)
+{
+	int			count = Min(JsonContainerSize(hold), 4);
+
+	for (int i = 0; i < count; i++)
+	{
+		JsonbValue *value = getIthJsonbValueFromContainer(hold, i);
+
+		if (value->type != jbvNumeric)
+			return 0;
+		numbers[i] = value->val.numeric;
+	}
+	return count;
+}
+
+/*
+ * What a row that has ended is charged in the measure of a hold.  is_estimate: it has
+ * not been said.  Whoever failed without a text and a usage has cost nothing.
+ */
+static Numeric
+charge_of(const Numeric *numbers, int count, const BudgetState *state, bool *is_estimate)
+{
+	Numeric		rate = count == 4 ? numbers[3] : decimal_of(1);
+
+	*is_estimate = false;
+	if (count == 2)
+		return decimal_of(1);
+	if (count == 3 && !state->tokens.isnull)
+		return decimal_of(DatumGetInt64(state->tokens.value));
+	if (count == 4 && !state->cost.isnull)
+		return DatumGetNumeric(state->cost.value);
+	*is_estimate = true;
+	if (!state->tokens.isnull)
+		return decimal_mul(rate, decimal_of(DatumGetInt64(state->tokens.value)));
+	if (!state->is_completed && state->length == 0)
+		return decimal_of(0);
+	return decimal_add(numbers[2], decimal_mul(rate, tokens_of_text(state->length)));
+}
+
+/* What a row makes of the counter of a hold; nothing where there is no row */
+static CounterChange
+part_of(const Numeric *numbers, int count, const BudgetState *state)
+{
+	Numeric		zero = decimal_of(0);
+	CounterChange part = {zero, zero, zero, zero};
+	bool		is_estimate;
+	Numeric		charge;
+
+	if (state == NULL)
+		return part;
+	if (!state->has_ended)
+	{
+		part.held = numbers[1];
+		return part;
+	}
+	charge = charge_of(numbers, count, state, &is_estimate);
+	if (is_estimate)
+		part.estimated = charge;
+	else
+		part.spent = charge;
+	return part;
+}
+
+/* ---------- changes ---------- */
+
+/* What is added to one counter */
+typedef struct Change
+{
+	int64		counter;
+	CounterChange change;
+} Change;
+
+struct BudgetChanges
+{
+	MemoryContext context;
+	int			count;
+	int			space;
+	Change	   *changes;
+};
+
+BudgetChanges *
+budget_changes_begin(void)
+{
+	BudgetChanges *changes = palloc0_object(BudgetChanges);
+
+	changes->context = CurrentMemoryContext;
+	changes->space = 4;
+	changes->changes = palloc_array(Change, changes->space);
+	return changes;
+}
+
+static void
+add_change(BudgetChanges *changes, const Change *change)
+{
+	if (changes->count == changes->space)
+	{
+		changes->space *= 2;
+		changes->changes = repalloc_huge(changes->changes, changes->space * sizeof(Change));
+	}
+	changes->changes[changes->count++] = *change;
+}
+
+/* Add what one hold's row has become */
+static void
+add_hold(BudgetChanges *changes, JsonbContainer *hold, const BudgetState *before,
+		 const BudgetState *after)
+{
+	Numeric		zero = decimal_of(0);
+	Change		change = {.change = {zero, zero, zero, zero}};
+	Numeric		numbers[4];
+	int			count = read_hold(hold, numbers);
+	CounterChange was;
+	CounterChange is;
+
+	if (count < 2)
+		return;
+	was = part_of(numbers, count, before);
+	is = part_of(numbers, count, after);
+	change.counter = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(numbers[0])));
+
+	/* what has been spent stays, though nothing tells any more by whom */
+	if (after == NULL && before->has_ended)
+		change.change.base = decimal_add(was.spent, was.estimated);
+	else
+	{
+		change.change.held = decimal_sub(is.held, was.held);
+		change.change.spent = decimal_sub(is.spent, was.spent);
+		change.change.estimated = decimal_sub(is.estimated, was.estimated);
+	}
+	add_change(changes, &change);
+}
+
+/*
+ * Add what has become of a row: before is NULL for one that is new, after for one
+ * that is deleted.  Those that are new hold already (budget_take()): they are here only
+ * where they have ended, too.
+ */
+void
+budget_changes_add(BudgetChanges *changes, const BudgetState *before, const BudgetState *after)
+{
+	const Field *column = after != NULL ? &after->holds : &before->holds;
+	MemoryContext old_context;
+	JsonbContainer *holds;
+
+	if (column->isnull || !JB_ROOT_IS_ARRAY(DatumGetJsonbP(column->value)))
+		return;
+	old_context = MemoryContextSwitchTo(changes->context);
+	holds = &DatumGetJsonbP(column->value)->root;
+	for (uint32 i = 0; i < JsonContainerSize(holds); i++)
+	{
+		JsonbValue *hold = getIthJsonbValueFromContainer(holds, i);
+
+		if (hold->type == jbvBinary && JsonContainerIsArray(hold->val.binary.data))
+			add_hold(changes, hold->val.binary.data, before, after);
+	}
+	MemoryContextSwitchTo(old_context);
+}
+
+static bool
+is_nothing(const CounterChange *change)
+{
+	return decimal_sign(change->held) == 0 && decimal_sign(change->spent) == 0 &&
+		decimal_sign(change->estimated) == 0 && decimal_sign(change->base) == 0;
+}
+
+static int
+change_order(const void *a, const void *b)
+{
+	int64		left = ((const Change *) a)->counter;
+	int64		right = ((const Change *) b)->counter;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Add to a change another one of the same counter */
+static void
+merge(CounterChange *change, const CounterChange *other)
+{
+	change->held = decimal_add(change->held, other->held);
+	change->spent = decimal_add(change->spent, other->spent);
+	change->estimated = decimal_add(change->estimated, other->estimated);
+	change->base = decimal_add(change->base, other->base);
+}
+
+/* Write the changes: ids of counters are in the order of their budgets, as a start locks them */
+void
+budget_changes_write(BudgetChanges *changes)
+{
+	if (changes->count == 0)
+		return;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	qsort(changes->changes, changes->count, sizeof(Change), change_order);
+	for (int i = 0; i < changes->count; i++)
+	{
+		Change		change = changes->changes[i];
+
+		CHECK_FOR_INTERRUPTS();
+		while (i + 1 < changes->count && changes->changes[i + 1].counter == change.counter)
+			merge(&change.change, &changes->changes[++i].change);
+		if (!is_nothing(&change.change))
+			counter_change(change.counter, &change.change);
+	}
+	store_close();
+}
+
+/* Write what has become of one row, as budget_changes_add() has it */
+void
+budget_settle(const BudgetState *before, const BudgetState *after)
+{
+	BudgetChanges *changes;
+
+	if ((after != NULL ? after : before)->holds.isnull)
+		return;
+	changes = budget_changes_begin();
+	budget_changes_add(changes, before, after);
+	budget_changes_write(changes);
+}
+
+/*
+ * airun_store_hold_part(hold, has_ended, is_completed, cost, tokens, length)
+ * returns numeric[]
+ *
+ * What a row makes of the counter of a hold: held, spent and estimated.
+ */
+Datum
+airun_store_hold_part(PG_FUNCTION_ARGS)
+{
+	BudgetState state = {
+		.has_ended = PG_GETARG_BOOL(1),
+		.is_completed = PG_GETARG_BOOL(2),
+		.cost = argument_field(fcinfo, 3),
+		.tokens = argument_field(fcinfo, 4),
+		.length = PG_ARGISNULL(5) ? 0 : PG_GETARG_INT64(5)
+	};
+	Numeric		zero = decimal_of(0);
+	CounterChange part = {zero, zero, zero, zero};
+	Numeric		numbers[4];
+	Datum		values[3];
+	int			count;
+
+	if (!PG_ARGISNULL(0) && (count = read_hold(&PG_GETARG_JSONB_P(0)->root, numbers)) >= 2)
+		part = part_of(numbers, count, &state);
+	values[0] = NumericGetDatum(part.held);
+	values[1] = NumericGetDatum(part.spent);
+	values[2] = NumericGetDatum(part.estimated);
+	PG_RETURN_ARRAYTYPE_P(construct_array(values, 3, NUMERICOID, -1, false, TYPALIGN_INT));
+}
