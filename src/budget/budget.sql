@@ -12,7 +12,7 @@
  */
 
 /* 42501 for who is not the store's owner */
-CREATE FUNCTION @extschema@.airun_store_require_owner(function text) RETURNS void
+CREATE FUNCTION @extschema@.airun_store_require_member(function text) RETURNS void
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $require$
@@ -33,7 +33,7 @@ BEGIN
 	END IF;
 END
 $require$;
-COMMENT ON FUNCTION @extschema@.airun_store_require_owner(text) IS
+COMMENT ON FUNCTION @extschema@.airun_store_require_member(text) IS
 'Refuses whoever is not the owner of the store';
 
 /* PT422 for what is no budget */
@@ -212,7 +212,7 @@ DECLARE
 	stood airun.budgets;
 	budget airun.budgets;
 BEGIN
-	PERFORM @extschema@.airun_store_require_owner('airun_set_budget');
+	PERFORM @extschema@.airun_store_require_member('airun_set_budget');
 	-- One at a time; who starts a task only reads the table
 	LOCK TABLE airun.budgets IN SHARE ROW EXCLUSIVE MODE;
 	SELECT b.* INTO stood FROM airun.budgets AS b
@@ -293,7 +293,7 @@ DECLARE
 	period text;
 	credited numeric;
 BEGIN
-	PERFORM @extschema@.airun_store_require_owner('airun_credit_budget');
+	PERFORM @extschema@.airun_store_require_member('airun_credit_budget');
 	LOCK TABLE airun.budgets IN SHARE ROW EXCLUSIVE MODE;
 	SELECT b.* INTO budget FROM airun.budgets AS b
 	WHERE b.name = airun_credit_budget.name AND b.valid_to IS NULL;
