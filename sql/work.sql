@@ -37,7 +37,7 @@ SET airun.user_id = 'work test';
 CREATE VIEW status AS
 SELECT step, rows, backlog, failures, last_error, last_started IS NOT NULL AS started, last_ok >= last_started AS ok, last_failed >= last_started AS failed,
 	round(extract(epoch FROM retry_at - last_failed) / 60) AS retry_in, ms >= 0 AS timed
-FROM airun.worker_status ORDER BY step;
+FROM airun.worker_status WHERE step IN ('expire_calls', 'expire_tasks', 'fold', 'reprice') ORDER BY step;
 
 -- nothing to do
 CALL airun_work();
@@ -57,14 +57,38 @@ SELECT sum(calls), sum(errors) FROM airun.usage_clock;
 SELECT * FROM airun_check() UNION ALL SELECT * FROM airun_check_usage();
 
 -- W16: when the time is over, a step stops behind what it is at, and says what is left
-SELECT count(airun_meter(service => 'many')) FROM generate_series(1, 12000);
+SELECT count(airun_meter(service => 'many')) FROM generate_series(1, 5100);
 CALL airun_work(1);
-SELECT * FROM status WHERE step = 'fold';
-CALL airun_work(max_ms => 1);
 SELECT * FROM status WHERE step = 'fold';
 CALL airun_work();
 SELECT * FROM status WHERE step = 'fold';
 SELECT * FROM airun_check_usage();
+
+-- What has waited for a price is charged once there is one: in parts, and not again before
+-- the price book changes
+SELECT count(*) FROM airun.tasks WHERE price_status = 'unpriced';
+INSERT INTO airun.tasks (run_id, task_id, status, model_id, usage)
+SELECT ('0f000000-0000-4000-8000-0000000000' || lpad((1 + n % 7)::text, 2, '0'))::uuid, ('0f200000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'completed',
+	CASE WHEN n % 100 = 0 THEN 'work-a' ELSE 'work-b' END, '{"prompt_tokens": 7}' FROM generate_series(1, 1500) AS n;
+SELECT count(airun_meter(model_id => 'work-a', tokens_input => 11)) FROM generate_series(1, 3);
+CALL airun_work();
+SELECT rows, backlog, position FROM airun.worker_status WHERE step = 'reprice';
+SELECT airun_set_price('work-a', '{"input": 0.01}', effective_from => '-infinity') IS NOT NULL;
+CALL airun_work(1);
+SELECT rows, backlog, position = version::text AS done, position LIKE version || ' 0f000000-%' AS on_its_way FROM airun.worker_status, airun.price_book WHERE step = 'reprice';
+CALL airun_work();
+SELECT rows > 0 AS any, backlog, position = version::text AS done FROM airun.worker_status, airun.price_book WHERE step = 'reprice';
+SELECT model_id, price_status, count(*), sum(cost) FROM airun.tasks WHERE model_id ~ '^work' GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT model_id, price_status, count(*), sum(cost) FROM airun.calls WHERE model_id ~ '^work' GROUP BY 1, 2 ORDER BY 1, 2;
+CALL airun_work();
+SELECT rows FROM airun.worker_status WHERE step = 'reprice';
+-- another change while it is on its way: it begins anew
+UPDATE airun.worker_status SET position = (SELECT version FROM airun.price_book) || ' 0f000000-0000-4000-8000-000000000007 00000000-0000-4000-8000-000000000000' WHERE step = 'reprice';
+SELECT airun_set_price('work-b', '{"input": 0.001}', effective_from => '-infinity') IS NOT NULL;
+CALL airun_work();
+SELECT rows, backlog, position = version::text AS done FROM airun.worker_status, airun.price_book WHERE step = 'reprice';
+SELECT model_id, price_status, count(*), sum(cost) FROM airun.tasks WHERE model_id ~ '^work' GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT * FROM airun_check() UNION ALL SELECT * FROM airun_check_usage();
 
 -- W9: a step that fails takes nothing with it; it is not tried again at once, but in a
 -- minute, then two, four, ... up to an hour; its error, without what users wrote
@@ -189,7 +213,7 @@ RESET ROLE;
 SELECT has_table_privilege('regress_airun_operator', 'airun.worker_status', 'SELECT, INSERT, UPDATE, DELETE');
 GRANT SELECT ON airun.worker_status TO regress_airun_operator;
 SET ROLE regress_airun_operator;
-SELECT count(*) FROM airun.worker_status;
+SELECT count(*) > 0 FROM airun.worker_status;
 RESET ROLE;
 \set VERBOSITY sqlstate
 CALL airun_work(0);
@@ -217,6 +241,18 @@ SET ROLE regress_airun_keeper;
 SELECT airun_install();
 RESET ROLE;
 CALL airun_work();
+SELECT * FROM airun_check() UNION ALL SELECT * FROM airun_check_usage();
+
+
+-- a store in partitions has those of the months to come
+SELECT rows FROM airun.worker_status WHERE step = 'partitions';
+SET ROLE regress_airun_keeper;
+SELECT airun_partition(0) IS NOT NULL;
+RESET ROLE;
+CALL airun_work();
+SELECT rows, backlog, failures FROM airun.worker_status WHERE step = 'partitions';
+CALL airun_work();
+SELECT rows, backlog, failures FROM airun.worker_status WHERE step = 'partitions';
 SELECT * FROM airun_check() UNION ALL SELECT * FROM airun_check_usage();
 
 \c :original

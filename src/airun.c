@@ -10,6 +10,7 @@
 
 #include "pgtime.h"
 #include "utils/guc.h"
+#include "worker/launcher.h"
 
 PG_MODULE_MAGIC_EXT(.name = "airun", .version = AIRUN_VERSION);
 
@@ -217,6 +218,8 @@ _PG_init(void)
 							   NULL,
 							   PGC_USERSET, 0,
 							   NULL, NULL, NULL);
+
+	launcher_init();
 
 	MarkGUCPrefixReserved("airun");
 }

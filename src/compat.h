@@ -183,6 +183,14 @@ get_extension_schema(Oid extension)
 #define has_generated_columns(constraints) ((constraints)->has_generated_stored)
 #endif
 
+/* 17 names what an extension waits for */
+#include "utils/wait_event.h"
+#if PG_VERSION_NUM >= 170000
+#define new_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define new_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
 /* 19 has a document under construction in one struct */
 #include "utils/jsonb.h"
 #if PG_VERSION_NUM >= 190000

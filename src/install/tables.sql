@@ -428,7 +428,9 @@ SELECT * FROM (VALUES
 	('worker_status', 'step', 'text', 'NOT NULL', NULL, NULL, NULL,
 	 'The step: expire_tasks, expire_calls, fold, ...'),
 	('worker_status', 'last_error', 'text', '', NULL, NULL, NULL,
-	 'Why it failed, without the detail, until it does not')
+	 'Why it failed, without the detail, until it does not'),
+	('worker_status', 'position', 'text', '', NULL, NULL, NULL,
+	 'Where it goes on, in words of its own, if it goes over everything in several rounds')
 ) AS c (relation, name, type, required, value, in_view, in_summary, comment)
 -- Those of the ledger and its cubes
 UNION ALL

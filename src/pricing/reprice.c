@@ -9,7 +9,8 @@
  * they are charged as well.
  *
  * Tasks are gone through in the order of their runs, some at a time, and calls
- * that belong to no run after them.
+ * that belong to no run after them: all by airun_reprice(), or the next ones by
+ * airun_store_reprice(), for upkeep.
  *
  * Locks: the rows of the runs that change, in the order of their ids, and of
  * their tasks, then of calls.
@@ -19,6 +20,7 @@
  */
 #include "airun.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -38,6 +40,7 @@
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(airun_reprice);
+PG_FUNCTION_INFO_V1(airun_store_reprice);
 
 /* The columns of ai_repricing */
 #define REPORT_COLUMNS	7
@@ -316,7 +319,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	"t.service_tier, t.region, t.speed, t.provider_cost, t.billed, t.price_status, " \
 	"t.usage_buckets "
 
-/* Which of them; the keys that they come after are $1 and $2 */
+/* Which of them; the keys that they come after are $1 and $2, the last ones $8 and $9 */
 #define IS_ASKED_FOR \
 	"t.completed_at IS NOT NULL AND ($3 OR t.price_status" EQ "'unpriced' " \
 	"OR (t.price_status" EQ "'doubtful' AND t.cost IS NULL)) " \
@@ -324,11 +327,38 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	"AND ($6 IS NULL OR t.model_id" EQ "$6 OR t.served_model" EQ "$6) "
 
 #define ASKED_TYPES \
-	7, {UUIDOID, UUIDOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT8OID}
+	9, {UUIDOID, UUIDOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT8OID, UUIDOID, \
+		UUIDOID}
+
+static Statement find_tasks = {
+	"SELECT t.run_id, t.task_id, " REPRICED("t.response_data") "FROM airun.tasks AS t "
+	"WHERE (t.run_id, t.task_id)" GT "($1, $2) AND (t.run_id, t.task_id)" LE "($8, $9) AND "
+	IS_ASKED_FOR "ORDER BY t.run_id, t.task_id LIMIT $7",
+	ASKED_TYPES
+};
+static Statement find_calls = {
+	"SELECT NULL::pg_catalog.uuid, t.id, " REPRICED("NULL::pg_catalog.jsonb")
+	"FROM airun.calls AS t WHERE ($1 IS NULL OR t.id" GT "$2) AND t.id" LE "$9 AND "
+	IS_ASKED_FOR "ORDER BY t.id LIMIT $7",
+	ASKED_TYPES
+};
+
+/* A task by its run's id and its own; a call by its own, and LAST_ID */
+typedef struct Key
+{
+	pg_uuid_t	run_id;
+	pg_uuid_t	task_id;
+} Key;
+
+/* No id is after it */
+#define LAST_ID \
+	{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
 
 /* What is asked for */
 typedef struct Asked
 {
+	Key			after;
+	Key			last;
 	bool		all_tasks;
 	Field		since;
 	Field		until;
@@ -339,8 +369,7 @@ typedef struct Asked
 static void
 reprice_all(Repricing *repricing, Statement *find, const Asked *asked)
 {
-	pg_uuid_t	last_run = {{0}};
-	pg_uuid_t	last_task = {{0}};
+	Key			last = asked->after;
 	uint64		count = BATCH;
 
 	while (count == BATCH && repricing->left > 0)
@@ -351,13 +380,15 @@ reprice_all(Repricing *repricing, Statement *find, const Asked *asked)
 		SPITupleTable *found;
 		Args		args = {0};
 
-		arg_uuid(&args, &last_run);
-		arg_uuid(&args, &last_task);
+		arg_uuid(&args, &last.run_id);
+		arg_uuid(&args, &last.task_id);
 		arg_add(&args, BoolGetDatum(asked->all_tasks), false);
 		arg_field(&args, &asked->since);
 		arg_field(&args, &asked->until);
 		arg_field(&args, &asked->model_id);
 		arg_int64(&args, BATCH);
+		arg_uuid(&args, &asked->last.run_id);
+		arg_uuid(&args, &asked->last.task_id);
 		count = statement_write(find, &args);
 		found = SPI_tuptable;
 		for (uint64 i = 0; i < count && repricing->left > 0; i++)
@@ -369,8 +400,8 @@ reprice_all(Repricing *repricing, Statement *find, const Asked *asked)
 			CHECK_FOR_INTERRUPTS();
 			run_id = SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull);
 			if (!isnull)
-				last_run = *DatumGetUUIDP(run_id);
-			last_task = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull));
+				last.run_id = *DatumGetUUIDP(run_id);
+			last.task_id = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull));
 			reprice_task(repricing, found, i);
 			MemoryContextSwitchTo(old_context);
 		}
@@ -386,24 +417,13 @@ reprice_all(Repricing *repricing, Statement *find, const Asked *asked)
 Datum
 airun_reprice(PG_FUNCTION_ARGS)
 {
-	static Statement find_tasks = {
-		"SELECT t.run_id, t.task_id, " REPRICED("t.response_data") "FROM airun.tasks AS t "
-		"WHERE (t.run_id, t.task_id)" GT "($1, $2) AND " IS_ASKED_FOR
-		"ORDER BY t.run_id, t.task_id LIMIT $7",
-		ASKED_TYPES
-	};
-	static Statement find_calls = {
-		"SELECT NULL::pg_catalog.uuid, t.id, " REPRICED("NULL::pg_catalog.jsonb")
-		"FROM airun.calls AS t WHERE ($1 IS NULL OR t.id" GT "$2) AND " IS_ASKED_FOR
-		"ORDER BY t.id LIMIT $7",
-		ASKED_TYPES
-	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Repricing	repricing = {
 		.dry_run = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3),
 		.context = CurrentMemoryContext,
 	};
 	Asked		asked = {
+		.last = {LAST_ID, LAST_ID},
 		.all_tasks = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4),
 		.since = argument_field(fcinfo, 0),
 		.until = argument_field(fcinfo, 1),
@@ -446,4 +466,74 @@ airun_reprice(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/* The key that is so many rows behind another one; LAST_ID where there are no more rows */
+static Key
+key_behind(Statement *find, const Key *key, int64 rows)
+{
+	Key			behind = {LAST_ID, LAST_ID};
+	Args		args = {0};
+	bool		isnull;
+
+	arg_uuid(&args, &key->run_id);
+	arg_uuid(&args, &key->task_id);
+	arg_int64(&args, rows - 1);
+	if (statement_write(find, &args) == 1)
+		behind = (Key) {
+			*DatumGetUUIDP(result_value(0, 1, &isnull)), *DatumGetUUIDP(result_value(0, 2, &isnull))
+		};
+	return behind;
+}
+
+/*
+ * airun_store_reprice(run_id, task_id, max_rows) returns record
+ *
+ * Charges those without a cost among the rows that come next behind a key, first of tasks and
+ * then of calls.  Returns how many have one now, and the key that it has come to: NULL when
+ * there are no more.
+ */
+Datum
+airun_store_reprice(PG_FUNCTION_ARGS)
+{
+	static Statement next_task = {
+		"SELECT t.run_id, t.task_id FROM airun.tasks AS t WHERE (t.run_id, t.task_id)" GT "($1, $2) "
+		"ORDER BY t.run_id, t.task_id OFFSET $3 LIMIT 1",
+		3, {UUIDOID, UUIDOID, INT8OID}
+	};
+	static Statement next_call = {
+		"SELECT $1, t.id FROM airun.calls AS t WHERE t.id" GT "$2 ORDER BY t.id OFFSET $3 LIMIT 1",
+		3, {UUIDOID, UUIDOID, INT8OID}
+	};
+	static const pg_uuid_t last_id = LAST_ID;
+	Repricing	repricing = {.left = PG_INT64_MAX, .context = CurrentMemoryContext};
+	Asked		asked = {
+		.since = {(Datum) 0, true}, .until = {(Datum) 0, true}, .model_id = {(Datum) 0, true}
+	};
+	Datum		values[3];
+	bool		nulls[3] = {false};
+	bool		is_of_calls;
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (!PG_ARGISNULL(0))
+		asked.after = (Key) {*PG_GETARG_UUID_P(0), *PG_GETARG_UUID_P(1)};
+	is_of_calls = uuid_equal(&asked.after.run_id, &last_id);
+
+	store_open(true);
+	asked.last = key_behind(is_of_calls ? &next_call : &next_task, &asked.after, PG_GETARG_INT32(2));
+	reprice_all(&repricing, is_of_calls ? &find_calls : &find_tasks, &asked);
+	store_close();
+
+	/* Behind the last task come the calls */
+	if (uuid_equal(&asked.last.task_id, &last_id))
+	{
+		nulls[1] = nulls[2] = is_of_calls;
+		asked.last.task_id = (pg_uuid_t) {{0}};
+	}
+	values[0] = Int64GetDatum(PG_INT64_MAX - repricing.left);
+	values[1] = UUIDPGetDatum(&asked.last.run_id);
+	values[2] = UUIDPGetDatum(&asked.last.task_id);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

@@ -13,3 +13,15 @@ RETURNS SETOF @extschema@.ai_repricing
 COMMENT ON FUNCTION @extschema@.airun_reprice IS
 'Charges tasks, and calls, again by the prices that were in force when they were created, and moves the totals of their runs; says for each model what that changes
 Those that are unpriced, or with all_tasks all that have ended, created from since to until.  What has a cost keeps it where there is no price.  dry_run changes nothing.  It changes at most max_tasks; call it again until nothing changes.  For the owner of the store.';
+
+CREATE FUNCTION @extschema@.airun_store_reprice(
+	after_run uuid,
+	after_task uuid,
+	max_rows integer,
+	OUT changed bigint,
+	OUT run_id uuid,
+	OUT task_id uuid)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.airun_store_reprice(uuid, uuid, integer) IS
+'Charges those without a cost among the tasks and calls that come next behind a key, for upkeep
+Returns how many have a cost now, and the key that it has come to; NULL when there are no more.';

@@ -40,6 +40,20 @@ Step		steps[] = {
 		{"SELECT pg_catalog.count(*) FROM (SELECT FROM airun.usage_tail LIMIT 1000000) AS t", 0, {0}},
 	},
 
+	/* what has a price by now, once after each change of the price book */
+	{
+		"reprice", "airun_store_work_reprice", 1, {TEXTOID},
+		{"SELECT r.changed, r.position FROM " EXTSCHEMA ".airun_store_work_reprice($1) AS r", 1, {TEXTOID}},
+		1,
+	},
+
+	/* partitions of the months to come; none where the store has none */
+	{
+		"partitions", "airun_add_partitions", 1, {INT8OID},
+		{"SELECT " EXTSCHEMA ".airun_add_partitions(3::pg_catalog.int8)", 0, {0}},
+		PG_INT64_MAX,
+	},
+
 	/* what is kept no longer */
 	{
 		"prune", "airun_prune", 1, {INT8OID},

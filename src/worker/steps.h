@@ -24,10 +24,11 @@ typedef struct Step
 
 	/*
 	 * One call, which returns how many rows it has dealt with.  Its arguments are of exactly
-	 * these types, so that no other function of the name can be meant.
+	 * these types, so that no other function of the name can be meant.  Where it takes an
+	 * argument, that is the position that the last call has returned beside.
 	 */
 	Statement	call;
-	int64		batch;			/* fewer rows than this: there is no more to do */
+	int64		batch;			/* fewer rows than this, at the same position: there is no more to do */
 	Statement	backlog;		/* how much is left; without text: not known */
 } Step;
 

@@ -40,6 +40,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/timeout.h"
 #include "worker/steps.h"
 
@@ -67,6 +68,8 @@ typedef struct Progress
 	Step	   *step;
 	int64		rows;
 	int64		last_rows;		/* of the last call */
+	char	   *position;		/* where that has come to, or NULL */
+	bool		has_moved;		/* from where it was before */
 	int32		failures;		/* in a row, before this round */
 	TimestampTz retry_at;		/* not before then, if it is more than 0 */
 	TimestampTz begun;
@@ -156,7 +159,9 @@ try_as_owner(Work work, Progress *progress)
 		int			level = NewGUCNestLevel();
 
 		become_owner();
+		PushActiveSnapshot(GetTransactionSnapshot());
 		work(progress);
+		PopActiveSnapshot();
 		AtEOXact_GUC(false, level);
 		SetUserIdAndSecContext(user, security);
 		stop_timer();
@@ -195,11 +200,21 @@ do_as_owner(Work work, Progress *progress)
 
 /* ---------- airun.worker_status ---------- */
 
+/* A text of the last result, where it outlives that, or NULL */
+static char *
+text_result(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = result_value(row, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
 static void
 read_status(Progress *progress)
 {
 	static Statement read = {
-		"SELECT w.failures, w.retry_at FROM airun.worker_status AS w WHERE w.step" EQ "$1",
+		"SELECT w.failures, w.retry_at, w.position FROM airun.worker_status AS w WHERE w.step" EQ "$1",
 		1, {TEXTOID}
 	};
 	Args		args = {0};
@@ -212,6 +227,7 @@ read_status(Progress *progress)
 	progress->retry_at = DatumGetTimestampTz(result_value(0, 2, &isnull));
 	if (isnull)
 		progress->retry_at = 0;
+	progress->position = text_result(0, 3);
 }
 
 static void
@@ -237,6 +253,7 @@ add_figures(Args *args, const Progress *progress, TimestampTz now)
 	arg_time(args, now);
 	arg_int64(args, progress->rows);
 	arg_int64(args, TimestampDifferenceMilliseconds(progress->begun, now));
+	arg_pointer(args, progress->position == NULL ? NULL : cstring_to_text(progress->position));
 }
 
 /* How much a step has left to do, as far as that is known */
@@ -245,6 +262,7 @@ add_backlog(Args *args, Progress *progress)
 {
 	Statement  *backlog = &progress->step->backlog;
 	Args		none = {0};
+	Datum		rows;
 	bool		isnull;
 
 	if (progress->is_done)
@@ -254,7 +272,8 @@ add_backlog(Args *args, Progress *progress)
 	else
 	{
 		(void) statement_write(backlog, &none);
-		arg_add(args, result_value(0, 1, &isnull), isnull);
+		rows = result_value(0, 1, &isnull);
+		arg_add(args, rows, isnull);
 	}
 }
 
@@ -262,9 +281,9 @@ static void
 note_end(Progress *progress)
 {
 	static Statement note = {
-		"UPDATE airun.worker_status AS w SET last_ok = $2, rows = $3, ms = $4, backlog = $5, "
+		"UPDATE airun.worker_status AS w SET last_ok = $2, rows = $3, ms = $4, position = $5, backlog = $6, "
 		"failures = 0, retry_at = NULL, last_error = NULL WHERE w.step" EQ "$1",
-		5, {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID}
+		6, {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TEXTOID, INT8OID}
 	};
 	Args		args = {0};
 
@@ -278,9 +297,9 @@ static void
 note_failure(Progress *progress)
 {
 	static Statement note = {
-		"UPDATE airun.worker_status AS w SET last_failed = $2, rows = $3, ms = $4, backlog = NULL, "
-		"failures = $5, retry_at = $6, last_error = $7 WHERE w.step" EQ "$1",
-		7, {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID}
+		"UPDATE airun.worker_status AS w SET last_failed = $2, rows = $3, ms = $4, position = $5, backlog = NULL, "
+		"failures = $6, retry_at = $7, last_error = $8 WHERE w.step" EQ "$1",
+		8, {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TEXTOID, INT4OID, TIMESTAMPTZOID, TEXTOID}
 	};
 	TimestampTz now = GetCurrentTimestamp();
 	int			seconds = Min(RETRY_AFTER << Min(progress->failures, 6), MAX_RETRY_AFTER);
@@ -300,13 +319,21 @@ note_failure(Progress *progress)
 static void
 call_step(Progress *progress)
 {
-	Args		none = {0};
+	Statement  *call = &progress->step->call;
+	char	   *position = progress->position;
+	Args		args = {0};
 	bool		isnull;
 
-	(void) statement_write(&progress->step->call, &none);
+	if (call->nargs > 0)
+		arg_pointer(&args, position == NULL ? NULL : cstring_to_text(position));
+	(void) statement_write(call, &args);
 	progress->last_rows = DatumGetInt64(result_value(0, 1, &isnull));
 	if (isnull)
 		progress->last_rows = 0;
+	if (call->nargs > 0)
+		progress->position = text_result(0, 2);
+	progress->has_moved = progress->position != NULL &&
+		(position == NULL || strcmp(position, progress->position) != 0);
 }
 
 static void
@@ -329,7 +356,7 @@ do_step(Progress *progress, TimestampTz until)
 			break;
 		commit();
 		progress->rows += progress->last_rows;
-		progress->is_done = progress->last_rows < progress->step->batch;
+		progress->is_done = progress->last_rows < progress->step->batch && !progress->has_moved;
 	} while (!progress->is_done && GetCurrentTimestamp() < until && work_is_possible());
 
 	if (progress->error == NULL)

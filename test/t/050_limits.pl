@@ -335,8 +335,8 @@ my @patient = (
 	my @lack = grep { !$known{$_} } split /\n/, sql(<<'END');
 SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'airun' WHERE p.provolatile <> 'i' AND p.prorettype <> 'trigger'::regtype
-	-- parts of airun_rollup() and airun_check_usage(), and of airun_set_budget()
-	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage|import|messages_of|budget|begin_budget|check_budget|hold|period|require_member)'
+	-- parts of airun_rollup() and airun_check_usage(), and of airun_set_budget() and airun_work()
+	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage|import|messages_of|budget|begin_budget|check_budget|hold|period|require_member|reprice|work)'
 	-- and of what shards do
 	AND p.proname !~ '^airun_store_(enter|make_|merge|proxy_body|routes|copy_bucket|clear_bucket|place_buckets|require_proxy|refuse_citus)'
 	-- and what runs in no transaction of the caller's
