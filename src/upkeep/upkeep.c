@@ -60,23 +60,6 @@ operator_end(const Operator *operator)
 	SetUserIdAndSecContext(operator->user, operator->context);
 }
 
-/* How long a call may work, in milliseconds */
-static Datum
-max_ms_argument(FunctionCallInfo fcinfo, int i)
-{
-	int64		max_ms;
-
-	if (PG_ARGISNULL(i))
-		refuse_null("max_ms");
-	max_ms = PG_GETARG_INT64(i);
-	if (max_ms < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"max_ms\" must be at least 1, not " INT64_FORMAT, max_ms),
-				 errhint("Leave it out to have its default.")));
-	return Int32GetDatum((int32) Min(max_ms, PG_INT32_MAX));
-}
-
 /* airun_prune(max_ms) returns bigint */
 Datum
 airun_prune(PG_FUNCTION_ARGS)
@@ -88,7 +71,7 @@ airun_prune(PG_FUNCTION_ARGS)
 	int64		pruned;
 	bool		isnull;
 
-	arg_add(&args, max_ms_argument(fcinfo, 0), false);
+	arg_add(&args, Int32GetDatum(bound_argument(fcinfo, 0, "max_ms")), false);
 	store_require_rights("retention", ACL_SELECT, "read rows");
 	store_open(false);
 	statement_in_extension(&prune, fcinfo->flinfo->fn_oid);
@@ -113,7 +96,7 @@ airun_erase_user(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		refuse_null("user_id");
 	arg_add(&args, PG_GETARG_DATUM(0), false);
-	arg_add(&args, max_ms_argument(fcinfo, 1), false);
+	arg_add(&args, Int32GetDatum(bound_argument(fcinfo, 1, "max_ms")), false);
 	arg_pointer(&args, cstring_to_text(airun_report_zone));
 	store_require_owner("airun_erase_user");
 	store_open(false);
