@@ -13,7 +13,9 @@
  * task whose text begins at the moment: what somebody holds is left, and is_done is
  * false.
  *
- * The functions here run as the owner of the store (upkeep.c).
+ * The functions here run as the owner of the store (upkeep.c).  Sequential scans are off:
+ * the planner expects of a person with many rows to meet one soon, and at the end there
+ * is none.
  *
  * Locks: rows of hers, of other runs that have words of hers, and the advisory lock of
  * folding, all until the transaction ends; so a call is as short as max_ms says.
@@ -253,6 +255,8 @@ CREATE FUNCTION @extschema@.airun_store_erase(person uuid, max_ms integer, zone 
 RETURNS @extschema@.ai_erasure
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET jit = off
 AS $erase$
 DECLARE
 	until constant timestamptz := clock_timestamp() + max_ms * interval '1 ms';

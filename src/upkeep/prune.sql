@@ -9,7 +9,7 @@
  *
  * Users are gone through in the order of their ids, from a place that is chosen anew
  * with each call: so each has a turn, however short the calls are, and what a user has
- * that is old is found by the indexes that lists use.
+ * that is old is found by the indexes that lists use; sequential scans are off for that.
  *
  * The functions here run as the owner of the store (upkeep.c).
  *
@@ -139,6 +139,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_prune_kind(text, interval, timestamp
 CREATE FUNCTION @extschema@.airun_store_prune(max_ms integer) RETURNS bigint
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET jit = off
 AS $prune$
 SELECT COALESCE(sum(@extschema@.airun_store_prune_kind(k.kind, k.min_age,
 	clock_timestamp() + k.part * $1 * interval '1 ms')), 0)::bigint
