@@ -109,6 +109,8 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_partition()',
 	'airun_add_partitions()',
 	'airun_drop_partitions(''infinity'')',
+	'airun_prune()',
+	'airun_erase_user(''<ann>'')',
 	'airun_create_run()',
 	'airun_create_run(id => ''<run>'')',
 	'airun_create_run(id => ''<gone>'', user_id => ''<ann>'')',
@@ -218,6 +220,7 @@ FROM (VALUES
 	('airun.budget_periods', 'true', 'quota = 7', '(id, budget_id, slot, value, period_key) VALUES (7, 7, 0, '''', '''')'),
 	('airun.budget_events', 'true', 'used = 7', '(budget_id, at, value, period_key, warn_at, amount, used) VALUES (7, ''2026-01-01'', '''', '''', 1, 1, 1)'),
 	('airun.usage_shapes', 'shape == ''s''', 'paths = ''{"input": "x"}''', '(shape, known_by, paths) VALUES (''t'', ''{x}'', ''{"input": "x"}'')'),
+	('airun.retention', 'true', 'age = ''1 day''', '(kind, source_type, age) VALUES (''call'', ''none'', ''1 year'')'),
 	('airun.worker_status', 'true', 'rows = 7', '(step) VALUES (''x'')')) v (relation, condition, change, new),
 	unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) action;
 -- and what streams, by the other doors

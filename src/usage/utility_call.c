@@ -41,6 +41,7 @@
 #include "store/store.h"
 #include "task/end_stated.h"
 #include "task/lease.h"
+#include "upkeep/upkeep.h"
 #include "usage/call_content.h"
 #include "usage/call_row.h"
 #include "utils/builtins.h"
@@ -580,6 +581,8 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 	int64		max_calls;
 	SPITupleTable *found;
 	Caller		caller;
+	Operator	operator;
+	bool		is_operator;
 	Args		args = {0};
 	uint64		count;
 
@@ -592,6 +595,7 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 				 errmsg("\"max_calls\" must be between 1 and %d, not " INT64_FORMAT,
 						MAX_EXPIRED, max_calls),
 				 errhint("Call airun_expire_calls() again for more.")));
+	is_operator = operator_begin(&operator);
 	open_for(&caller);
 	arg_time(&args, GetCurrentTimestamp());
 	arg_add(&args, lease_default_timeout(), false);
@@ -608,6 +612,8 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 		expire(&caller, DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)));
 	}
 	store_close();
+	if (is_operator)
+		operator_end(&operator);
 	PG_RETURN_INT32((int32) count);
 }
 
