@@ -132,6 +132,27 @@ SELECT run_of(30, '[
 	{"role": "assistant", "content": "end", "reasoning_content": "hm", "refusal": null}]') = run_id(30);
 SELECT f, exported(30, f) FROM unnest('{openai,responses,anthropic,gemini}'::text[]) f;
 
+-- §8: spans.  Those of one task each have their turn, the last one all; who has no task is one span
+CREATE FUNCTION spanned(document text) RETURNS text LANGUAGE sql AS $$
+	SELECT regexp_replace(document, '"(traceId|spanId|startTimeUnixNano|endTimeUnixNano)": ?"[0-9a-f]+"', '"\1":""', 'g')
+$$;
+SELECT spanned(exported(1, 'otel') #>> '{resourceSpans,0,scopeSpans,0,spans}');
+SELECT run_of(35, '[]') = run_id(35);
+SELECT airun_start_turn(run_id(35), '{"role": "user", "content": "Weather?"}', task_id => task_id(35), model_id => 'no such model', provider => 'openai') IS NOT NULL;
+SELECT airun_finish_turn(task_id(35), '{"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{\"city\": \"Oslo\"}"}}]}',
+	usage => '{"prompt_tokens": 30, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 10}, "completion_tokens_details": {"reasoning_tokens": 3}}',
+	finish_reason => 'tool_calls', time_to_first_token => 310, cost => 0.5) IS NOT NULL;
+SELECT airun_start_turn(run_id(35), '{"role": "tool", "tool_call_id": "c", "content": "{\"degrees\": 5}"}', task_id => task_id(36), model_id => 'no such model') IS NOT NULL;
+SELECT (airun_fail_task(task_id(36), '{"code": "rate_limit", "message": "slow down"}')).status;
+SELECT airun_start_turn(run_id(35), '[]', task_id => task_id(37), task_name => 'generate_content') IS NOT NULL;
+SELECT airun_finish_turn(task_id(37), say('5 degrees.', 'assistant')) IS NOT NULL;
+SELECT span - 'attributes' - '{traceId,spanId,startTimeUnixNano,endTimeUnixNano}'::text[] || jsonb_build_object('its own', span ->> 'traceId' = replace(run_id(35)::text, '-', '')
+		AND span ->> 'spanId' = right(replace(task_id(34 + n::int)::text, '-', ''), 16) AND (span ->> 'endTimeUnixNano')::numeric >= (span ->> 'startTimeUnixNano')::numeric
+		AND abs((span ->> 'startTimeUnixNano')::numeric / 1e9 - extract(epoch FROM now())) < 60)
+FROM jsonb_array_elements(exported(35, 'otel') #> '{resourceSpans,0,scopeSpans,0,spans}') WITH ORDINALITY AS s (span, n);
+SELECT n, a ->> 'key', a -> 'value' FROM jsonb_array_elements(exported(35, 'otel') #> '{resourceSpans,0,scopeSpans,0,spans}') WITH ORDINALITY AS s (span, n), jsonb_array_elements(span -> 'attributes') AS a
+WHERE n <> 3 OR a ->> 'key' <> 'gen_ai.response.time_to_first_chunk';
+
 -- values of odd types, and messages that say nothing, make no error in any form
 SELECT run_of(40, jsonb_agg(m)) = run_id(40) FROM jsonb_array_elements('[
 	{"role": "assistant"}, {"role": "assistant", "content": ""}, {"role": "user", "content": []}, {"role": "user", "content": [1, null, true, "x", [], {}]},
@@ -142,11 +163,11 @@ SELECT run_of(40, jsonb_agg(m)) = run_id(40) FROM jsonb_array_elements('[
 	{"role": "user", "content": {"text": "one part"}}, {"role": "data", "content": "d"}, {"role": "assistant", "content": "```\ncode\n```", "refusal": "no"},
 	{"role": "assistant", "tool_calls": [{"id": "z", "function": {"name": "deep", "arguments": "{\"a\": \"\\u0000\"}"}}]},
 	{"role": "assistant", "tool_calls": [{"id": "y", "function": {"name": "big", "arguments": "{\"a\": 1e999999}"}}]}]') m;
-SELECT f, jsonb_typeof(exported(40, f)) FROM unnest('{openai,responses,anthropic,gemini,ai-sdk,sharegpt,airun}'::text[]) f;
+SELECT f, jsonb_typeof(exported(40, f)) FROM unnest('{openai,responses,anthropic,gemini,ai-sdk,sharegpt,otel,airun}'::text[]) f;
 SELECT exported(40, 'openai');
 SELECT airun_export(run_id(40), 'markdown');
 SELECT run_of(50, '[]', 'none') = run_id(50);
-SELECT f, replace(airun_export(run_id(50), f), run_id(50)::text, '<run>') FROM unnest('{openai,responses,anthropic,gemini,ai-sdk,sharegpt,markdown}'::text[]) f;
+SELECT f, spanned(replace(airun_export(run_id(50), f), run_id(50)::text, '<run>')) FROM unnest('{openai,responses,anthropic,gemini,ai-sdk,sharegpt,otel,markdown}'::text[]) f;
 
 --
 -- airun's own form: everything
@@ -185,7 +206,7 @@ SELECT count(*) FROM airun_truncate_messages(run_id(50), 0), airun_save_message(
 SELECT count(*) FROM airun_meter(service => 'export', model_id => 'none', usage => '{"input_tokens": 1}');
 SELECT kind, n = CASE kind WHEN 'run' THEN (SELECT count(*) FROM airun.runs r WHERE r.user_id = airun_user_id())
 	WHEN 'message' THEN (SELECT count(*) FROM airun.messages m JOIN airun.runs r ON r.id = m.run_id WHERE r.user_id = airun_user_id())
-	WHEN 'message_version' THEN 1 WHEN 'task' THEN 2 WHEN 'call' THEN 1 END
+	WHEN 'message_version' THEN 1 WHEN 'task' THEN 5 WHEN 'call' THEN 1 END
 FROM (SELECT line ->> 'kind', count(*) FROM airun_export_user() line WHERE line ->> 'kind' <> 'usage' GROUP BY 1) x (kind, n) ORDER BY kind;
 SELECT count(*) FROM airun_export_user() line WHERE (line -> 'run' ->> 'id')::uuid = run_id(5);
 SELECT line -> 'task' ->> 'response_text', line -> 'task' -> 'request_data' FROM airun_export_user() line WHERE line ->> 'kind' = 'task' ORDER BY 1;

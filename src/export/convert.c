@@ -22,6 +22,7 @@
 
 #include "json/jsonb_util.h"
 #include "miscadmin.h"
+#include "utils/hsearch.h"
 
 /* OpenAI's limit */
 #define MAX_CALL_ID	40
@@ -255,39 +256,38 @@ is_plain_id(const JsonbValue *id)
 	return true;
 }
 
-typedef struct IdList
+/* The ids that have been given */
+typedef struct IdSet
 {
-	List	   *ids;			/* of JsonbValue, that are taken */
+	HTAB	   *ids;
 	int			made;			/* number of the last one that was made */
-} IdList;
+} IdSet;
 
+/* Enter a plain id; false where it is taken */
 static bool
-is_taken(const IdList *list, const JsonbValue *id)
+take_id(IdSet *set, const JsonbValue *id)
 {
-	ListCell   *cell;
+	char		key[MAX_CALL_ID + 1] = {0};
+	bool		found;
 
 	CHECK_FOR_INTERRUPTS();
-	foreach(cell, list->ids)
-	{
-		if (same_string(lfirst(cell), id))
-			return true;
-	}
-	return false;
+	memcpy(key, id->val.string.val, id->val.string.len);
+	hash_search(set->ids, key, HASH_ENTER, &found);
+	return !found;
 }
 
 /* Have a call, with its result, or a result alone, a plain id of its own */
 static void
-give_id(IdList *list, Part *part)
+give_id(IdSet *set, Part *part)
 {
-	while (!is_plain_id(&part->id) || is_taken(list, &part->id))
+	while (!is_plain_id(&part->id) || !take_id(set, &part->id))
 	{
-		char	   *made = psprintf("call_%d", ++list->made);
+		char	   *made = psprintf("call_%d", ++set->made);
 
 		part->id.type = jbvString;
 		part->id.val.string.val = made;
 		part->id.val.string.len = strlen(made);
 	}
-	list->ids = lappend(list->ids, &part->id);
 	if (part->result != NULL)
 	{
 		part->result->id = part->id;
@@ -298,7 +298,11 @@ give_id(IdList *list, Part *part)
 static void
 give_ids(Conversation *conversation)
 {
-	IdList		list = {NIL, 0};
+	HASHCTL		info = {.keysize = MAX_CALL_ID + 1, .entrysize = MAX_CALL_ID + 1,
+		.hcxt = CurrentMemoryContext};
+	IdSet		set = {
+		hash_create("airun ids of calls", 32, &info, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT), 0
+	};
 	ListCell   *cell;
 	ListCell   *inner;
 
@@ -309,7 +313,7 @@ give_ids(Conversation *conversation)
 			Part	   *part = lfirst(inner);
 
 			if (part->kind == PART_CALL || part->kind == PART_RESULT)
-				give_id(&list, part);
+				give_id(&set, part);
 		}
 	}
 }

@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "export/convert.h"
 #include "export/export_forms.h"
+#include "export/export_spans.h"
 #include "json/json_text.h"
 #include "run/run.h"
 #include "store/args.h"
@@ -28,8 +29,11 @@ PG_FUNCTION_INFO_V1(airun_export);
 /* What is known of the run, in each row of its messages */
 typedef struct RunHead
 {
+	const pg_uuid_t *run_id;
 	char	   *id;
 	char	   *name;			/* NULL for none */
+	TimestampTz created_at;
+	TimestampTz last_message_at;
 } RunHead;
 
 /* The run's head, or PT404 */
@@ -37,11 +41,11 @@ static RunHead
 read_head(const pg_uuid_t *run_id)
 {
 	static Statement read = {
-		"SELECT r.id::pg_catalog.text, r.name FROM airun.runs AS r WHERE " LIVE_RUN,
+		"SELECT r.id::pg_catalog.text, r.name, r.created_at, r.last_message_at FROM airun.runs AS r WHERE " LIVE_RUN,
 		1, {UUIDOID}
 	};
 	Args		args = {0};
-	RunHead		head = {NULL, NULL};
+	RunHead		head = {run_id};
 	Datum		value;
 	bool		isnull;
 
@@ -52,6 +56,8 @@ read_head(const pg_uuid_t *run_id)
 	value = result_value(0, 2, &isnull);
 	if (!isnull)
 		head.name = TextDatumGetCString(value);
+	head.created_at = DatumGetTimestampTz(result_value(0, 3, &isnull));
+	head.last_message_at = DatumGetTimestampTz(result_value(0, 4, &isnull));
 	return head;
 }
 
@@ -158,6 +164,12 @@ write_sharegpt(StringInfo out, const RunHead *head, Conversation *conversation)
 }
 
 static void
+write_otel(StringInfo out, const RunHead *head, Conversation *conversation)
+{
+	spans_write(out, head->run_id, head->created_at, head->last_message_at, conversation);
+}
+
+static void
 write_markdown(StringInfo out, const RunHead *head, Conversation *conversation)
 {
 	appendStringInfo(out, "# %s\n", head->name != NULL ? head->name : head->id);
@@ -178,6 +190,7 @@ static const Form forms[] = {
 	{"gemini", write_gemini},
 	{"ai-sdk", write_ai_sdk},
 	{"sharegpt", write_sharegpt},
+	{"otel", write_otel},
 	{"markdown", write_markdown},
 	{"airun", NULL},
 };
@@ -194,7 +207,7 @@ find_form(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("unknown export format \"%s\"", excerpt(name, strlen(name))),
-			 errhint("The formats are openai, responses, anthropic, gemini, ai-sdk, sharegpt, markdown and airun.")));
+			 errhint("The formats are openai, responses, anthropic, gemini, ai-sdk, sharegpt, otel, markdown and airun.")));
 }
 
 /* ---------- airun's own form ---------- */

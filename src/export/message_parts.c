@@ -51,6 +51,10 @@ static const PartType part_types[] = {
 	{"input_file", PART_MEDIA, ORIGIN_RESPONSES},
 	{"blob", PART_MEDIA, ORIGIN_ANY},
 	{"uri", PART_MEDIA, ORIGIN_ANY},
+	{"inlineData", PART_MEDIA, ORIGIN_GEMINI},
+	{"inline_data", PART_MEDIA, ORIGIN_GEMINI},
+	{"fileData", PART_MEDIA, ORIGIN_GEMINI},
+	{"file_data", PART_MEDIA, ORIGIN_GEMINI},
 	{"server_tool_use", PART_OTHER, ORIGIN_ANTHROPIC},
 	{"mcp_tool_use", PART_OTHER, ORIGIN_ANTHROPIC},
 	{"mcp_tool_result", PART_OTHER, ORIGIN_ANTHROPIC},
@@ -486,8 +490,9 @@ read_media(Part *part, JsonbContainer *object)
 		read_media_keys(part, inner);
 		read_format(part, inner);
 	}
-	/* OpenAI's files have a data URL as their data */
-	if (string_begins(&part->data, "data:"))
+	/* OpenAI's files have a URL as their data; base64 has no colon */
+	if (part->data.type == jbvString &&
+		memchr(part->data.val.string.val, ':', part->data.val.string.len) != NULL)
 	{
 		part->url = part->data;
 		part->data.type = jbvNull;

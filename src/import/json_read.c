@@ -14,6 +14,7 @@
 #include "lib/stringinfo.h"
 #include <math.h>
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
 /* The earliest and the latest time that is taken for one, in seconds */
@@ -295,6 +296,17 @@ json_new_string(const char *string)
 	value->type = jbvString;
 	value->val.string.val = unconstify(char *, string);
 	value->val.string.len = strlen(string);
+	return value;
+}
+
+JsonbValue *
+json_new_number(double number)
+{
+	JsonbValue *value = palloc_object(JsonbValue);
+
+	value->type = jbvNumeric;
+	value->val.numeric = DatumGetNumeric(DirectFunctionCall1(float8_numeric,
+															 Float8GetDatum(number)));
 	return value;
 }
 

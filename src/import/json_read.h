@@ -45,6 +45,7 @@ extern const char *json_type_name(const JsonbValue *value);
 
 extern JsonbValue *json_new_string(const char *string);
 extern JsonbValue *json_new_bool(bool value);
+extern JsonbValue *json_new_number(double number);
 extern JsonbValue *json_from_pairs(List *pairs);
 extern JsonbValue *json_from_elements(List *elements);
 extern List *json_add_pair(List *pairs, const char *key, JsonbValue *value);

@@ -4,7 +4,7 @@
  *
  * These tell of requests to models, and so give tasks with their usage beside
  * messages.  The spans of one conversation repeat its history: the last one that
- * holds messages is what is read, and each with a usage is a task.
+ * holds messages is what is read, and each with a usage, or with a model, is a task.
  *
  * PT422 for spans without messages; nothing is locked.
  */
@@ -215,7 +215,8 @@ static const struct
 	{"llm.response.model_name", "served_model"}, {"gen_ai.provider.name", "provider"},
 	{"gen_ai.system", "provider"}, {"llm.provider", "provider"},
 	{"gen_ai.operation.name", "task_name"}, {"openai.response.service_tier", "service_tier"},
-	{"llm.finish_reason", "finish_reason"}
+	{"llm.finish_reason", "finish_reason"}, {"gen_ai.usage.cost", "cost"},
+	{"llm.cost.total", "cost"}
 };
 
 /* The usage of a span: all that counts tokens, with whole numbers as numbers */
@@ -242,13 +243,20 @@ read_span_task(JsonbValue *attributes, JsonbValue *span, Conversation *conversat
 	ImportTask *task = palloc0_object(ImportTask);
 	JsonbValue *usage = span_usage(attributes);
 	JsonbValue *error = json_get(attributes, "error.type");
+	JsonbValue *reasons = json_get(attributes, "gen_ai.response.finish_reasons");
 	List	   *columns = NIL;
+	double		seconds;
 
-	if (usage == NULL)
+	if (usage == NULL && (json_get(attributes, "gen_ai.request.model") == NULL ||
+						  json_get(attributes, "gen_ai.tool.name") != NULL))
 		return;
 	for (int i = lengthof(attribute_columns) - 1; i >= 0; i--)
 		columns = json_add_pair(columns, attribute_columns[i].column,
 								json_get(attributes, attribute_columns[i].attribute));
+	if (json_length(reasons) > 0)
+		columns = json_add_pair(columns, "finish_reason", json_element(reasons, 0));
+	if (json_number(json_get(attributes, "gen_ai.response.time_to_first_chunk"), &seconds))
+		columns = json_add_pair(columns, "time_to_first_token", json_new_number(seconds * 1000));
 	columns = json_add_pair(columns, "usage", usage);
 	columns = json_add_pair(columns, "status",
 							json_new_string(error != NULL ? "error" : "completed"));

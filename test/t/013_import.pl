@@ -2,8 +2,10 @@
 # branches, once however often; and whatever becomes of a document, each entry gives
 # a row, no conversation comes in by half, and no error is an internal one.
 #
+# What airun_export() writes is read back without a loss.
+#
 # AIRUN_EXPORTS names a folder with more files and their expected.json, such as
-# shared/data/exports.
+# shared/data/exports; the long form takes exports of AIRUN_DATA.
 
 use strict;
 use warnings;
@@ -16,6 +18,8 @@ use Test::More;
 my $node = airun_node('import', conf => "fsync = off\n");
 my $json = JSON::PP->new->utf8(0)->allow_nonref->canonical;
 my $mutations = $ENV{AIRUN_LONG} ? 10_000 : 1_000;
+my $folder = $ENV{AIRUN_EXPORTS} // ($ENV{AIRUN_LONG} ? ($ENV{AIRUN_DATA} // '') . '/exports' : '');
+my $expected = -e "$folder/expected.json" ? $json->decode(slurp("$folder/expected.json")) : {};
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -80,9 +84,7 @@ is(sql("SELECT count(*) FROM airun_check()"), 0, 'what has come in is in order')
 
 SKIP:
 {
-	my $folder = $ENV{AIRUN_EXPORTS};
-	skip 'AIRUN_EXPORTS is not set', 1 if !defined $folder || !-e "$folder/expected.json";
-	my $expected = $json->decode(slurp("$folder/expected.json"));
+	skip 'no folder of exports', 1 if !%$expected;
 	for my $name (sort keys %$expected)
 	{
 		my @rows = imported(slurp("$folder/$name"));
@@ -94,6 +96,79 @@ SKIP:
 			[ map { $_->{branches} ? $_->{name} // '' : '' } @want ], "$name: the names");
 	}
 }
+
+#--- there and back ------------------------------------------------------------------
+
+# What a document says, without what its format does not hold or nobody means: ids of
+# runs and spans, times, the order of keys within a string, empty messages, and where
+# neighbouring texts part.
+sub settled
+{
+	my ($value) = @_;
+
+	if (ref $value eq 'HASH')
+	{
+		my %copy = map { $_ => settled($value->{$_}) } grep { !/^(traceId|spanId|startTimeUnixNano|endTimeUnixNano|metadata)$/ } keys %$value;
+		return \%copy;
+	}
+	if (ref $value eq 'ARRAY')
+	{
+		my @list;
+		for my $element (map { settled($_) } @$value)
+		{
+			my $said = ref $element eq 'HASH' ? $element->{content} // $element->{parts} : 'x';
+			next if ref $element eq 'HASH' && exists $element->{role} && (!defined $said || $said eq '' || ref $said eq 'ARRAY' && !@$said) && !$element->{tool_calls};
+			my ($key) = grep { ref $element eq 'HASH' && ref $list[-1] eq 'HASH' && exists $element->{$_} && exists $list[-1]{$_} && keys %$element == keys %{ $list[-1] }
+				  && join(',', map { $_ . ($element->{type} // '') } sort keys %$element) eq join(',', map { $_ . ($list[-1]{type} // '') } sort keys %{ $list[-1] })
+				  && !$element->{role} && !$element->{from} && !$element->{thought} && !grep { !/^(type|text|content)$/ } keys %$element } qw(text content);
+			if (@list && defined $key) { $list[-1]{$key} .= $element->{$key}; }
+			else { push @list, $element; }
+		}
+		return \@list;
+	}
+	return 'ID' if defined $value && $value =~ /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+	return settled($json->decode($value)) if defined $value && $value =~ /^[\[{]/ && eval { $json->decode($value) };
+	return $value;
+}
+
+# What comes in otherwise: results without a call, the place of a call without a result, and
+# an answer that says nothing
+my %odd = map { $_ => 1 } split /\n/, <<'ODD';
+ai-sdk ai-sdk-ui.json
+anthropic ai-sdk-ui.json
+gemini ai-sdk-ui.json
+otel ai-sdk-ui.json
+ai-sdk chatgpt-001.json
+ai-sdk langchain-flat.jsonl
+ai-sdk sharegpt.jsonl
+ai-sdk openwebui.json
+otel openwebui.json
+ODD
+
+my %documents = ((map { $_->{what} => $_->{document} } @samples), map { $_ => slurp("$folder/$_") } keys %$expected);
+sql('CREATE TABLE documents (what text, document text); GRANT ALL ON documents TO app; ' .
+	join(' ', map { 'INSERT INTO documents VALUES (' . quote($_) . ', ' . quote($documents{$_}) . ');' } sort keys %documents));
+my $trips = $node->safe_psql('postgres', <<'SQL', extra_params => [ '-U', 'app' ]);
+SET airun.user_id = 'one way';
+CREATE TEMP TABLE brought AS SELECT what, run_id FROM documents, airun_import(document);
+CREATE TEMP TABLE out AS SELECT what, run_id, format, airun_export(run_id, format) AS document
+	FROM brought JOIN ai_runs AS r ON r.id = run_id, unnest('{openai,responses,anthropic,gemini,ai-sdk,sharegpt,otel}'::text[]) AS format;
+SET airun.user_id = 'and back';
+CREATE TEMP TABLE back AS SELECT what, out.run_id, out.format, i.run_id AS copy, i.problem FROM out LEFT JOIN LATERAL airun_import(document) AS i ON true;
+SELECT json_build_array(what, format, document, CASE WHEN copy IS NOT NULL THEN airun_export(copy, format) END, problem) FROM out JOIN back USING (what, run_id, format);
+SQL
+my ($same, @differ) = (0);
+for my $trip (map { $json->decode($_) } split /\n/, $trips)
+{
+	my ($what, $format, $there, $back, $problem) = @$trip;
+	my ($one, $two) = map { defined ? $json->encode(settled($json->decode($_))) : '' } $there, $back;
+	next if defined $problem && $one =~ /\[\]/;		# the format holds nothing of it
+	if ($one eq $two) { $same++; }
+	elsif (!$odd{"$format $what"}) { push @differ, "$format $what\n\t$one\n\t$two " . ($problem // ''); }
+}
+is(join("\n", @differ), '', 'what is exported and imported by another user is exported as it was');
+cmp_ok($same, '>', 7 * @samples / 2, "$same documents went there and back");
+is(sql("SELECT count(*) FROM airun_check()"), 0, 'what has come back is in order');
 
 #--- whatever becomes of a document --------------------------------------------------
 
@@ -128,7 +203,8 @@ sub mutated
 }
 
 srand(20261127);
-my @queries = map { 'SELECT odd(d), d FROM (SELECT ' . quote(mutated($samples[ rand @samples ]{document})) . ') AS s (d) WHERE odd(d) IS NOT NULL;' } 1 .. $mutations;
+my @texts = map { $documents{$_} } sort keys %documents;
+my @queries = map { 'SELECT odd(d), d FROM (SELECT ' . quote(mutated($texts[ rand @texts ])) . ') AS s (d) WHERE odd(d) IS NOT NULL;' } 1 .. $mutations;
 is($node->safe_psql('postgres', join("\n", "SET airun.user_id = 'mutations';", @queries), extra_params => [ '-U', 'app' ]), '',
 	"$mutations documents that are cut or have another value somewhere give rows, and no error");
 is(sql("SELECT count(*) FROM airun_check()"), 0, 'none has come in by half');
