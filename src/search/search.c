@@ -36,9 +36,12 @@ PG_FUNCTION_INFO_V1(airun_search);
 
 #define MAX_PAGE_SIZE	100
 
-/* Runs are read in such numbers; from the second time on, all that are left are sorted */
+/*
+ * Runs are read in such numbers.  From the second time on, all that are left are sorted; a
+ * run has up to 80 kB of words.
+ */
 #define FIRST_RUNS		200
-#define NEXT_RUNS		5000
+#define NEXT_RUNS		1000
 
 /* The arguments, by their places */
 enum
