@@ -106,6 +106,8 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_partition()',
 	'airun_add_partitions()',
 	'airun_drop_partitions(''infinity'')',
+	'airun_prune()',
+	'airun_erase_user(''<ann>'')',
 	'airun_create_run()',
 	'airun_create_run(id => ''<run>'')',
 	'airun_create_run(id => ''<gone>'', user_id => ''<ann>'')',
@@ -212,6 +214,7 @@ FROM (VALUES
 	('airun.usage_people', 'true', 'calls = 7', '(day, zone, kind, user_id) VALUES (''2026-01-01'', ''UTC'', ''task'', ''<ann>'')'),
 	('airun.usage_work', 'true', 'calls = 7', '(day, zone, kind, status) VALUES (''2026-01-01'', ''UTC'', ''task'', ''completed'')'),
 	('airun.usage_shapes', 'shape == ''s''', 'paths = ''{"input": "x"}''', '(shape, known_by, paths) VALUES (''t'', ''{x}'', ''{"input": "x"}'')'),
+	('airun.retention', 'true', 'age = ''1 day''', '(kind, source_type, age) VALUES (''call'', ''none'', ''1 year'')'),
 	('airun.worker_status', 'true', 'rows = 7', '(step) VALUES (''x'')')) v (relation, condition, change, new),
 	unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) action;
 -- and what streams, by the other doors

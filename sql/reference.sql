@@ -318,6 +318,12 @@ CALL airun_work(max_ms => 5000);
 
 SELECT step, backlog, failures FROM airun.worker_status WHERE step = 'fold';
 
+-- airun_prune
+SELECT airun_prune() AS pruned;
+
+-- airun_erase_user
+SELECT is_done, runs, messages FROM airun_erase_user(airun_user_uuid('nobody@example.com'));
+
 -- airun_array_agg
 SELECT airun_array_agg(x) FROM (VALUES ('1'::jsonb), ('{"a": 2}'), (NULL)) AS v (x);
 

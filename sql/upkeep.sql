@@ -58,3 +58,206 @@ SELECT message_count, task_count FROM ai_runs WHERE id = run_id(5);
 SELECT * FROM airun_check();
 -- refused
 SELECT answer(format('SELECT airun_purge_runs(%s)', a)) FROM unnest(ARRAY['NULL', '''infinity'', 0', '''infinity'', -1', '''infinity'', NULL']) AS a;
+
+--
+-- Keeping for so long: airun.retention and airun_prune()
+--
+-- plain rows of the owner's, and what is none is refused
+SELECT answer(format('INSERT INTO airun.retention (kind, source_type, status, age, action) VALUES (%s)', v)) FROM unnest(ARRAY[
+	'''message'', NULL, NULL, ''1 day'', ''delete''', '''run'', NULL, ''cancelled'', ''1 day'', ''delete''', '''call'', NULL, ''active'', ''1 day'', ''delete''',
+	'''call'', NULL, NULL, ''1 day'', ''strip''', '''run'', NULL, NULL, ''-1 day'', ''delete''', '''run'', NULL, NULL, ''1 day'', ''hide''']) AS v;
+INSERT INTO airun.retention (source_type, status, age, action) VALUES ('upkeep', NULL, '10 days', 'strip'), ('upkeep', NULL, '100 days', 'delete'),
+	('upkeep', 'error', '5 days', 'delete'), ('upkept', NULL, NULL, 'delete'), (NULL, NULL, '100 years', 'delete');
+SELECT answer($$INSERT INTO airun.retention (source_type, age, action) VALUES ('upkeep', '3 days', 'strip')$$);
+-- runs of several ages, made by who may say when it was: name, source, days since, status, starred
+CREATE FUNCTION pg_temp.aged(n int, source text, days int, status text DEFAULT 'active', starred boolean DEFAULT false, person text DEFAULT 'aa') RETURNS void LANGUAGE plpgsql AS $$BEGIN
+	PERFORM set_config('airun.user_id', '0f100000-0000-4000-8000-0000000000' || person, true);
+	PERFORM airun_create_run(source, id => run_id(n), name => 'name', description => 'd', tags => '{t}', metadata => '{"m": 1}', settings => '{"s": 1}', variable_values => '{"v": 1}');
+	PERFORM airun_start_turn(run_id(n), say('said'), task_id => task_id(n), model_id => 'm', request_data => '{"x": 1}', metadata => '{"m": 1}');
+	IF status = 'error' THEN
+		PERFORM airun_fail_task(task_id(n), '{"code": "word"}', usage => '{"prompt_tokens": 5}');
+	ELSIF status <> 'open' THEN
+		PERFORM airun_finish_turn(task_id(n), say('answer', 'assistant'), usage => '{"prompt_tokens": 5}', response_data => '{"d": 1}');
+	END IF;
+	PERFORM airun_edit_message(run_id(n), 1, say('said otherwise'));
+	PERFORM airun_star_run(run_id(n), starred);
+	SET LOCAL session_replication_role = replica;
+	UPDATE airun.runs SET last_message_at = now() - days * interval '1 day', active_hour = date_trunc('hour', now() - days * interval '1 day', 'UTC') WHERE id = run_id(n);
+	UPDATE airun.messages SET created_at = now() - days * interval '1 day' WHERE run_id = run_id(n);
+	SET LOCAL session_replication_role = origin;
+END$$;
+SELECT pg_temp.aged(21, 'upkeep', 9), pg_temp.aged(22, 'upkeep', 11), pg_temp.aged(23, 'upkeep', 101), pg_temp.aged(24, 'upkeep', 6, 'error'), pg_temp.aged(25, 'upkeep', 11, 'open'),
+	pg_temp.aged(26, 'upkeep', 200, starred => true), pg_temp.aged(27, 'upkept', 200), pg_temp.aged(28, 'upkeep', 101, person => 'bb'), pg_temp.aged(29, 'upkeep', 101), pg_temp.aged(30, 'upkeep', 101);
+-- K5: another user has a fork of one, and a task in another
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
+SELECT forked_at_seq FROM airun_fork_run(run_id(29), 1);
+SELECT status FROM airun_create_task(run_id(30), task_id(39));
+SELECT status FROM airun_complete_task(task_id(39));
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
+-- calls: 30 days where no row says otherwise
+SELECT count(airun_meter(id, source_type => source, tokens_input => 7)) FROM (VALUES (task_id(41), 'upkeep'), (task_id(42), 'upkeep'), (task_id(43), 'upkept')) AS v (id, source);
+SELECT status FROM airun_start_call(task_id(44), source_type => 'upkeep');
+UPDATE airun.calls SET created_at = now() - interval '31 days' WHERE id IN (task_id(42), task_id(43), task_id(44));
+UPDATE airun.calls SET created_at = now() - interval '29 days' WHERE id = task_id(41);
+INSERT INTO airun.retention (kind, source_type, age) VALUES ('call', 'upkept', '40 days');
+SELECT airun_rebuild_usage() > 0, airun_rollup() > 0;
+CREATE FUNCTION pg_temp.money() RETURNS TABLE (kind text, status text, calls numeric, tokens numeric, cost numeric, us numeric) LANGUAGE sql AS
+$$SELECT kind, status, sum(calls), sum(tokens_input + tokens_output), sum(cost), sum(total_us) FROM airun.usage_daily GROUP BY 1, 2$$;
+CREATE TEMP TABLE before AS SELECT * FROM pg_temp.money();
+SELECT airun_prune();
+SELECT right(r.id::text, 2) AS run, r.stripped_at IS NOT NULL AS stripped, r.name, r.message_count, r.task_count, r.total_tokens, r.is_starred FROM airun.runs AS r
+WHERE r.id >= run_id(21) AND r.id <= run_id(30) ORDER BY r.id;
+SELECT right(c.id::text, 2) FROM airun.calls AS c WHERE c.id BETWEEN task_id(41) AND task_id(44) ORDER BY 1;
+-- what is left of one that has been stripped: figures
+SELECT to_jsonb(r) - '{id,user_id,created_at,updated_at,last_message_at,active_hour,stripped_at}'::text[] FROM airun.runs AS r WHERE id = run_id(22);
+SELECT jsonb_strip_nulls(to_jsonb(t)) - '{run_id,task_id,user_id,created_at,updated_at,completed_at,time_to_first_token,total_time}'::text[] FROM airun.tasks AS t WHERE run_id = run_id(22);
+SELECT count(*) FROM airun.messages WHERE run_id = run_id(22);
+SELECT count(*) FROM airun.message_versions WHERE run_id = run_id(22);
+SELECT last_message_at < now() - interval '10 days' FROM ai_runs WHERE id = run_id(22);
+-- K2: no sum has changed
+SELECT * FROM pg_temp.money() EXCEPT ALL TABLE before;
+-- nothing more, however often; it can go on, and is stripped again
+SELECT airun_prune(1000), airun_prune(1);
+SELECT seq FROM airun_append_message(run_id(22), say('again'));
+SET session_replication_role = replica;
+UPDATE airun.runs SET last_message_at = now() - interval '11 days', active_hour = date_trunc('hour', now() - interval '11 days', 'UTC') WHERE id = run_id(22);
+UPDATE airun.messages SET created_at = now() - interval '11 days' WHERE run_id = run_id(22);
+RESET session_replication_role;
+SELECT airun_prune();
+-- and only by this
+SELECT attempt(format('UPDATE airun.runs SET stripped_at = now() WHERE id = %L', run_id(21)));
+SELECT attempt('INSERT INTO airun.runs (stripped_at) VALUES (now())');
+-- starred and shared ones, where they are not to be kept; of one that goes on, its end is awaited
+UPDATE airun.retention SET keep_starred = false, keep_shared = false WHERE source_type = 'upkeep' AND action = 'delete';
+SELECT airun_prune();
+SELECT right(r.id::text, 2) AS run FROM airun.runs AS r WHERE r.id >= run_id(21) AND r.id <= run_id(30) ORDER BY r.id;
+SELECT status FROM airun_cancel_task(task_id(25));
+SELECT airun_prune();
+SELECT right(r.id::text, 2) AS run, r.stripped_at IS NOT NULL AS stripped FROM airun.runs AS r WHERE r.id >= run_id(21) AND r.id <= run_id(30) ORDER BY r.id;
+SELECT * FROM airun_check();
+SELECT * FROM airun_check_usage();
+SELECT answer(format('SELECT airun_prune(%s)', a)) FROM unnest(ARRAY['NULL', '0']) AS a;
+DELETE FROM airun.retention;
+
+--
+-- Forgetting a person
+--
+-- where a marker is found: in any column of a table of the store, or in a file of it, of
+-- an index or of what is stored out of line, or in the planner's statistics
+CREATE FUNCTION pg_temp.leftovers(marker text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	item record;
+	found boolean;
+BEGIN
+	FOR item IN SELECT c.oid::regclass AS name FROM pg_class c WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r' ORDER BY c.relname LOOP
+		EXECUTE format('SELECT EXISTS (SELECT FROM %s AS x WHERE strpos(x::text, %L) > 0)', item.name, marker) INTO found;
+		IF found THEN RETURN NEXT item.name; END IF;
+	END LOOP;
+	IF EXISTS (SELECT FROM pg_stats s WHERE s.schemaname = 'airun' AND strpos(s::text, marker) > 0) THEN
+		RETURN NEXT 'statistics';
+	END IF;
+	FOR item IN SELECT c.relname AS name, c.oid FROM pg_class c
+		WHERE c.relkind IN ('r', 'i', 't') AND (c.relnamespace = 'airun'::regnamespace OR c.oid IN (SELECT t.reltoastrelid FROM pg_class t WHERE t.relnamespace = 'airun'::regnamespace))
+	LOOP
+		IF position(convert_to(marker, 'UTF8') IN pg_read_binary_file(pg_relation_filepath(item.oid))) > 0 THEN RETURN NEXT 'file of ' || item.name; END IF;
+	END LOOP;
+END$$;
+-- everything that she can say or be told: her runs, one of them deleted, with answers, versions, errors, texts; calls; a stream
+SELECT count(airun_create_run('chat', id => run_id(50 + n), name => 'Zebrawood ' || n, description => 'Zebrawood', tags => '{Zebrawood}', metadata => '{"x": "Zebrawood"}', settings => '{"x": "Zebrawood"}', variable_values => '{"x": "Zebrawood"}')) FROM generate_series(1, 3) AS n;
+SELECT count(airun_start_turn(run_id(50 + n), say('Zebrawood ' || repeat(md5(n::text), 100 * n)), task_id => task_id(50 + n), model_id => 'ledger-a', metadata => '{"x": "Zebrawood"}',
+	request_data => jsonb_build_object('model', 'ledger-a', 'x', (SELECT string_agg('Zebrawood' || md5(i::text), '') FROM generate_series(1, 400) AS i)))) FROM generate_series(1, 3) AS n;
+SELECT count(airun_finish_turn(task_id(51), say('Zebrawood', 'assistant'), usage => '{"prompt_tokens": 1234567, "completion_tokens": 3}', response_data => '{"x": "Zebrawood"}'));
+SELECT status FROM airun_fail_task(task_id(52), '{"message": "Zebrawood"}', usage => '{"prompt_tokens": 1000}');
+SELECT status FROM airun_update_task(task_id(53), 'Zebrawood, and so on');
+SELECT count(airun_edit_message(run_id(51), 1, say('Zebrawood again')));
+SELECT count(*) FROM airun_truncate_messages(run_id(51), 2);
+SELECT airun_delete_run(run_id(52));
+SELECT count(airun_meter(service => 's', model_id => 'ledger-a', tokens_input => 9, metadata => '{"x": "Zebrawood"}', error_code => 'Zebrawood', status => 'error'));
+SELECT status FROM airun_start_call(task_id(59), model_id => 'ledger-a', metadata => '{"x": "Zebrawood"}');
+SELECT airun_rollup() > 0;
+-- a run of another user, to which she has added, and a fork of hers by that user, and a fork of that
+SELECT set_config('airun.user_id', '0f100000-0000-4000-8000-0000000000bb', false) <> '' AND airun_append_message((airun_create_run('chat', id => run_id(61))).id, say('ours')) IS NULL;
+SELECT id AS fork FROM airun_fork_run(run_id(51), 2) \gset
+SELECT seq FROM airun_append_message(:'fork', say('mine'));
+SELECT id AS fork_of_fork FROM airun_fork_run(:'fork', 3) \gset
+SELECT count(airun_start_turn(:'fork', say('and mine'), task_id => task_id(62), request_data => '{"other": "Zebrawood"}'));
+SELECT count(airun_finish_turn(task_id(62), say('for me', 'assistant'), usage => '{"prompt_tokens": 77}'));
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
+SELECT count(airun_start_turn(run_id(61), say('Zebrawood'), task_id => task_id(61), model_id => 'ledger-a', request_data => '{"x": "Zebrawood"}', metadata => '{"x": "Zebrawood"}'));
+SELECT count(airun_finish_turn(task_id(61), say('Zebrawood', 'assistant'), usage => '{"prompt_tokens": 11}', response_data => '{"x": "Zebrawood"}'));
+SELECT count(airun_edit_message(run_id(61), 2, say('Zebrawood again')));
+SELECT status FROM airun_create_task(run_id(61), task_id(60), request_data => '{"x": "Zebrawood"}');
+SELECT status FROM airun_update_task(task_id(60), 'Zebrawood');
+SELECT count(airun_create_run('chat')) FROM generate_series(1, 150);
+-- entries that were folded in another zone, and some that are not
+SET airun.report_zone = 'Asia/Kolkata';
+SELECT airun_rollup() > 0;
+RESET airun.report_zone;
+SELECT count(airun_meter(service => 's', model_id => 'ledger-b', tokens_input => n)) FROM generate_series(1, 5) AS n;
+VACUUM (ANALYZE) airun.runs, airun.messages, airun.tasks;
+CHECKPOINT;
+SELECT count(*) > 8 FROM pg_temp.leftovers('Zebrawood');
+SELECT count(*) FROM pg_temp.leftovers('Zebrawoods');
+
+-- K1: in as many calls as it takes; after each of them all sums agree; K4: what streams is cancelled, and counts
+CREATE TEMP TABLE report AS SELECT * FROM airun_usage('-infinity', 'infinity', 'all', 'UTC', '{kind,model_id,status}') WHERE NOT (kind = 'task' AND status = 'cancelled') AND NOT (kind = 'call' AND status = 'cancelled');
+CREATE TEMP TABLE steps (step int, is_done boolean, problems text, done ai_erasure);
+DO $$BEGIN
+	FOR i IN 1 .. 1000 LOOP
+		INSERT INTO steps SELECT i, e.is_done, (SELECT string_agg(p::text, chr(10)) FROM (SELECT * FROM airun_check_usage() UNION ALL SELECT * FROM airun_check()) AS p), e
+			FROM airun_erase_user('0f100000-0000-4000-8000-0000000000aa', 1) AS e;
+		EXIT WHEN (SELECT is_done FROM steps WHERE step = i);
+	END LOOP;
+END$$;
+SELECT count(*) > 1, bool_or(is_done), string_agg(problems, chr(10)), sum((done).runs) AS runs, sum((done).messages) AS messages, sum((done).tasks) AS tasks, sum((done).calls) > 6 AS calls, sum((done).emptied) AS emptied, sum((done).entries) > 10 AS entries FROM steps;
+SELECT * FROM airun_erase_user('0f100000-0000-4000-8000-0000000000aa');
+-- K2: the report is the same, but for what has been cancelled
+SELECT * FROM report EXCEPT ALL SELECT * FROM airun_usage('-infinity', 'infinity', 'all', 'UTC', '{kind,model_id,status}');
+SELECT attempt(format('SELECT airun_update_task(%L, ''Zebrawood, and so on and on'')', task_id(53)));
+SELECT calls FROM airun.usage_ledger WHERE charge_id IN (task_id(53), task_id(60), task_id(59)) AND status = 'cancelled';
+-- what is left of her in others' runs
+SELECT CASE m.run_id WHEN :'fork' THEN 'fork' WHEN :'fork_of_fork' THEN 'its fork' ELSE 'run' END AS run, m.seq, m.message ->> 'role' AS role, m.message ->> 'content' AS content FROM airun.messages AS m WHERE m.run_id IN (run_id(61), :'fork', :'fork_of_fork') ORDER BY 1, 2;
+SELECT right(t.task_id::text, 2) AS task, t.status, t.user_id, t.request_data, t.response_text, t.response_data, t.metadata, t.tokens_input FROM airun.tasks AS t WHERE t.run_id IN (run_id(61), :'fork') ORDER BY 1;
+SELECT r.id = run_id(61) AS ours, r.name, r.description, r.tags, r.metadata, r.settings, r.variable_values FROM airun.runs AS r WHERE r.id IN (run_id(61), :'fork', :'fork_of_fork') ORDER BY 1;
+-- K3: a second one joins her
+CREATE TEMP TABLE people AS SELECT sum(calls) AS calls, sum(tokens_input) AS tokens FROM airun.usage_people;
+SELECT is_done FROM airun_erase_user('0f100000-0000-4000-8000-0000000000bb', 10000);
+SELECT count(*) FROM airun.usage_people WHERE user_id IN ('0f100000-0000-4000-8000-0000000000aa', '0f100000-0000-4000-8000-0000000000bb');
+TABLE people EXCEPT ALL SELECT sum(calls), sum(tokens_input) FROM airun.usage_people;
+SELECT * FROM airun_check();
+SELECT * FROM airun_check_usage();
+-- K6: nowhere
+SELECT string_agg(c.oid::regclass::text, ', ') AS tables FROM pg_class AS c WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r' \gset
+VACUUM (FULL, ANALYZE) :tables;
+CHECKPOINT;
+SELECT pg_temp.leftovers('Zebrawood');
+-- nor is her id, but for the planner's statistics of tables that are empty by now
+SELECT pg_temp.leftovers('0f100000-0000-4000-8000-0000000000aa');
+-- days of one zone again
+SELECT airun_rebuild_usage(), airun_rollup() >= 0;
+-- for the owner
+SELECT answer(format('SELECT airun_erase_user(%s)', a)) FROM unnest(ARRAY['NULL', '''0f100000-0000-4000-8000-0000000000aa'', 0', '''0f100000-0000-4000-8000-0000000000aa'', NULL']) AS a;
+SELECT * FROM airun_erase_user('0f100000-0000-4000-8000-0000000000ff');
+
+-- what operators may: expire, purge and prune what is anybody's, and read no word
+CREATE ROLE regress_airun_upkeep NOLOGIN;
+CREATE ROLE regress_airun_other NOLOGIN;
+GRANT USAGE ON SCHEMA helpers TO regress_airun_upkeep, regress_airun_other;
+SELECT airun_grant('regress_airun_upkeep', 'operator'), airun_grant('regress_airun_other', 'reporter');
+SELECT count(airun_create_run('upkeep', id => run_id(70 + n))) FROM generate_series(1, 3) AS n;
+SELECT airun_delete_run(run_id(71)), new_tasks(72, 72, 72, '1 us');
+SELECT status FROM airun_start_call(task_id(79), timeout => '1 us');
+UPDATE airun.calls SET created_at = now() - interval '31 days', updated_at = now() - interval '31 days' WHERE id = task_id(79);
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_airun_other;
+RESET airun.user_id;
+SET ROLE regress_airun_other;
+SELECT answer(c) FROM unnest(ARRAY['SELECT airun_purge_runs(''infinity'')', 'SELECT airun_prune()', 'SELECT airun_expire_tasks()', 'SELECT airun_erase_user(airun_uuid())']) AS c;
+SET ROLE regress_airun_upkeep;
+SELECT answer(c) FROM unnest(ARRAY['SELECT airun_purge_runs(''infinity'')', 'SELECT airun_expire_tasks()', 'SELECT airun_expire_calls()', 'SELECT airun_prune()', 'SELECT airun_erase_user(airun_uuid())',
+	'SELECT count(*) FROM airun.runs', 'DELETE FROM airun.runs', 'INSERT INTO airun.retention (age) VALUES (''0'')', 'SELECT count(*) FROM airun.retention']) AS c;
+SELECT current_user;
+RESET ROLE;
+SELECT right(r.id::text, 2), r.status FROM airun.runs AS r WHERE r.id >= run_id(70) AND r.id <= run_id(79) ORDER BY r.id;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM regress_airun_other;
+DROP OWNED BY regress_airun_upkeep, regress_airun_other;
+DROP ROLE regress_airun_upkeep, regress_airun_other;

@@ -44,6 +44,29 @@ CALL airun_work();
 
 SELECT rows, failures FROM airun.worker_status WHERE step = 'expire_tasks';
 
+TRUNCATE airun.retention;
+SET airun.user_id = 'gone@example.com';
+SELECT id AS gone FROM airun_create_run() \gset
+SELECT count(airun_start_turn(:'gone', '{"role": "user", "content": "Who am I?"}', task_id => '0f300000-0000-4000-9000-000000000001')) \gset
+SELECT count(airun_finish_turn('0f300000-0000-4000-9000-000000000001', '{"role": "assistant", "content": "You."}')) \gset
+SELECT count(airun_meter(service => 'upkeep')) \gset
+SET airun.user_id = 'upkeep@example.com';
+
+INSERT INTO airun.retention (kind, source_type, status, age, action) VALUES
+    ('run', 'chat', NULL, '90 days', 'strip'),    -- a chat loses its words after three months
+    ('run', 'chat', NULL, '2 years', 'delete'),   -- and goes after two years
+    ('run', 'action', 'error', '7 days', 'delete'),
+    ('run', 'contract', NULL, NULL, 'delete'),    -- for good, whatever the next row says
+    ('run', NULL, NULL, '1 year', 'delete'),
+    ('call', NULL, NULL, '14 days', 'delete');
+
+SELECT airun_prune() AS pruned;
+
+SELECT airun_purge_runs(deleted_before => now() - interval '30 days', max_runs => 10000) AS purged;
+
+SELECT * FROM airun_erase_user(airun_user_uuid('gone@example.com'));
+
+TRUNCATE airun.retention;
 DROP FUNCTION veto();
 REVOKE ALL ON airun.worker_status FROM regress_airun_monitor;
 REVOKE ALL ON SCHEMA airun FROM regress_airun_monitor;

@@ -239,6 +239,8 @@ guard_run_insert(Row *row)
 		!same_datum_int64(&field, hour_of(created_at)))
 		refuse_derived("ai_runs", "active_hour");
 	row_set(row, "active_hour", TimestampTzGetDatum(hour_of(created_at)), false);
+	if (!row_new(row, "stripped_at").isnull)
+		refuse_derived("airun.runs", "stripped_at");
 }
 
 static void
@@ -246,7 +248,8 @@ guard_run_update(Row *row)
 {
 	static const char *const kept[] = {
 		"id", "created_at", "updated_at", "message_count", "task_count", "total_tokens",
-		"total_cost", "last_message_at", "active_hour", "forked_from", "forked_at_seq"
+		"total_cost", "last_message_at", "active_hour", "forked_from", "forked_at_seq",
+		"stripped_at"
 	};
 	Field		old_status = row_old(row, "status");
 	Field		new_status;

@@ -192,8 +192,9 @@ is_left_to_table(TriggerData *trigger, const char *table)
 }
 
 /*
- * Do the rows go with their runs, by a statement of our own, which leaves nothing
- * to be moved?  A text that streams would be left behind.
+ * Do the rows go by a statement of our own that removes all there is of their runs,
+ * or the runs themselves?  Then nothing is left to be moved here.  A text that streams
+ * would be left behind.
  */
 static bool
 go_with_runs(TriggerData *trigger, bool is_tasks)
@@ -218,7 +219,7 @@ go_with_runs(TriggerData *trigger, bool is_tasks)
 		pg_uuid_t  *run_id = DatumGetUUIDP(slot_getattr(slot, run, &isnull));
 
 		if (!are_known || !uuid_equal(run_id, &last))
-			go = internal_removes_run(run_id);
+			go = internal_writes_run(run_id);
 		last = *run_id;
 		are_known = true;
 		if (is_tasks)

@@ -37,7 +37,8 @@ BEGIN
 		('first seq', '1', m.first::text, COALESCE(m.first, 1) = 1),
 		('last seq', m.count::text, m.last::text, COALESCE(m.last = m.count, true)),
 		('last_message_at', COALESCE(m.last_at, r.created_at)::text, r.last_message_at::text,
-		 COALESCE(m.last_at, r.created_at) = r.last_message_at),
+		 COALESCE(m.last_at, r.created_at) = r.last_message_at
+			OR m.last_at IS NULL AND r.stripped_at IS NOT NULL),
 		('active_hour', date_trunc('hour', r.last_message_at, 'UTC')::text, r.active_hour::text,
 		 date_trunc('hour', r.last_message_at, 'UTC') = r.active_hour),
 		('task_count', COALESCE(t.count, 0)::text, r.task_count::text,

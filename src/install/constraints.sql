@@ -49,6 +49,15 @@ VALUES
 		(NOT jsonb_path_exists(time_windows, '$.**?(@ < 0)'::jsonpath))))$$),
 	('constraint', 'price_book', 'price_book_only_check', 'CHECK (is_only)'),
 
+	('constraint', 'retention', 'retention_check',
+	 $$CHECK (((kind = ANY (ARRAY['run'::text, 'call'::text])) AND
+		(action = ANY (ARRAY['delete'::text, 'strip'::text])) AND
+		((kind = 'run'::text) OR (action = 'delete'::text)) AND
+		(status = ANY (ARRAY['active'::text, 'completed'::text, 'error'::text, 'cancelled'::text])) AND
+		(((kind = 'run'::text) AND (status <> 'cancelled'::text)) OR
+		((kind = 'call'::text) AND (status <> 'active'::text))) AND
+		(EXTRACT(epoch FROM age) >= (0)::numeric)))$$),
+
 	-- Indexes.  None covers a column that every append changes.
 	('index', 'runs', 'runs_user_hour',
 	 'CREATE INDEX runs_user_hour ON airun.runs USING btree (user_id, active_hour DESC)'),
@@ -64,6 +73,12 @@ VALUES
 	('index', 'messages', 'messages_message_id',
 	 'CREATE UNIQUE INDEX messages_message_id ON airun.messages
 		USING btree (run_id, message_id) WHERE (message_id IS NOT NULL)'),
+	('index', 'message_versions', 'message_versions_replaced_by',
+	 'CREATE INDEX message_versions_replaced_by ON airun.message_versions
+		USING btree (replaced_by) WHERE (replaced_by IS NOT NULL)'),
+	('index', 'retention', 'retention_key',
+	 'CREATE UNIQUE INDEX retention_key ON airun.retention
+		USING btree (kind, source_type, status, action) NULLS NOT DISTINCT'),
 	('index', 'tasks', 'tasks_task_id',
 	 'CREATE INDEX tasks_task_id ON airun.tasks USING btree (task_id)'),
 	('index', 'tasks', 'tasks_unfinished',

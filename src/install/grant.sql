@@ -8,7 +8,8 @@
 
 /*
  * Who may call a function of the extension: everybody by airun_grant(role) ("user"),
- * reporters as well ("reporter"), only operators, or only the owner of the store.
+ * reporters as well ("reporter"), users and operators, only operators, or only the owner of
+ * the store.
  */
 CREATE FUNCTION @extschema@.airun_store_level(function name, result oid) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -16,16 +17,18 @@ CREATE FUNCTION @extschema@.airun_store_level(function name, result oid) RETURNS
 AS $level$
 SELECT CASE
 	WHEN $2 = 'trigger'::regtype OR starts_with($1::text, 'airun_store_') THEN 'owner'
-	WHEN starts_with($1::text, 'airun_install') OR $1 IN ('airun_grant', 'airun_purge_runs',
+	WHEN starts_with($1::text, 'airun_install') OR $1 IN ('airun_grant', 'airun_erase_user',
 		'airun_reprice', 'airun_import_prices', 'airun_import_tables', 'airun_set_price', 'airun_work',
 		'airun_shards', 'airun_move_bucket', 'airun_spread_buckets',
 		'airun_partition', 'airun_add_partitions', 'airun_drop_partitions') THEN 'owner'
-	WHEN $1 IN ('airun_rollup', 'airun_check_usage', 'airun_rebuild_usage') THEN 'operator'
+	WHEN $1 IN ('airun_rollup', 'airun_check_usage', 'airun_rebuild_usage', 'airun_purge_runs',
+		'airun_prune') THEN 'operator'
+	WHEN $1 IN ('airun_expire_tasks', 'airun_expire_calls') THEN 'user or operator'
 	WHEN $1::text ~ '^airun_(usage|sketch)(_|$)' OR $1 IN ('airun_user_id') THEN 'reporter'
 	ELSE 'user' END
 $level$;
 COMMENT ON FUNCTION @extschema@.airun_store_level(name, oid) IS
-'The level of airun_grant() that a function is for: user, reporter (users, too), operator, or owner';
+'The level of airun_grant() that a function is for: user, reporter (users, too), user or operator, operator, or owner';
 
 /*
  * Let a reporter see the rows of all users.  Policies for these roles alone, so that
@@ -82,7 +85,7 @@ BEGIN
 	IF COALESCE(level NOT IN ('user', 'reporter', 'operator'), true) THEN
 		RAISE EXCEPTION '"%" is not a level of rights', level
 			USING ERRCODE = 'PT422',
-				HINT = 'It is user (an API role), reporter (all figures, no words) or operator (a reporter who may fold and check).';
+				HINT = 'It is user (an API role), reporter (all figures, no words) or operator (a reporter who may fold, check, expire, purge and prune).';
 	END IF;
 	owner := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = 'airun.runs'::regclass);
 	is_owner := owner = (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = airun_grant.role);
@@ -111,6 +114,10 @@ BEGIN
 		EXECUTE format('GRANT SELECT ON @extschema@.ai_usage_clock, @extschema@.ai_usage_daily, @extschema@.ai_usage_by_work TO %I',
 					   airun_grant.role);
 		PERFORM @extschema@.airun_store_let_report(airun_grant.role);
+	END IF;
+	IF NOT is_owner AND level = 'operator' THEN
+		-- What is to be pruned; who may read it may do so
+		EXECUTE format('GRANT SELECT ON airun.retention TO %I', airun_grant.role);
 	END IF;
 	IF NOT is_owner AND level = 'user' THEN
 		-- The functions run with the role's own rights, so that it needs some on
@@ -149,9 +156,9 @@ BEGIN
 			AND CASE WHEN is_owner
 				THEN NOT has_function_privilege(owner, p.oid, 'EXECUTE WITH GRANT OPTION')
 				ELSE @extschema@.airun_store_level(p.proname, p.prorettype) = ANY (CASE level
-					WHEN 'user' THEN '{user,reporter}'::text[]
+					WHEN 'user' THEN '{user,reporter,"user or operator"}'::text[]
 					WHEN 'reporter' THEN '{reporter}'
-					ELSE '{reporter,operator}' END) END
+					ELSE '{reporter,operator,"user or operator"}' END) END
 	LOOP
 		-- without that, GRANT would only warn
 		IF NOT has_function_privilege(function, 'EXECUTE WITH GRANT OPTION') THEN
@@ -168,5 +175,5 @@ END
 $grant$;
 COMMENT ON FUNCTION @extschema@.airun_grant(name, text) IS
 'Gives a role what it needs to use airun as an API role, and no more: it may delete nothing but the last messages of a run, and row security binds it
-As a reporter it may read the figures of all users, and no word of them; as an operator it may fold and check these as well.
+As a reporter it may read the figures of all users, and no word of them; as an operator it may fold and check these as well, expire, purge and prune.
 For the owner of the store.  To that role itself, a superuser gives all functions with grant option by it.';

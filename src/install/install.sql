@@ -172,6 +172,24 @@ BEGIN
 		END IF;
 	END IF;
 
+	-- No statistics of what people say, which would outlive it there: ANALYZE leaves those
+	-- of a table that has become empty.
+	FOR item IN
+		SELECT c.relation, c.name
+		FROM (VALUES ('runs', '{name,description,tags,metadata,settings,variable_values}'::name[]),
+			('messages', '{message_id,message}'), ('message_versions', '{message_id,message}'),
+			('tasks', '{error,metadata,response_text,response_data,request_data}'),
+			('task_chunks', '{chunk}'), ('calls', '{error_code,metadata}')) AS t (relation, columns)
+		CROSS JOIN LATERAL (SELECT t.relation, unnest(t.columns) AS name) AS c
+		JOIN pg_attribute AS a ON a.attrelid = to_regclass('airun.' || c.relation)
+			AND a.attname = c.name AND COALESCE(a.attstattarget, -1) = -1
+	LOOP
+		EXECUTE format('ALTER TABLE airun.%I ALTER COLUMN %I SET STATISTICS 0', item.relation, item.name);
+		IF format('table airun.%I', item.relation) <> ALL (done) THEN
+			done := done || format('no statistics of airun.%I.%I', item.relation, item.name);
+		END IF;
+	END LOOP;
+
 	-- A publication of all tables would refuse what folding deletes and updates of
 	-- tables without a primary key.
 	FOR item IN
@@ -336,7 +354,7 @@ BEGIN
 					AND d.refclassid = 'pg_extension'::regclass
 					AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'airun')
 					AND @extschema@.airun_store_level(p.proname, p.prorettype) IN
-						('reporter', item.level)
+						('reporter', item.level, CASE WHEN item.level <> 'reporter' THEN 'user or operator' END)
 					AND NOT has_function_privilege(item.grantee, p.oid, 'EXECUTE')) THEN
 			PERFORM @extschema@.airun_grant(item.role, item.level);
 			done := done || (format('grants to %I', item.role)

@@ -45,6 +45,9 @@ VALUES
 	('policy', 'price_book', 'airun_read', 'FOR SELECT USING (true)'),
 	('policy', 'usage_shapes', 'airun_read', 'FOR SELECT USING (true)'),
 
+	-- Whoever may read it works it off: operators.
+	('policy', 'retention', 'airun_read', 'FOR SELECT USING (true)'),
+
 	-- What a user has used is the user's; airun_grant() lets reporters see all of it.
 	-- The cubes that name no user only reporters may read.  Nobody may write but the owner.
 	('policy', 'usage_tail', 'airun_owner',

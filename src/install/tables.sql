@@ -43,6 +43,8 @@ VALUES
 	 'The version of the price book: another one with every change'),
 	('usage_shapes', '{shape,known_by,paths,by_total}', '',
 	 'How to read usages that airun does not know: shapes of the site''s own, which are tried first, and further paths for shapes that are built in'),
+	('retention', '{kind,source_type,status,age,action,keep_shared}', '',
+	 'How long runs and utility calls are kept: what airun_prune() works off'),
 	('usage_tail', '{at,kind,charge_id,tokens_cache_read,calls}', '',
 	 'Entries of the ledger that airun_rollup() has not folded yet: what each charge has used and cost, or a part of that taken back'),
 	('usage_ledger', '{at,kind,charge_id,tokens_cache_read,calls}', '',
@@ -129,6 +131,8 @@ SELECT * FROM (VALUES
 	 'Up to which message it has been copied from there'),
 	('runs', 'is_listed', 'boolean', 'NOT NULL', 'true', 25, 22,
 	 'Is it in the list? Branches not chosen and sub-runs need not be'),
+	('runs', 'stripped_at', 'timestamptz', '', NULL, NULL, NULL,
+	 'When what was said in it was removed by airun_prune(), which has kept the figures'),
 
 	-- airun.messages
 	('messages', 'run_id', 'uuid', 'NOT NULL', NULL, 1, 1,
@@ -418,7 +422,23 @@ SELECT * FROM (VALUES
 	('worker_status', 'step', 'text', 'NOT NULL', NULL, NULL, NULL,
 	 'The step: expire_tasks, expire_calls, fold, ...'),
 	('worker_status', 'last_error', 'text', '', NULL, NULL, NULL,
-	 'Why it failed, without the detail, until it does not')
+	 'Why it failed, without the detail, until it does not'),
+
+	-- airun.retention
+	('retention', 'kind', 'text', 'NOT NULL', $$'run'::text$$, NULL, NULL,
+	 'What it is for: run, or call for utility calls'),
+	('retention', 'source_type', 'text', '', NULL, NULL, NULL,
+	 'Of which source; NULL for all others'),
+	('retention', 'status', 'text', '', NULL, NULL, NULL,
+	 'In which status; NULL for all others'),
+	('retention', 'age', 'interval', '', NULL, NULL, NULL,
+	 'After how long, from the last message of a run or the beginning of a call; NULL for never'),
+	('retention', 'action', 'text', 'NOT NULL', $$'delete'::text$$, NULL, NULL,
+	 'What becomes of them: delete, or strip, which removes what was said and keeps the run with its figures'),
+	('retention', 'keep_starred', 'boolean', 'NOT NULL', 'true', NULL, NULL,
+	 'Are runs kept that are starred?'),
+	('retention', 'keep_shared', 'boolean', 'NOT NULL', 'true', NULL, NULL,
+	 'Are runs kept in which another user has made a task, or of which another user has a fork?')
 ) AS c (relation, name, type, required, value, in_view, in_summary, comment)
 -- Those of the ledger and its cubes
 UNION ALL

@@ -182,6 +182,32 @@ COMMENT ON COLUMN @extschema@.ai_repricing.cost_after IS
 COMMENT ON COLUMN @extschema@.ai_repricing.reason IS
 'Where none of them is changed: why not, for the first of them';
 
+CREATE TYPE @extschema@.ai_erasure AS (
+	is_done boolean,
+	runs bigint,
+	messages bigint,
+	tasks bigint,
+	calls bigint,
+	emptied bigint,
+	entries bigint
+);
+COMMENT ON TYPE @extschema@.ai_erasure IS
+'What a call of airun_erase_user() has done';
+COMMENT ON COLUMN @extschema@.ai_erasure.is_done IS
+'Is nothing of the person left? Where not, call it again';
+COMMENT ON COLUMN @extschema@.ai_erasure.runs IS
+'How many runs it has removed';
+COMMENT ON COLUMN @extschema@.ai_erasure.messages IS
+'How many messages went with them';
+COMMENT ON COLUMN @extschema@.ai_erasure.tasks IS
+'How many tasks went with them';
+COMMENT ON COLUMN @extschema@.ai_erasure.calls IS
+'How many utility calls it has removed';
+COMMENT ON COLUMN @extschema@.ai_erasure.emptied IS
+'How many messages in runs of other users it has emptied';
+COMMENT ON COLUMN @extschema@.ai_erasure.entries IS
+'How many entries of the ledger are nobody''s by now';
+
 CREATE TYPE @extschema@.ai_problem AS (
 	run_id uuid,
 	task_id uuid,

@@ -333,9 +333,9 @@ BEGIN
 			JOIN @extschema@.airun_store_routes() AS f ON f.name = p.proname
 			WHERE p.pronamespace = '%1$I'::regnamespace
 				AND @extschema@.airun_store_level(p.proname, p.prorettype) = ANY (CASE $2
-					WHEN 'user' THEN '{user,reporter}'::text[]
+					WHEN 'user' THEN '{user,reporter,"user or operator"}'::text[]
 					WHEN 'reporter' THEN '{reporter}'
-					ELSE '{reporter,operator}' END)
+					ELSE '{reporter,operator,"user or operator"}' END)
 		LOOP
 			EXECUTE format('GRANT EXECUTE ON FUNCTION %%s TO %%I', function, $1);
 		END LOOP;

@@ -160,3 +160,20 @@ check_length(const char *name, const Field *field, int max_chars)
 				 errdetail("It has %d characters; at most %d are allowed.", chars, max_chars),
 				 errhint("Shorten it.")));
 }
+
+/* How much a call may do at most, or how long; one that is larger than it can be is none */
+int32
+bound_argument(FunctionCallInfo fcinfo, int i, const char *name)
+{
+	int64		bound;
+
+	if (PG_ARGISNULL(i))
+		refuse_null(name);
+	bound = PG_GETARG_INT64(i);
+	if (bound < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("\"%s\" must be at least 1, not " INT64_FORMAT, name, bound),
+				 errhint("Leave it out to have its default.")));
+	return (int32) Min(bound, PG_INT32_MAX);
+}

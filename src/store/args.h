@@ -20,6 +20,7 @@ extern void check_argument_count(FunctionCallInfo fcinfo, int count);
 extern Field json_argument(FunctionCallInfo fcinfo, int i);
 extern bool unwrap_json(Field *field);
 extern Field argument_decimal(FunctionCallInfo fcinfo, int i);
+extern int32 bound_argument(FunctionCallInfo fcinfo, int i, const char *name);
 
 pg_noreturn extern void refuse_null(const char *name);
 extern bool bytes_from_hex(text *digits, uint8 *bytes, int count);

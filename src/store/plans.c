@@ -48,8 +48,8 @@ typedef struct InternalCall
 	pg_uuid_t	run_id;
 	InternalRow		row;
 	bool		saw_stranger;	/* another row has been written meanwhile */
-	const pg_uuid_t *removed;	/* runs that the statement removes, in order */
-	int			removed_count;
+	const pg_uuid_t *runs;		/* that the statement writes rows of, in order */
+	int			run_count;
 } InternalCall;
 
 static InternalCall *internal_call = NULL;
@@ -489,19 +489,20 @@ statement_write_past(Statement *statement, Args *args, const pg_uuid_t *run_id)
 }
 
 /*
- * statement_write, for one that removes runs by their ids, which are in order:
- * triggers need not move what goes with them.
+ * statement_write, for one that removes runs, or writes or removes any rows of them;
+ * their ids are in order.  The caller of this answers for what the triggers would
+ * check and move.
  */
 uint64
-statement_remove_runs(Statement *statement, Args *args, const pg_uuid_t *ids, int count)
+statement_write_runs(Statement *statement, Args *args, const pg_uuid_t *ids, int count)
 {
 	InternalCall call = {
 		.outer = internal_call,
 		.depth = trigger_depth(),
 		.any_run = true,
-		.row = {.kind = INTERNAL_REMOVAL},
-		.removed = ids,
-		.removed_count = count,
+		.row = {.kind = INTERNAL_OF_RUNS},
+		.runs = ids,
+		.run_count = count,
 	};
 	uint64		processed;
 
@@ -529,11 +530,27 @@ statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run
 	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, INTERNAL_QUERY, dest);
 }
 
+static int
+compare_ids(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(pg_uuid_t));
+}
+
+/* Is the run one of those that a call names? */
+static bool
+is_of_call(const InternalCall *call, const pg_uuid_t *run_id)
+{
+	return call->run_count > 0 &&
+		bsearch(run_id, call->runs, call->run_count, sizeof(pg_uuid_t), compare_ids) != NULL;
+}
+
 static bool
 is_internal_row(const pg_uuid_t *run_id, const InternalRow *row)
 {
 	if (internal_call->row.kind == INTERNAL_MESSAGES_OF_RUNS)
 		return row->kind == INTERNAL_MESSAGE;
+	if (internal_call->row.kind == INTERNAL_OF_RUNS)
+		return is_of_call(internal_call, run_id);
 	if (internal_call->row.kind == INTERNAL_MESSAGES && row->kind == INTERNAL_MESSAGE)
 		return memcmp(&internal_call->run_id, run_id, sizeof(pg_uuid_t)) == 0;
 	return (internal_call->any_run ||
@@ -582,24 +599,17 @@ internal_write_statement(bool *is_certain)
 bool
 internal_write_is_of_many(void)
 {
-	return internal_call != NULL && internal_call->row.kind == INTERNAL_MESSAGES;
+	return internal_call != NULL && (internal_call->row.kind == INTERNAL_MESSAGES ||
+									 internal_call->row.kind == INTERNAL_OF_RUNS);
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(pg_uuid_t));
-}
-
-/* Does a statement of our own that is under way remove the run? */
+/* Is a statement of our own under way that writes or removes whatever belongs to the run? */
 bool
-internal_removes_run(const pg_uuid_t *run_id)
+internal_writes_run(const pg_uuid_t *run_id)
 {
 	for (InternalCall *call = internal_call; call != NULL; call = call->outer)
 	{
-		if (call->removed_count > 0 &&
-			bsearch(run_id, call->removed, call->removed_count, sizeof(pg_uuid_t),
-					compare_ids) != NULL)
+		if (is_of_call(call, run_id))
 			return true;
 	}
 	return false;

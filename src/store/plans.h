@@ -74,7 +74,7 @@ typedef struct InternalRow
 		INTERNAL_MESSAGES_OF_RUNS,	/* any number of several, which the roll-up counts */
 		INTERNAL_TASK,
 		INTERNAL_PAST,				/* a stranger's row, that may say when it was */
-		INTERNAL_REMOVAL			/* of runs with all that belongs to them */
+		INTERNAL_OF_RUNS			/* whatever belongs to certain runs */
 	}			kind;
 	int64		seq;			/* of the message */
 	pg_uuid_t	task_id;		/* of the task */
@@ -156,8 +156,8 @@ extern uint64 statement_stream_internal(Statement *statement, Args *args, const 
 								   DestReceiver *dest);
 extern uint64 statement_write_internal(Statement *statement, Args *args, const pg_uuid_t *run_id);
 extern uint64 statement_read_latest(Statement *statement, Args *args, const pg_uuid_t *run_id);
-extern uint64 statement_remove_runs(Statement *statement, Args *args, const pg_uuid_t *ids,
-									int count);
+extern uint64 statement_write_runs(Statement *statement, Args *args, const pg_uuid_t *ids,
+								   int count);
 extern uint64 statement_write_as_owner(Statement *statement, Args *args, Oid owner);
 extern uint64 statement_as_owner_at(Statement *statement, Args *args, Oid owner,
 									Snapshot snapshot);
@@ -180,7 +180,7 @@ extern bool internal_write_row(const pg_uuid_t *run_id, InternalRow row);
 extern bool internal_write_past(const pg_uuid_t *run_id);
 extern bool internal_write_statement(bool *is_certain);
 extern bool internal_write_is_of_many(void);
-extern bool internal_removes_run(const pg_uuid_t *run_id);
+extern bool internal_writes_run(const pg_uuid_t *run_id);
 extern bool internal_write_expression(const pg_uuid_t *run_id);
 
 #endif							/* AIRUN_PLANS_H */

@@ -27,6 +27,7 @@
 #include "store/store.h"
 #include "task/chunk.h"
 #include "task/task_end.h"
+#include "upkeep/upkeep.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -284,7 +285,8 @@ lease_expire_run(const pg_uuid_t *run_id)
  * airun_expire_tasks(max_tasks) returns integer
  *
  * One transaction: call it again for more.  It ends the tasks of the runs
- * that the caller can change, deleted ones too, the longest overdue first.
+ * that the caller can change, deleted ones too, or of all for an operator; the longest
+ * overdue first.
  */
 Datum
 airun_expire_tasks(PG_FUNCTION_ARGS)
@@ -307,6 +309,8 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 	uint64		count;
 	int32		expired = 0;
 	int64		max_tasks;
+	Operator	operator;
+	bool		is_operator;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("max_tasks");
@@ -318,6 +322,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 						MAX_EXPIRED, max_tasks),
 				 errhint("Call airun_expire_tasks() again for more.")));
 
+	is_operator = operator_begin(&operator);
 	store_open(true);
 	do
 	{
@@ -350,5 +355,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 		/* Others in the place of those that somebody holds */
 	} while (count > 0 && expired < max_tasks);
 	store_close();
+	if (is_operator)
+		operator_end(&operator);
 	PG_RETURN_INT32(expired);
 }

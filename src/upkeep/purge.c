@@ -17,7 +17,7 @@
  * Locks: the rows of a batch's runs, in the order of their ids; the texts that
  * stream; the tasks that have not ended.  A later batch has higher ids.
  *
- * Errors: 42501 for who may not delete rows; PT422 for a bound that is none.
+ * Errors: 42501 for who may not delete rows and is no operator; PT422 for a bound that is none.
  */
 #include "upkeep/purge.h"
 
@@ -29,6 +29,7 @@
 #include "store/plans.h"
 #include "store/store.h"
 #include "task/chunk.h"
+#include "upkeep/upkeep.h"
 #include "utils/array.h"
 #include "utils/portal.h"
 
@@ -59,20 +60,40 @@ take_found(Purge *purge, uint64 count)
 		purge->ids[i] = *DatumGetUUIDP(result_value(i, 1, &isnull));
 }
 
-/* Leave a run out, or, where the lock table has room for no more, it and those behind it */
+/* Leave a run out */
 static void
-leave(Purge *purge, const pg_uuid_t *run_id, bool and_rest)
+leave(Purge *purge, const pg_uuid_t *run_id)
 {
 	int			kept = 0;
 
 	for (int i = 0; i < purge->count; i++)
 	{
-		int			order = memcmp(&purge->ids[i], run_id, UUID_LEN);
-
-		if (order != 0 && (order < 0 || !and_rest))
+		if (!uuid_equal(&purge->ids[i], run_id))
 			purge->ids[kept++] = purge->ids[i];
 	}
 	purge->count = kept;
+}
+
+#define STREAMING \
+	"FROM airun.tasks AS t WHERE t.run_id" EQ "ANY ($1) " \
+	"AND t.completed_at IS NULL AND t.status" EQ "'streaming' "
+
+/* The table of locks has room for no more: leave out the runs that have texts, from one on */
+static void
+leave_from(Purge *purge, const pg_uuid_t *first)
+{
+	static Statement find = {
+		"SELECT DISTINCT t.run_id " STREAMING "AND t.run_id" GE "$2", 2, {UUIDARRAYOID, UUIDOID}
+	};
+	Args		args = {0};
+	uint64		count;
+	bool		isnull;
+
+	arg_add(&args, ids_array(purge), false);
+	arg_uuid(&args, first);
+	count = statement_write(&find, &args);
+	for (uint64 i = 0; i < count; i++)
+		leave(purge, DatumGetUUIDP(result_value(i, 1, &isnull)));
 }
 
 /* Texts before tasks, as everybody else does: progress may wait for one of these */
@@ -80,9 +101,7 @@ static void
 lock_texts(Purge *purge)
 {
 	static Statement find = {
-		"SELECT t.run_id, t.task_id FROM airun.tasks AS t WHERE t.run_id" EQ "ANY ($1) "
-		"AND t.completed_at IS NULL AND t.status" EQ "'streaming' "
-		"ORDER BY t.run_id, t.task_id LIMIT $2",
+		"SELECT t.run_id, t.task_id " STREAMING "ORDER BY t.run_id, t.task_id LIMIT $2",
 		2, {UUIDARRAYOID, INT8OID}
 	};
 	SPITupleTable *found;
@@ -101,13 +120,16 @@ lock_texts(Purge *purge)
 		pg_uuid_t  *task_id = DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2,
 														  &isnull));
 
-		if (purge->texts >= MAX_TEXTS)
-			leave(purge, run_id, true);
-		else if (purge->waits)
+		if (purge->texts == MAX_TEXTS)
+		{
+			leave_from(purge, run_id);
+			return;
+		}
+		purge->texts++;
+		if (purge->waits)
 			chunk_lock(run_id, task_id);
 		else if (!chunk_try_lock(run_id, task_id))
-			leave(purge, run_id, false);
-		purge->texts++;
+			leave(purge, run_id);
 	}
 }
 
@@ -133,7 +155,7 @@ purge_locked_runs(Purge *purge)
 	if (purge->count == 0)
 		return 0;
 	(void) statement_write_as_owner(&cancel, &args, store_table_owner("tasks"));
-	return statement_remove_runs(&remove, &args, purge->ids, purge->count);
+	return statement_write_runs(&remove, &args, purge->ids, purge->count);
 }
 
 /* What remains to be purged, as it is now: a cursor over ids, in their order */
@@ -174,7 +196,7 @@ next_batch(Portal deleted, Datum before, Purge *purge)
 /*
  * airun_purge_runs(deleted_before, max_runs) returns bigint
  *
- * The caller needs the right to delete rows.
+ * Those that the caller may delete, or any for an operator.
  */
 Datum
 airun_purge_runs(PG_FUNCTION_ARGS)
@@ -183,6 +205,8 @@ airun_purge_runs(PG_FUNCTION_ARGS)
 	Purge	   *purge = palloc0_object(Purge);
 	int64		purged = 0;
 	bool		is_more = true;
+	Operator	operator;
+	bool		is_operator;
 	Portal		deleted;
 
 	if (PG_ARGISNULL(0))
@@ -194,7 +218,9 @@ airun_purge_runs(PG_FUNCTION_ARGS)
 						DatumGetInt64(max_runs.value)),
 				 errhint("Leave it out to remove all of them.")));
 	purge->waits = true;
-	store_require_rights("runs", ACL_DELETE, "delete");
+	is_operator = operator_begin(&operator);
+	if (!is_operator)
+		store_require_rights("runs", ACL_DELETE, "delete");
 	store_open(true);
 	deleted = open_deleted(PG_GETARG_DATUM(0), &max_runs);
 	while (is_more)
@@ -208,5 +234,7 @@ airun_purge_runs(PG_FUNCTION_ARGS)
 	}
 	SPI_cursor_close(deleted);
 	store_close();
+	if (is_operator)
+		operator_end(&operator);
 	PG_RETURN_INT64(purged);
 }

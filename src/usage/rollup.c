@@ -27,23 +27,6 @@ PG_FUNCTION_INFO_V1(airun_rebuild_usage);
 /* The columns of ai_problem */
 #define PROBLEM_COLUMNS		6
 
-/* A bound as the fold takes it; one that is larger is none */
-static int32
-bound_argument(FunctionCallInfo fcinfo, int i, const char *name)
-{
-	int64		bound;
-
-	if (PG_ARGISNULL(i))
-		refuse_null(name);
-	bound = PG_GETARG_INT64(i);
-	if (bound < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"%s\" must be at least 1, not " INT64_FORMAT, name, bound),
-				 errhint("Leave it out to have its default.")));
-	return (int32) Min(bound, PG_INT32_MAX);
-}
-
 /* Run a statement of the extension's in the name of the store's owner */
 static uint64
 run_as_owner(FunctionCallInfo fcinfo, Statement *statement, Args *args)

@@ -40,6 +40,7 @@
 #include "task/end_stated.h"
 #include "task/lease.h"
 #include "usage/call_content.h"
+#include "upkeep/upkeep.h"
 #include "usage/ledger.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -805,6 +806,8 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 	int64		max_calls;
 	SPITupleTable *found;
 	Caller		caller;
+	Operator	operator;
+	bool		is_operator;
 	Args		args = {0};
 	uint64		count;
 
@@ -817,6 +820,7 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 				 errmsg("\"max_calls\" must be between 1 and %d, not " INT64_FORMAT,
 						MAX_EXPIRED, max_calls),
 				 errhint("Call airun_expire_calls() again for more.")));
+	is_operator = operator_begin(&operator);
 	open_for(&caller);
 	arg_time(&args, GetCurrentTimestamp());
 	arg_add(&args, lease_default_timeout(), false);
@@ -833,6 +837,8 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 		expire(&caller, DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)));
 	}
 	store_close();
+	if (is_operator)
+		operator_end(&operator);
 	PG_RETURN_INT32((int32) count);
 }
 

@@ -256,6 +256,8 @@ my %calls = (
 	airun_check_usage => [''],
 	airun_rebuild_usage => [''],
 	airun_rollup => [''],
+	airun_prune => [''],
+	airun_erase_user => ["'$nobody'"],
 	airun_run_forks => [ "'$run'", "'$nobody'" ],
 	airun_search => [ "'matrix'", "'the', page_size => 3" ],
 	airun_restore_run => [ "'$deleted'", "'$run'" ],

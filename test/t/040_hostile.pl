@@ -391,7 +391,7 @@ my (@functions, @relations);
 # How often a function is called, others being called once: rarely what goes over
 # the whole store, and often what the others need.
 my %weight = (
-	airun_install => 0.02, airun_install_original => 0.02, airun_purge_runs => 0.1, airun_reprice => 0.1, airun_check => 0.1, airun_import_prices => 0.3, airun_grant => 0.2,
+	airun_install => 0.02, airun_install_original => 0.02, airun_purge_runs => 0.1, airun_prune => 0.1, airun_erase_user => 0.1, airun_reprice => 0.1, airun_check => 0.1, airun_import_prices => 0.3, airun_grant => 0.2,
 	airun_create_run => 5, airun_start_turn => 4, airun_create_task => 3, airun_append_message => 3, airun_finish_turn => 2, airun_stream_delta => 2,
 	airun_restore_run => 2, airun_uuid => 0.1, airun_user_id => 0.3);
 sub function_call

@@ -306,6 +306,8 @@ my @patient = (
 	[ airun_usage => "SELECT count(*) FROM airun_usage('-infinity', 'infinity')" ],
 	[ airun_usage_page => "SELECT airun_usage_page('2026-01-01', '2026-01-31')" ],
 	[ airun_rollup => 'SELECT airun_rollup()' ],
+	[ airun_prune => 'SELECT airun_prune()' ],
+	[ airun_erase_user => "SELECT airun_erase_user($new)" ],
 	[ airun_check_usage => 'SELECT count(*) FROM airun_check_usage()' ],
 	[ airun_rebuild_usage => 'SELECT airun_rebuild_usage()' ],
 	[ airun_check => 'SELECT count(*) FROM airun_check()' ],
@@ -334,6 +336,8 @@ SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'airun' WHERE p.provolatile <> 'i' AND p.prorettype <> 'trigger'::regtype
 	-- parts of airun_rollup() and airun_check_usage()
 	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage|import|messages_of)'
+	-- of what prunes and erases
+	AND p.proname !~ '^airun_store_(erase|prune|remove_runs|strip_runs|empty_messages|has_person)'
 	-- and of what shards do
 	AND p.proname !~ '^airun_store_(enter|make_|merge|proxy_body|routes|copy_bucket|clear_bucket|place_buckets|require_proxy|refuse_citus)'
 	-- and what runs in no transaction of the caller's

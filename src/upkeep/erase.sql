@@ -1,0 +1,326 @@
+/*
+ * erase.sql: forgetting a person, and not what she has cost
+ *
+ * What belongs to her goes: runs, deleted ones too, with messages, versions, tasks and
+ * texts, and utility calls.  What is in runs of other users stays theirs, without her
+ * words: messages of her tasks, and those that a fork has copied from a run of hers, are
+ * emptied, and all requests of such a run go.  The ledger keeps every entry, of nobody
+ * from then on, and so do its cubes: no sum of money, tokens or calls changes.
+ *
+ * It works in steps, each of which leaves all sums and checks right, and keeps no note
+ * of how far it has come: what is still hers is found by indexes.  So it can stop after
+ * any step, by time or by error, and go on later; each call takes a step of each kind.  It waits for no lock but that of a
+ * task whose text begins at the moment: what somebody holds is left, and is_done is
+ * false.
+ *
+ * The functions here run as the owner of the store (upkeep.c).  Sequential scans are off:
+ * the planner expects of a person with many rows to meet one soon, and at the end there
+ * is none.
+ *
+ * Locks: rows of hers, of other runs that have words of hers, and the advisory lock of
+ * folding, all until the transaction ends; so a call is as short as max_ms says.
+ */
+
+/*
+ * Have entries of the ledger be nobody's, and what the cube of people sums of them: the
+ * same figures taken from the person and given to nobody, in one statement.  Nobody
+ * folds meanwhile.  Returns how many.
+ */
+CREATE FUNCTION @extschema@.airun_store_erase_entries(person uuid, entries tid[], zone text)
+RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $erase_entries$
+DECLARE
+	command text;
+	count bigint;
+BEGIN
+	SELECT format('WITH moved AS (UPDATE airun.usage_ledger AS e SET user_id = NULL '
+			'WHERE e.ctid = ANY ($1) RETURNING e.*), '
+			'changed AS (SELECT %s FROM moved AS m UNION ALL SELECT %s FROM moved AS m), '
+			'cube AS (%s) SELECT count(*) FROM moved',
+			string_agg(CASE WHEN c.name = 'user_id' THEN '$2'
+				WHEN c.type IN ('bigint', 'integer', 'numeric') THEN '-m.' || c.name
+				ELSE 'm.' || c.name END || ' AS ' || c.name, ', '),
+			string_agg('m.' || c.name, ', '),
+			@extschema@.airun_store_cube_upsert('usage_people', @extschema@.airun_store_cube_query(
+				'usage_people', 'changed', quote_literal(zone) || '::text')))
+		INTO command
+		FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = 'usage_ledger';
+	EXECUTE command INTO count USING entries, person;
+	RETURN count;
+END
+$erase_entries$;
+COMMENT ON FUNCTION @extschema@.airun_store_erase_entries(uuid, tid[], text) IS
+'Has entries of the ledger be nobody''s, for airun_erase_user()';
+
+/*
+ * Empty what a person has said in a run of somebody else's, whose tasks of hers are
+ * nobody's from then on, with their entries.  Returns how many messages, or NULL where
+ * somebody holds the run, or folds.  origin: the run that it has been forked from.
+ */
+CREATE FUNCTION @extschema@.airun_store_erase_elsewhere(
+	person uuid,
+	other uuid,
+	up_to bigint,
+	origin uuid,
+	zone text)
+RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $elsewhere$
+DECLARE
+	tasks uuid[];
+BEGIN
+	PERFORM FROM airun.runs AS r WHERE r.id = other FOR NO KEY UPDATE SKIP LOCKED;
+	IF NOT FOUND OR NOT pg_try_advisory_xact_lock('airun.usage_tail'::regclass::oid::bigint) THEN
+		RETURN NULL;
+	END IF;
+	UPDATE airun.tasks AS t SET status = 'cancelled'
+		WHERE t.run_id = other AND t.user_id = person AND t.completed_at IS NULL;
+	tasks := ARRAY(SELECT t.task_id FROM airun.tasks AS t
+				   WHERE t.run_id = other AND t.user_id = person);
+	UPDATE airun.usage_tail AS e SET user_id = NULL
+		WHERE e.charge_id = ANY (tasks) AND e.user_id = person;
+	PERFORM @extschema@.airun_store_erase_entries(person, ARRAY(
+		SELECT e.ctid FROM airun.usage_ledger AS e
+		WHERE e.charge_id = ANY (tasks) AND e.user_id = person), zone);
+	-- What a fork has taken over of what describes the run
+	UPDATE airun.runs AS r SET name = NULLIF(r.name, o.name),
+			description = NULLIF(r.description, o.description),
+			tags = COALESCE(NULLIF(r.tags, o.tags), '{}'),
+			metadata = COALESCE(NULLIF(r.metadata, o.metadata), '{}'),
+			settings = COALESCE(NULLIF(r.settings, o.settings), '{}'),
+			variable_values = COALESCE(NULLIF(r.variable_values, o.variable_values), '{}')
+		FROM airun.runs AS o WHERE r.id = other AND o.id = origin;
+	-- A name that may have been made of her first message
+	UPDATE airun.runs AS r SET name = NULL WHERE r.id = other AND EXISTS (
+		SELECT FROM airun.tasks AS t
+		WHERE t.run_id = other AND t.user_id = person AND t.task_id = (
+			SELECT m.task_id FROM airun.messages AS m
+			WHERE m.run_id = other AND m.message ->> 'role' = 'user' ORDER BY m.seq LIMIT 1));
+	RETURN @extschema@.airun_store_empty_messages(other, up_to, person);
+END
+$elsewhere$;
+COMMENT ON FUNCTION @extschema@.airun_store_erase_elsewhere(uuid, uuid, bigint, uuid, text) IS
+'Empties what a person has said in a run of somebody else''s, for airun_erase_user()';
+
+/*
+ * Remove some of a person's runs, of three thousand messages and tasks together, or one.
+ * skipped: runs that somebody holds a text of.  Returns them, and adds to done.
+ */
+CREATE FUNCTION @extschema@.airun_store_erase_runs(
+	person uuid,
+	zone text,
+	INOUT done @extschema@.ai_erasure,
+	INOUT skipped uuid[],
+	OUT has_run boolean)
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $erase_runs$
+DECLARE
+	ids uuid[];
+	fork record;
+	messages bigint;
+	tasks bigint;
+	count bigint;
+BEGIN
+	ids := ARRAY(
+		SELECT n.id FROM (
+			SELECT c.id, sum(c.size) OVER (ROWS UNBOUNDED PRECEDING) - c.size AS before
+			FROM (SELECT r.id, r.message_count + r.task_count AS size FROM airun.runs AS r
+				  WHERE r.user_id = person AND r.id <> ALL (skipped)
+				  LIMIT 100 FOR UPDATE SKIP LOCKED) AS c) AS n
+		WHERE n.before < 3000);
+	has_run := ids <> '{}';
+	IF NOT has_run THEN
+		RETURN;
+	END IF;
+
+	-- Their forks, and the forks of these, of other users
+	FOR fork IN
+		WITH RECURSIVE f AS (
+			SELECT r.id, r.user_id, r.forked_at_seq AS up_to, r.forked_from AS origin
+			FROM airun.runs AS r WHERE r.forked_from = ANY (ids)
+			UNION
+			SELECT r.id, r.user_id, LEAST(r.forked_at_seq, f.up_to), f.origin
+			FROM f JOIN airun.runs AS r ON r.forked_from = f.id)
+		SELECT f.id, f.origin, max(f.up_to) AS up_to FROM f
+		WHERE f.user_id IS DISTINCT FROM person GROUP BY f.id, f.origin
+	LOOP
+		count := @extschema@.airun_store_erase_elsewhere(
+			person, fork.id, fork.up_to, fork.origin, zone);
+		IF count IS NULL THEN
+			skipped := skipped || fork.origin;
+			ids := array_remove(ids, fork.origin);
+		END IF;
+		done.emptied := done.emptied + COALESCE(count, 0);
+	END LOOP;
+
+	SELECT sum(r.message_count), sum(r.task_count) INTO messages, tasks
+		FROM airun.runs AS r WHERE r.id = ANY (ids);
+	count := @extschema@.airun_store_remove_runs(ids);
+	done.runs := done.runs + count;
+	done.messages := done.messages + COALESCE(messages, 0);
+	done.tasks := done.tasks + COALESCE(tasks, 0);
+	IF count < cardinality(ids) THEN
+		SELECT skipped || array_agg(r.id), done.messages - sum(r.message_count),
+				done.tasks - sum(r.task_count)
+			INTO skipped, done.messages, done.tasks
+			FROM airun.runs AS r WHERE r.id = ANY (ids);
+	END IF;
+END
+$erase_runs$;
+COMMENT ON FUNCTION @extschema@.airun_store_erase_runs(uuid, text, @extschema@.ai_erasure, uuid[]) IS
+'Removes some of a person''s runs, for airun_erase_user()';
+
+/*
+ * What is left of a person in the cube of people, once no entry is hers: rows that sum
+ * to nothing, unless they were folded in another zone.  Then they are nobody's.
+ */
+CREATE FUNCTION @extschema@.airun_store_erase_cube(person uuid) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $erase_cube$
+DECLARE
+	command text;
+BEGIN
+	SELECT 'WITH gone AS (DELETE FROM airun.usage_people AS p WHERE p.user_id = $1 RETURNING p.*) '
+			|| @extschema@.airun_store_cube_upsert('usage_people', format('SELECT %s FROM gone AS g WHERE (%s) <> (%s)',
+				string_agg(CASE c.name WHEN 'user_id' THEN 'NULL::uuid' ELSE 'g.' || c.name END, ', '),
+				string_agg('g.' || c.name, ', ') FILTER (WHERE c.value IS NOT NULL),
+				string_agg('0', ', ') FILTER (WHERE c.value IS NOT NULL)))
+		INTO command
+		FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = 'usage_people';
+	EXECUTE command USING person;
+END
+$erase_cube$;
+COMMENT ON FUNCTION @extschema@.airun_store_erase_cube(uuid) IS
+'Has the rest of a person''s rows in the cube of people be nobody''s, for airun_erase_user()';
+
+/*
+ * Some of a person's entries.  The tasks of them that are still there are in runs of other
+ * users.  Returns NULL where somebody holds such a run, and adds to done.
+ */
+CREATE FUNCTION @extschema@.airun_store_erase_ledger(
+	person uuid,
+	zone text,
+	INOUT done @extschema@.ai_erasure,
+	OUT count bigint)
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $erase_ledger$
+DECLARE
+	entries constant tid[] := ARRAY(SELECT e.ctid FROM airun.usage_ledger AS e
+									WHERE e.user_id = person LIMIT 500);
+	other uuid;
+	emptied bigint;
+BEGIN
+	FOR other IN
+		SELECT DISTINCT t.run_id FROM airun.tasks AS t
+		WHERE t.user_id = person AND t.task_id = ANY (ARRAY(
+			SELECT e.charge_id FROM airun.usage_ledger AS e WHERE e.ctid = ANY (entries)))
+	LOOP
+		emptied := @extschema@.airun_store_erase_elsewhere(person, other, 0, NULL, zone);
+		IF emptied IS NULL THEN
+			RETURN;
+		END IF;
+		done.emptied := done.emptied + emptied;
+	END LOOP;
+	-- Those that have been moved meanwhile are not found in their places
+	count := @extschema@.airun_store_erase_entries(person, entries, zone);
+	done.entries := done.entries + cardinality(entries);
+END
+$erase_ledger$;
+COMMENT ON FUNCTION @extschema@.airun_store_erase_ledger(uuid, text, @extschema@.ai_erasure) IS
+'Has some of a person''s entries be nobody''s, for airun_erase_user()';
+
+/* Is anything of a person left? */
+CREATE FUNCTION @extschema@.airun_store_has_person(person uuid) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $has$
+SELECT EXISTS (SELECT FROM airun.runs AS r WHERE r.user_id = person)
+	OR EXISTS (SELECT FROM airun.calls AS c WHERE c.user_id = person)
+	OR EXISTS (SELECT FROM airun.tasks AS t WHERE t.user_id = person AND t.completed_at IS NULL)
+	OR EXISTS (SELECT FROM airun.message_versions AS v WHERE v.replaced_by = person)
+	OR EXISTS (SELECT FROM airun.usage_ledger AS e WHERE e.user_id = person)
+	OR EXISTS (SELECT FROM airun.usage_tail AS e WHERE e.user_id = person)
+	OR EXISTS (SELECT FROM airun.usage_people AS p WHERE p.user_id = person)
+$has$;
+COMMENT ON FUNCTION @extschema@.airun_store_has_person(uuid) IS
+'Has the store anything of a person, as airun_erase_user() finds it?';
+
+CREATE FUNCTION @extschema@.airun_store_erase(person uuid, max_ms integer, zone text)
+RETURNS @extschema@.ai_erasure
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET jit = off
+AS $erase$
+DECLARE
+	until constant timestamptz := clock_timestamp() + max_ms * interval '1 ms';
+	done @extschema@.ai_erasure := (false, 0, 0, 0, 0, 0, 0);
+	skipped uuid[] := '{}';
+	step record;
+	count bigint;
+	other uuid;
+BEGIN
+	LOOP
+		step := @extschema@.airun_store_erase_runs(person, zone, done, skipped);
+		done := step.done;
+		skipped := step.skipped;
+		EXIT WHEN NOT step.has_run OR clock_timestamp() >= until;
+	END LOOP;
+
+	-- Her calls; one that goes on is ended first
+	LOOP
+		PERFORM @extschema@.airun_end_call(c.id, status => 'cancelled')
+			FROM (SELECT c.id FROM airun.calls AS c
+				  WHERE c.user_id = person AND c.completed_at IS NULL
+				  LIMIT 100 FOR UPDATE SKIP LOCKED) AS c;
+		DELETE FROM airun.calls AS c WHERE c.id = ANY (ARRAY(
+			SELECT h.id FROM airun.calls AS h WHERE h.user_id = person AND h.completed_at IS NOT NULL
+			LIMIT 1000 FOR UPDATE SKIP LOCKED));
+		GET DIAGNOSTICS count = ROW_COUNT;
+		done.calls := done.calls + count;
+		EXIT WHEN count = 0 OR clock_timestamp() >= until;
+	END LOOP;
+
+	-- What she has said in runs of other users, and the ledger: once no run is hers
+	IF EXISTS (SELECT FROM airun.runs AS r WHERE r.user_id = person) THEN
+		RETURN done;
+	END IF;
+	FOR other IN
+		SELECT t.run_id FROM airun.tasks AS t WHERE t.user_id = person AND t.completed_at IS NULL
+		UNION SELECT v.run_id FROM airun.message_versions AS v WHERE v.replaced_by = person
+	LOOP
+		done.emptied := done.emptied
+			+ COALESCE(@extschema@.airun_store_erase_elsewhere(person, other, 0, NULL, zone), 0);
+		EXIT WHEN clock_timestamp() >= until;
+	END LOOP;
+
+	-- Beside this nobody may fold: what is folded later would be hers
+	IF pg_try_advisory_xact_lock('airun.usage_tail'::regclass::oid::bigint) THEN
+		LOOP
+			IF EXISTS (SELECT FROM airun.usage_tail AS e WHERE e.user_id = person) THEN
+				PERFORM @extschema@.airun_store_fold(5000, 1, zone);
+			END IF;
+			step := @extschema@.airun_store_erase_ledger(person, zone, done);
+			done := step.done;
+			EXIT WHEN clock_timestamp() >= until OR step.count IS NULL
+				OR NOT EXISTS (SELECT FROM airun.usage_ledger AS e WHERE e.user_id = person)
+				AND NOT EXISTS (SELECT FROM airun.usage_tail AS e WHERE e.user_id = person);
+		END LOOP;
+		IF NOT EXISTS (SELECT FROM airun.usage_ledger AS e WHERE e.user_id = person)
+			AND NOT EXISTS (SELECT FROM airun.usage_tail AS e WHERE e.user_id = person)
+		THEN
+			PERFORM @extschema@.airun_store_erase_cube(person);
+		END IF;
+	END IF;
+	done.is_done := NOT @extschema@.airun_store_has_person(person);
+	RETURN done;
+END
+$erase$;
+COMMENT ON FUNCTION @extschema@.airun_store_erase(uuid, integer, text) IS
+'Forgets a person, for airun_erase_user()';

@@ -1,0 +1,156 @@
+/*
+ * prune.sql: what airun.retention says is kept no longer
+ *
+ * Of the rows of airun.retention that fit a run and an action, the one that says most
+ * is in force: one with the source before one with the status before one with neither.
+ * A run is removed, or stripped, when its last message is older than the age; deleted
+ * runs, too.  One with a task under way waits for its end.  A utility call is removed by
+ * its beginning, once it has ended; where no row fits it is kept for 30 days.
+ *
+ * Users are gone through in the order of their ids, from a place that is chosen anew
+ * with each call: so each has a turn, however short the calls are, and what a user has
+ * that is old is found by the indexes that lists use; sequential scans are off for that.
+ *
+ * The functions here run as the owner of the store (upkeep.c).
+ *
+ * Locks: the runs and calls that go, until the transaction ends.  What somebody holds is
+ * left for the next time.
+ */
+
+/*
+ * Remove or strip some of a user's runs, of three thousand messages and tasks together, or
+ * one; nobody's where person is NULL.  min_age: the shortest of all ages.  How many.
+ */
+CREATE FUNCTION @extschema@.airun_store_prune_runs(person uuid, min_age interval) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $prune_runs$
+DECLARE
+	removed uuid[];
+	stripped uuid[];
+BEGIN
+	EXECUTE format($$
+		SELECT COALESCE(array_agg(n.id) FILTER (WHERE n.action = 'delete'), '{}'),
+			COALESCE(array_agg(n.id) FILTER (WHERE n.action = 'strip'), '{}')
+		FROM (
+			SELECT c.id, c.action, sum(c.size) OVER (ROWS UNBOUNDED PRECEDING) - c.size AS before
+			FROM (
+				SELECT r.id, d.action, r.message_count + r.task_count AS size
+				FROM airun.runs AS r
+				CROSS JOIN LATERAL (
+					SELECT p.action
+					FROM (VALUES ('delete'), ('strip')) AS a (action)
+					CROSS JOIN LATERAL (
+						SELECT p.* FROM airun.retention AS p
+						WHERE p.kind = 'run' AND p.action = a.action
+							AND (p.source_type IS NULL OR p.source_type = r.source_type)
+							AND (p.status IS NULL OR p.status = r.status)
+						ORDER BY p.source_type IS NULL, p.status IS NULL LIMIT 1) AS p
+					WHERE r.last_message_at < now() - p.age
+						AND NOT (p.keep_starred AND r.is_starred)
+						AND (p.action = 'delete' OR r.stripped_at IS NULL OR r.message_count > 0)
+						AND NOT (p.keep_shared AND (
+							EXISTS (SELECT FROM airun.tasks AS t
+									WHERE t.run_id = r.id AND t.user_id <> r.user_id)
+							OR EXISTS (SELECT FROM airun.runs AS f
+									   WHERE f.forked_from = r.id AND f.user_id <> r.user_id)))
+					ORDER BY p.action LIMIT 1) AS d
+				WHERE r.user_id %s AND r.active_hour <= now() - $2
+					AND NOT EXISTS (SELECT FROM airun.tasks AS t
+									WHERE t.run_id = r.id AND t.completed_at IS NULL)
+				LIMIT 100 FOR UPDATE OF r SKIP LOCKED) AS c) AS n
+		WHERE n.before < 3000 AND $1 IS NOT DISTINCT FROM $1$$,
+		CASE WHEN person IS NULL THEN 'IS NULL' ELSE '= $1' END)
+		INTO removed, stripped USING person, min_age;
+	RETURN @extschema@.airun_store_remove_runs(removed)
+		+ @extschema@.airun_store_strip_runs(stripped);
+END
+$prune_runs$;
+COMMENT ON FUNCTION @extschema@.airun_store_prune_runs(uuid, interval) IS
+'Removes or strips some of a user''s runs, for airun_prune()';
+
+/* The same for utility calls, which are only removed */
+CREATE FUNCTION @extschema@.airun_store_prune_calls(person uuid, min_age interval) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $prune_calls$
+DECLARE
+	count bigint;
+BEGIN
+	EXECUTE format($$
+		DELETE FROM airun.calls AS g WHERE g.id = ANY (ARRAY(
+			SELECT c.id FROM airun.calls AS c
+			LEFT JOIN LATERAL (
+				SELECT p.age, true AS fits FROM airun.retention AS p
+				WHERE p.kind = 'call'
+					AND (p.source_type IS NULL OR p.source_type = c.source_type)
+					AND (p.status IS NULL OR p.status = c.status)
+				ORDER BY p.source_type IS NULL, p.status IS NULL LIMIT 1) AS p ON true
+			WHERE c.user_id %s AND c.created_at < now() - $2 AND c.completed_at IS NOT NULL
+				AND c.created_at < now() - CASE WHEN p.fits THEN p.age ELSE interval '30 days' END
+			LIMIT 1000 FOR UPDATE OF c SKIP LOCKED)) AND $1 IS NOT DISTINCT FROM $1$$,
+		CASE WHEN person IS NULL THEN 'IS NULL' ELSE '= $1' END)
+		USING person, min_age;
+	GET DIAGNOSTICS count = ROW_COUNT;
+	RETURN count;
+END
+$prune_calls$;
+COMMENT ON FUNCTION @extschema@.airun_store_prune_calls(uuid, interval) IS
+'Removes some of a user''s utility calls, for airun_prune()';
+
+/* Runs or calls of all users, until a time */
+CREATE FUNCTION @extschema@.airun_store_prune_kind(kind text, min_age interval, until timestamptz)
+RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $prune_kind$
+DECLARE
+	start constant uuid := gen_random_uuid();
+	person uuid := start;
+	is_last_round boolean := false;		-- up to where it has begun
+	count bigint;
+	pruned bigint := 0;
+BEGIN
+	LOOP
+		LOOP
+			IF clock_timestamp() >= until THEN
+				RETURN pruned;
+			END IF;
+			count := CASE kind WHEN 'run' THEN @extschema@.airun_store_prune_runs(person, min_age)
+				ELSE @extschema@.airun_store_prune_calls(person, min_age) END;
+			pruned := pruned + count;
+			EXIT WHEN count = 0;
+		END LOOP;
+		EXECUTE format('SELECT x.user_id FROM airun.%I AS x WHERE x.user_id %s ORDER BY x.user_id LIMIT 1',
+				CASE kind WHEN 'run' THEN 'runs' ELSE 'calls' END,
+				CASE WHEN person IS NULL THEN 'IS NOT NULL' ELSE '> ' || quote_literal(person) END)
+			INTO person;
+		-- Behind the last one come those of nobody, and then the first one
+		IF is_last_round AND COALESCE(person >= start, true) THEN
+			RETURN pruned;
+		END IF;
+		is_last_round := is_last_round OR person IS NULL;
+	END LOOP;
+END
+$prune_kind$;
+COMMENT ON FUNCTION @extschema@.airun_store_prune_kind(text, interval, timestamptz) IS
+'Removes what is kept no longer of runs or calls, for airun_prune()';
+
+CREATE FUNCTION @extschema@.airun_store_prune(max_ms integer) RETURNS bigint
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET jit = off
+AS $prune$
+SELECT COALESCE(sum(@extschema@.airun_store_prune_kind(k.kind, k.min_age,
+	clock_timestamp() + k.part * $1 * interval '1 ms')), 0)::bigint
+FROM (
+	SELECT 'run' AS kind, min(p.age) AS min_age, 0.7 AS part
+	FROM airun.retention AS p WHERE p.kind = 'run'
+	UNION ALL
+	SELECT 'call', LEAST(min(p.age), interval '30 days'), 0.3
+	FROM airun.retention AS p WHERE p.kind = 'call') AS k
+WHERE k.min_age IS NOT NULL
+$prune$;
+COMMENT ON FUNCTION @extschema@.airun_store_prune(integer) IS
+'Removes what is kept no longer, for airun_prune()';

@@ -1,0 +1,167 @@
+/*
+ * strip.c
+ *		Removing what was said, and keeping the figures.
+ *
+ * For the functions in SQL that prune and erase, which have chosen the runs, locked
+ * them and answer for it: they run as the owner of the store.  Here are the statements
+ * that triggers have to know as ours, since nobody else may take such things away.
+ *
+ * Of a run that is stripped the row stays, with its source, status, times and totals,
+ * and its tasks with their figures: usage, tokens, cost, times, models.  Of a run of
+ * somebody else's, what one person has said or been told in it is emptied: places,
+ * roles and times stay, so that the conversation of the others does.  Requests of that
+ * run go, too, since they may have it all.
+ *
+ * Locks: the rows that are written; their runs are locked by now.  Texts that stream
+ * are tried: airun_store_remove_runs() leaves the runs of those that somebody holds.
+ */
+#include "airun.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "store/plans.h"
+#include "store/store.h"
+#include "upkeep/purge.h"
+#include "utils/array.h"
+
+PG_FUNCTION_INFO_V1(airun_store_remove_runs);
+PG_FUNCTION_INFO_V1(airun_store_strip_runs);
+PG_FUNCTION_INFO_V1(airun_store_empty_messages);
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	return memcmp(a, b, UUID_LEN);
+}
+
+/* Have the batch be the runs of an array, in the order of their ids */
+static void
+take_array(Purge *purge, ArrayType *array)
+{
+	Datum	   *ids;
+
+	deconstruct_array(array, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &ids, NULL, &purge->count);
+	if (purge->count > PURGE_BATCH)
+		elog(ERROR, "%d runs are more than a batch", purge->count);
+	for (int i = 0; i < purge->count; i++)
+		purge->ids[i] = *DatumGetUUIDP(ids[i]);
+	qsort(purge->ids, purge->count, sizeof(pg_uuid_t), compare_ids);
+}
+
+/* airun_store_remove_runs(ids uuid[]) returns bigint, how many have gone */
+Datum
+airun_store_remove_runs(PG_FUNCTION_ARGS)
+{
+	Purge	   *purge = palloc0_object(Purge);
+	uint64		removed;
+
+	take_array(purge, PG_GETARG_ARRAYTYPE_P(0));
+	store_open(true);
+	removed = purge_locked_runs(purge);
+	store_close();
+	PG_RETURN_INT64((int64) removed);
+}
+
+/* What is emptied of a task: all but its figures */
+#define EMPTY_TASK \
+	"request_data = NULL, request_reference = NULL, response_text = NULL, " \
+	"response_data = NULL, error = NULL, metadata = '{}', pending_half = NULL, " \
+	"text_in_answer = false, response_length = 0"
+
+/* airun_store_strip_runs(ids uuid[]) returns bigint, how many have been stripped */
+Datum
+airun_store_strip_runs(PG_FUNCTION_ARGS)
+{
+	static Statement steps[] = {
+		{
+			"UPDATE airun.tasks AS t SET " EMPTY_TASK ", inputs_from = NULL, inputs_to = NULL, "
+			"answer_seq = NULL WHERE t.run_id" EQ "ANY ($1)",
+			1, {UUIDARRAYOID}
+		},
+		{"DELETE FROM airun.messages AS m WHERE m.run_id" EQ "ANY ($1)", 1, {UUIDARRAYOID}},
+		{
+			"DELETE FROM airun.message_versions AS v WHERE v.run_id" EQ "ANY ($1)",
+			1, {UUIDARRAYOID}
+		},
+		{
+			"UPDATE airun.runs AS r SET name = NULL, description = NULL, tags = '{}', "
+			"metadata = '{}', settings = '{}', variable_values = '{}', message_count = 0, "
+			"stripped_at = pg_catalog.clock_timestamp(), "
+			"updated_at = GREATEST(r.updated_at, pg_catalog.clock_timestamp()) "
+			"WHERE r.id" EQ "ANY ($1)",
+			1, {UUIDARRAYOID}
+		}
+	};
+	Purge	   *runs = palloc0_object(Purge);
+	Args		args = {0};
+	uint64		stripped = 0;
+
+	take_array(runs, PG_GETARG_ARRAYTYPE_P(0));
+	arg_add(&args, PG_GETARG_DATUM(0), false);
+	store_open(true);
+	for (int i = 0; i < lengthof(steps); i++)
+		stripped = statement_write_runs(&steps[i], &args, runs->ids, runs->count);
+	store_close();
+	PG_RETURN_INT64((int64) stripped);
+}
+
+/* What was said up to a seq, or belongs to a task of the person's; of a table x */
+#define SAID_BY_PERSON \
+	"WHERE x.run_id" EQ "$1 AND (x.seq" LE "$2 OR x.task_id" EQ "ANY (ARRAY(" \
+	"SELECT t.task_id FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.user_id" EQ "$3)))"
+#define EMPTY_MESSAGE \
+	"message_id = NULL, message = pg_catalog.jsonb_build_object(" \
+	"'role', x.message OPERATOR(pg_catalog.->) 'role', 'content', '', " \
+	"'timestamp', x.message OPERATOR(pg_catalog.->) 'timestamp') "
+
+/*
+ * airun_store_empty_messages(run_id, up_to, person) returns bigint
+ *
+ * In a run of somebody else's, which is locked: empty what was copied from the person's
+ * up to a seq, and what her own tasks have in it, which are nobody's from then on.
+ * How many messages there were.
+ */
+Datum
+airun_store_empty_messages(PG_FUNCTION_ARGS)
+{
+	static Statement steps[] = {
+		{
+			"UPDATE airun.message_versions AS x SET " EMPTY_MESSAGE SAID_BY_PERSON,
+			3, {UUIDOID, INT8OID, UUIDOID}
+		},
+		{
+			"UPDATE airun.message_versions AS x SET replaced_by = NULL "
+			"WHERE x.run_id" EQ "$1 AND x.replaced_by" EQ "$3 AND $2 IS NOT NULL",
+			3, {UUIDOID, INT8OID, UUIDOID}
+		},
+		{
+			"UPDATE airun.messages AS x SET " EMPTY_MESSAGE SAID_BY_PERSON,
+			3, {UUIDOID, INT8OID, UUIDOID}
+		},
+		{
+			"UPDATE airun.tasks AS t SET request_data = NULL, request_reference = NULL "
+			"WHERE t.run_id" EQ "$1 AND t.user_id IS DISTINCT FROM $3 AND $2 IS NOT NULL",
+			3, {UUIDOID, INT8OID, UUIDOID}
+		},
+		{
+			"UPDATE airun.tasks AS t SET " EMPTY_TASK ", user_id = NULL "
+			"WHERE t.run_id" EQ "$1 AND t.user_id" EQ "$3 AND $2 IS NOT NULL",
+			3, {UUIDOID, INT8OID, UUIDOID}
+		}
+	};
+	Args		args = {0};
+	uint64		emptied = 0;
+
+	for (int i = 0; i < 3; i++)
+		arg_add(&args, PG_GETARG_DATUM(i), false);
+	store_open(true);
+	for (int i = 0; i < lengthof(steps); i++)
+	{
+		uint64		count = statement_write_runs(&steps[i], &args, PG_GETARG_UUID_P(0), 1);
+
+		if (i == 2)
+			emptied = count;
+	}
+	store_close();
+	PG_RETURN_INT64((int64) emptied);
+}
