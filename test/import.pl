@@ -346,7 +346,7 @@ sub read_entries
 		return pass_over($batch, 'not valid JSON') if $char !~ /[\[{"0-9a-z-]/;
 		my $passed = pass_value($text);
 		if ($passed < 0) { pass_over($batch, "a conversation of more than $largest bytes"); }
-		elsif ($passed == 0) { pass_over($batch, 'not valid JSON: the file ends within it'); }
+		elsif ($passed == 0) { return pass_over($batch, 'not valid JSON: the file ends within it'); }
 		else { add_entry($batch, kept($text)); }
 		drop($text);
 	}
