@@ -70,6 +70,30 @@ SELECT run_name, seq, snippet FROM airun_search('"river in spain" -tagus', sort 
 
 SELECT count(*) FROM airun_search('ebro', run_id => :'run_id');
 
+-- Bring in
+SELECT name, message_count, problem FROM airun_import('[
+    {"uuid": "5b1c", "name": "Bridges", "chat_messages": [
+        {"uuid": "m1", "sender": "human", "text": "The longest bridge?", "created_at": "2024-05-01T09:00:00Z"},
+        {"uuid": "m2", "sender": "assistant", "text": "In Danyang.", "created_at": "2024-05-01T09:00:04Z", "parent_message_uuid": "m1"}]},
+    {"uuid": "77aa", "chat": 7}]');
+
+SELECT name, message_count, last_message_at AT TIME ZONE 'UTC' AS last_message_at FROM airun_list_runs() WHERE name = 'Bridges';
+
+CREATE TEMP TABLE old_runs (id uuid, user_id uuid, name text, messages jsonb, status text, created_at timestamptz);
+CREATE TEMP TABLE old_tasks (id uuid, run_id uuid, model text, status text, tokens_input integer, tokens_output integer, created_at timestamptz);
+INSERT INTO old_runs VALUES ('019c0000-0000-7000-8000-0000000000f1', airun_user_id(), 'Tunnels',
+    '[{"role": "user", "content": "The longest tunnel?"}, {"role": "assistant", "content": "The Gotthard."}]', 'completed', '2024-06-01 10:00Z');
+INSERT INTO old_tasks VALUES ('019c0000-0000-7000-8000-0000000000f2', '019c0000-0000-7000-8000-0000000000f1', 'claude-2', 'completed', 12, 5, '2024-06-01 10:00Z');
+
+SELECT * FROM airun_import_tables('old_runs', 'old_tasks');
+
+-- Take out
+SELECT airun_export('019c0000-0000-7000-8000-0000000000f1', 'anthropic');
+
+SELECT attribute ->> 'key' AS attribute, attribute -> 'value' AS value FROM jsonb_path_query(
+    airun_export('019c0000-0000-7000-8000-0000000000f1', 'otel')::jsonb, '$.resourceSpans.scopeSpans.spans.attributes[*]') AS attribute
+WHERE attribute ->> 'key' NOT LIKE '%messages';
+
 \set QUIET on
 DELETE FROM airun.runs WHERE user_id = airun_user_uuid('erin@example.com');
 SELECT * FROM airun_check();

@@ -51,6 +51,7 @@ my %options;
 my %sum = (runs => 0, messages => 0, forks => 0, problems => 0);
 my ($bytes_all, $bytes_done, $begun, $shown) = (0, 0, time, 0);
 my ($to_psql, $from_psql, $psql);
+my $sent;    # the document that the server has and has not answered
 
 sub fail { print STDERR "\n" if $shown; print STDERR "import: @_\n"; exit 2; }
 
@@ -64,21 +65,30 @@ sub connect_psql
 	$psql = open2($from_psql, $to_psql, $ENV{PSQL} || 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-F', "\t",
 		$options{database} ? ('-d', $options{database}) : ());
 	binmode $_ for $to_psql, $from_psql;
-	ask("SET client_min_messages = warning; CREATE TEMP TABLE airun_document (document text);");
-	ask('SELECT set_config(\'airun.user_id\', ' . quote($options{user}) . ', false);') if defined $options{user};
+	say_to_psql("SET client_min_messages = warning; CREATE TEMP TABLE airun_document (document text);");
+	answer_of_psql();
+	return if !defined $options{user};
+	say_to_psql('SELECT set_config(\'airun.user_id\', ' . quote($options{user}) . ', false);');
+	answer_of_psql();
 }
 
 sub quote { my ($text) = @_; return 'NULL' if !defined $text; $text =~ s/'/''/g; $text =~ s/\\/\\\\/g; return " E'$text'"; }
 
-# Sends statements, and returns the lines that they give.
-sub ask
+# Sends statements.
+sub say_to_psql
 {
 	my ($statements) = @_;
-	my @lines;
 
 	local $SIG{PIPE} = sub { fail('the server has gone away, or psql has stopped at an error') };
 	print $to_psql $statements, "\n\\echo airun-end\n";
 	$to_psql->flush;
+}
+
+# The lines that the statements give that were sent last
+sub answer_of_psql
+{
+	my @lines;
+
 	while (defined(my $line = <$from_psql>))
 	{
 		chomp $line;
@@ -88,19 +98,20 @@ sub ask
 	fail('psql has stopped at an error; what was brought in before stays, and the same call goes on');
 }
 
-# Brings a document in; the entries in it are counted from $first.  Returns false where
-# it is no JSON, and others may be in it that are.
+# Brings a document in, whose entries are counted from $first.  The server works on while
+# the next is read: what has become of it, settle() tells.
 sub send_document
 {
-	my ($name, $document, $first, $has_others) = @_;
+	my ($name, $document, $first, @entries) = @_;
 	my $format = quote($options{format});
 	my $for_user = quote($options{'for-user'});
 
+	settle();
 	$document =~ s/\\/\\\\/g;
 	$document =~ s/\n/\\n/g;
 	$document =~ s/\r/\\r/g;
 	$document =~ s/\t/\\t/g;
-	my ($counts, @problems) = ask(<<"SQL");
+	say_to_psql(<<"SQL");
 BEGIN;
 TRUNCATE airun_document;
 COPY airun_document FROM STDIN;
@@ -111,13 +122,27 @@ SELECT count(run_id), coalesce(sum(message_count), 0), coalesce(sum(fork_count),
 SELECT "position" + $first, translate(problem, E'\\t\\n\\r', '   ') FROM airun_rows WHERE problem IS NOT NULL ORDER BY 1;
 COMMIT;
 SQL
-	return 0 if $has_others && @problems == 1 && $problems[0] =~ /^\d+\tnot valid JSON/;
+	$sent = { name => $name, first => $first, entries => \@entries };
+}
+
+# Waits for the document that was sent last, and counts what has come in.  Of several
+# entries of which one is no JSON, each is sent alone.
+sub settle
+{
+	my $document = $sent or return;
+
+	undef $sent;
+	my ($counts, @problems) = answer_of_psql();
+	if (@{ $document->{entries} } > 1 && @problems == 1 && $problems[0] =~ /^\d+\tnot valid JSON/)
+	{
+		send_document($document->{name}, "[$document->{entries}[$_]]", $document->{first} + $_) for 0 .. $#{ $document->{entries} };
+		return settle();
+	}
 	my ($runs, $messages, $forks) = split /\t/, $counts;
 	$sum{runs} += $runs;
 	$sum{messages} += $messages;
 	$sum{forks} += $forks;
-	tell_problem($name, split /\t/, $_, 2) for @problems;
-	return 1;
+	tell_problem($document->{name}, split /\t/, $_, 2) for @problems;
 }
 
 sub tell_problem
@@ -302,10 +327,7 @@ sub send_batch
 
 	my @entries = @{ $batch->{entries} };
 
-	if (@entries && !send_document($batch->{name}, '[' . join(',', @entries) . ']', $batch->{first}, @entries > 1))
-	{
-		send_document($batch->{name}, "[$entries[$_]]", $batch->{first} + $_) for 0 .. $#entries;
-	}
+	send_document($batch->{name}, '[' . join(',', @entries) . ']', $batch->{first}, @entries) if @entries;
 	$batch->{first} += @entries;
 	$batch->{entries} = [];
 	$batch->{bytes} = 0;
@@ -478,6 +500,7 @@ GetOptionsFromArray(\@ARGV, \%options, 'user|u=s', 'for-user=s', 'format|f=s', '
 for (@ARGV) { fail("$_: there is no such file") if $_ ne '-' && !-f $_; $bytes_all += -s $_ if $_ ne '-'; }
 connect_psql();
 import_file($_) for @ARGV;
+settle();
 close $to_psql;
 waitpid $psql, 0;
 print STDERR "\r\e[K" if $shown;

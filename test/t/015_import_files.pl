@@ -81,8 +81,8 @@ is(sql('SELECT count(*) FROM airun_check()'), 0, 'what has come in is in order')
 
 #--- archives ------------------------------------------------------------------------
 
-my $odd = "back\\\\slash \\\"quoted\\\" tab\\t ]}[{ \xc3\xa9 " . "\\n" x 5000;
-my @chats = map { qq({"uuid": "c$_", "name": "Chat $_", "chat_messages": [{"uuid": "m$_", "sender": "human", "text": "$odd", "created_at": "2025-01-01T00:00:00Z"}]}) } 1 .. 1203;
+my $odd = "back\\\\slash \\\"quoted\\\" tab\\t ]}[{ \xc3\xa9 ";
+my @chats = map { my $text = $odd . '\n' x ($_ == 7 ? 5000 : 1); qq({"uuid": "c$_", "name": "Chat $_", "chat_messages": [{"uuid": "m$_", "sender": "human", "text": "$text", "created_at": "2025-01-01T00:00:00Z"}]}) } 1 .. 1203;
 my $list = "[\n" . join(",\n", @chats) . "\n]\n";
 my $said = "1,203 conversations with 1,203 messages and 0 other branches, 0 problems\n";
 
@@ -99,7 +99,7 @@ zip([ map { "$folder/$_" } qw(picture.png users.json conversations.json more.jso
 is_deeply([ import('zip', "$folder/export.zip") ], [ 0, $said =~ s/1,203/1,204/gr, '' ], 'a zip, without what is known to be no conversation');
 is(sql("SELECT count(*) FROM airun.runs WHERE user_id = airun_user_uuid('zip')"), 1203, 'the one that was in it twice is there once');
 is(sql("SELECT count(*) FROM airun.runs WHERE name = 'Chat 7'"), 5, 'each user has a run of his own');
-is(sql("SELECT DISTINCT message ->> 'content' = E'back\\\\slash \"quoted\" tab\\t ]}[{ é ' || repeat(E'\\n', 5000) FROM airun.messages AS m JOIN airun.runs AS r ON r.id = m.run_id WHERE name LIKE 'Chat %'"), 't', 'texts come in as they are');
+is(sql("SELECT DISTINCT message ->> 'content' = E'back\\\\slash \"quoted\" tab\\t ]}[{ é ' || repeat(E'\\n', CASE name WHEN 'Chat 7' THEN 5000 ELSE 1 END) FROM airun.messages AS m JOIN airun.runs AS r ON r.id = m.run_id WHERE name LIKE 'Chat %'"), 't', 'texts come in as they are');
 
 #--- what does not come in -----------------------------------------------------------
 
