@@ -236,6 +236,22 @@ INSERT INTO airun.runs (id, user_id, forked_from, forked_at_seq) VALUES (run_id(
 RETURNING forked_from = run_id(401), forked_at_seq;
 SELECT attempt('UPDATE airun.runs SET forked_at_seq = 1 WHERE id = helpers.run_id(406)');
 
+--
+-- The runs of all users have an index, which is not for those of one
+--
+CREATE FUNCTION pg_temp.reads_hours() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	before bigint := pg_stat_get_xact_numscans('airun.runs_hour'::regclass);
+BEGIN
+	PERFORM set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true);
+	PERFORM FROM airun_list_runs(status => 'active', page_size => 20);
+	RETURN pg_stat_get_xact_numscans('airun.runs_hour'::regclass) > before;
+END $$;
+SELECT pg_temp.reads_hours() AS as_superuser;
+SET ROLE regress_airun_list;
+SELECT pg_temp.reads_hours() AS as_api_role;
+RESET ROLE;
+
 DELETE FROM airun.runs WHERE id BETWEEN run_id(0) AND run_id(9999);
 SELECT * FROM airun_check();
 \pset format aligned

@@ -61,6 +61,9 @@ DELETE FROM airun.messages WHERE run_id IN (run_id(1), run_id(2), run_id(3)) AND
 SELECT totals(n) FROM generate_series(1, 3) n;
 -- no row at all
 INSERT INTO airun.tasks (run_id) SELECT run_id(1) WHERE false;
+-- one id in two runs, and a run that is not there behind one that is
+SELECT attempt(format('INSERT INTO airun.tasks (run_id, task_id) VALUES (%L, %L), (%L, %2$L)', run_id(1), task_id(199), run_id(2)));
+SELECT attempt(format('INSERT INTO airun.tasks (run_id) VALUES (%1$L), (%1$L), (%2$L), (%1$L)', run_id(1), run_id(999)));
 UPDATE airun.tasks SET cost = 1 WHERE run_id = run_id(999);
 DELETE FROM airun.tasks WHERE run_id = run_id(999);
 DELETE FROM airun.runs WHERE id = run_id(999);

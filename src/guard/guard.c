@@ -12,11 +12,11 @@
  * the rows add to their run, totals.c adds.
  *
  * Locks: an insert of a message, or of a task with a request, locks its run;
- * any other insert or update of a task holds its run against removal, and
- * locks its text where that moves.  A direct UPDATE of a task locks the task
- * first, then its text, and its run at last, in totals.c: against the
- * functions it may meet a deadlock, which the views, that lock the run first,
- * do not.
+ * any other insert or update of a task holds its run against removal, once
+ * for rows of one run that come together, and locks its text where that moves.
+ * A direct UPDATE of a task locks the task first, then its text, and its run at
+ * last, in totals.c: against the functions it may meet a deadlock, which the
+ * views, that lock the run first, do not.
  *
  * Errors: PT401, PT404, PT409 and PT422 as the functions have them.
  */
@@ -24,6 +24,7 @@
 
 #include "catalog/pg_type.h"
 #include "guard/ended_task.h"
+#include "miscadmin.h"
 #include "pricing/charge.h"
 #include "run/message.h"
 #include "run/run.h"
@@ -672,8 +673,35 @@ fill_zeros(Row *row)
 	}
 }
 
+/* A run that a statement holds already, and for whom */
+typedef struct HeldRun
+{
+	pg_uuid_t	run_id;
+	pg_uuid_t	caller;
+	Oid			role;
+} HeldRun;
+
+/*
+ * Hold the run of a new task against removal.  Rows of one run mostly come
+ * together: the last one of the statement is not asked for again.
+ */
 static void
-guard_task_insert(Row *row, const pg_uuid_t *caller)
+hold_run_once(FmgrInfo *flinfo, const pg_uuid_t *run_id, const pg_uuid_t *caller)
+{
+	HeldRun    *last = flinfo->fn_extra;
+	HeldRun		held = {*run_id, caller != NULL ? *caller : (pg_uuid_t) {{0}}, GetUserId()};
+
+	if (last == NULL)
+		flinfo->fn_extra = last = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(HeldRun));
+	else if (memcmp(last, &held, sizeof(held)) == 0)
+		return;
+	if (!run_hold(run_id))
+		run_not_found(run_id);
+	*last = held;
+}
+
+static void
+guard_task_insert(Row *row, FmgrInfo *flinfo, const pg_uuid_t *caller)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Field		run_id = row_new(row, "run_id");
@@ -682,12 +710,17 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 	RunState	run;
 	TaskStatus	status;
 	bool		is_past;
-	pg_uuid_t  *task_id = palloc_object(pg_uuid_t);
+	bool		is_new = row_new(row, "task_id").isnull;
 
 	if (run_id.isnull)
 		refuse_missing("ai_tasks", "run_id");
-	uuid_generate_within(task_id, DatumGetUUIDP(run_id.value));
-	fill(row, "task_id", UUIDPGetDatum(task_id));
+	if (is_new)
+	{
+		pg_uuid_t  *task_id = palloc_object(pg_uuid_t);
+
+		uuid_generate_within(task_id, DatumGetUUIDP(run_id.value));
+		row_set(row, "task_id", UUIDPGetDatum(task_id), false);
+	}
 	for (int i = 0; i < Natts_tasks; i++)
 	{
 		if (task_columns[i].rule == COLUMN_KEPT && !row_new(row, task_columns[i].name).isnull)
@@ -701,10 +734,11 @@ guard_task_insert(Row *row, const pg_uuid_t *caller)
 		run_lock(DatumGetUUIDP(run_id.value), &run);
 		compact_request(row, &run);
 	}
-	else if (!run_hold(DatumGetUUIDP(run_id.value)))
-		run_not_found(DatumGetUUIDP(run_id.value));
-	(void) task_is_in_run(DatumGetUUIDP(run_id.value),
-						  DatumGetUUIDP(row_new(row, "task_id").value));
+	else
+		hold_run_once(flinfo, DatumGetUUIDP(run_id.value), caller);
+	if (!is_new)
+		(void) task_is_in_run(DatumGetUUIDP(run_id.value),
+							  DatumGetUUIDP(row_new(row, "task_id").value));
 	store_close();
 
 	if (user_id.isnull)
@@ -902,7 +936,7 @@ airun_guard_task(PG_FUNCTION_ARGS)
 
 	store_require_caller();
 	if (row.old == NULL)
-		guard_task_insert(&row, caller_id(&caller) ? &caller : NULL);
+		guard_task_insert(&row, fcinfo->flinfo, caller_id(&caller) ? &caller : NULL);
 	else
 		guard_task_update(&row);
 	return row_result(&row);

@@ -55,6 +55,10 @@ VALUES
 	('index', 'runs', 'runs_source_hour',
 	 'CREATE INDEX runs_source_hour ON airun.runs
 		USING btree (user_id, source_type, source_id, active_hour DESC)'),
+	-- For who lists the runs of all users.  NULLS LAST, of which there are none, keeps
+	-- the planner from reading it for the runs of one.
+	('index', 'runs', 'runs_hour',
+	 'CREATE INDEX runs_hour ON airun.runs USING btree (active_hour DESC NULLS LAST)'),
 	('index', 'runs', 'runs_deleted',
 	 'CREATE INDEX runs_deleted ON airun.runs
 		USING btree (deleted_at) WHERE (deleted_at IS NOT NULL)'),

@@ -15,6 +15,7 @@ CREATE FUNCTION @extschema@.airun_store_level(function name, result oid) RETURNS
 	SET search_path = pg_catalog, pg_temp
 AS $level$
 SELECT CASE
+	WHEN $1 = 'airun_store_in_order' THEN 'user'	-- of airun_check()
 	WHEN $2 = 'trigger'::regtype OR starts_with($1::text, 'airun_store_') THEN 'owner'
 	WHEN starts_with($1::text, 'airun_install') OR $1 IN ('airun_grant', 'airun_purge_runs',
 		'airun_reprice', 'airun_import_prices', 'airun_import_tables', 'airun_set_price', 'airun_work',
@@ -69,7 +70,6 @@ DECLARE
 	function regprocedure;
 	schema regnamespace;
 BEGIN
-	PERFORM @extschema@.airun_store_refuse_citus();
 	IF to_regclass('airun.runs') IS NULL THEN
 		RAISE EXCEPTION 'database "%" has no airun store yet', current_database()
 			USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -93,6 +93,8 @@ BEGIN
 								pg_get_userbyid(owner), current_user),
 				HINT = 'Call it as that role, or as a member of it.';
 	END IF;
+	-- Can the store be where it is?  Any function that needs it tells.
+	PERFORM @extschema@.airun_sees_run(@extschema@.airun_uuid());
 
 	-- The store's owner lacks nothing but functions, where a superuser has them.
 	IF NOT is_owner THEN

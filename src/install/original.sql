@@ -494,7 +494,6 @@ DECLARE
 	definition text;
 	item record;
 BEGIN
-	PERFORM @extschema@.airun_store_refuse_citus();
 	IF owner IS NULL THEN
 		RAISE EXCEPTION 'database "%" has no airun store yet', current_database()
 			USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -507,6 +506,8 @@ BEGIN
 								pg_get_userbyid(owner), current_user),
 				HINT = 'Call it as that role.';
 	END IF;
+	-- Can the store be where it is?  Any function that needs it tells.
+	PERFORM @extschema@.airun_sees_run(@extschema@.airun_uuid());
 	IF schema IS NULL THEN
 		RAISE EXCEPTION 'parameter "schema" must not be null'
 			USING ERRCODE = 'PT422', HINT = 'Name the schema that the views shall be in.';

@@ -130,7 +130,7 @@ airun_fork_run(PG_FUNCTION_ARGS)
 	fields.forked_at_seq = (Field) {Int64GetDatum(seq), false};
 
 	uuid_generate_for(&fork_id, run_owner(&fields, &caller));
-	if (!run_insert(&fork_id, false, &fields))
+	if (!run_insert(&fork_id, false, &fields, &summary))
 		run_not_found(&fork_id);
 	ItemPointerSetInvalid(&fork.place);
 	if (seq > 0)

@@ -19,6 +19,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "run/run_name.h"
 #include "shard/shard_call.h"
 #include "store/direct.h"
@@ -26,6 +27,8 @@
 #include "store/store.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(airun_create_run);
@@ -592,56 +595,94 @@ run_owner(const RunFields *fields, pg_uuid_t *caller)
 	return caller_id(caller) ? caller : NULL;
 }
 
+/* What a new run has where nothing is said */
+static void
+arg_or(Args *args, const Field *field, Datum otherwise)
+{
+	arg_add(args, field->isnull ? otherwise : field->value, false);
+}
+
+/* May the row go in without a policy being asked?  Ours wants it to be the caller's. */
+static bool
+is_for_caller(const pg_uuid_t *owner)
+{
+	pg_uuid_t	caller;
+
+	return !store_binds_caller() ||
+		(row_security && owner != NULL && caller_id(&caller) && uuid_equal(owner, &caller));
+}
+
 /*
  * Insert a run.  id_given: the id comes from the client, who may have sent it
  * before; then false is returned when a row with that id is there already,
- * whoever it belongs to.  The new summary is the current SPI result.
+ * whoever it belongs to.  *whole becomes the new run.
  */
 bool
-run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields)
+run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields, ResultRow *whole)
 {
-#define INSERT_RUN \
-	"INSERT INTO airun.runs AS r (id, user_id, created_at, message_count, last_message_at, " \
-	"updated_at, active_hour, task_count, total_tokens, total_cost, status, is_starred, " \
-	"is_archived, source_id, source_type, name, description, tags, metadata, settings, " \
-	"variable_values, is_listed, forked_from, forked_at_seq) VALUES ($1, $2, $3, 0, $3, $3, $4, 0, 0, 0, 'active', false, false, " \
-	"$5, COALESCE($6, 'chat'), $7, $8, COALESCE($9, '{}'), COALESCE($10, '{}'), " \
-	"COALESCE($11, '{}'), COALESCE($12, '{}'), COALESCE($13, true), $14, $15) "
-#define INSERT_RUN_ARGS \
-	15, {UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, TEXTOID, TEXTOID, \
-	TEXTOID, TEXTARRAYOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, UUIDOID, INT8OID}
-	static Statement insert_run = {
-		INSERT_RUN "RETURNING " RUN_WHOLE, INSERT_RUN_ARGS
+	static ColumnList whole_columns = {
+		TABLE_RUNS, {RUN_SUMMARY_NAMES "settings", "variable_values"}
 	};
-	static Statement insert_run_once = {
-		INSERT_RUN "ON CONFLICT (id) DO NOTHING RETURNING " RUN_WHOLE, INSERT_RUN_ARGS
-	};
+#define INSERT_RUN(once) { \
+		.table = TABLE_RUNS, \
+		.column_count = 24, \
+		.columns = { \
+			{"id", UUIDOID}, {"user_id", UUIDOID}, {"created_at", TIMESTAMPTZOID}, \
+			{"last_message_at", TIMESTAMPTZOID}, {"updated_at", TIMESTAMPTZOID}, \
+			{"active_hour", TIMESTAMPTZOID}, {"message_count", INT8OID}, \
+			{"task_count", INT8OID}, {"total_tokens", INT8OID}, {"total_cost", NUMERICOID}, \
+			{"status", TEXTOID}, {"is_starred", BOOLOID}, {"is_archived", BOOLOID}, \
+			{"is_listed", BOOLOID}, {"source_type", TEXTOID}, {"source_id", UUIDOID}, \
+			{"name", TEXTOID}, {"description", TEXTOID}, {"tags", TEXTARRAYOID}, \
+			{"metadata", JSONBOID}, {"settings", JSONBOID}, {"variable_values", JSONBOID}, \
+			{"forked_from", UUIDOID}, {"forked_at_seq", INT8OID} \
+		}, \
+		.skips_taken = once, \
+		.returning = &whole_columns \
+	}
+	static RowWrite inserts[] = {INSERT_RUN(false), INSERT_RUN(true)};
+	RowWrite   *insert = &inserts[id_given];
 	TimestampTz now = GetCurrentTimestamp();
+	Datum		object = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
 	Args		args = {0};
 	Field		name;
 	pg_uuid_t	caller;
+	const pg_uuid_t *owner = run_owner(fields, &caller);
 
 	run_check_fields(fields);
-	shard_check_owner(run_id, run_owner(fields, &caller));
+	shard_check_owner(run_id, owner);
 	name = run_shown_name(&fields->name);
 
 	arg_uuid(&args, run_id);
-	arg_uuid(&args, run_owner(fields, &caller));
-	arg_time(&args, now);
+	arg_uuid(&args, owner);
+	for (int i = 0; i < 3; i++)
+		arg_time(&args, now);
 	arg_time(&args, hour_of(now));
+	for (int i = 0; i < 3; i++)
+		arg_int64(&args, 0);
+	arg_add(&args, DirectFunctionCall1(int8_numeric, Int64GetDatum(0)), false);
+	arg_pointer(&args, cstring_to_text("active"));
+	arg_add(&args, BoolGetDatum(false), false);
+	arg_add(&args, BoolGetDatum(false), false);
+	arg_or(&args, &fields->is_listed, BoolGetDatum(true));
+	arg_or(&args, &fields->source_type, CStringGetTextDatum("chat"));
 	arg_field(&args, &fields->source_id);
-	arg_field(&args, &fields->source_type);
 	arg_field(&args, &name);
 	arg_field(&args, &fields->description);
-	arg_field(&args, &fields->tags);
-	arg_field(&args, &fields->metadata);
-	arg_field(&args, &fields->settings);
-	arg_field(&args, &fields->variable_values);
-	arg_field(&args, &fields->is_listed);
+	arg_or(&args, &fields->tags, PointerGetDatum(construct_empty_array(TEXTOID)));
+	arg_or(&args, &fields->metadata, object);
+	arg_or(&args, &fields->settings, object);
+	arg_or(&args, &fields->variable_values, object);
 	arg_field(&args, &fields->forked_from);
 	arg_field(&args, &fields->forked_at_seq);
 
-	return statement_write_internal(id_given ? &insert_run_once : &insert_run, &args, run_id) == 1;
+	if (!id_given && is_for_caller(owner) &&
+		direct_insert(insert, &args, false, whole))
+		return true;
+	if (statement_write_internal(row_write_statement(insert), &args, run_id) != 1)
+		return false;
+	*whole = result_row();
+	return true;
 }
 
 /*
@@ -685,7 +726,7 @@ airun_create_run(PG_FUNCTION_ARGS)
 	else
 		uuid_generate_for(&run_id, run_owner(&fields, &caller));
 
-	if (!run_insert(&run_id, id_given, &fields))
+	if (!run_insert(&run_id, id_given, &fields, &row))
 	{
 		Args		args = {0};
 
@@ -693,8 +734,8 @@ airun_create_run(PG_FUNCTION_ARGS)
 		arg_uuid(&args, run_owner(&fields, &caller));
 		if (statement_write(&existing, &args) != 1)
 			run_refuse_taken(&run_id);
+		row = result_row();
 	}
-	row = result_row();
 	result = result_row_composite(fcinfo, &row);
 	store_close();
 	PG_RETURN_DATUM(result);

@@ -102,7 +102,8 @@ extern void run_change(const pg_uuid_t *run_id, const RunChange *change, RunStat
 extern ResultRow run_read_summary(const pg_uuid_t *run_id);
 extern void run_set_name(const pg_uuid_t *run_id, text *name);
 extern const pg_uuid_t *run_owner(const RunFields *fields, pg_uuid_t *caller);
-extern bool run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields);
+extern bool run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields,
+					   ResultRow *whole);
 extern int64 run_last_seq(const pg_uuid_t *run_id);
 pg_noreturn extern void run_not_found(const pg_uuid_t *run_id);
 pg_noreturn extern void task_not_found(const pg_uuid_t *task_id);

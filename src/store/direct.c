@@ -728,6 +728,8 @@ row_write_statement(RowWrite *write)
 		for (int i = 0; i < write->column_count; i++)
 			appendStringInfo(&sql, "%s$%d", i > 0 ? ", " : "", i + 1);
 		appendStringInfoChar(&sql, ')');
+		if (write->skips_taken)
+			appendStringInfoString(&sql, " ON CONFLICT DO NOTHING");
 	}
 	else
 	{

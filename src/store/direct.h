@@ -58,6 +58,7 @@ typedef struct RowWrite
 	WriteColumn keys[2];		/* UUIDs */
 	int			column_count;
 	WriteColumn columns[WRITE_MAX_COLUMNS];
+	bool		skips_taken;	/* a key that is taken is not an error; only as a statement */
 	ColumnList *returning;		/* NULL for nothing */
 
 	/* made when it is first used, and anew when the table has changed */

@@ -2,7 +2,8 @@
  * row_trigger.c
  *		What the triggers share: the protocol, and rows by column name.
  *
- * Columns are found by name, since a site may add columns of its own.
+ * Columns are found by name, since a site may add columns of its own.  The names
+ * are constants, and where each was found last is looked at first.
  */
 #include "store/row_trigger.h"
 
@@ -90,6 +91,8 @@ void
 row_from_trigger(Row *row, TriggerData *trigger)
 {
 	row->desc = RelationGetDescr(trigger->tg_relation);
+	row->old_fields = NULL;
+	row->new_fields = NULL;
 	row->changes = 0;
 	row->old = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : trigger->tg_trigtuple;
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
@@ -98,44 +101,67 @@ row_from_trigger(Row *row, TriggerData *trigger)
 		row->new = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? trigger->tg_trigtuple : NULL;
 }
 
+#define HINTS	1021
+
 static int
 column_number(Row *row, const char *column)
 {
-	int			number = SPI_fnumber(row->desc, column);
+	static int16 hints[HINTS];	/* by the address of the name */
+	int16	   *hint = &hints[(uintptr_t) column % HINTS];
+	int			number = *hint;
 
+	if (number > 0 && number <= row->desc->natts &&
+		strcmp(NameStr(TupleDescAttr(row->desc, number - 1)->attname), column) == 0)
+		return number;
+	number = SPI_fnumber(row->desc, column);
 	if (number <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of airun's store is missing", column),
 				 errhint("Run SELECT airun_install().")));
+	*hint = number;
 	return number;
+}
+
+/* All values of a row */
+static Field *
+fields_of(HeapTuple tuple, TupleDesc desc)
+{
+	Datum	   *values = palloc_array(Datum, desc->natts);
+	bool	   *nulls = palloc_array(bool, desc->natts);
+	Field	   *fields = palloc_array(Field, desc->natts);
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	for (int i = 0; i < desc->natts; i++)
+		fields[i] = (Field) {values[i], nulls[i]};
+	pfree(values);
+	pfree(nulls);
+	return fields;
+}
+
+/* A value of the new row, as it stands by now */
+static Field *
+new_field(Row *row, int number)
+{
+	if (row->new_fields == NULL)
+		row->new_fields = fields_of(row->new, row->desc);
+	return &row->new_fields[number - 1];
 }
 
 /* A value of the new row, as it stands by now */
 Field
 row_new(Row *row, const char *column)
 {
-	int			number = column_number(row, column);
-	Field		field;
-
-	for (int i = 0; i < row->changes; i++)
-	{
-		if (row->columns[i] == number)
-			return (Field) {row->values[i], row->nulls[i]};
-	}
-	field.value = heap_getattr(row->new, number, row->desc, &field.isnull);
-	return field;
+	return *new_field(row, column_number(row, column));
 }
 
 /* A value of the old row */
 Field
 row_old(Row *row, const char *column)
 {
-	Field		field;
-
-	field.value = heap_getattr(row->old, column_number(row, column), row->desc,
-							   &field.isnull);
-	return field;
+	if (row->old_fields == NULL)
+		row->old_fields = fields_of(row->old, row->desc);
+	return row->old_fields[column_number(row, column) - 1];
 }
 
 /* Put a value into the new row */
@@ -145,18 +171,14 @@ row_set(Row *row, const char *column, Datum value, bool isnull)
 	int			number = column_number(row, column);
 	int			i;
 
-	for (i = 0; i < row->changes; i++)
-	{
-		if (row->columns[i] == number)
-			break;
-	}
+	for (i = 0; i < row->changes && row->columns[i] != number; i++)
+		;
 	if (i == ROW_MAX_COLUMNS)
 		elog(ERROR, "too many changes to a row");
 	row->columns[i] = number;
-	row->values[i] = value;
-	row->nulls[i] = isnull;
 	if (i == row->changes)
 		row->changes++;
+	*new_field(row, number) = (Field) {value, isnull};
 }
 
 /* Does the new row differ from the old one in this column? */
@@ -176,10 +198,18 @@ row_changed(Row *row, const char *column)
 Datum
 row_result(Row *row)
 {
+	Datum		values[ROW_MAX_COLUMNS];
+	bool		nulls[ROW_MAX_COLUMNS];
+
 	if (row->changes == 0)
 		return PointerGetDatum(row->new);
+	for (int i = 0; i < row->changes; i++)
+	{
+		values[i] = new_field(row, row->columns[i])->value;
+		nulls[i] = new_field(row, row->columns[i])->isnull;
+	}
 	return PointerGetDatum(heap_modify_tuple_by_cols(row->new, row->desc, row->changes,
-													 row->columns, row->values, row->nulls));
+													 row->columns, values, nulls));
 }
 
 /* A column that airun keeps, and nobody else */

@@ -18,10 +18,10 @@ typedef struct Row
 	TupleDesc	desc;
 	HeapTuple	old;			/* NULL on INSERT */
 	HeapTuple	new;			/* NULL on DELETE */
+	Field	   *old_fields;		/* NULL until one is asked for */
+	Field	   *new_fields;		/* with the changes */
 	int			changes;
 	int			columns[ROW_MAX_COLUMNS];
-	Datum		values[ROW_MAX_COLUMNS];
-	bool		nulls[ROW_MAX_COLUMNS];
 } Row;
 
 /* Events that a trigger is declared for, as bits */

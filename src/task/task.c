@@ -245,6 +245,21 @@ task_run_argument(FunctionCallInfo fcinfo, int argument, const pg_uuid_t *task_i
 	return run_id;
 }
 
+/* Does the index tell at once that no task has the id? */
+static bool
+task_id_is_free(const pg_uuid_t *task_id)
+{
+	DirectScan	find;
+	bool		is_free;
+
+	if (!store_is_granted(TABLE_TASKS, ACL_SELECT) ||
+		!direct_scan_begin(&find, TASKS_BY_ID, AccessShareLock, task_id, NULL, NULL))
+		return false;
+	is_free = find.row == NULL;
+	direct_scan_end(&find);
+	return is_free;
+}
+
 /*
  * Is the task in the run, which is locked by now?  PT409 where the caller can
  * see the id in another run.
@@ -260,6 +275,8 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 	Args		args = {0};
 	bool		isnull;
 
+	if (task_id_is_free(task_id))
+		return false;
 	arg_uuid(&args, task_id);
 	arg_uuid(&args, run_id);
 	if (statement_write(&find, &args) == 0)

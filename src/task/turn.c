@@ -350,6 +350,8 @@ find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t 
 {
 	RunFields	fields;
 	Field		id;
+	ResultRow	run;
+	bool		id_given = true;
 
 	if (!PG_ARGISNULL(RUN_ARGUMENT))
 		parse_run(json_unwrap(PG_GETARG_JSONB_P(RUN_ARGUMENT)), &fields, &id);
@@ -387,9 +389,9 @@ find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t 
 			uuid_derive(run_id, task_id, owner);
 		else
 			uuid_generate_for(run_id, owner);
+		id_given = task_id != NULL;
 	}
-
-	return run_insert(run_id, true, &fields);
+	return run_insert(run_id, id_given, &fields, &run);
 }
 
 /*

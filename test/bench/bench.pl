@@ -257,7 +257,7 @@ sub append
 		figure("append, 4 kB, at 1,000, fsync $mode", 'us',
 			[ map { $_ => $series{$_} } 'airun', 'floor, default TOAST', 'floor, in line, lz4', 'rows' ], 'floor, default TOAST' => '<= 1');
 		%series = take_turns($rounds, map { my $peer = $_; $peer => sub { (client("$peer.create_run", count => $many / 2))[0] } } qw(airun bare rows blob));
-		figure("create a run, fsync $mode", 'us', [ map { $_ => $series{$_} } qw(airun bare rows blob) ]);
+		figure("create a run, fsync $mode", 'us', [ map { $_ => $series{$_} } qw(airun bare rows blob) ], bare => '<= 1.05');
 		%series = take_turns($rounds, 'select 1' => sub { (client('floor.select_1', count => 4000))[0] });
 		figure("round trip: select 1", 'us', [ airun => $series{'select 1'} ]);
 	}
@@ -380,8 +380,24 @@ sub bulk
 			sql('VACUUM');
 		}
 	}
-	figure('insert 20,000 tasks of a run', 'us', [ map { $_ => $in{$_} } 'airun', 'airun, by its view', 'rows', 'blob' ]);
+	figure('insert 20,000 tasks of a run', 'us', [ map { $_ => $in{$_} } 'airun', 'airun, by its view', 'rows', 'blob' ], rows => '<= 1.5');
 	figure('delete the run with them', 'us', [ map { $_ => $out{$_} } qw(airun rows blob) ]);
+
+	fresh();
+	say_what('a million messages');
+	psql('-v', 'n=50000', '-f', dirname(__FILE__) . '/million_rows.sql');
+	settle();
+	my $recount = 'SELECT run_id, count(*), min(seq), max(seq), max(created_at) FROM airun.messages GROUP BY run_id';
+	my %took = map { $_->[0] => [ map { $_->{'Execution Time'} * 1000 } explain($_->[1]) ] }
+	  [ check => 'SELECT * FROM airun_check()' ], [ recount => $recount ];
+	figure('airun_check() of 1,000,000 messages', 'us', [ airun => $took{check}, 'their recount alone' => $took{recount} ], airun => '<= 1000000');
+	my ($list, $newest) = ('SELECT * FROM airun_list_runs(page_size => 20)', 'SELECT * FROM airun.runs ORDER BY active_hour DESC, last_message_at DESC LIMIT 20');
+	my @list = explain($list);
+	figure('list 20 of all users: in the server', 'us', [ airun => [ map { $_->{'Execution Time'} * 1000 } @list ] ]);
+	exact(1);
+	figure('what airun_check() finds', '', [ airun => sql('SELECT count(*) FROM airun_check()') ], airun => '== 0');
+	figure('list 20 of all users: buffers', '', [ airun => buffers($list), 'without its index' => buffers($newest) ], airun => '<= 60');
+	exact(0);
 }
 
 # The memory of one backend that appends 100,000 times and loads 10,000 times.
