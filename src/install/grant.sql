@@ -154,7 +154,7 @@ BEGIN
 		FROM pg_depend AS d
 		JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 		JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
-		WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.prokind <> 'p'
+		WHERE e.extname = 'airun' AND d.deptype = 'e' AND (is_owner OR p.prokind <> 'p')
 			AND CASE WHEN is_owner
 				THEN NOT has_function_privilege(owner, p.oid, 'EXECUTE WITH GRANT OPTION')
 				ELSE @extschema@.airun_store_level(p.proname, p.prorettype) = ANY (CASE level

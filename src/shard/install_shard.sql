@@ -64,6 +64,8 @@ BEGIN
 		RAISE EXCEPTION 'must be owner of airun''s store to call airun_install_shard()'
 			USING ERRCODE = 'insufficient_privilege';
 	END IF;
+	-- Can the store be where it is?  Any function that needs it tells.
+	PERFORM @extschema@.airun_sees_run(@extschema@.airun_uuid());
 	IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = proxy_role) THEN
 		RAISE EXCEPTION 'role "%" does not exist', proxy_role
 			USING ERRCODE = 'undefined_object',
