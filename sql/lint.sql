@@ -185,7 +185,7 @@ SELECT signature, provolatile AS vol FROM l ORDER BY proname COLLATE "C";
 SELECT signature FROM l WHERE proname NOT IN ('airun_store_level', 'airun_store_let_report',
 		'airun_store_usage_time', 'airun_store_usage_tokens', 'airun_store_usage_word', 'airun_store_cube_query',
 		'airun_store_cube_upsert', 'airun_store_fold', 'airun_store_refuse_citus', 'airun_store_rebuild_usage', 'airun_store_usage_problems')
-	AND proname !~ '^airun_store_(messages_of|import_(expressions|statements|batch|messages|states)|enter|make_|merge|proxy_body|no_run|copy_bucket|clear_bucket|place_buckets|require_|first_id|id_time|lock|move_rows|attach|mend|set_aside|check_partitionable)' AND (NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
+	AND proname !~ '^airun_store_(messages_of|import_(expressions|statements|batch|messages|states)|enter|has_view|build_usage|usage_corrections|make_|merge|proxy_body|no_run|copy_bucket|clear_bucket|place_buckets|require_|first_id|id_time|lock|move_rows|attach|mend|set_aside|check_partitionable)' AND (NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql') OR pronamespace <> (SELECT oid FROM api)
 	OR proconfig[1] <> 'search_path=pg_catalog, pg_temp' OR obj_description(oid, 'pg_proc') IS NULL);
 -- nor are the other helpers, and no search_path leads them astray
