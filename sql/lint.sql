@@ -145,7 +145,7 @@ SELECT oid::regclass FROM r WHERE relkind IN ('r', 'p') AND NOT EXISTS (SELECT F
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r)
 	AND coalesce(pg_get_expr(polqual, polrelid), '') || coalesce(pg_get_expr(polwithcheck, polrelid), '') !~ 'airun_(user_id|sees_run|writes_run)\('
 	AND NOT (polrelid IN ('airun.prices'::regclass, 'airun.price_book'::regclass, 'airun.usage_shapes'::regclass,
-		'airun.usage_clock'::regclass, 'airun.usage_daily'::regclass, 'airun.usage_work'::regclass, 'airun.worker_status'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
+		'airun.usage_clock'::regclass, 'airun.usage_daily'::regclass, 'airun.usage_work'::regclass, 'airun.usage_build'::regclass, 'airun.worker_status'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
 -- for everybody, and none takes away what another one gives
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r) AND (polroles <> '{0}' OR NOT polpermissive);
 -- whom row security binds must be able to call what it asks

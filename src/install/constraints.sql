@@ -22,6 +22,7 @@ VALUES
 	('constraint', 'price_book', 'price_book_pkey', 'PRIMARY KEY (is_only)'),
 	('constraint', 'usage_shapes', 'usage_shapes_pkey', 'PRIMARY KEY (shape)'),
 	('constraint', 'worker_status', 'worker_status_pkey', 'PRIMARY KEY (step)'),
+	('constraint', 'usage_build', 'usage_build_pkey', 'PRIMARY KEY (kind)'),
 
 	-- None of task_chunks: for every piece it would lock the task's row, which is a
 	-- tenth of what a save writes.  Whatever removes a task removes its chunks.

@@ -287,10 +287,20 @@ BEGIN
 		done := done || 'version, in the comment on schema airun'::text;
 	END IF;
 
-	-- What an older store has used: its tasks and calls are entered, once
+	-- What an older store has used: its tasks and calls are entered, the first ones here
+	-- and the others by airun_rollup().  The lock waits for who does not know the ledger.
 	IF done @> '{"table airun.usage_tail","table airun.usage_ledger"}' THEN
 		LOCK TABLE airun.tasks, airun.calls IN SHARE ROW EXCLUSIVE MODE;
-		INSERT INTO airun.usage_tail SELECT * FROM @extschema@.airun_store_charges();
+		INSERT INTO airun.usage_build (kind, run_id, charge_id)
+		SELECT k.kind, u.first, u.first
+		FROM unnest('{task,call}'::text[]) AS k (kind),
+			CAST('00000000-0000-0000-0000-000000000000' AS uuid) AS u (first);
+		FOR i IN 1 .. 10 LOOP
+			EXIT WHEN @extschema@.airun_store_build_usage(1000) = 0;
+		END LOOP;
+		IF EXISTS (SELECT FROM airun.usage_build) THEN
+			done := done || 'the ledger, in part: call airun_rollup() until it returns 0'::text;
+		END IF;
 	END IF;
 
 	-- Texts of unfinished tasks that an older store kept in the task's row.  The
