@@ -6,10 +6,21 @@
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = error;
+-- what other tests have left here is put right; the rest has a database of its own, since it
+-- checks and rebuilds all of it again and again
 DO $$BEGIN PERFORM airun_install(); END$$;
-SET airun.user_id = '0e000000-0000-4000-8000-0000000000aa';
 SELECT airun_rebuild_usage() >= 0, airun_rollup(max_ms => 60000) >= 0;
 SELECT count(*) FROM airun_check_usage();
+\set original :DBNAME
+CREATE DATABASE contrib_regression_ledger;
+\c contrib_regression_ledger
+\set VERBOSITY terse
+\pset format unaligned
+\pset tuples_only on
+SET client_min_messages = error;
+CREATE EXTENSION airun;
+DO $$BEGIN PERFORM airun_install(); END$$;
+SET airun.user_id = '0e000000-0000-4000-8000-0000000000aa';
 SELECT count(*) FROM airun_set_price('ledger-a', '{"input": 0.001, "output": 0.002, "cache_read": 0.0005, "cache_write_5m": 0.003}', effective_from => '-infinity');
 SELECT count(*) FROM airun_create_run('ledger', id => '0e000000-0000-4000-8000-000000000001');
 CREATE FUNCTION pg_temp.entries() RETURNS SETOF text LANGUAGE sql AS $$
@@ -220,8 +231,7 @@ FROM unnest(ARRAY['SELECT count(*) > 0 FROM airun.usage_people', 'SELECT count(*
 -- a right that is lost comes back, at the level that it was
 REVOKE EXECUTE ON FUNCTION airun_check_usage() FROM regress_airun_ledger_operator;
 SELECT airun_install();
-DROP OWNED BY regress_airun_ledger_user, regress_airun_ledger_reporter, regress_airun_ledger_operator;
+\c :original
+SET client_min_messages = error;
+DROP DATABASE contrib_regression_ledger;
 DROP ROLE regress_airun_ledger_user, regress_airun_ledger_reporter, regress_airun_ledger_operator;
-SET airun.user_id = '0e000000-0000-4000-8000-0000000000aa';
-DELETE FROM airun.runs WHERE id = '0e000000-0000-4000-8000-000000000002';
-DELETE FROM airun.prices WHERE model LIKE 'ledger-%';

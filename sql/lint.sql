@@ -145,7 +145,7 @@ SELECT oid::regclass FROM r WHERE relkind IN ('r', 'p') AND NOT EXISTS (SELECT F
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r)
 	AND coalesce(pg_get_expr(polqual, polrelid), '') || coalesce(pg_get_expr(polwithcheck, polrelid), '') !~ 'airun_(user_id|sees_run|writes_run)\('
 	AND NOT (polrelid IN ('airun.prices'::regclass, 'airun.price_book'::regclass, 'airun.usage_shapes'::regclass,
-		'airun.usage_clock'::regclass, 'airun.usage_daily'::regclass, 'airun.usage_work'::regclass, 'airun.worker_status'::regclass, 'airun.budgets'::regclass, 'airun.budget_periods'::regclass, 'airun.budget_events'::regclass, 'airun.retention'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
+		'airun.usage_clock'::regclass, 'airun.usage_daily'::regclass, 'airun.usage_work'::regclass, 'airun.usage_build'::regclass, 'airun.worker_status'::regclass, 'airun.budgets'::regclass, 'airun.budget_periods'::regclass, 'airun.budget_events'::regclass, 'airun.retention'::regclass) AND polcmd = 'r' AND polqual IS NOT NULL);
 -- for everybody, and none takes away what another one gives
 SELECT polname, polrelid::regclass FROM pg_policy WHERE polrelid IN (SELECT oid FROM r) AND (polroles <> '{0}' OR NOT polpermissive);
 -- whom row security binds must be able to call what it asks
@@ -188,7 +188,7 @@ SELECT signature FROM l WHERE proname NOT IN ('airun_store_level', 'airun_store_
 		'airun_store_period', 'airun_store_hold_part', 'airun_store_require_member', 'airun_store_check_budget', 'airun_store_hold_open', 'airun_store_begin_budget',
 		'airun_store_budget_problems')
 	AND proname !~ '^airun_store_(erase|prune)' AND proname NOT IN ('airun_store_remove_runs', 'airun_store_strip_runs', 'airun_store_empty_messages', 'airun_store_has_person')
-	AND proname !~ '^airun_store_(messages_of|in_order|import_(expressions|statements|batch|messages|states)|enter|make_|merge|proxy_body|no_run|copy_bucket|clear_bucket|place_buckets|require_|first_id|id_time|lock|move_rows|attach|mend|set_aside|check_partitionable|reprice|work_)' AND (NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
+	AND proname !~ '^airun_store_(messages_of|in_order|import_(expressions|statements|batch|messages|states)|enter|has_view|build_usage|usage_corrections|make_|merge|proxy_body|no_run|copy_bucket|clear_bucket|place_buckets|require_|first_id|id_time|lock|move_rows|attach|mend|set_aside|check_partitionable|reprice|work_)' AND (NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql') OR pronamespace <> (SELECT oid FROM api)
 	OR proconfig[1] <> 'search_path=pg_catalog, pg_temp' OR obj_description(oid, 'pg_proc') IS NULL);
 -- nor are the other helpers, and no search_path leads them astray

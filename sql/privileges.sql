@@ -2,7 +2,7 @@
 -- Who may call what, and what comes of it: every function, view and table of
 -- airun, on Ann's run, by the store's owner (an ordinary role), by Ann, Bob,
 -- nobody, somebody whose claims cannot be read, a service that row security
--- does not bind and a role that was granted nothing.  Then the same again with
+-- does not bind, a role that was granted nothing, a reporter and an operator.  Then the same again with
 -- everything hijacked that a path can hijack, and for one who may only read.
 -- A database of its own, so that the store's owner is no superuser.  A superuser
 -- installs the extension, or in privileges_owner, which reads this file, the
@@ -26,6 +26,8 @@ CREATE ROLE regress_airun_owner;
 CREATE ROLE regress_airun_user;
 CREATE ROLE regress_airun_service BYPASSRLS;
 CREATE ROLE regress_airun_stranger;
+CREATE ROLE regress_airun_reporter;
+CREATE ROLE regress_airun_operator;
 GRANT CREATE ON DATABASE contrib_regression_privileges TO regress_airun_owner;
 GRANT USAGE, CREATE ON SCHEMA public TO regress_airun_owner WITH GRANT OPTION;
 \if :owner_installs
@@ -37,7 +39,7 @@ GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO regress_airun_owner WITH GRANT
 SET ROLE regress_airun_owner;
 \endif
 SELECT split_part(airun_install(), E'\n', 1);
-SELECT airun_grant('regress_airun_user'), airun_grant('regress_airun_service');
+SELECT airun_grant('regress_airun_user'), airun_grant('regress_airun_service'), airun_grant('regress_airun_reporter', 'reporter'), airun_grant('regress_airun_operator', 'operator');
 SELECT airun_set_price('p', '{"input": 3}', effective_from => '-infinity') IS NOT NULL;
 RESET ROLE;
 -- rights of the superuser's that would hide what a function does by itself
@@ -221,6 +223,7 @@ FROM (VALUES
 	('airun.budget_events', 'true', 'used = 7', '(budget_id, at, value, period_key, warn_at, amount, used) VALUES (7, ''2026-01-01'', '''', '''', 1, 1, 1)'),
 	('airun.usage_shapes', 'shape == ''s''', 'paths = ''{"input": "x"}''', '(shape, known_by, paths) VALUES (''t'', ''{x}'', ''{"input": "x"}'')'),
 	('airun.retention', 'true', 'age = ''1 day''', '(kind, source_type, age) VALUES (''call'', ''none'', ''1 year'')'),
+	('airun.usage_build', 'true', 'run_id = charge_id', '(kind, run_id, charge_id) VALUES (''task'', ''<run>'', ''<c>'')'),
 	('airun.worker_status', 'true', 'rows = 7', '(step) VALUES (''x'')')) v (relation, condition, change, new),
 	unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) action;
 -- and what streams, by the other doors
@@ -265,7 +268,7 @@ BEGIN
 			WHEN who = 'broken' THEN '{"sub": "0acce551-0000-4000-8000-0000000000aa"' ELSE '' END, false),
 		-- which claims, whatever they say, go before
 		set_config('airun.user_id', CASE WHEN who IN ('nobody', 'broken') THEN '0acce551-0000-4000-8000-0000000000aa' ELSE '' END, false),
-		set_config('role', 'regress_airun_' || CASE WHEN who IN ('owner', 'service', 'stranger') THEN who ELSE 'user' END, false);
+		set_config('role', 'regress_airun_' || CASE WHEN who IN ('owner', 'service', 'stranger', 'reporter', 'operator') THEN who ELSE 'user' END, false);
 END $$;
 -- a digest of all of Ann's and of the prices, whoever asks
 CREATE FUNCTION privileges_test.anns() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -353,21 +356,25 @@ END $$;
 SELECT privileges_test.all_rows() AS before \gset
 INSERT INTO privileges_test.cells
 SELECT 'plain', c.number, a, x.cell, x.answer FROM privileges_test.calls c,
-	unnest(ARRAY['owner', 'ann', 'bob', 'nobody', 'broken', 'service', 'stranger']) a,
+	unnest(ARRAY['owner', 'ann', 'bob', 'nobody', 'broken', 'service', 'stranger', 'reporter', 'operator']) a,
 	LATERAL privileges_test.cell(a, c.statement, 'public') x ORDER BY c.number;
 \pset fieldsep ' | '
 \pset tuples_only off
-SELECT owner, ann, bob, nobody, broken, service, stranger, statement FROM privileges_test.calls
+SELECT owner, ann, bob, nobody, broken, service, stranger, reporter, operator, statement FROM privileges_test.calls
 JOIN LATERAL (SELECT max(cell) FILTER (WHERE actor = 'owner') AS owner, max(cell) FILTER (WHERE actor = 'ann') AS ann,
 		max(cell) FILTER (WHERE actor = 'bob') AS bob, max(cell) FILTER (WHERE actor = 'nobody') AS nobody,
 		max(cell) FILTER (WHERE actor = 'broken') AS broken, max(cell) FILTER (WHERE actor = 'service') AS service,
-		max(cell) FILTER (WHERE actor = 'stranger') AS stranger
+		max(cell) FILTER (WHERE actor = 'stranger') AS stranger, max(cell) FILTER (WHERE actor = 'reporter') AS reporter,
+		max(cell) FILTER (WHERE actor = 'operator') AS operator
 	FROM privileges_test.cells c WHERE variant = 'plain' AND c.number = calls.number) x ON true
 ORDER BY calls.number;
 \pset tuples_only on
 -- in words: those whose it is not change nothing of Ann's, and are told nothing of it
 SELECT actor, statement, cell FROM privileges_test.cells JOIN privileges_test.calls USING (number)
 WHERE actor IN ('bob', 'nobody', 'broken', 'stranger') AND (cell LIKE '%*' OR strpos(lower(answer), 'secret') > 0);
+-- nor do reporters and operators change anything, and of hers they are told what reports are made of, and no word
+SELECT actor, statement, cell FROM privileges_test.cells JOIN privileges_test.calls USING (number)
+WHERE actor IN ('reporter', 'operator') AND (cell LIKE '%*' OR lower(answer) ~ 'secret (before|text|answer|name|description|and gone)|"content"');
 -- and there was something to be told
 SELECT actor, count(*) > 10 FROM privileges_test.cells WHERE strpos(answer, 'secret') > 0 GROUP BY actor ORDER BY actor;
 -- no internal error, and nothing remains of any of it
@@ -781,4 +788,4 @@ SELECT pg_temp.try_object(o) FROM unnest(ARRAY[
 SELECT 'privilege cells', count(*) FROM privileges_test.cells \g (format=unaligned tuples_only=on fieldsep='\t') |cat >> "${AIRUN_PROVEN:-/dev/null}"
 \c :original
 DROP DATABASE contrib_regression_privileges;
-DROP ROLE regress_airun_owner, regress_airun_user, regress_airun_service, regress_airun_stranger;
+DROP ROLE regress_airun_owner, regress_airun_user, regress_airun_service, regress_airun_stranger, regress_airun_reporter, regress_airun_operator;

@@ -12,6 +12,11 @@
 #include "utils/guc.h"
 #include "worker/launcher.h"
 
+/* Of minor releases since August 2024; without it see doc/operations.md */
+#ifndef GUC_ALLOW_IN_PARALLEL
+#define GUC_ALLOW_IN_PARALLEL 0
+#endif
+
 PG_MODULE_MAGIC_EXT(.name = "airun", .version = AIRUN_VERSION);
 
 void		_PG_init(void);
@@ -112,7 +117,7 @@ _PG_init(void)
 							 "A crash of the server may lose the last moment's progress, and nothing else.",
 							 &airun_async_progress,
 							 false,
-							 PGC_USERSET, 0,
+							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("airun.budget_enforce",
@@ -128,7 +133,7 @@ _PG_init(void)
 							 "The other is kept beside it; where there is no price, the provider's counts in any case.",
 							 &airun_cost_source,
 							 COST_SOURCE_PRICE, cost_sources,
-							 PGC_SUSET, 0,
+							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("airun.direct_writes",
@@ -136,7 +141,7 @@ _PG_init(void)
 							 "When off, statements do it; the text of a stream that is arriving is written directly all the same.",
 							 &airun_direct_writes,
 							 true,
-							 PGC_SUSET, 0,
+							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("airun.max_hold_output",
@@ -152,7 +157,7 @@ _PG_init(void)
 							 "What is left out is told by a warning.  It is for functions that only read.",
 							 &airun_partial_answers,
 							 false,
-							 PGC_USERSET, 0,
+							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("airun.max_message_size",
@@ -160,7 +165,7 @@ _PG_init(void)
 							NULL,
 							&airun_max_message_size,
 							16 * 1024, 1, 256 * 1024,
-							PGC_SUSET, GUC_UNIT_KB,
+							PGC_SUSET, GUC_UNIT_KB | GUC_ALLOW_IN_PARALLEL,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("airun.max_wait",
@@ -168,7 +173,7 @@ _PG_init(void)
 							NULL,
 							&airun_max_wait,
 							20 * 1000, 0, 20 * 1000,
-							PGC_SUSET, GUC_UNIT_MS,
+							PGC_SUSET, GUC_UNIT_MS | GUC_ALLOW_IN_PARALLEL,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("airun.max_waiting",
@@ -176,7 +181,7 @@ _PG_init(void)
 							"Others are answered at once.",
 							&airun_max_waiting,
 							16, 0, 10000,
-							PGC_SUSET, 0,
+							PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
 							NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("airun.notify",
@@ -184,7 +189,7 @@ _PG_init(void)
 							 "The payload says which task has moved; any role can listen to it.",
 							 &airun_notify,
 							 false,
-							 PGC_USERSET, 0,
+							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 	DefineCustomStringVariable("airun.report_zone",
@@ -192,7 +197,7 @@ _PG_init(void)
 							   "It holds for what airun_rollup() folds from then on.",
 							   &airun_report_zone,
 							   "UTC",
-							   PGC_SUSET, 0,
+							   PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
 							   check_report_zone, NULL, NULL);
 
 	DefineCustomIntVariable("airun.task_timeout",
@@ -200,7 +205,7 @@ _PG_init(void)
 							"A task that has a timeout of its own keeps to that.",
 							&airun_task_timeout,
 							10 * 60, 1, 366 * 24 * 3600,
-							PGC_USERSET, GUC_UNIT_S,
+							PGC_USERSET, GUC_UNIT_S | GUC_ALLOW_IN_PARALLEL,
 							NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("airun.trust_client_cost",
@@ -208,7 +213,7 @@ _PG_init(void)
 							 "When off, a task costs what the price book says; the client's figure is kept beside.",
 							 &airun_trust_client_cost,
 							 false,
-							 PGC_SUSET, 0,
+							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 	DefineCustomStringVariable("airun.user_id",
@@ -216,7 +221,7 @@ _PG_init(void)
 							   "A subject that is not a UUID stands for its version-5 UUID.",
 							   &airun_user_setting,
 							   NULL,
-							   PGC_USERSET, 0,
+							   PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
 							   NULL, NULL, NULL);
 
 	launcher_init();

@@ -26,6 +26,7 @@ VALUES
 	('constraint', 'budget_periods', 'budget_periods_pkey', 'PRIMARY KEY (id)'),
 	('constraint', 'budget_events', 'budget_events_pkey',
 	 'PRIMARY KEY (budget_id, period_key, value, warn_at)'),
+	('constraint', 'usage_build', 'usage_build_pkey', 'PRIMARY KEY (kind)'),
 
 	-- None of task_chunks: for every piece it would lock the task's row, which is a
 	-- tenth of what a save writes.  Whatever removes a task removes its chunks.

@@ -8,7 +8,8 @@
  * What it is made of stands in the lists of the files beside this one.  Object
  * by object, what is missing is made: tables and their columns, views, guarding
  * objects and comments.  A guarding object that has been altered is put back;
- * a trigger stays disabled, or enabled always, as it was.  Views and comments
+ * a trigger stays disabled, or enabled always, as it was.  A view that has another
+ * definition is put back as well, unless a site has added columns to it.  Comments
  * that are there are left as they are, and so is all that a site has added.  PostgREST
  * is told to read the schema again.
  * Where something depends on what would have to be made anew (a foreign key on
@@ -17,7 +18,8 @@
  * Refuses: names that are taken (42P07), a schema airun of another owner (42501),
  * a store of a later version (55000), what Citus has distributed (0A000).
  *
- * Locks: the tables that it alters, exclusively; none where nothing is to do.
+ * Locks: the tables that it alters, exclusively; where nothing is to do, none that
+ * anybody waits for.
  */
 CREATE FUNCTION @extschema@.airun_install() RETURNS text
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -223,15 +225,14 @@ BEGIN
 			DROP CONSTRAINT IF EXISTS tasks_figures_check;
 	END IF;
 
-	-- Views, with the caller's rights: those that are missing, or lack a column
+	-- Views, with the caller's rights: those that are missing, or are others
 
 	FOR item IN
-		SELECT v.name, v.definition, v.comment
+		SELECT v.name, v.definition, v.comment, v.columns
 		FROM @extschema@.airun_store_views() AS v
-		WHERE NOT v.columns <@ ARRAY(
-			SELECT a.attname FROM pg_attribute AS a
-			WHERE a.attrelid = to_regclass(format('%s.%I', api::regnamespace, v.name)))
 	LOOP
+		CONTINUE WHEN @extschema@.airun_store_has_view(
+			to_regclass(format('%s.%I', api::regnamespace, item.name)), item.columns, item.definition);
 		EXECUTE format('CREATE OR REPLACE VIEW %s.%I WITH (security_invoker = true) AS %s',
 					   api::regnamespace, item.name, item.definition);
 		EXECUTE format('COMMENT ON VIEW %s.%I IS %L', api::regnamespace, item.name, item.comment);
@@ -243,7 +244,10 @@ BEGIN
 	-- the row of one view to rows of the other, named as that.  They are read anew with
 	-- each statement, so that every name in them is qualified, and planned as a part of it.
 	FOR item IN
-		SELECT r.*, format('@extschema@.%I(@extschema@.%I)', r.name, r.origin) AS signature
+		SELECT r.*, format('@extschema@.%I(@extschema@.%I)', r.name, r.origin) AS signature,
+			format('SELECT x.* FROM @extschema@.%I AS x WHERE ', r.name)
+				|| (SELECT string_agg(format('x.%I OPERATOR(pg_catalog.=) $1.%I', c.name, c.of_origin), ' AND ')
+					FROM unnest(r.columns, r.of_origin) AS c (name, of_origin)) AS body
 		FROM (VALUES
 			('ai_tasks', 'ai_messages', 1, '{run_id,task_id}'::text[], '{run_id,task_id}'::text[], false,
 			 'The task that the message went in with, or came out of'),
@@ -260,12 +264,10 @@ BEGIN
 			AS r (name, origin, rows, columns, of_origin, if_partitioned, comment)
 		WHERE NOT r.if_partitioned OR EXISTS (SELECT FROM @extschema@.airun_store_partitions())
 	LOOP
-		IF to_regprocedure(item.signature) IS NULL THEN
-			EXECUTE format('CREATE FUNCTION %s RETURNS SETOF @extschema@.%I LANGUAGE sql STABLE PARALLEL SAFE ROWS %s AS %L',
-				item.signature, item.name, item.rows,
-				format('SELECT x.* FROM @extschema@.%I AS x WHERE ', item.name)
-				|| (SELECT string_agg(format('x.%I OPERATOR(pg_catalog.=) $1.%I', c.name, c.of_origin), ' AND ')
-					FROM unnest(item.columns, item.of_origin) AS c (name, of_origin)));
+		IF NOT EXISTS (SELECT FROM pg_proc AS p
+				WHERE p.oid = to_regprocedure(item.signature) AND p.prosrc = item.body) THEN
+			EXECUTE format('CREATE OR REPLACE FUNCTION %s RETURNS SETOF @extschema@.%I LANGUAGE sql STABLE PARALLEL SAFE ROWS %s AS %L',
+				item.signature, item.name, item.rows, item.body);
 			EXECUTE format('COMMENT ON FUNCTION %s IS %L', item.signature, item.comment);
 			done := done || format('function %I(%I)', item.name, item.origin);
 		END IF;
@@ -303,10 +305,20 @@ BEGIN
 		done := done || 'version, in the comment on schema airun'::text;
 	END IF;
 
-	-- What an older store has used: its tasks and calls are entered, once
+	-- What an older store has used: its tasks and calls are entered, the first ones here
+	-- and the others by airun_rollup().  The lock waits for who does not know the ledger.
 	IF done @> '{"table airun.usage_tail","table airun.usage_ledger"}' THEN
 		LOCK TABLE airun.tasks, airun.calls IN SHARE ROW EXCLUSIVE MODE;
-		INSERT INTO airun.usage_tail SELECT * FROM @extschema@.airun_store_charges();
+		INSERT INTO airun.usage_build (kind, run_id, charge_id)
+		SELECT k.kind, u.first, u.first
+		FROM unnest('{task,call}'::text[]) AS k (kind),
+			CAST('00000000-0000-0000-0000-000000000000' AS uuid) AS u (first);
+		FOR i IN 1 .. 10 LOOP
+			EXIT WHEN @extschema@.airun_store_build_usage(1000) = 0;
+		END LOOP;
+		IF EXISTS (SELECT FROM airun.usage_build) THEN
+			done := done || 'the ledger, in part: call airun_rollup() until it returns 0'::text;
+		END IF;
 	END IF;
 
 	-- Texts of unfinished tasks that an older store kept in the task's row.  The

@@ -559,13 +559,13 @@ BEGIN
 		done := done || format('schema %I', schema);
 	END IF;
 
-	-- What is missing, or lacks a column
+	-- What is missing, lacks a column or is defined otherwise
 	FOR item IN
 		SELECT v.name, v.definition, v.comment, v.columns, format('%I.%I', schema, v.name) AS target
 		FROM @extschema@.airun_store_original_views() AS v ORDER BY v.name
 	LOOP
-		IF NOT item.columns <@ ARRAY(SELECT a.attname FROM pg_attribute AS a
-									 WHERE a.attrelid = to_regclass(item.target)) THEN
+		IF NOT @extschema@.airun_store_has_view(to_regclass(item.target), item.columns,
+												item.definition) THEN
 			EXECUTE format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS %s',
 						   item.target, item.definition);
 			EXECUTE format('COMMENT ON VIEW %s IS %L', item.target, item.comment);

@@ -59,6 +59,7 @@ VALUES
 	('policy', 'usage_clock', 'airun_read', 'FOR SELECT USING (true)'),
 	('policy', 'usage_daily', 'airun_read', 'FOR SELECT USING (true)'),
 	('policy', 'usage_work', 'airun_read', 'FOR SELECT USING (true)'),
+	('policy', 'usage_build', 'airun_read', 'FOR SELECT USING (true)'),
 
 	-- For whom the owner lets watch; no level of airun_grant() does.
 	('policy', 'worker_status', 'airun_read', 'FOR SELECT USING (true)'),

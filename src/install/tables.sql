@@ -49,6 +49,8 @@ VALUES
 	 'Entries of the ledger that airun_rollup() has not folded yet: what each charge has used and cost, or a part of that taken back'),
 	('usage_ledger', '{at,kind,charge_id,tokens_cache_read,calls}', '',
 	 'Entries of the ledger that have been folded, kept for good, whatever becomes of runs and tasks'),
+	('usage_build', '{kind,run_id,charge_id}', '',
+	 'Where a store is older than its ledger: from which task and call on airun_rollup() has to enter them; no row when all are entered'),
 	('usage_clock', '{quarter,kind,served_model,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
 	 'The ledger summed by quarter of an hour (UTC) and model'),
 	('usage_daily', '{day,zone,kind,served_model,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
@@ -412,6 +414,12 @@ SELECT * FROM (VALUES
 	('usage_shapes', 'by_total', 'text[]', '', NULL, NULL, NULL,
 	 'Which of cache and reasoning lie inside of input and output or beside them as the total tells; NULL for what is built in'),
 
+	-- airun.usage_build
+	('usage_build', 'kind', 'text', 'NOT NULL', NULL, NULL, NULL, 'What is entered: task or call'),
+	('usage_build', 'run_id', 'uuid', 'NOT NULL', NULL, NULL, NULL,
+	 'The run of the next task to enter, or of the last one entered'),
+	('usage_build', 'charge_id', 'uuid', 'NOT NULL', NULL, NULL, NULL,
+	 'The next task or call to enter, or the last one entered'),
 	-- airun.worker_status.  In front what changes, all of it of fixed length but the last.
 	('worker_status', 'last_started', 'timestamptz', '', NULL, NULL, NULL,
 	 'When it was last begun; later than the other two while it is at work, or where the server went down meanwhile'),

@@ -236,3 +236,32 @@ ORDER BY v.place
 $views$;
 COMMENT ON FUNCTION @extschema@.airun_store_views() IS
 'The views of the store, in the order in which airun_install() makes them';
+
+/*
+ * Is it a view of these columns and this definition?  One to which a site has added
+ * columns is, whatever its definition; and where nothing can be written, one that has
+ * the columns.  The server's own words for a definition differ by its version, so that
+ * it is asked for them, by another view, for a moment.
+ */
+CREATE FUNCTION @extschema@.airun_store_has_view(present regclass, columns name[], definition text)
+RETURNS boolean
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $has_view$
+DECLARE
+	found constant name[] := ARRAY(SELECT a.attname FROM pg_attribute AS a
+								   WHERE a.attrelid = present AND a.attnum > 0);
+	is_same boolean;
+BEGIN
+	IF NOT columns <@ found OR NOT found <@ columns
+		OR current_setting('transaction_read_only')::boolean THEN
+		RETURN columns <@ found;
+	END IF;
+	EXECUTE format('CREATE VIEW airun.airun_wanted AS %s', definition);
+	is_same := pg_get_viewdef(present) = pg_get_viewdef(to_regclass('airun.airun_wanted'));
+	DROP VIEW airun.airun_wanted;
+	RETURN is_same;
+END
+$has_view$;
+COMMENT ON FUNCTION @extschema@.airun_store_has_view(regclass, name[], text) IS
+'Is there a view of these columns and this definition, as far as it is airun''s?';

@@ -33,6 +33,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_cube_upsert(text, text) IS
 
 /*
  * Fold entries, in batches.  Another one that folds lets this one return at once.
+ * In a store that had no ledger, what was there before is entered first, a batch before
+ * each.
  * Locks: an advisory lock, until the transaction ends; the rows that go and those of
  * the cubes.
  */
@@ -55,15 +57,17 @@ DECLARE
 			|| ' SELECT count(*) FROM gone'
 		FROM (VALUES ('usage_clock'), ('usage_daily'), ('usage_people'), ('usage_work')) AS c (cube));
 	folded bigint := 0;
+	built bigint;
 	count bigint;
 BEGIN
 	IF NOT pg_try_advisory_xact_lock('airun.usage_tail'::regclass::oid::bigint) THEN
 		RETURN 0;
 	END IF;
 	LOOP
+		built := @extschema@.airun_store_build_usage(1000);
 		EXECUTE command INTO count USING LEAST(batch, max_rows - folded);
 		folded := folded + count;
-		EXIT WHEN count = 0 OR folded >= max_rows OR clock_timestamp() >= until;
+		EXIT WHEN built + count = 0 OR folded >= max_rows OR clock_timestamp() >= until;
 	END LOOP;
 	RETURN folded;
 END
@@ -71,57 +75,27 @@ $fold$;
 COMMENT ON FUNCTION @extschema@.airun_store_fold(integer, integer, text) IS
 'Folds entries of the ledger into its cubes, for airun_rollup()';
 
-/* What the ledger should say of the tasks and calls that are there, an entry each */
-CREATE FUNCTION @extschema@.airun_store_charges()
-RETURNS TABLE (at timestamptz, tokens_input bigint, tokens_cache_read bigint,
-	tokens_cache_write bigint, tokens_output bigint, first_token_us bigint, total_us bigint,
-	calls integer, first_token_bin smallint, total_bin smallint, charge_id uuid, user_id uuid,
-	kind text, status text, price_status text, source_type text, service text, task_name text,
-	provider text, model_id text, served_model text, cost numeric)
-	LANGUAGE sql STABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $charges$
-SELECT t.created_at, k.tokens[1], k.tokens[2], k.tokens[3], k.tokens[4], d.first_token, d.total,
-	1, @extschema@.airun_sketch_bin(d.first_token), @extschema@.airun_sketch_bin(d.total),
-	t.charge_id, t.user_id, t.kind, t.status,
-	COALESCE(t.price_status, 'unpriced'), @extschema@.airun_store_usage_word(t.source_type),
-	@extschema@.airun_store_usage_word(t.service), @extschema@.airun_store_usage_word(t.task_name),
-	@extschema@.airun_store_usage_word(t.provider), @extschema@.airun_store_usage_word(t.model_id),
-	@extschema@.airun_store_usage_word(t.served_model), t.cost
-FROM (
-	SELECT t.created_at, t.task_id AS charge_id, t.user_id, 'task' AS kind, t.status, t.price_status,
-		r.source_type, t.service, t.task_name, t.provider, t.model_id, t.served_model, t.cost,
-		t.tokens_total, t.tokens_output, t.usage_buckets, t.time_to_first_token, t.total_time
-	FROM airun.tasks AS t JOIN airun.runs AS r ON r.id = t.run_id
-	WHERE t.completed_at IS NOT NULL
-	UNION ALL
-	SELECT c.created_at, c.id, c.user_id, c.kind, c.status, c.price_status,
-		c.source_type, c.service, c.task_name, c.provider, c.model_id, c.served_model, c.cost,
-		c.tokens_total, c.tokens_output, c.usage_buckets, c.time_to_first_token, c.total_time
-	FROM airun.calls AS c
-	WHERE c.completed_at IS NOT NULL) AS t
-CROSS JOIN LATERAL (SELECT @extschema@.airun_store_usage_tokens(t.tokens_total, t.tokens_output,
-	t.usage_buckets)) AS k (tokens)
-CROSS JOIN LATERAL (SELECT @extschema@.airun_store_usage_time(t.time_to_first_token),
-	@extschema@.airun_store_usage_time(t.total_time)) AS d (first_token, total)
-$charges$;
-COMMENT ON FUNCTION @extschema@.airun_store_charges() IS
-'The entries that the ledger should have of the tasks and calls that have ended and are there';
-
 /*
  * Entries that make the ledger what it should be: for each task and call of which it says
  * something else, what it says taken back, and what it should say.  The source of a
  * run may have been changed since, and the entries of one charge be of two sources.
+ *
+ * The arguments restrict it, as SQL: what tasks and calls are read from, and a condition
+ * on e, for entries of the same charges.  Whoever writes meanwhile, what it returns is
+ * right, if it is entered once: who changes a charge enters the difference.
  */
-CREATE FUNCTION @extschema@.airun_store_usage_corrections()
+CREATE FUNCTION @extschema@.airun_store_usage_corrections(of_tasks text DEFAULT 'airun.tasks',
+	of_calls text DEFAULT 'airun.calls', of_entries text DEFAULT 'true')
 RETURNS TABLE (at timestamptz, tokens_input bigint, tokens_cache_read bigint,
 	tokens_cache_write bigint, tokens_output bigint, first_token_us bigint, total_us bigint,
 	calls integer, first_token_bin smallint, total_bin smallint, charge_id uuid, user_id uuid,
 	kind text, status text, price_status text, source_type text, service text, task_name text,
 	provider text, model_id text, served_model text, cost numeric)
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $corrections$
+BEGIN
+	RETURN QUERY EXECUTE format($query$
 WITH said AS (
 	SELECT e.at, -sum(e.tokens_input)::bigint AS tokens_input,
 		-sum(e.tokens_cache_read)::bigint AS tokens_cache_read,
@@ -132,7 +106,7 @@ WITH said AS (
 		e.source_type, e.service, e.task_name, e.provider, e.model_id, e.served_model,
 		-sum(e.cost) AS cost
 	FROM (SELECT * FROM airun.usage_ledger UNION ALL SELECT * FROM airun.usage_tail) AS e
-	WHERE CASE e.kind WHEN 'task' THEN EXISTS (SELECT FROM airun.tasks AS t WHERE t.task_id = e.charge_id)
+	WHERE %3$s AND CASE e.kind WHEN 'task' THEN EXISTS (SELECT FROM airun.tasks AS t WHERE t.task_id = e.charge_id)
 		ELSE EXISTS (SELECT FROM airun.calls AS c WHERE c.id = e.charge_id) END
 	GROUP BY e.charge_id, e.at, e.first_token_bin, e.total_bin, e.user_id, e.kind, e.status,
 		e.price_status, e.source_type, e.service, e.task_name, e.provider, e.model_id,
@@ -141,7 +115,29 @@ WITH said AS (
 		sum(e.tokens_output), COALESCE(sum(e.cost), 0), COALESCE(sum(e.first_token_us), 0),
 		COALESCE(sum(e.total_us), 0)) <> (0, 0, 0, 0, 0, 0, 0, 0)
 ), due AS (
-	SELECT * FROM @extschema@.airun_store_charges()
+	SELECT t.created_at, k.tokens[1], k.tokens[2], k.tokens[3], k.tokens[4], d.first_token, d.total,
+		1, @extschema@.airun_sketch_bin(d.first_token), @extschema@.airun_sketch_bin(d.total),
+		t.charge_id, t.user_id, t.kind, t.status,
+		COALESCE(t.price_status, 'unpriced'), @extschema@.airun_store_usage_word(t.source_type),
+		@extschema@.airun_store_usage_word(t.service), @extschema@.airun_store_usage_word(t.task_name),
+		@extschema@.airun_store_usage_word(t.provider), @extschema@.airun_store_usage_word(t.model_id),
+		@extschema@.airun_store_usage_word(t.served_model), t.cost
+	FROM (
+		SELECT t.created_at, t.task_id AS charge_id, t.user_id, 'task' AS kind, t.status, t.price_status,
+			r.source_type, t.service, t.task_name, t.provider, t.model_id, t.served_model, t.cost,
+			t.tokens_total, t.tokens_output, t.usage_buckets, t.time_to_first_token, t.total_time
+		FROM %1$s AS t JOIN airun.runs AS r ON r.id = t.run_id
+		WHERE t.completed_at IS NOT NULL
+		UNION ALL
+		SELECT c.created_at, c.id, c.user_id, c.kind, c.status, c.price_status,
+			c.source_type, c.service, c.task_name, c.provider, c.model_id, c.served_model, c.cost,
+			c.tokens_total, c.tokens_output, c.usage_buckets, c.time_to_first_token, c.total_time
+		FROM %2$s AS c
+		WHERE c.completed_at IS NOT NULL) AS t
+	CROSS JOIN LATERAL (SELECT @extschema@.airun_store_usage_tokens(t.tokens_total, t.tokens_output,
+		t.usage_buckets)) AS k (tokens)
+	CROSS JOIN LATERAL (SELECT @extschema@.airun_store_usage_time(t.time_to_first_token),
+		@extschema@.airun_store_usage_time(t.total_time)) AS d (first_token, total)
 ), wrong AS (
 	SELECT x.charge_id, x.kind
 	FROM (SELECT * FROM said UNION ALL SELECT * FROM due) AS x
@@ -153,10 +149,64 @@ WITH said AS (
 		COALESCE(sum(x.total_us), 0)) <> (0, 0, 0, 0, 0, 0, 0, 0)
 )
 SELECT x.* FROM (SELECT * FROM said UNION ALL SELECT * FROM due) AS x
-WHERE (x.charge_id, x.kind) IN (SELECT w.charge_id, w.kind FROM wrong AS w)
+WHERE (x.charge_id, x.kind) IN (SELECT w.charge_id, w.kind FROM wrong AS w)$query$, of_tasks, of_calls, of_entries);
+END
 $corrections$;
-COMMENT ON FUNCTION @extschema@.airun_store_usage_corrections() IS
+COMMENT ON FUNCTION @extschema@.airun_store_usage_corrections(text, text, text) IS
 'The entries that the ledger lacks to be what the tasks and calls that are there have used and cost';
+
+/*
+ * Enter charges of before there was a ledger: the next tasks, and then calls, in the
+ * order of their keys.  airun.usage_build tells from which one on, which may have been
+ * entered already; it has no row when all are.  Returns how many have been looked at.
+ * Locks: a row of airun.usage_build.  Nobody who writes tasks or calls waits.
+ */
+CREATE FUNCTION @extschema@.airun_store_build_usage(max_rows integer) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $build$
+DECLARE
+	build record;
+	charges uuid[];
+	runs uuid[];
+	count integer;
+BEGIN
+	LOOP
+		SELECT b.* INTO build FROM airun.usage_build AS b ORDER BY b.kind DESC LIMIT 1 FOR UPDATE;
+		IF NOT FOUND THEN
+			RETURN 0;
+		END IF;
+		IF build.kind = 'task' THEN
+			SELECT array_agg(n.task_id ORDER BY n.run_id, n.task_id),
+				array_agg(n.run_id ORDER BY n.run_id, n.task_id) INTO charges, runs
+			FROM (SELECT t.run_id, t.task_id FROM airun.tasks AS t
+				  WHERE (t.run_id, t.task_id) >= (build.run_id, build.charge_id)
+				  ORDER BY t.run_id, t.task_id LIMIT max_rows) AS n;
+		ELSE
+			SELECT array_agg(n.id ORDER BY n.id) INTO charges
+			FROM (SELECT c.id FROM airun.calls AS c WHERE c.id >= build.charge_id
+				  ORDER BY c.id LIMIT max_rows) AS n;
+		END IF;
+		EXIT WHEN charges IS NOT NULL;
+		DELETE FROM airun.usage_build AS b WHERE b.kind = build.kind;
+	END LOOP;
+	count := cardinality(charges);
+	INSERT INTO airun.usage_tail SELECT * FROM @extschema@.airun_store_usage_corrections(
+		format('(SELECT t.* FROM airun.tasks AS t WHERE t.task_id = ANY (%L::uuid[]))', charges),
+		format('(SELECT c.* FROM airun.calls AS c WHERE c.id = ANY (%L::uuid[]))', charges),
+		format('e.charge_id = ANY (%L::uuid[])', charges));
+	IF count < max_rows THEN
+		DELETE FROM airun.usage_build AS b WHERE b.kind = build.kind;
+	ELSE
+		UPDATE airun.usage_build AS b
+			SET run_id = COALESCE(runs[count], b.run_id), charge_id = charges[count]
+			WHERE b.kind = build.kind;
+	END IF;
+	RETURN count;
+END
+$build$;
+COMMENT ON FUNCTION @extschema@.airun_store_build_usage(integer) IS
+'Enters the next charges of a store that had no ledger, for airun_install() and airun_rollup()';
 
 /* What is wrong with the ledger and its cubes, for airun_check_usage() */
 CREATE FUNCTION @extschema@.airun_store_usage_problems() RETURNS SETOF @extschema@.ai_problem
@@ -167,6 +217,11 @@ DECLARE
 	cube text;
 	keys text;
 BEGIN
+	IF EXISTS (SELECT FROM airun.usage_build) THEN
+		RETURN QUERY SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'charges of before the ledger',
+			'entered', 'not all entered yet, which airun_rollup() does';
+		RETURN;
+	END IF;
 	RETURN QUERY
 	SELECT NULL::uuid, c.charge_id, NULL::bigint, 'entries of a ' || c.kind,
 		COALESCE(string_agg(f.figures, '; ') FILTER (WHERE c.calls > 0), 'none'),
@@ -222,6 +277,7 @@ DECLARE
 BEGIN
 	LOCK TABLE airun.tasks, airun.calls IN SHARE MODE;
 	PERFORM pg_advisory_xact_lock('airun.usage_tail'::regclass::oid::bigint);
+	DELETE FROM airun.usage_build;
 	INSERT INTO airun.usage_tail SELECT * FROM @extschema@.airun_store_usage_corrections();
 	GET DIAGNOSTICS corrections = ROW_COUNT;
 	FOREACH cube IN ARRAY '{usage_clock,usage_daily,usage_people,usage_work}'::text[] LOOP

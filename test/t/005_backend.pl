@@ -20,6 +20,25 @@ $node->safe_psql('postgres', "CREATE ROLE app_a; CREATE ROLE app_b; SELECT airun
 	SET airun.user_id = '$users[0]'; SELECT airun_create_run(id => '" . numbered_id(1, 1) . "', name => 'of the first');
 	SET airun.user_id = '$users[1]'; SELECT airun_create_run(id => '" . numbered_id(1, 2) . "', name => 'of the second')");
 
+# What is set before the library is loaded counts also where a worker of a parallel query
+# is the first to load it, or the leader in the midst of one
+$node->safe_psql('postgres', <<'END');
+CREATE FUNCTION caller() RETURNS uuid LANGUAGE plpgsql STABLE PARALLEL SAFE AS 'BEGIN RETURN public.airun_user_id(); END';
+CREATE FUNCTION zone() RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE AS
+	'BEGIN PERFORM public.airun_user_id(); RETURN current_setting(''airun.report_zone''); END';
+CREATE TABLE many AS SELECT i FROM generate_series(1, 10000) AS i;
+ANALYZE many;
+ALTER DATABASE postgres SET airun.report_zone = 'Asia/Kathmandu';
+END
+for my $workers (1, 0)
+{
+	my ($code, $out, $err) = $node->psql('postgres', "SELECT caller(), zone(), count(*) FROM many GROUP BY 1, 2; SHOW airun.user_id",
+		connstr => $node->connstr('postgres') . " options='-c airun.user_id=$users[0] -c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0"
+		  . ' -c max_parallel_workers_per_gather=2 -c ' . ($workers ? 'parallel_leader_participation=off' : 'max_parallel_workers=0') . "'");
+	is("$out$err", "$users[0]|Asia/Kathmandu|10000\n$users[0]", 'settings before the library, which ' . ($workers ? 'a worker' : 'the leader') . ' loads in a parallel query');
+}
+$node->safe_psql('postgres', 'ALTER DATABASE postgres RESET airun.report_zone');
+
 sub session
 {
 	my $session = $node->background_psql($_[0] // 'postgres', on_error_stop => 0);

@@ -295,6 +295,32 @@ for my $version (@versions)
 	$chains++;
 }
 
+#--- views of an older definition ----------------------------------------------------------------
+
+# They have all columns, and others than now; one to which the site has added a column is its own
+database('views');
+$node->safe_psql('views', "SELECT airun_install(); SELECT airun_grant('app'); $site $data; SELECT airun_install_original('original')");
+my $of_views = $node->safe_psql('views', $rows);
+$node->safe_psql('views', <<'SQL');
+CREATE OR REPLACE VIEW ai_unpriced_models WITH (security_invoker = true) AS
+	SELECT t.provider, t.model_id, count(*) AS tasks, sum(t.tokens_total)::bigint AS tokens, min(t.created_at) AS first_used, max(t.created_at) AS last_used,
+		t.served_model, t.service_tier, t.region, t.speed
+	FROM airun.tasks AS t WHERE t.price_status = 'unpriced' GROUP BY t.provider, t.model_id, t.served_model, t.service_tier, t.region, t.speed;
+CREATE OR REPLACE VIEW ai_runs_summary WITH (security_invoker = true) AS
+	SELECT id, name, source_type, source_id, message_count, task_count, total_tokens, total_cost, is_starred, status, created_at, last_message_at, user_id FROM airun.runs;
+CREATE OR REPLACE FUNCTION ai_tasks(ai_messages) RETURNS SETOF ai_tasks LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 AS
+	'SELECT x.* FROM ai_tasks AS x WHERE x.task_id = $1.task_id';
+DO $$BEGIN EXECUTE 'CREATE OR REPLACE VIEW original.ai_runs WITH (security_invoker = true) AS ' || rtrim(pg_get_viewdef('original.ai_runs'::regclass), ';') || ' AND r.name IS NOT NULL'; END$$;
+SQL
+my $made = $node->safe_psql('views', 'SELECT airun_install()');
+is(join(', ', $made =~ /^  (.*)/mg), 'view ai_unpriced_models, view ai_runs_summary, function ai_tasks(ai_messages), views in schema original, grants to app', 'views of an older definition are made anew, and no others');
+$node->safe_psql('views', 'BEGIN; CREATE OR REPLACE VIEW ai_calls WITH (security_invoker = true) AS SELECT *, 1 AS site FROM (' . $node->safe_psql('views', q(SELECT rtrim(pg_get_viewdef('ai_calls'::regclass), ';'))) . ') AS c WHERE id IS NOT NULL; '
+	  . q(DO $$BEGIN ASSERT airun_install() LIKE '%nothing was changed%', 'a view of the site was taken away'; END$$; ROLLBACK));
+is($node->safe_psql('views', 'BEGIN READ ONLY; SELECT airun_install() LIKE \'%nothing was changed%\'; COMMIT'), 't', 'where nothing can be written, that is no error');
+unlike($node->safe_psql('views', "SELECT pg_get_viewdef('original.ai_runs'::regclass)"), qr/name IS NOT NULL/, 'those of the original application, too');
+$node->safe_psql('views', 'DROP SCHEMA original CASCADE');
+ends_fresh('views', $of_views);
+
 #--- an old store ----------------------------------------------------------------------------
 
 # Makes the store one of version 1, where the text of an unfinished task was in its row

@@ -14,6 +14,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use XML::Parser;
 
+# A locale with decimal commas, for P10, where one can be made
+my $locales = PostgreSQL::Test::Utils::tempdir();
+eval { run_command([ 'localedef', '-i', 'de_DE', '-f', 'UTF-8', "$locales/de_DE.UTF-8" ]); };
+$ENV{LOCPATH} = "$locales:/usr/lib/locale" if -d "$locales/de_DE.UTF-8";
+
 my $node = airun_node('page');
 my ($alice, $bob) = map { "60000000-0000-4000-8000-00000000000$_" } 1 .. 2;
 my $range = "'2026-10-01', '2026-10-31'";
@@ -194,6 +199,14 @@ is(scalar(grep { !$_->[1]{scope} } elements($page, 'th')), 0, 'each heading of a
 # P10: numbers of drawings have points, and nothing else
 my @numbers = map { my $e = $_; map { $e->[1]{$_} // () } qw(x y width height cx cy r d stroke-width viewBox) } grep { $_->[0] =~ /^(svg|g|path|rect|circle|text)$/ } @all;
 is(join(' ', grep { !/\A(?:[MLHVZ ]|-?\d+(?:\.\d+)?)+\z/ } @numbers), '', 'P10: numbers of drawings');
+
+SKIP:
+{
+	skip 'no locale de_DE', 2 if !$ENV{LOCPATH};
+	my $commas = "SET lc_numeric = 'de_DE.UTF-8'; SET lc_time = 'de_DE.UTF-8'; SET lc_monetary = 'de_DE.UTF-8';";
+	is($node->safe_psql('postgres', "$commas SELECT to_char(1.5, 'FM9D9'), to_char(date '2026-10-01', 'TMDay')"), '1,5|Donnerstag', 'P10: a locale with decimal commas');
+	is(page("$range, 'Europe/Berlin'", before => "$commas SELECT to_char(1.5, 'FM9D9') \\g /dev/null\n"), $text, 'P10: changes no byte');
+}
 
 # P6: equal bytes
 my $other = page("$range, 'Europe/Berlin'", before => "SET datestyle = 'German'; SET timezone = 'Asia/Kathmandu'; SET extra_float_digits = -8; SET intervalstyle = 'iso_8601'; SET search_path = pg_temp, public; SET enable_hashagg = off;");
