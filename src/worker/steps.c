@@ -40,6 +40,13 @@ Step		steps[] = {
 		{"SELECT pg_catalog.count(*) FROM (SELECT FROM airun.usage_tail LIMIT 1000000) AS t", 0, {0}},
 	},
 
+	/* months ahead, where the store is partitioned */
+	{
+		"partitions", "airun_add_partitions", 1, {INT8OID},
+		{"SELECT " EXTSCHEMA ".airun_add_partitions(3::pg_catalog.int8)", 0, {0}},
+		120,
+	},
+
 	/* what is kept no longer */
 	{
 		"prune", "airun_prune", 1, {INT8OID},
