@@ -17,9 +17,9 @@
  * partition again, for what is written there by its own name.  Nobody but the owner
  * has rights on partitions, and they are under row security without a policy.
  *
- * Locks: runs first, waiting for it two seconds at most, and the other tables
- * behind it without waiting; so nobody meets a deadlock, and whoever keeps a table
- * for long makes the call fail (55P03) instead of waiting with everybody behind it.
+ * Locks: runs first, waiting for it one second at most, and the other tables
+ * behind it without waiting, and again until ten seconds have gone (one, for months ahead); so nobody meets a
+ * deadlock, and whoever keeps a table for long makes the call fail (55P03).
  */
 
 /* The tables that are partitioned, in the order in which they are locked */
@@ -107,26 +107,29 @@ COMMENT ON FUNCTION @extschema@.airun_store_require_owner(text) IS
 'Refuses whoever is not the owner of the store, in the words of the function that asks';
 
 /*
- * Locks tables against everybody: the first one with patience, the others at once,
- * or not at all.  Whoever has one of these already and waits for the first would
+ * Locks tables, and views that read them, against everybody: the first one with
+ * patience, the others at once, or not at all.  Whoever has one of these already and waits for the first would
  * never get it from us, and so all are given back before the next attempt.
  */
-CREATE FUNCTION @extschema@.airun_store_lock(tables text[]) RETURNS void
+CREATE FUNCTION @extschema@.airun_store_lock(tables regclass[], views regclass[] DEFAULT '{}',
+	patience interval DEFAULT '10 seconds')
+RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
-	SET lock_timeout = '2s'
+	SET lock_timeout = '1s'
 AS $lock$
 DECLARE
-	give_up constant timestamptz := clock_timestamp() + interval '5 seconds';
+	give_up constant timestamptz := clock_timestamp() + patience;
+	relations constant regclass[] := tables || views;
 BEGIN
 	-- in nobody's way but that of a vacuum, which gives way to who waits
 	FOR i IN 1 .. cardinality(tables) LOOP
-		EXECUTE format('LOCK TABLE ONLY airun.%I IN SHARE UPDATE EXCLUSIVE MODE', tables[i]);
+		EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', tables[i]);
 	END LOOP;
 	LOOP
 		BEGIN
-			FOR i IN 1 .. cardinality(tables) LOOP
-				EXECUTE format('LOCK TABLE ONLY airun.%I IN ACCESS EXCLUSIVE MODE%s', tables[i],
+			FOR i IN 1 .. cardinality(relations) LOOP
+				EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE%s', relations[i],
 							   CASE WHEN i > 1 THEN ' NOWAIT' END);
 			END LOOP;
 			RETURN;
@@ -142,8 +145,8 @@ BEGIN
 	END LOOP;
 END
 $lock$;
-COMMENT ON FUNCTION @extschema@.airun_store_lock(text[]) IS
-'Locks tables of the store exclusively, all or none, without a deadlock';
+COMMENT ON FUNCTION @extschema@.airun_store_lock(regclass[], regclass[], interval) IS
+'Locks tables and views of the store exclusively, all or none, without a deadlock';
 
 /*
  * Moves what belongs to the runs with ids from lower_id on and below upper_id from
@@ -278,8 +281,8 @@ BEGIN
 		EXIT WHEN COALESCE(month >= stop, true);
 		IF NOT is_locked THEN
 			PERFORM @extschema@.airun_store_lock(ARRAY(
-				SELECT t.name || '_default'
-				FROM @extschema@.airun_store_partitioned_tables() AS t));
+				SELECT format('airun.%I', t.name || '_default')::regclass
+				FROM @extschema@.airun_store_partitioned_tables() AS t), patience => '1 second');
 			is_locked := true;
 			CONTINUE;			-- somebody else may have made them
 		END IF;
@@ -333,7 +336,7 @@ $dependents$;
 COMMENT ON FUNCTION @extschema@.airun_store_dependents() IS
 'What keeps the store from being partitioned, since it would go on looking at a table of before';
 
-/* The views that are ours, each with the statement that makes it of the tables that there are */
+/* The views of these tables that are ours, each with the statement that makes it anew */
 CREATE FUNCTION @extschema@.airun_store_present_views()
 RETURNS TABLE (view regclass, command text)
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -348,7 +351,13 @@ FROM (
 	SELECT to_regclass(format('%s.%I', s.schema, v.name)), v.definition
 	FROM @extschema@.airun_store_original_schemas() AS s (schema)
 	CROSS JOIN @extschema@.airun_store_original_views() AS v) AS w
-WHERE w.view IS NOT NULL
+WHERE EXISTS (
+	SELECT FROM pg_rewrite AS r
+	JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+		AND d.refclassid = 'pg_class'::regclass
+	JOIN @extschema@.airun_store_partitioned_tables() AS t
+		ON d.refobjid = to_regclass('airun.' || t.name)
+	WHERE r.ev_class = w.view)
 $present_views$;
 COMMENT ON FUNCTION @extschema@.airun_store_present_views() IS
 'The views of the store that are there, and how they are made';
@@ -544,13 +553,16 @@ BEGIN
 	END IF;
 	PERFORM @extschema@.airun_store_check_partitionable();
 	PERFORM @extschema@.airun_store_lock(ARRAY(
-		SELECT t.name FROM @extschema@.airun_store_partitioned_tables() AS t));
+		SELECT format('airun.%I', t.name)::regclass
+		FROM @extschema@.airun_store_partitioned_tables() AS t), ARRAY(
+		SELECT v.view FROM @extschema@.airun_store_present_views() AS v));
 	bound := @extschema@.airun_store_check_partitionable();
 
 	commands := ARRAY(
 		SELECT c.command
 		FROM @extschema@.airun_store_partitioned_tables() AS t,
-			@extschema@.airun_store_table_commands(t.name) AS c (command));
+			@extschema@.airun_store_table_commands(t.name) AS c (command))
+		|| ARRAY(SELECT v.command FROM @extschema@.airun_store_present_views() AS v);
 	FOR relation IN SELECT t.name FROM @extschema@.airun_store_partitioned_tables() AS t LOOP
 		PERFORM @extschema@.airun_store_set_aside(relation);
 		EXECUTE (SELECT format('CREATE TABLE airun.%I (LIKE airun.%I INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS) PARTITION BY RANGE (%I)',
@@ -558,9 +570,6 @@ BEGIN
 				 FROM @extschema@.airun_store_partitioned_tables() AS t WHERE t.name = relation);
 	END LOOP;
 	FOREACH command IN ARRAY commands LOOP
-		EXECUTE command;
-	END LOOP;
-	FOR command IN SELECT v.command FROM @extschema@.airun_store_present_views() AS v LOOP
 		EXECUTE command;
 	END LOOP;
 
@@ -627,7 +636,8 @@ BEGIN
 				INTO result.runs, result.kept USING ended_before, with_live;
 			EXIT WHEN is_locked OR result.kept > 0 OR item.lower_id IS NULL AND result.runs = 0;
 			PERFORM @extschema@.airun_store_lock(ARRAY(
-				SELECT t.name FROM @extschema@.airun_store_partitioned_tables() AS t));
+				SELECT format('airun.%I', t.name)::regclass
+				FROM @extschema@.airun_store_partitioned_tables() AS t));
 			is_locked := true;
 		END LOOP;
 		CONTINUE WHEN item.lower_id IS NULL AND result.runs = 0;
