@@ -21,7 +21,7 @@ SELECT CASE
 		'airun_set_budget', 'airun_credit_budget', 'airun_shards', 'airun_move_bucket', 'airun_spread_buckets',
 		'airun_partition', 'airun_add_partitions', 'airun_drop_partitions') THEN 'owner'
 	WHEN $1 IN ('airun_rollup', 'airun_check_usage', 'airun_rebuild_usage', 'airun_check_budgets') THEN 'operator'
-	WHEN $1::text ~ '^airun_(usage|sketch)(_|$)' OR $1 IN ('airun_user_id') THEN 'reporter'
+	WHEN $1::text ~ '^airun_(usage|sketch)(_|$)' OR $1 IN ('airun_user_id', 'airun_budget_status') THEN 'reporter'
 	ELSE 'user' END
 $level$;
 COMMENT ON FUNCTION @extschema@.airun_store_level(name, oid) IS

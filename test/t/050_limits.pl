@@ -308,6 +308,8 @@ my @patient = (
 	[ airun_rollup => 'SELECT airun_rollup()' ],
 	[ airun_check_usage => 'SELECT count(*) FROM airun_check_usage()' ],
 	[ airun_rebuild_usage => 'SELECT airun_rebuild_usage()' ],
+	[ airun_budget_status => 'SELECT count(*) FROM airun_budget_status()' ],
+	[ airun_budget_check => "SELECT count(*) FROM airun_budget_check(run_id => $run)" ],
 	[ airun_check_budgets => 'SELECT count(*) FROM airun_check_budgets()' ],
 	[ airun_set_budget => q(SELECT airun_set_budget('b', 1e9, measure => 'calls', mode => 'soft')) ],
 	[ airun_credit_budget => q(SELECT airun_credit_budget('b', 1)) ],
