@@ -50,7 +50,8 @@ Datum
 airun_budget_status(PG_FUNCTION_ARGS)
 {
 #define FINITE(time)	"CASE WHEN pg_catalog.isfinite(" time ") THEN " time " END"
-#define SHOWN(amount)	"CASE WHEN $2 OR b.show_amounts THEN " amount " END"
+#define SHOWN(amount) \
+	"CASE WHEN $2 OR b.show_amounts THEN pg_catalog.trim_scale(" amount ") END"
 #define LIMIT			"(b.amount" PLUS "COALESCE(c.credit, 0))"
 #define REST			"(" LIMIT MINUS "COALESCE(c.used, 0))"
 	static Statement read = {
@@ -153,8 +154,8 @@ put_fit(ReturnSetInfo *rsinfo, const BudgetNeed *need, const char *value, const 
 		CStringGetTextDatum(value),
 		BoolGetDatum(reason == NULL),
 		reason == NULL ? (Datum) 0 : CStringGetTextDatum(reason),
-		NumericGetDatum(need->amount),
-		NumericGetDatum(remaining),
+		decimal_trim(need->amount),
+		decimal_trim(remaining),
 		Int64GetDatum(affordable),
 		TimestampTzGetDatum(need->resets_at)
 	};
