@@ -16,7 +16,8 @@ SELECT airun_set_price('kite-2', '{"input": 2, "output": 10}', per_tokens => 100
 \set task '019e0000-0000-7000-8000-00000000000a'
 
 -- A first budget
-SELECT airun_set_budget('each user', 0.05, scope => 'user', period => 'day', zone => 'Europe/Berlin') > 0 AS is_set;
+SELECT airun_set_budget('each user', 0.05, scope => 'user', period => 'day', zone => 'Europe/Berlin',
+    count_from => 'now') > 0 AS is_set;
 
 SELECT status FROM airun_create_task(:'run', :'task', model_id => 'kite-2', request_data => '{"max_tokens": 2000,
     "messages": [{"role": "user", "content": "Four letters are a token."}]}');
@@ -32,8 +33,8 @@ FROM airun_budget_check('kite-2', request_data => '{"max_tokens": 3000, "n": 2}'
 
 -- Several at once
 SELECT airun_set_budget('spring', 1, scope => 'tag', scope_value => 'spring', period => 'none') > 0 AS tag,
-    airun_set_budget('calls', 600, measure => 'calls', period => 'hour', mode => 'soft', warn_at => '{0.9,1}') > 0 AS calls,
-    airun_set_budget('each team', 20, scope => 'metadata', scope_key => 'team', period => 'week', anchor => 1) > 0 AS team;
+    airun_set_budget('calls', 600, measure => 'calls', period => 'hour', mode => 'soft', count_from => 'now') > 0 AS calls,
+    airun_set_budget('each team', 20, scope => 'metadata', scope_key => 'team', period => 'week', count_from => 'now') > 0 AS team;
 
 -- Changing them
 SELECT airun_set_budget('each user', 0.10) > 0 AS raised, airun_credit_budget('spring', 0.50, 'spring') AS added;

@@ -305,7 +305,8 @@ CALL airun_move_bucket(7, 1);
 CALL airun_spread_buckets();
 
 -- airun_set_budget
-SELECT airun_set_budget('each user', 0.005, scope => 'user', period => 'day', zone => 'Europe/Berlin', unpriced => 'allow') > 0 AS is_set;
+SELECT airun_set_budget('each user', 0.005, scope => 'user', period => 'day', zone => 'Europe/Berlin', unpriced => 'allow',
+    count_from => 'now') > 0 AS is_set;
 \set VERBOSITY terse
 SELECT airun_start_call(model_id => 'sail-1');
 \set VERBOSITY default
