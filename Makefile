@@ -31,7 +31,7 @@ PARTS = airun \
 	budget/budget_period budget/budget_rules budget/budget_estimate budget/budget_refusal budget/budget_counter budget/budget_hold \
 	task/task_columns task/task task/task_entry task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
 	usage/call_content usage/call_row usage/utility_call usage/rollup \
-	budget/budget \
+	budget/budget budget/budget_status \
 	usage/figure usage/svg usage/html usage/page_data usage/usage_page \
 	import/json_read import/compose import/parts import/tree import/read_chats import/read_messages \
 	import/read_traces import/recognise import/store_conversation import/import import/import_tables \
@@ -43,7 +43,7 @@ PARTS = airun \
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json sketch install objects run names partition list message save fork search fold task turn totals stream doors lease late \
-	export context refusals columns access postgrest original import import_tables usage usage_shapes price cost responses served money meter report ledger budget upkeep work owner privileges privileges_owner cover \
+	export context refusals columns access postgrest original import import_tables usage usage_shapes price cost responses served money meter report ledger budget budget_counters upkeep work owner privileges privileges_owner cover \
 	direct seen exact citus lint site tour \
 	history reference operations reports upkeep_examples
 

@@ -173,6 +173,7 @@ WHERE p.proname LIKE 'airun%' AND p.prokind = 'f' AND 'uuid'::regtype = ANY (p.p
 	AND p.proname NOT IN ('airun_create_run', 'airun_list_runs')	-- below
 	AND p.proname NOT IN ('airun_meter', 'airun_start_call', 'airun_end_call')	-- in sql/meter.sql
 	AND p.proname <> 'airun_usage'	-- in sql/report.sql
+	AND p.proname <> 'airun_budget_check'	-- in sql/budget_counters.sql
 	AND p.proname NOT IN ('airun_search', 'airun_import')	-- in sql/search.sql and sql/import.sql
 	AND p.proname <> 'airun_export_user'	-- in sql/export.sql
 	AND NOT EXISTS (SELECT FROM access_test.by_id WHERE statement LIKE '%' || p.proname || '(%');
@@ -484,6 +485,7 @@ CREATE TABLE access_test.by_nobody AS SELECT * FROM unnest(ARRAY[
 	'SELECT airun_meter()',
 	'SELECT airun_usage(''-infinity'', ''infinity'')',
 	'SELECT airun_usage_page()',
+	'SELECT airun_budget_status()', 'SELECT airun_budget_check(run_id => ''<run>'')',
 	'SELECT airun_start_call()',
 	'SELECT airun_end_call(''<run>'')',
 	'SELECT airun_expire_calls()',

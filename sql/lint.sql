@@ -41,7 +41,7 @@ SELECT f.proname AS name, f.proretset AS set, f.prorettype::regtype AS result, f
 FROM f WHERE prorettype NOT IN ('trigger'::regtype, 'internal'::regtype) ORDER BY proname COLLATE "C";
 -- read only, so STABLE and PARALLEL SAFE: PostgREST serves these to GET, in a read-only transaction
 WITH readers (name) AS (VALUES
-	('airun_get_run'), ('airun_export'), ('airun_context'), ('airun_export_user'), ('airun_list_runs'), ('airun_run_forks'), ('airun_search'), ('airun_messages'), ('airun_message_versions'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_check_usage'), ('airun_check_budgets'), ('airun_is_overdue'),
+	('airun_get_run'), ('airun_export'), ('airun_context'), ('airun_export_user'), ('airun_list_runs'), ('airun_run_forks'), ('airun_search'), ('airun_messages'), ('airun_message_versions'), ('airun_sees_run'), ('airun_user_id'), ('airun_check'), ('airun_check_usage'), ('airun_check_budgets'), ('airun_budget_status'), ('airun_budget_check'), ('airun_is_overdue'),
 	('airun_cost'), ('airun_cost_details'), ('airun_normalize_usage'), ('airun_usage'), ('airun_usage_page')),
 pure (name) AS (VALUES
 	('airun_array_add'), ('airun_array_add_at'), ('airun_array_agg'), ('airun_array_in_order'), ('airun_array_result'),
@@ -57,6 +57,7 @@ WHERE provolatile <> volatile::"char"
 	OR proparallel <> parallel::"char"
 	-- the recount runs its own queries in parallel, which a worker could not; the page sets headers
 	AND NOT (signature IN ('airun_check(uuid)'::regprocedure, 'airun_check_usage()'::regprocedure, 'airun_check_budgets()'::regprocedure,
+		'airun_budget_check(text,text,jsonb,uuid,text,text,jsonb)'::regprocedure,
 		'airun_usage_page(date,date,text,text,text)'::regprocedure) AND proparallel = 'u')
 ORDER BY 1;
 

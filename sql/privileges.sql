@@ -104,6 +104,8 @@ SELECT (regexp_match(call, '^airun_[a-z_]+'))[1], 'call', 'SELECT public.' || ca
 	'airun_set_budget(''b'', 1)',
 	'airun_credit_budget(''b'', 1)',
 	'airun_check_budgets()',
+	'airun_budget_status()',
+	'airun_budget_check(run_id => ''<run>'')',
 	'airun_rebuild_usage()',
 	'airun_reprice()',
 	'airun_reprice(all_tasks => true)',

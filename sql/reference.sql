@@ -305,16 +305,23 @@ CALL airun_move_bucket(7, 1);
 CALL airun_spread_buckets();
 
 -- airun_set_budget
-SELECT airun_set_budget('each user', 0.005, scope => 'user', period => 'day', zone => 'Europe/Berlin', unpriced => 'allow') > 0 AS is_set;
+SELECT airun_set_budget('each user', 0.005, scope => 'user', period => 'day', zone => 'Europe/Berlin', unpriced => 'allow',
+    count_from => 'now') > 0 AS is_set;
 \set VERBOSITY terse
 SELECT airun_start_call(model_id => 'sail-1');
 \set VERBOSITY default
 
 -- airun_credit_budget
 SELECT airun_credit_budget('each user', 2, airun_user_uuid('bob@example.com')::text) AS added;
-SELECT airun_set_budget('each user', NULL) > 0 AS has_ended;
+
+-- airun_budget_status
+SELECT budget, measure, period, amount, trim_scale(spent) AS spent, held, is_exhausted FROM airun_budget_status();
+
+-- airun_budget_check
+SELECT budget, fits, needed, affordable_output_tokens FROM airun_budget_check('sail-1', request_data => '{"max_tokens": 100}');
 
 -- airun_check_budgets
+SELECT airun_set_budget('each user', NULL) > 0 AS has_ended;
 SELECT * FROM airun_check_budgets();
 
 -- airun_rollup

@@ -118,8 +118,7 @@ hold_all(const BudgetSubject *subject, const Budget *budgets, int count)
 static void
 put_number(JsonbBuilder *builder, Numeric number)
 {
-	jsonb_put_numeric(builder, DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
-																   NumericGetDatum(number))), true);
+	jsonb_put_numeric(builder, DatumGetNumeric(decimal_trim(number)), true);
 }
 
 /* The column of holds */

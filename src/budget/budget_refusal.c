@@ -70,8 +70,7 @@ static void
 put_number(JsonbBuilder *builder, const char *key, Numeric value)
 {
 	jsonb_put_key(builder, key);
-	jsonb_put_numeric(builder, DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
-																   NumericGetDatum(value))), false);
+	jsonb_put_numeric(builder, DatumGetNumeric(decimal_trim(value)), false);
 }
 
 /* When the budget begins anew, with the offset of its zone; NULL for never */

@@ -63,12 +63,17 @@ decimal_share(Numeric a, int count)
 											   DirectFunctionCall2(numeric_div, units, scale)));
 }
 
+/* Without zeros at its end */
+static inline Datum
+decimal_trim(Numeric a)
+{
+	return DirectFunctionCall1(numeric_trim_scale, NumericGetDatum(a));
+}
+
 static inline char *
 decimal_string(Numeric a)
 {
-	Datum		trimmed = DirectFunctionCall1(numeric_trim_scale, NumericGetDatum(a));
-
-	return DatumGetCString(DirectFunctionCall1(numeric_out, trimmed));
+	return DatumGetCString(DirectFunctionCall1(numeric_out, decimal_trim(a)));
 }
 
 #endif							/* AIRUN_DECIMAL_H */

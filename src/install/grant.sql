@@ -25,7 +25,7 @@ SELECT CASE
 	WHEN $1 IN ('airun_rollup', 'airun_check_usage', 'airun_rebuild_usage', 'airun_purge_runs',
 		'airun_prune', 'airun_check_budgets') THEN 'operator'
 	WHEN $1 IN ('airun_expire_tasks', 'airun_expire_calls') THEN 'user or operator'
-	WHEN $1::text ~ '^airun_(usage|sketch)(_|$)' OR $1 IN ('airun_user_id') THEN 'reporter'
+	WHEN $1::text ~ '^airun_(usage|sketch)(_|$)' OR $1 IN ('airun_user_id', 'airun_budget_status') THEN 'reporter'
 	ELSE 'user' END
 $level$;
 COMMENT ON FUNCTION @extschema@.airun_store_level(name, oid) IS

@@ -816,6 +816,8 @@ JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::
 WHERE e.extname = 'airun' AND d.deptype = 'e' AND 'internal'::regtype <> ALL (p.proargtypes)
 	AND p.proname NOT LIKE 'airun\_store\_%'	-- lists without arguments
 	AND p.prokind <> 'p'	-- which only the owner may call, in no transaction
+	-- a budget would refuse most of what comes after; sql/budget.sql has what is none
+	AND p.proname NOT IN ('airun_set_budget', 'airun_credit_budget')
 ORDER BY p.proname COLLATE "C"
 END
 @relations = map {

@@ -310,6 +310,8 @@ my @patient = (
 	[ airun_erase_user => "SELECT airun_erase_user($new)" ],
 	[ airun_check_usage => 'SELECT count(*) FROM airun_check_usage()' ],
 	[ airun_rebuild_usage => 'SELECT airun_rebuild_usage()' ],
+	[ airun_budget_status => 'SELECT count(*) FROM airun_budget_status()' ],
+	[ airun_budget_check => "SELECT count(*) FROM airun_budget_check(run_id => $run)" ],
 	[ airun_check_budgets => 'SELECT count(*) FROM airun_check_budgets()' ],
 	[ airun_set_budget => q(SELECT airun_set_budget('b', 1e9, measure => 'calls', mode => 'soft')) ],
 	[ airun_credit_budget => q(SELECT airun_credit_budget('b', 1)) ],

@@ -78,6 +78,8 @@ my @calls = (
 	[ "airun_context($run)", 'ERROR: PT404' ],
 	[ "count(*) FROM airun_search('x', run_id => $run)", '0' ],
 	[ "count(*) FROM airun_usage('-infinity', 'infinity')", '0' ],
+	[ "count(*) FROM airun_budget_check(run_id => $run)", 'ERROR: PT404' ],
+	[ 'count(*) FROM airun_budget_status()', '0' ],
 	[ "airun_normalize_usage('{}') IS NULL", 'f' ],
 	[ "airun_cost('m', '{}') IS NULL", 't' ],
 	[ "airun_cost_details('m', '{}') IS NULL", 'f' ],
