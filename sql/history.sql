@@ -77,7 +77,8 @@ SELECT name, message_count, problem FROM airun_import('[
         {"uuid": "m2", "sender": "assistant", "text": "In Danyang.", "created_at": "2024-05-01T09:00:04Z", "parent_message_uuid": "m1"}]},
     {"uuid": "77aa", "chat": 7}]');
 
-SELECT name, message_count, last_message_at AT TIME ZONE 'UTC' AS last_message_at FROM airun_list_runs() WHERE name = 'Bridges';
+SELECT name, message_count, to_char(last_message_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS last_message_at
+FROM airun_list_runs() WHERE name = 'Bridges';
 
 CREATE TEMP TABLE old_runs (id uuid, user_id uuid, name text, messages jsonb, status text, created_at timestamptz);
 CREATE TEMP TABLE old_tasks (id uuid, run_id uuid, model text, status text, tokens_input integer, tokens_output integer, created_at timestamptz);
