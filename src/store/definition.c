@@ -33,6 +33,7 @@
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_language.h"
@@ -43,6 +44,8 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
 #include "rewrite/rowsecurity.h"
 #include "store/store.h"
 #include "utils/array.h"
@@ -54,6 +57,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/partcache.h"
 #include "utils/reltrigger.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
@@ -121,11 +125,23 @@ typedef struct Definition
 	Oid			policy_functions[lengthof(policy_functions)];
 	bool		has_site_trigger[STORE_TABLES];
 	bool		is_exact[STORE_TABLES];
+	bool		is_split[STORE_TABLES]; /* partitioned, and else as it was made */
 	bool		is_all_exact;
 	Oid			indexes[STORE_INDEXES]; /* as they were made; else invalid */
 	AttrNumber	index_columns[STORE_INDEXES][3];
 	bool		seeing_is_changing; /* a run and its tasks, as policies go */
 } Definition;
+
+/* A partition, as it was found when it was last needed */
+typedef struct Leaf
+{
+	Oid			oid;
+	uint64		version;		/* of the definition that this is good for */
+	bool		is_exact;
+	Oid			indexes[STORE_INDEXES];
+} Leaf;
+
+#define LEAVES	64
 
 /* What a role may do with the tables */
 typedef struct Rights
@@ -140,6 +156,7 @@ static Definition definition;
 static bool definition_is_known = false;
 static uint64 version = 1;		/* moves with every change of a definition */
 static Rights rights;
+static Leaf leaves[LEAVES];
 
 /* ---------- the list ---------- */
 
@@ -304,6 +321,58 @@ is_column(const Node *node, Relation relation, const char *name)
 		var->varattno == get_attnum(RelationGetRelid(relation), name);
 }
 
+/*
+ * The name of a table, or of the one that it is a partition of; what the partition's
+ * name has behind it is its suffix, which names of the store have in its definitions.
+ */
+static char *
+whole_name(Oid table, char **suffix)
+{
+	char	   *name = get_rel_name(table);
+	char	   *whole;
+
+	*suffix = NULL;
+	if (name == NULL || !get_rel_relispartition(table))
+		return name;
+	whole = get_rel_name(get_partition_parent(table, true));
+	if (whole == NULL || strncmp(name, whole, strlen(whole)) != 0)
+		return NULL;
+	*suffix = name + strlen(whole);
+	return whole;
+}
+
+/* The words of a definition, without a suffix behind the tables of the store */
+static char *
+whole_words(char *words, const char *suffix)
+{
+	StringInfoData result;
+
+	if (suffix == NULL)
+		return words;
+	initStringInfo(&result);
+	while (*words != '\0')
+	{
+		int			len = 0;
+
+		for (int i = 0; len == 0 && i < TABLE_USAGE_TAIL; i++)
+		{
+			const char *found = psprintf("airun.%s%s", table_names[i], suffix);
+			int			all = strlen(found);
+
+			if (strncmp(words, found, all) == 0 && !isalnum((unsigned char) words[all]) &&
+				words[all] != '_')
+			{
+				appendStringInfo(&result, "airun.%s", table_names[i]);
+				len = all;
+			}
+		}
+		if (len == 0)
+			appendStringInfoChar(&result, words[len++]);
+		words += len;
+	}
+	return result.data;
+}
+
 /* Is it a constraint of the store that is on the list? */
 static bool
 constraint_is_listed(Oid oid)
@@ -312,35 +381,45 @@ constraint_is_listed(Oid oid)
 	Form_pg_constraint constraint;
 	Datum		words;
 	bool		is_of_store;
+	Oid			table;
+	Oid			parent;
 	char	   *relation;
+	char	   *suffix;
 	char	   *name;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	constraint = (Form_pg_constraint) GETSTRUCT(tuple);
 	is_of_store = constraint->connamespace == definition.schema;
-	relation = get_rel_name(constraint->conrelid);
+	table = constraint->conrelid;
+	parent = constraint->conparentid;
 	name = pstrdup(NameStr(constraint->conname));
 	ReleaseSysCache(tuple);
-	if (!is_of_store || relation == NULL)
+	relation = whole_name(table, &suffix);
+	/* that of a partition has a name of its own */
+	if (OidIsValid(parent))
+		name = get_constraint_name(parent);
+	if (!is_of_store || relation == NULL || name == NULL)
 		return false;
 	/* nothing, where it has been made since the transaction's snapshot */
 	words = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID, ObjectIdGetDatum(oid));
 	return words != (Datum) 0 &&
-		is_listed("constraint", relation, name, TextDatumGetCString(words));
+		is_listed("constraint", relation, name, whole_words(TextDatumGetCString(words), suffix));
 }
 
 /* Is the trigger as it was made? */
 static bool
-trigger_is_listed(const Trigger *trigger, const char *relation)
+trigger_is_listed(const Trigger *trigger, const char *relation, const char *suffix)
 {
+	char	   *words;
+
 	if (trigger->tgisinternal)
 		return RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE &&
 			constraint_is_listed(trigger->tgconstraint);
+	words = TextDatumGetCString(DirectFunctionCall1(pg_get_triggerdef,
+													ObjectIdGetDatum(trigger->tgoid)));
 	return trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN && is_our_function(trigger->tgfoid) &&
-		is_listed("trigger", relation, trigger->tgname,
-				  TextDatumGetCString(DirectFunctionCall1(pg_get_triggerdef,
-														  ObjectIdGetDatum(trigger->tgoid))));
+		is_listed("trigger", relation, trigger->tgname, whole_words(words, suffix));
 }
 
 /* Is a trigger on the table that is not on the list? */
@@ -349,9 +428,11 @@ finds_site_trigger(Relation relation, StoreTable table)
 {
 	/* a copy: while we ask the catalog, the server may make its own anew */
 	TriggerDesc *triggers = CopyTriggerDesc(relation->trigdesc);
+	char	   *suffix;
 
+	(void) whole_name(RelationGetRelid(relation), &suffix);
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-		if (!trigger_is_listed(&triggers->triggers[i], table_names[table]))
+		if (!trigger_is_listed(&triggers->triggers[i], table_names[table], suffix))
 			return true;
 	return false;
 }
@@ -475,13 +556,50 @@ constraints_are_listed(Relation relation, StoreTable table)
 
 /* Is it an ordinary table, of the same owner as the others? */
 static bool
-is_ordinary(Relation relation, Oid owner)
+is_ordinary(Relation relation, Oid owner, bool is_partition)
 {
 	Form_pg_class form = relation->rd_rel;
 
 	return form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID &&
-		form->relowner == owner && !form->relispartition && !form->relhassubclass &&
+		form->relowner == owner && form->relispartition == is_partition &&
+		!form->relhassubclass &&
 		relation->rd_rules == NULL && !RelationIsUsedAsCatalogTable(relation);
+}
+
+/* Is it partitioned as airun_partition() does it, by the run's id alone? */
+static bool
+is_split_by_run(Relation relation, StoreTable table, Oid owner)
+{
+	PartitionKey key;
+	Relation	runs;
+	PartitionDesc these;
+	PartitionDesc those;
+	bool		is_same;
+
+	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE ||
+		relation->rd_rel->relowner != owner || relation->rd_rel->relispartition ||
+		relation->rd_rules != NULL)
+		return false;
+	key = RelationGetPartitionKey(relation);
+	if (key->strategy != PARTITION_STRATEGY_RANGE || key->partnatts != 1 ||
+		key->partattrs[0] != get_attnum(RelationGetRelid(relation),
+										table == TABLE_RUNS ? "id" : "run_id") ||
+		key->parttypid[0] != UUIDOID ||
+		key->partopfamily[0] != lookup_type_cache(UUIDOID, TYPECACHE_BTREE_OPFAMILY)->btree_opf)
+		return false;
+	/* a run is where all is that belongs to it */
+	runs = table_open(definition.tables[TABLE_RUNS], AccessShareLock);
+	is_same = runs->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	if (is_same)
+	{
+		these = RelationGetPartitionDesc(relation, true);
+		those = RelationGetPartitionDesc(runs, true);
+		is_same = these->nparts > 0 && these->nparts == those->nparts &&
+			partition_bounds_equal(1, key->parttyplen, key->parttypbyval,
+								   these->boundinfo, those->boundinfo);
+	}
+	table_close(runs, NoLock);
+	return is_same;
 }
 
 /* Is the index of the rows that it was made for? */
@@ -527,16 +645,16 @@ index_is_ours(Relation relation, Relation index, StoreIndex which)
 		index->rd_rel->relam == BTREE_AM_OID && condition_is_ours(relation, index, which);
 }
 
-/* The indexes of a table */
+/* The indexes of a table, or of a partition */
 static void
-look_at_indexes(Relation relation, StoreTable table)
+look_at_indexes(Relation relation, StoreTable table, Oid *indexes)
 {
 	Oid			primary_key = relation_primary_key(relation);
 	ListCell   *lc;
 
 	for (StoreIndex which = 0; which < STORE_INDEXES; which++)
 		if (index_forms[which].table == table)
-			definition.indexes[which] = InvalidOid;
+			indexes[which] = InvalidOid;
 	foreach(lc, RelationGetIndexList(relation))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
@@ -548,7 +666,7 @@ look_at_indexes(Relation relation, StoreTable table)
 				(which < PRIMARY_KEYS && lfirst_oid(lc) != primary_key) ||
 				!index_is_ours(relation, index, which))
 				continue;
-			definition.indexes[which] = lfirst_oid(lc);
+			indexes[which] = lfirst_oid(lc);
 			for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 				definition.index_columns[which][i] = index->rd_index->indkey.values[i];
 		}
@@ -565,6 +683,8 @@ relation_changed(Datum arg, Oid relation)
 
 	for (int i = 0; i < STORE_TABLES; i++)
 		is_of_store |= definition.tables[i] == relation;
+	for (int i = 0; i < LEAVES; i++)
+		is_of_store |= leaves[i].oid == relation;
 	if (is_of_store)
 	{
 		definition_is_known = false;
@@ -621,11 +741,12 @@ look_at_table(StoreTable table, Oid owner)
 	bool		policies_are_listed = look_at_policies(relation, table);
 
 	definition.has_site_trigger[table] = finds_site_trigger(relation, table);
-	definition.is_exact[table] = list.is_known && is_ordinary(relation, owner) &&
+	definition.is_exact[table] = list.is_known &&
+		(is_ordinary(relation, owner, false) || is_split_by_run(relation, table, owner)) &&
 		(policies_are_listed ||
 		 (table == TABLE_USAGE_TAIL && !relation->rd_rel->relforcerowsecurity)) &&
 		!definition.has_site_trigger[table] && constraints_are_listed(relation, table);
-	look_at_indexes(relation, table);
+	look_at_indexes(relation, table, definition.indexes);
 	table_close(relation, NoLock);
 }
 
@@ -685,6 +806,9 @@ look_again(void)
 	{
 		look_at_table(i, owner_of(definition.tables[TABLE_RUNS]));
 		definition.is_exact[i] &= functions_are_ours;
+		definition.is_split[i] = definition.is_exact[i] &&
+			get_rel_relkind(definition.tables[i]) == RELKIND_PARTITIONED_TABLE;
+		definition.is_exact[i] &= !definition.is_split[i];
 		definition.is_all_exact &= definition.is_exact[i];
 	}
 	AtEOXact_GUC(true, nest_level);
@@ -700,6 +824,111 @@ look(void)
 {
 	if (!definition_is_known)
 		look_again();
+}
+
+/* ---------- partitions ---------- */
+
+/* Are the columns of a partition those of its table, each at its place? */
+static bool
+has_columns_of(Relation partition, Relation table)
+{
+	TupleDesc	desc = RelationGetDescr(partition);
+	TupleDesc	other = RelationGetDescr(table);
+
+	for (int i = 0; desc->natts == other->natts && i < desc->natts; i++)
+	{
+		Form_pg_attribute a = TupleDescAttr(desc, i);
+		Form_pg_attribute b = TupleDescAttr(other, i);
+
+		if (strcmp(NameStr(a->attname), NameStr(b->attname)) != 0 ||
+			a->atttypid != b->atttypid || a->atttypmod != b->atttypmod ||
+			a->attisdropped != b->attisdropped || a->attnotnull != b->attnotnull ||
+			a->atthasdef != b->atthasdef || a->attcollation != b->attcollation)
+			return false;
+	}
+	return desc->natts == other->natts;
+}
+
+/* Is the partition of runs of the same suffix that of the same range? */
+static bool
+has_twin(Relation partition, Relation table)
+{
+	Relation	runs = table_open(definition.tables[TABLE_RUNS], AccessShareLock);
+	PartitionDesc these = RelationGetPartitionDesc(table, true);
+	PartitionDesc those = RelationGetPartitionDesc(runs, true);
+	char	   *suffix;
+	bool		found = false;
+
+	(void) whole_name(RelationGetRelid(partition), &suffix);
+	for (int i = 0; suffix != NULL && i < these->nparts && i < those->nparts; i++)
+		found |= these->oids[i] == RelationGetRelid(partition) &&
+			those->oids[i] == get_relname_relid(psprintf("%s%s", table_names[TABLE_RUNS], suffix),
+												definition.schema);
+	table_close(runs, NoLock);
+	return found;
+}
+
+/* What there is to know of a partition, which is open, of a table that is split */
+static Leaf *
+look_at_leaf(Relation relation, StoreTable table)
+{
+	Leaf	   *leaf = &leaves[RelationGetRelid(relation) % LEAVES];
+	Relation	whole;
+	uint64		before;
+	int			nest_level;
+	bool		is_exact;
+
+	look();
+	if (leaf->oid == RelationGetRelid(relation) && leaf->version == version)
+		return leaf;
+	/* a change that comes while we look is not to be lost */
+	leaf->oid = RelationGetRelid(relation);
+	leaf->version = 0;
+	before = version;
+	whole = table_open(definition.tables[table], AccessShareLock);
+	nest_level = begin_words();
+	is_exact = definition.is_split[table] &&
+		is_ordinary(relation, whole->rd_rel->relowner, true) &&
+		!finds_site_trigger(relation, table) && constraints_are_listed(relation, table) &&
+		has_columns_of(relation, whole) && has_twin(relation, whole);
+	look_at_indexes(relation, table, leaf->indexes);
+	AtEOXact_GUC(true, nest_level);
+	table_close(whole, NoLock);
+	leaf->is_exact = is_exact && version == before;
+	leaf->version = before;
+	return leaf;
+}
+
+/* The partition that a run's rows are in; invalid for none */
+static Oid
+find_leaf(Relation table, const pg_uuid_t *run_id)
+{
+	PartitionDesc partitions = RelationGetPartitionDesc(table, true);
+	PartitionBoundInfo bounds = partitions->boundinfo;
+	int			low = 0;
+	int			high = partitions->nparts > 0 ? bounds->ndatums : 0;
+	int			found;
+
+	/* how many bounds are not above it */
+	while (low < high)
+	{
+		int			i = (low + high) / 2;
+		PartitionRangeDatumKind kind = bounds->kind[i][0];
+		bool		is_above = kind == PARTITION_RANGE_DATUM_VALUE ?
+			memcmp(DatumGetUUIDP(bounds->datums[i][0])->data, run_id->data, UUID_LEN) > 0 :
+			kind == PARTITION_RANGE_DATUM_MAXVALUE;
+
+		if (is_above)
+			high = i;
+		else
+			low = i + 1;
+	}
+	if (partitions->nparts == 0)
+		return InvalidOid;
+	found = bounds->indexes[low];
+	if (found < 0)
+		found = bounds->default_index;
+	return found < 0 ? InvalidOid : partitions->oids[found];
 }
 
 /* ---------- answers ---------- */
@@ -779,6 +1008,54 @@ store_open_table(StoreTable table, LOCKMODE mode)
 		if (relation != NULL)
 			table_close(relation, mode);
 	}
+}
+
+/*
+ * Open what has the rows of a run: the table, or its partition, which is locked behind
+ * it, as by a statement.  Without a run, or where there is no partition: the table.
+ */
+Relation
+store_open_rows(StoreTable table, const pg_uuid_t *run_id, LOCKMODE mode)
+{
+	for (;;)
+	{
+		Relation	whole = store_open_table(table, mode);
+		Relation	partition;
+		Oid			oid;
+
+		if (run_id == NULL || !definition.is_split[table] ||
+			!OidIsValid(oid = find_leaf(whole, run_id)))
+			return whole;
+		partition = try_table_open(oid, mode);
+		/* while we waited, another one may have come in its place */
+		if (partition != NULL && store_table(table) == RelationGetRelid(whole) &&
+			definition.is_split[table] && find_leaf(whole, run_id) == oid)
+		{
+			table_close(whole, NoLock);
+			return partition;
+		}
+		if (partition != NULL)
+			table_close(partition, mode);
+		table_close(whole, mode);
+	}
+}
+
+/* Is what has been opened so exactly what was made? */
+bool
+store_rows_are_exact(Relation relation, StoreTable table)
+{
+	if (store_table(table) == RelationGetRelid(relation))
+		return definition.is_exact[table];
+	return look_at_leaf(relation, table)->is_exact;
+}
+
+/* An index of it; invalid where it is not as it was made */
+Oid
+store_index_of(Relation relation, StoreIndex index)
+{
+	if (store_table(index_forms[index].table) == RelationGetRelid(relation))
+		return definition.indexes[index];
+	return look_at_leaf(relation, index_forms[index].table)->indexes[index];
 }
 
 /* The OID without a look: invalid where something has changed since the last one */
