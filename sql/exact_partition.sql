@@ -26,9 +26,13 @@ CREATE FUNCTION calls() RETURNS bigint[] LANGUAGE sql AS $$
 		sum(calls) FILTER (WHERE funcname IN ('airun_guard_task', 'airun_roll_up_tasks'))]::bigint[]
 	FROM pg_stat_xact_user_functions WHERE schemaname = 'public'
 $$;
--- what the calls have written by statements after such changes; run 1 is in other, 2 in earlier
+-- a run of the next month
+CREATE FUNCTION next_month() RETURNS uuid LANGUAGE sql AS
+$$SELECT overlay(airun_store_first_id(now() + interval '1 month')::text PLACING '7000-8000-e8ac71000002' FROM 15)::uuid$$;
+-- what the calls have written by statements after such changes; run 1 is in other, the second in a month
 CREATE FUNCTION way(changes text) RETURNS text LANGUAGE plpgsql AS $way$
 DECLARE
+	runs uuid[] := ARRAY[helpers.run_id(1), exact_partition_test.next_month()];
 	before bigint[];
 	after bigint[];
 	run uuid;
@@ -38,7 +42,7 @@ DECLARE
 BEGIN
 	EXECUTE changes;
 	SET LOCAL ROLE regress_airun_exact_partition;
-	FOREACH run IN ARRAY ARRAY[helpers.run_id(1), overlay(helpers.run_id(2)::text PLACING '0000' FROM 1)::uuid] LOOP
+	FOREACH run IN ARRAY runs LOOP
 		before := calls();
 		PERFORM airun_append_message(run, helpers.say('a'), 'once');
 		PERFORM airun_append_message(run, helpers.say('b'));
@@ -60,7 +64,7 @@ END$way$;
 
 BEGIN;
 SELECT status FROM airun_create_run(id => run_id(1), name => 'one');
-SELECT status FROM airun_create_run(id => overlay(run_id(2)::text PLACING '0000' FROM 1)::uuid, name => 'two');
+SELECT status FROM airun_create_run(id => next_month(), name => 'two');
 SELECT airun_partition() ~ '^The store is partitioned';
 SELECT what || way(changes) FROM (VALUES
 	(1, 'nothing', ''),

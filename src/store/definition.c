@@ -8,7 +8,10 @@
  * in which the server describes it, and nothing is missing of its policies:
  *
  * - It is an ordinary table of the access method heap, owned by whoever owns
- *	 runs, neither a partition nor a parent, with no rule.
+ *	 runs, neither a partition nor a parent, with no rule.  Or it is partitioned as
+ *	 airun_partition() does it, all tables alike; then a partition is asked about as it
+ *	 is needed, and is exact where that and its table are, it has the columns of its
+ *	 table, and its foreign key refers to the partition of runs of the same range.
  * - Each trigger is on the list and fires on origin, by a function of ours;
  *	 each internal one belongs to a foreign key that is on the list, so that
  *	 no key of a site refers to the table, and no other extension follows it.
@@ -33,7 +36,6 @@
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
-#include "catalog/partition.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_language.h"
@@ -44,9 +46,9 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
-#include "partitioning/partbounds.h"
-#include "partitioning/partdesc.h"
 #include "rewrite/rowsecurity.h"
+#include "store/object_list.h"
+#include "store/partition.h"
 #include "store/store.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -57,7 +59,6 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/partcache.h"
 #include "utils/reltrigger.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
@@ -98,25 +99,6 @@ static const struct
 	[TASKS_UNFINISHED] = {TABLE_TASKS, {{"run_id", UUIDOID}}, "completed_at", IS_NULL},
 };
 
-/* An object that airun_install() makes */
-typedef struct StoreObject
-{
-	char	   *kind;			/* "policy", "trigger", "constraint" ... */
-	char	   *relation;		/* the table that it is on */
-	char	   *name;
-	char	   *definition;		/* in the server's words */
-} StoreObject;
-
-/* All of them, read once and again when a function has changed */
-typedef struct ObjectList
-{
-	MemoryContext context;
-	bool		is_known;
-	Oid			schema;			/* of the extension */
-	int			count;
-	StoreObject *objects;
-} ObjectList;
-
 /* What is known of the store */
 typedef struct Definition
 {
@@ -151,150 +133,11 @@ typedef struct Rights
 	AclMode		modes[STORE_TABLES];
 } Rights;
 
-static ObjectList list;
 static Definition definition;
 static bool definition_is_known = false;
 static uint64 version = 1;		/* moves with every change of a definition */
 static Rights rights;
 static Leaf leaves[LEAVES];
-
-/* ---------- the list ---------- */
-
-/* The schema of the extension; invalid where it is not there */
-static Oid
-extension_schema(void)
-{
-	Oid			extension = get_extension_oid("airun", true);
-
-	return OidIsValid(extension) ? get_extension_schema(extension) : InvalidOid;
-}
-
-/* Is it a member of the extension? */
-static bool
-is_of_extension(Oid function)
-{
-	Oid			extension = get_extension_oid("airun", true);
-
-	return OidIsValid(extension) &&
-		getExtensionOfObject(ProcedureRelationId, function) == extension;
-}
-
-static void
-forget_list(void)
-{
-	list.is_known = false;
-	list.count = 0;
-	if (list.context == NULL)
-		list.context = AllocSetContextCreate(TopMemoryContext, "airun store objects",
-											 ALLOCSET_SMALL_SIZES);
-	MemoryContextReset(list.context);
-}
-
-/* Keep the rows that SPI has read */
-static void
-keep_list(void)
-{
-	MemoryContext old_context = MemoryContextSwitchTo(list.context);
-
-	list.objects = palloc_array(StoreObject, SPI_processed);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-
-		/* in memory of SPI's, and so copied */
-		list.objects[i] = (StoreObject) {
-			.kind = pstrdup(SPI_getvalue(row, desc, 1)),
-			.relation = pstrdup(SPI_getvalue(row, desc, 2)),
-			.name = pstrdup(SPI_getvalue(row, desc, 3)),
-			.definition = pstrdup(SPI_getvalue(row, desc, 4)),
-		};
-	}
-	list.count = SPI_processed;
-	MemoryContextSwitchTo(old_context);
-}
-
-/*
- * A function of the extension, by its name, which no two of them share; invalid
- * where an extension that is older than the library lacks it.  Whoever may make
- * functions in the schema may make others of that name.
- */
-static Oid
-find_function(const char *name, Oid *owner)
-{
-	CatCList   *functions = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
-	Oid			function = InvalidOid;
-
-	for (int i = 0; i < functions->n_members; i++)
-	{
-		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(&functions->members[i]->tuple);
-
-		if (form->pronamespace != list.schema || !is_of_extension(form->oid))
-			continue;
-		function = form->oid;
-		*owner = form->proowner;
-	}
-	ReleaseCatCacheList(functions);
-	return function;
-}
-
-/*
- * Read the list, as the owner of the function that has it: it depends on no
- * row, and no right of the caller's is asked for.  Without it nothing is exact.
- */
-static void
-read_list(void)
-{
-	Oid			owner;
-	Oid			user;
-	int			context;
-
-	forget_list();
-	list.schema = extension_schema();
-	if (!OidIsValid(list.schema) || !OidIsValid(find_function("airun_store_objects", &owner)))
-		return;
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute(psprintf("SELECT o.kind, o.relation, o.name, o.definition FROM "
-							 "%s.airun_store_objects() AS o",
-							 quote_identifier(get_namespace_name(list.schema))),
-					true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "the list of the store's objects cannot be read");
-	keep_list();
-	list.is_known = true;
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-	SetUserIdAndSecContext(user, context);
-}
-
-/* Is this on the list? */
-static bool
-is_listed(const char *kind, const char *relation, const char *name, const char *words)
-{
-	for (int i = 0; i < list.count; i++)
-	{
-		const StoreObject *object = &list.objects[i];
-
-		if (strcmp(object->kind, kind) == 0 && strcmp(object->relation, relation) == 0 &&
-			strcmp(object->name, name) == 0)
-			return strcmp(object->definition, words) == 0;
-	}
-	return false;
-}
-
-/* How many objects of a kind are on the list for a table */
-static int
-count_listed(const char *kind, const char *relation)
-{
-	int			count = 0;
-
-	for (int i = 0; i < list.count; i++)
-		count += strcmp(list.objects[i].kind, kind) == 0 &&
-			strcmp(list.objects[i].relation, relation) == 0;
-	return count;
-}
 
 /* ---------- what is there ---------- */
 
@@ -309,7 +152,7 @@ is_our_function(Oid function)
 		return false;
 	is_c = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId;
 	ReleaseSysCache(tuple);
-	return is_c && is_of_extension(function);
+	return is_c && object_is_of_extension(function);
 }
 
 static bool
@@ -319,58 +162,6 @@ is_column(const Node *node, Relation relation, const char *name)
 
 	return IsA(node, Var) && var->varlevelsup == 0 &&
 		var->varattno == get_attnum(RelationGetRelid(relation), name);
-}
-
-/*
- * The name of a table, or of the one that it is a partition of; what the partition's
- * name has behind it is its suffix, which names of the store have in its definitions.
- */
-static char *
-whole_name(Oid table, char **suffix)
-{
-	char	   *name = get_rel_name(table);
-	char	   *whole;
-
-	*suffix = NULL;
-	if (name == NULL || !get_rel_relispartition(table))
-		return name;
-	whole = get_rel_name(get_partition_parent(table, true));
-	if (whole == NULL || strncmp(name, whole, strlen(whole)) != 0)
-		return NULL;
-	*suffix = name + strlen(whole);
-	return whole;
-}
-
-/* The words of a definition, without a suffix behind the tables of the store */
-static char *
-whole_words(char *words, const char *suffix)
-{
-	StringInfoData result;
-
-	if (suffix == NULL)
-		return words;
-	initStringInfo(&result);
-	while (*words != '\0')
-	{
-		int			len = 0;
-
-		for (int i = 0; len == 0 && i < TABLE_USAGE_TAIL; i++)
-		{
-			const char *found = psprintf("airun.%s%s", table_names[i], suffix);
-			int			all = strlen(found);
-
-			if (strncmp(words, found, all) == 0 && !isalnum((unsigned char) words[all]) &&
-				words[all] != '_')
-			{
-				appendStringInfo(&result, "airun.%s", table_names[i]);
-				len = all;
-			}
-		}
-		if (len == 0)
-			appendStringInfoChar(&result, words[len++]);
-		words += len;
-	}
-	return result.data;
 }
 
 /* Is it a constraint of the store that is on the list? */
@@ -395,7 +186,7 @@ constraint_is_listed(Oid oid)
 	parent = constraint->conparentid;
 	name = pstrdup(NameStr(constraint->conname));
 	ReleaseSysCache(tuple);
-	relation = whole_name(table, &suffix);
+	relation = partition_whole_name(table, &suffix);
 	/* that of a partition has a name of its own */
 	if (OidIsValid(parent))
 		name = get_constraint_name(parent);
@@ -404,7 +195,8 @@ constraint_is_listed(Oid oid)
 	/* nothing, where it has been made since the transaction's snapshot */
 	words = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID, ObjectIdGetDatum(oid));
 	return words != (Datum) 0 &&
-		is_listed("constraint", relation, name, whole_words(TextDatumGetCString(words), suffix));
+		object_is_listed("constraint", relation, name,
+						 partition_whole_words(TextDatumGetCString(words), suffix));
 }
 
 /* Is the trigger as it was made? */
@@ -419,7 +211,7 @@ trigger_is_listed(const Trigger *trigger, const char *relation, const char *suff
 	words = TextDatumGetCString(DirectFunctionCall1(pg_get_triggerdef,
 													ObjectIdGetDatum(trigger->tgoid)));
 	return trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN && is_our_function(trigger->tgfoid) &&
-		is_listed("trigger", relation, trigger->tgname, whole_words(words, suffix));
+		object_is_listed("trigger", relation, trigger->tgname, partition_whole_words(words, suffix));
 }
 
 /* Is a trigger on the table that is not on the list? */
@@ -430,7 +222,7 @@ finds_site_trigger(Relation relation, StoreTable table)
 	TriggerDesc *triggers = CopyTriggerDesc(relation->trigdesc);
 	char	   *suffix;
 
-	(void) whole_name(RelationGetRelid(relation), &suffix);
+	(void) partition_whole_name(RelationGetRelid(relation), &suffix);
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 		if (!trigger_is_listed(&triggers->triggers[i], table_names[table], suffix))
 			return true;
@@ -490,7 +282,7 @@ policy_is_listed(const RowSecurityPolicy *policy, Relation relation)
 	if (policy->with_check_qual != NULL)
 		appendStringInfo(&words, " WITH CHECK (%s)",
 						 expression_words((Node *) policy->with_check_qual, relation));
-	return is_listed("policy", RelationGetRelationName(relation), policy->policy_name,
+	return object_is_listed("policy", RelationGetRelationName(relation), policy->policy_name,
 					 words.data);
 }
 
@@ -523,7 +315,7 @@ look_at_policies(Relation relation, StoreTable table)
 			definition.seeing_is_changing &= table != TABLE_RUNS && table != TABLE_TASKS;
 	}
 	/* what one of ours would let pass nobody lets pass */
-	if (listed != count_listed("policy", table_names[table]))
+	if (listed != object_count("policy", table_names[table]))
 	{
 		others++;
 		definition.seeing_is_changing &= table != TABLE_RUNS && table != TABLE_TASKS;
@@ -564,42 +356,6 @@ is_ordinary(Relation relation, Oid owner, bool is_partition)
 		form->relowner == owner && form->relispartition == is_partition &&
 		!form->relhassubclass &&
 		relation->rd_rules == NULL && !RelationIsUsedAsCatalogTable(relation);
-}
-
-/* Is it partitioned as airun_partition() does it, by the run's id alone? */
-static bool
-is_split_by_run(Relation relation, StoreTable table, Oid owner)
-{
-	PartitionKey key;
-	Relation	runs;
-	PartitionDesc these;
-	PartitionDesc those;
-	bool		is_same;
-
-	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE ||
-		relation->rd_rel->relowner != owner || relation->rd_rel->relispartition ||
-		relation->rd_rules != NULL)
-		return false;
-	key = RelationGetPartitionKey(relation);
-	if (key->strategy != PARTITION_STRATEGY_RANGE || key->partnatts != 1 ||
-		key->partattrs[0] != get_attnum(RelationGetRelid(relation),
-										table == TABLE_RUNS ? "id" : "run_id") ||
-		key->parttypid[0] != UUIDOID ||
-		key->partopfamily[0] != lookup_type_cache(UUIDOID, TYPECACHE_BTREE_OPFAMILY)->btree_opf)
-		return false;
-	/* a run is where all is that belongs to it */
-	runs = table_open(definition.tables[TABLE_RUNS], AccessShareLock);
-	is_same = runs->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
-	if (is_same)
-	{
-		these = RelationGetPartitionDesc(relation, true);
-		those = RelationGetPartitionDesc(runs, true);
-		is_same = these->nparts > 0 && these->nparts == those->nparts &&
-			partition_bounds_equal(1, key->parttyplen, key->parttypbyval,
-								   these->boundinfo, those->boundinfo);
-	}
-	table_close(runs, NoLock);
-	return is_same;
 }
 
 /* Is the index of the rows that it was made for? */
@@ -698,7 +454,7 @@ catalog_changed(Datum arg, int cache, uint32 hash)
 	definition_is_known = false;
 	version++;
 	if (cache == PROCOID)
-		list.is_known = false;
+		object_list_forget();
 }
 
 static void
@@ -725,7 +481,7 @@ find_policy_functions(void)
 	for (int i = 0; i < lengthof(policy_functions); i++)
 	{
 		Oid			owner;
-		Oid			function = find_function(policy_functions[i], &owner);
+		Oid			function = object_function(policy_functions[i], &owner);
 
 		definition.policy_functions[i] = function;
 		are_ours &= OidIsValid(function) && is_our_function(function);
@@ -741,8 +497,9 @@ look_at_table(StoreTable table, Oid owner)
 	bool		policies_are_listed = look_at_policies(relation, table);
 
 	definition.has_site_trigger[table] = finds_site_trigger(relation, table);
-	definition.is_exact[table] = list.is_known &&
-		(is_ordinary(relation, owner, false) || is_split_by_run(relation, table, owner)) &&
+	definition.is_exact[table] = object_list_is_known() &&
+		(is_ordinary(relation, owner, false) ||
+		 partition_is_by_run(relation, table, owner, definition.tables[TABLE_RUNS])) &&
 		(policies_are_listed ||
 		 (table == TABLE_USAGE_TAIL && !relation->rd_rel->relforcerowsecurity)) &&
 		!definition.has_site_trigger[table] && constraints_are_listed(relation, table);
@@ -792,8 +549,8 @@ look_again(void)
 
 	/* A change that comes while we look, or an error, is not to be lost */
 	before = version;
-	if (!list.is_known)
-		read_list();
+	if (!object_list_is_known())
+		object_list_read();
 	definition.schema = get_namespace_oid("airun", false);
 	for (int i = 0; i < STORE_TABLES; i++)
 		definition.tables[i] = store_table_oid(table_names[i]);
@@ -828,46 +585,6 @@ look(void)
 
 /* ---------- partitions ---------- */
 
-/* Are the columns of a partition those of its table, each at its place? */
-static bool
-has_columns_of(Relation partition, Relation table)
-{
-	TupleDesc	desc = RelationGetDescr(partition);
-	TupleDesc	other = RelationGetDescr(table);
-
-	for (int i = 0; desc->natts == other->natts && i < desc->natts; i++)
-	{
-		Form_pg_attribute a = TupleDescAttr(desc, i);
-		Form_pg_attribute b = TupleDescAttr(other, i);
-
-		if (strcmp(NameStr(a->attname), NameStr(b->attname)) != 0 ||
-			a->atttypid != b->atttypid || a->atttypmod != b->atttypmod ||
-			a->attisdropped != b->attisdropped || a->attnotnull != b->attnotnull ||
-			a->atthasdef != b->atthasdef || a->attcollation != b->attcollation)
-			return false;
-	}
-	return desc->natts == other->natts;
-}
-
-/* Is the partition of runs of the same suffix that of the same range? */
-static bool
-has_twin(Relation partition, Relation table)
-{
-	Relation	runs = table_open(definition.tables[TABLE_RUNS], AccessShareLock);
-	PartitionDesc these = RelationGetPartitionDesc(table, true);
-	PartitionDesc those = RelationGetPartitionDesc(runs, true);
-	char	   *suffix;
-	bool		found = false;
-
-	(void) whole_name(RelationGetRelid(partition), &suffix);
-	for (int i = 0; suffix != NULL && i < these->nparts && i < those->nparts; i++)
-		found |= these->oids[i] == RelationGetRelid(partition) &&
-			those->oids[i] == get_relname_relid(psprintf("%s%s", table_names[TABLE_RUNS], suffix),
-												definition.schema);
-	table_close(runs, NoLock);
-	return found;
-}
-
 /* What there is to know of a partition, which is open, of a table that is split */
 static Leaf *
 look_at_leaf(Relation relation, StoreTable table)
@@ -890,45 +607,14 @@ look_at_leaf(Relation relation, StoreTable table)
 	is_exact = definition.is_split[table] &&
 		is_ordinary(relation, whole->rd_rel->relowner, true) &&
 		!finds_site_trigger(relation, table) && constraints_are_listed(relation, table) &&
-		has_columns_of(relation, whole) && has_twin(relation, whole);
+		partition_has_columns(relation, whole) &&
+		partition_has_twin(relation, whole, definition.tables[TABLE_RUNS]);
 	look_at_indexes(relation, table, leaf->indexes);
 	AtEOXact_GUC(true, nest_level);
 	table_close(whole, NoLock);
 	leaf->is_exact = is_exact && version == before;
 	leaf->version = before;
 	return leaf;
-}
-
-/* The partition that a run's rows are in; invalid for none */
-static Oid
-find_leaf(Relation table, const pg_uuid_t *run_id)
-{
-	PartitionDesc partitions = RelationGetPartitionDesc(table, true);
-	PartitionBoundInfo bounds = partitions->boundinfo;
-	int			low = 0;
-	int			high = partitions->nparts > 0 ? bounds->ndatums : 0;
-	int			found;
-
-	/* how many bounds are not above it */
-	while (low < high)
-	{
-		int			i = (low + high) / 2;
-		PartitionRangeDatumKind kind = bounds->kind[i][0];
-		bool		is_above = kind == PARTITION_RANGE_DATUM_VALUE ?
-			memcmp(DatumGetUUIDP(bounds->datums[i][0])->data, run_id->data, UUID_LEN) > 0 :
-			kind == PARTITION_RANGE_DATUM_MAXVALUE;
-
-		if (is_above)
-			high = i;
-		else
-			low = i + 1;
-	}
-	if (partitions->nparts == 0)
-		return InvalidOid;
-	found = bounds->indexes[low];
-	if (found < 0)
-		found = bounds->default_index;
-	return found < 0 ? InvalidOid : partitions->oids[found];
 }
 
 /* ---------- answers ---------- */
@@ -1024,12 +710,12 @@ store_open_rows(StoreTable table, const pg_uuid_t *run_id, LOCKMODE mode)
 		Oid			oid;
 
 		if (run_id == NULL || !definition.is_split[table] ||
-			!OidIsValid(oid = find_leaf(whole, run_id)))
+			!OidIsValid(oid = partition_of_run(whole, run_id)))
 			return whole;
 		partition = try_table_open(oid, mode);
 		/* while we waited, another one may have come in its place */
 		if (partition != NULL && store_table(table) == RelationGetRelid(whole) &&
-			definition.is_split[table] && find_leaf(whole, run_id) == oid)
+			definition.is_split[table] && partition_of_run(whole, run_id) == oid)
 		{
 			table_close(whole, NoLock);
 			return partition;
