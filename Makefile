@@ -13,7 +13,7 @@
 PARTS = airun \
 	store/plans store/args store/citus store/store \
 	install/tables install/usage_tables install/budget_tables install/constraints install/policies install/triggers install/objects \
-	install/views install/comments install/install store/definition store/direct \
+	install/views install/comments install/install store/object_list store/partition store/definition store/direct \
 	install/types store/identity \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/token_estimate json/call \
 	usage/sketch \
@@ -44,11 +44,11 @@ PARTS = airun \
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json sketch install objects run names partition list message save fork search fold task turn totals stream doors lease late \
 	export context refusals columns access postgrest original import import_tables usage usage_shapes price cost responses served money meter report ledger budget budget_counters upkeep work owner privileges privileges_owner cover \
-	direct seen exact citus lint site tour \
+	direct seen exact exact_partition citus lint site tour \
 	history reference operations reports upkeep_examples
 
 # Those that show which way rows are written; they run with airun.direct_writes on.
-DIRECT_ONLY = direct seen exact
+DIRECT_ONLY = direct seen exact exact_partition
 
 # The isolation specs of test/specs.
 ISOLATION = citus definitions first_updater fork_races pairs same_id save_races storage stream

@@ -631,7 +631,7 @@ BEGIN
 				SELECT count(*), count(*) FILTER (WHERE CASE
 					WHEN r.deleted_at IS NOT NULL THEN r.deleted_at >= $1
 					ELSE NOT $2 OR r.is_starred OR GREATEST(r.last_message_at, r.updated_at) >= $1 END
-					OR EXISTS (SELECT FROM airun.%I AS t WHERE t.run_id = r.id AND t.completed_at IS NULL))
+					OR r.id IN (SELECT t.run_id FROM airun.%I AS t WHERE t.completed_at IS NULL))
 				FROM airun.%I AS r$$, 'tasks_' || item.suffix, 'runs_' || item.suffix)
 				INTO result.runs, result.kept USING ended_before, with_live;
 			EXIT WHEN is_locked OR result.kept > 0 OR item.lower_id IS NULL AND result.runs = 0;

@@ -8,7 +8,10 @@
  * in which the server describes it, and nothing is missing of its policies:
  *
  * - It is an ordinary table of the access method heap, owned by whoever owns
- *	 runs, neither a partition nor a parent, with no rule.
+ *	 runs, neither a partition nor a parent, with no rule.  Or it is partitioned as
+ *	 airun_partition() does it, all tables alike; then a partition is asked about as it
+ *	 is needed, and is exact where that and its table are, it has the columns of its
+ *	 table, and its foreign key refers to the partition of runs of the same range.
  * - Each trigger is on the list and fires on origin, by a function of ours;
  *	 each internal one belongs to a foreign key that is on the list, so that
  *	 no key of a site refers to the table, and no other extension follows it.
@@ -44,6 +47,8 @@
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "rewrite/rowsecurity.h"
+#include "store/object_list.h"
+#include "store/partition.h"
 #include "store/store.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -94,25 +99,6 @@ static const struct
 	[TASKS_UNFINISHED] = {TABLE_TASKS, {{"run_id", UUIDOID}}, "completed_at", IS_NULL},
 };
 
-/* An object that airun_install() makes */
-typedef struct StoreObject
-{
-	char	   *kind;			/* "policy", "trigger", "constraint" ... */
-	char	   *relation;		/* the table that it is on */
-	char	   *name;
-	char	   *definition;		/* in the server's words */
-} StoreObject;
-
-/* All of them, read once and again when a function has changed */
-typedef struct ObjectList
-{
-	MemoryContext context;
-	bool		is_known;
-	Oid			schema;			/* of the extension */
-	int			count;
-	StoreObject *objects;
-} ObjectList;
-
 /* What is known of the store */
 typedef struct Definition
 {
@@ -121,11 +107,23 @@ typedef struct Definition
 	Oid			policy_functions[lengthof(policy_functions)];
 	bool		has_site_trigger[STORE_TABLES];
 	bool		is_exact[STORE_TABLES];
+	bool		is_split[STORE_TABLES]; /* partitioned, and else as it was made */
 	bool		is_all_exact;
 	Oid			indexes[STORE_INDEXES]; /* as they were made; else invalid */
 	AttrNumber	index_columns[STORE_INDEXES][3];
 	bool		seeing_is_changing; /* a run and its tasks, as policies go */
 } Definition;
+
+/* A partition, as it was found when it was last needed */
+typedef struct Leaf
+{
+	Oid			oid;
+	uint64		version;		/* of the definition that this is good for */
+	bool		is_exact;
+	Oid			indexes[STORE_INDEXES];
+} Leaf;
+
+#define LEAVES	64
 
 /* What a role may do with the tables */
 typedef struct Rights
@@ -135,149 +133,11 @@ typedef struct Rights
 	AclMode		modes[STORE_TABLES];
 } Rights;
 
-static ObjectList list;
 static Definition definition;
 static bool definition_is_known = false;
 static uint64 version = 1;		/* moves with every change of a definition */
 static Rights rights;
-
-/* ---------- the list ---------- */
-
-/* The schema of the extension; invalid where it is not there */
-static Oid
-extension_schema(void)
-{
-	Oid			extension = get_extension_oid("airun", true);
-
-	return OidIsValid(extension) ? get_extension_schema(extension) : InvalidOid;
-}
-
-/* Is it a member of the extension? */
-static bool
-is_of_extension(Oid function)
-{
-	Oid			extension = get_extension_oid("airun", true);
-
-	return OidIsValid(extension) &&
-		getExtensionOfObject(ProcedureRelationId, function) == extension;
-}
-
-static void
-forget_list(void)
-{
-	list.is_known = false;
-	list.count = 0;
-	if (list.context == NULL)
-		list.context = AllocSetContextCreate(TopMemoryContext, "airun store objects",
-											 ALLOCSET_SMALL_SIZES);
-	MemoryContextReset(list.context);
-}
-
-/* Keep the rows that SPI has read */
-static void
-keep_list(void)
-{
-	MemoryContext old_context = MemoryContextSwitchTo(list.context);
-
-	list.objects = palloc_array(StoreObject, SPI_processed);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-
-		/* in memory of SPI's, and so copied */
-		list.objects[i] = (StoreObject) {
-			.kind = pstrdup(SPI_getvalue(row, desc, 1)),
-			.relation = pstrdup(SPI_getvalue(row, desc, 2)),
-			.name = pstrdup(SPI_getvalue(row, desc, 3)),
-			.definition = pstrdup(SPI_getvalue(row, desc, 4)),
-		};
-	}
-	list.count = SPI_processed;
-	MemoryContextSwitchTo(old_context);
-}
-
-/*
- * A function of the extension, by its name, which no two of them share; invalid
- * where an extension that is older than the library lacks it.  Whoever may make
- * functions in the schema may make others of that name.
- */
-static Oid
-find_function(const char *name, Oid *owner)
-{
-	CatCList   *functions = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
-	Oid			function = InvalidOid;
-
-	for (int i = 0; i < functions->n_members; i++)
-	{
-		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(&functions->members[i]->tuple);
-
-		if (form->pronamespace != list.schema || !is_of_extension(form->oid))
-			continue;
-		function = form->oid;
-		*owner = form->proowner;
-	}
-	ReleaseCatCacheList(functions);
-	return function;
-}
-
-/*
- * Read the list, as the owner of the function that has it: it depends on no
- * row, and no right of the caller's is asked for.  Without it nothing is exact.
- */
-static void
-read_list(void)
-{
-	Oid			owner;
-	Oid			user;
-	int			context;
-
-	forget_list();
-	list.schema = extension_schema();
-	if (!OidIsValid(list.schema) || !OidIsValid(find_function("airun_store_objects", &owner)))
-		return;
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute(psprintf("SELECT o.kind, o.relation, o.name, o.definition FROM "
-							 "%s.airun_store_objects() AS o",
-							 quote_identifier(get_namespace_name(list.schema))),
-					true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "the list of the store's objects cannot be read");
-	keep_list();
-	list.is_known = true;
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-	SetUserIdAndSecContext(user, context);
-}
-
-/* Is this on the list? */
-static bool
-is_listed(const char *kind, const char *relation, const char *name, const char *words)
-{
-	for (int i = 0; i < list.count; i++)
-	{
-		const StoreObject *object = &list.objects[i];
-
-		if (strcmp(object->kind, kind) == 0 && strcmp(object->relation, relation) == 0 &&
-			strcmp(object->name, name) == 0)
-			return strcmp(object->definition, words) == 0;
-	}
-	return false;
-}
-
-/* How many objects of a kind are on the list for a table */
-static int
-count_listed(const char *kind, const char *relation)
-{
-	int			count = 0;
-
-	for (int i = 0; i < list.count; i++)
-		count += strcmp(list.objects[i].kind, kind) == 0 &&
-			strcmp(list.objects[i].relation, relation) == 0;
-	return count;
-}
+static Leaf leaves[LEAVES];
 
 /* ---------- what is there ---------- */
 
@@ -292,7 +152,7 @@ is_our_function(Oid function)
 		return false;
 	is_c = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId;
 	ReleaseSysCache(tuple);
-	return is_c && is_of_extension(function);
+	return is_c && object_is_of_extension(function);
 }
 
 static bool
@@ -312,35 +172,46 @@ constraint_is_listed(Oid oid)
 	Form_pg_constraint constraint;
 	Datum		words;
 	bool		is_of_store;
+	Oid			table;
+	Oid			parent;
 	char	   *relation;
+	char	   *suffix;
 	char	   *name;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	constraint = (Form_pg_constraint) GETSTRUCT(tuple);
 	is_of_store = constraint->connamespace == definition.schema;
-	relation = get_rel_name(constraint->conrelid);
+	table = constraint->conrelid;
+	parent = constraint->conparentid;
 	name = pstrdup(NameStr(constraint->conname));
 	ReleaseSysCache(tuple);
-	if (!is_of_store || relation == NULL)
+	relation = partition_whole_name(table, &suffix);
+	/* that of a partition has a name of its own */
+	if (OidIsValid(parent))
+		name = get_constraint_name(parent);
+	if (!is_of_store || relation == NULL || name == NULL)
 		return false;
 	/* nothing, where it has been made since the transaction's snapshot */
 	words = OidFunctionCall1(F_PG_GET_CONSTRAINTDEF_OID, ObjectIdGetDatum(oid));
 	return words != (Datum) 0 &&
-		is_listed("constraint", relation, name, TextDatumGetCString(words));
+		object_is_listed("constraint", relation, name,
+						 partition_whole_words(TextDatumGetCString(words), suffix));
 }
 
 /* Is the trigger as it was made? */
 static bool
-trigger_is_listed(const Trigger *trigger, const char *relation)
+trigger_is_listed(const Trigger *trigger, const char *relation, const char *suffix)
 {
+	char	   *words;
+
 	if (trigger->tgisinternal)
 		return RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE &&
 			constraint_is_listed(trigger->tgconstraint);
+	words = TextDatumGetCString(DirectFunctionCall1(pg_get_triggerdef,
+													ObjectIdGetDatum(trigger->tgoid)));
 	return trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN && is_our_function(trigger->tgfoid) &&
-		is_listed("trigger", relation, trigger->tgname,
-				  TextDatumGetCString(DirectFunctionCall1(pg_get_triggerdef,
-														  ObjectIdGetDatum(trigger->tgoid))));
+		object_is_listed("trigger", relation, trigger->tgname, partition_whole_words(words, suffix));
 }
 
 /* Is a trigger on the table that is not on the list? */
@@ -349,9 +220,11 @@ finds_site_trigger(Relation relation, StoreTable table)
 {
 	/* a copy: while we ask the catalog, the server may make its own anew */
 	TriggerDesc *triggers = CopyTriggerDesc(relation->trigdesc);
+	char	   *suffix;
 
+	(void) partition_whole_name(RelationGetRelid(relation), &suffix);
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-		if (!trigger_is_listed(&triggers->triggers[i], table_names[table]))
+		if (!trigger_is_listed(&triggers->triggers[i], table_names[table], suffix))
 			return true;
 	return false;
 }
@@ -409,7 +282,7 @@ policy_is_listed(const RowSecurityPolicy *policy, Relation relation)
 	if (policy->with_check_qual != NULL)
 		appendStringInfo(&words, " WITH CHECK (%s)",
 						 expression_words((Node *) policy->with_check_qual, relation));
-	return is_listed("policy", RelationGetRelationName(relation), policy->policy_name,
+	return object_is_listed("policy", RelationGetRelationName(relation), policy->policy_name,
 					 words.data);
 }
 
@@ -442,7 +315,7 @@ look_at_policies(Relation relation, StoreTable table)
 			definition.seeing_is_changing &= table != TABLE_RUNS && table != TABLE_TASKS;
 	}
 	/* what one of ours would let pass nobody lets pass */
-	if (listed != count_listed("policy", table_names[table]))
+	if (listed != object_count("policy", table_names[table]))
 	{
 		others++;
 		definition.seeing_is_changing &= table != TABLE_RUNS && table != TABLE_TASKS;
@@ -475,12 +348,13 @@ constraints_are_listed(Relation relation, StoreTable table)
 
 /* Is it an ordinary table, of the same owner as the others? */
 static bool
-is_ordinary(Relation relation, Oid owner)
+is_ordinary(Relation relation, Oid owner, bool is_partition)
 {
 	Form_pg_class form = relation->rd_rel;
 
 	return form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID &&
-		form->relowner == owner && !form->relispartition && !form->relhassubclass &&
+		form->relowner == owner && form->relispartition == is_partition &&
+		!form->relhassubclass &&
 		relation->rd_rules == NULL && !RelationIsUsedAsCatalogTable(relation);
 }
 
@@ -527,16 +401,16 @@ index_is_ours(Relation relation, Relation index, StoreIndex which)
 		index->rd_rel->relam == BTREE_AM_OID && condition_is_ours(relation, index, which);
 }
 
-/* The indexes of a table */
+/* The indexes of a table, or of a partition */
 static void
-look_at_indexes(Relation relation, StoreTable table)
+look_at_indexes(Relation relation, StoreTable table, Oid *indexes)
 {
 	Oid			primary_key = relation_primary_key(relation);
 	ListCell   *lc;
 
 	for (StoreIndex which = 0; which < STORE_INDEXES; which++)
 		if (index_forms[which].table == table)
-			definition.indexes[which] = InvalidOid;
+			indexes[which] = InvalidOid;
 	foreach(lc, RelationGetIndexList(relation))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
@@ -548,7 +422,7 @@ look_at_indexes(Relation relation, StoreTable table)
 				(which < PRIMARY_KEYS && lfirst_oid(lc) != primary_key) ||
 				!index_is_ours(relation, index, which))
 				continue;
-			definition.indexes[which] = lfirst_oid(lc);
+			indexes[which] = lfirst_oid(lc);
 			for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 				definition.index_columns[which][i] = index->rd_index->indkey.values[i];
 		}
@@ -565,6 +439,8 @@ relation_changed(Datum arg, Oid relation)
 
 	for (int i = 0; i < STORE_TABLES; i++)
 		is_of_store |= definition.tables[i] == relation;
+	for (int i = 0; i < LEAVES; i++)
+		is_of_store |= leaves[i].oid == relation;
 	if (is_of_store)
 	{
 		definition_is_known = false;
@@ -578,7 +454,7 @@ catalog_changed(Datum arg, int cache, uint32 hash)
 	definition_is_known = false;
 	version++;
 	if (cache == PROCOID)
-		list.is_known = false;
+		object_list_forget();
 }
 
 static void
@@ -605,7 +481,7 @@ find_policy_functions(void)
 	for (int i = 0; i < lengthof(policy_functions); i++)
 	{
 		Oid			owner;
-		Oid			function = find_function(policy_functions[i], &owner);
+		Oid			function = object_function(policy_functions[i], &owner);
 
 		definition.policy_functions[i] = function;
 		are_ours &= OidIsValid(function) && is_our_function(function);
@@ -621,11 +497,13 @@ look_at_table(StoreTable table, Oid owner)
 	bool		policies_are_listed = look_at_policies(relation, table);
 
 	definition.has_site_trigger[table] = finds_site_trigger(relation, table);
-	definition.is_exact[table] = list.is_known && is_ordinary(relation, owner) &&
+	definition.is_exact[table] = object_list_is_known() &&
+		(is_ordinary(relation, owner, false) ||
+		 partition_is_by_run(relation, table, owner, definition.tables[TABLE_RUNS])) &&
 		(policies_are_listed ||
 		 (table == TABLE_USAGE_TAIL && !relation->rd_rel->relforcerowsecurity)) &&
 		!definition.has_site_trigger[table] && constraints_are_listed(relation, table);
-	look_at_indexes(relation, table);
+	look_at_indexes(relation, table, definition.indexes);
 	table_close(relation, NoLock);
 }
 
@@ -671,8 +549,8 @@ look_again(void)
 
 	/* A change that comes while we look, or an error, is not to be lost */
 	before = version;
-	if (!list.is_known)
-		read_list();
+	if (!object_list_is_known())
+		object_list_read();
 	definition.schema = get_namespace_oid("airun", false);
 	for (int i = 0; i < STORE_TABLES; i++)
 		definition.tables[i] = store_table_oid(table_names[i]);
@@ -685,6 +563,9 @@ look_again(void)
 	{
 		look_at_table(i, owner_of(definition.tables[TABLE_RUNS]));
 		definition.is_exact[i] &= functions_are_ours;
+		definition.is_split[i] = definition.is_exact[i] &&
+			get_rel_relkind(definition.tables[i]) == RELKIND_PARTITIONED_TABLE;
+		definition.is_exact[i] &= !definition.is_split[i];
 		definition.is_all_exact &= definition.is_exact[i];
 	}
 	AtEOXact_GUC(true, nest_level);
@@ -700,6 +581,40 @@ look(void)
 {
 	if (!definition_is_known)
 		look_again();
+}
+
+/* ---------- partitions ---------- */
+
+/* What there is to know of a partition, which is open, of a table that is split */
+static Leaf *
+look_at_leaf(Relation relation, StoreTable table)
+{
+	Leaf	   *leaf = &leaves[RelationGetRelid(relation) % LEAVES];
+	Relation	whole;
+	uint64		before;
+	int			nest_level;
+	bool		is_exact;
+
+	look();
+	if (leaf->oid == RelationGetRelid(relation) && leaf->version == version)
+		return leaf;
+	/* a change that comes while we look is not to be lost */
+	leaf->oid = RelationGetRelid(relation);
+	leaf->version = 0;
+	before = version;
+	whole = table_open(definition.tables[table], AccessShareLock);
+	nest_level = begin_words();
+	is_exact = definition.is_split[table] &&
+		is_ordinary(relation, whole->rd_rel->relowner, true) &&
+		!finds_site_trigger(relation, table) && constraints_are_listed(relation, table) &&
+		partition_has_columns(relation, whole) &&
+		partition_has_twin(relation, whole, definition.tables[TABLE_RUNS]);
+	look_at_indexes(relation, table, leaf->indexes);
+	AtEOXact_GUC(true, nest_level);
+	table_close(whole, NoLock);
+	leaf->is_exact = is_exact && version == before;
+	leaf->version = before;
+	return leaf;
 }
 
 /* ---------- answers ---------- */
@@ -779,6 +694,54 @@ store_open_table(StoreTable table, LOCKMODE mode)
 		if (relation != NULL)
 			table_close(relation, mode);
 	}
+}
+
+/*
+ * Open what has the rows of a run: the table, or its partition, which is locked behind
+ * it, as by a statement.  Without a run, or where there is no partition: the table.
+ */
+Relation
+store_open_rows(StoreTable table, const pg_uuid_t *run_id, LOCKMODE mode)
+{
+	for (;;)
+	{
+		Relation	whole = store_open_table(table, mode);
+		Relation	partition;
+		Oid			oid;
+
+		if (run_id == NULL || !definition.is_split[table] ||
+			!OidIsValid(oid = partition_of_run(whole, run_id)))
+			return whole;
+		partition = try_table_open(oid, mode);
+		/* while we waited, another one may have come in its place */
+		if (partition != NULL && store_table(table) == RelationGetRelid(whole) &&
+			definition.is_split[table] && partition_of_run(whole, run_id) == oid)
+		{
+			table_close(whole, NoLock);
+			return partition;
+		}
+		if (partition != NULL)
+			table_close(partition, mode);
+		table_close(whole, mode);
+	}
+}
+
+/* Is what has been opened so exactly what was made? */
+bool
+store_rows_are_exact(Relation relation, StoreTable table)
+{
+	if (store_table(table) == RelationGetRelid(relation))
+		return definition.is_exact[table];
+	return look_at_leaf(relation, table)->is_exact;
+}
+
+/* An index of it; invalid where it is not as it was made */
+Oid
+store_index_of(Relation relation, StoreIndex index)
+{
+	if (store_table(index_forms[index].table) == RelationGetRelid(relation))
+		return definition.indexes[index];
+	return look_at_leaf(relation, index_forms[index].table)->indexes[index];
 }
 
 /* The OID without a look: invalid where something has changed since the last one */

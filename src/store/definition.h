@@ -10,6 +10,7 @@
 #include "lib/stringinfo.h"
 #include "utils/acl.h"
 #include "utils/rel.h"
+#include "utils/uuid.h"
 
 /* The tables that are asked about */
 typedef enum StoreTable
@@ -60,6 +61,9 @@ extern bool store_find_columns(ColumnList *list);
 
 extern uint64 store_definition_version(void);
 extern Oid	store_table(StoreTable table);
+extern Relation store_open_rows(StoreTable table, const pg_uuid_t *run_id, LOCKMODE mode);
+extern bool store_rows_are_exact(Relation relation, StoreTable table);
+extern Oid	store_index_of(Relation relation, StoreIndex index);
 extern Oid	store_known_table(StoreTable table);
 extern Relation store_open_table(StoreTable table, LOCKMODE mode);
 extern bool store_is_exact(StoreTable table);

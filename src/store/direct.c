@@ -8,9 +8,10 @@
  * they return false wherever it has to be executed, and nothing has happened
  * then.  What they do is what that statement would do:
  *
- * - The way is open only where the table is exactly what airun_install() made
- *	 (definition.c has the list), so that there is nothing else to be honoured
- *	 than what stands here: NOT NULL, the indexes, and the policies and triggers
+ * - The way is open only where the table, and the partition where it is partitioned,
+ *	 is exactly what airun_install() made (definition.c has the list), so that there is
+ *	 nothing else to be honoured than what stands here: NOT NULL, the indexes, and the
+ *	 policies and triggers
  *	 of our own, which let our own rows pass.  What policies and triggers would
  *	 check the caller of these answers for: he has locked the run's row under
  *	 its caller's rights, or updates just that as he has seen it, or has locked
@@ -61,10 +62,10 @@
 
 /* Is the way open, as far as the privileges and the kind of access do not matter? */
 static bool
-is_open(StoreTable table)
+is_open(Relation relation, StoreTable table)
 {
 	return ExecutorCheckPerms_hook == NULL && !IsInParallelMode() &&
-		(airun_direct_writes || TABLE_IS_OWNERS(table)) && store_is_exact(table);
+		(airun_direct_writes || TABLE_IS_OWNERS(table)) && store_rows_are_exact(relation, table);
 }
 
 /* ---------- where rows were ---------- */
@@ -211,7 +212,8 @@ follow_hint(DirectScan *scan, LOCKMODE mode, const pg_uuid_t *key, const pg_uuid
 static bool
 binds_caller(const DirectScan *scan)
 {
-	return check_enable_rls(RelationGetRelid(scan->relation), InvalidOid, true) == RLS_ENABLED;
+	/* the policies of the whole table count, not those of a partition */
+	return check_enable_rls(store_table(scan->table), InvalidOid, true) == RLS_ENABLED;
 }
 
 /*
@@ -236,8 +238,9 @@ direct_scan_begin(DirectScan *scan, StoreIndex by, LOCKMODE mode, const pg_uuid_
 	if (mode != AccessShareLock && XactReadOnly)
 		return false;
 	*scan = (DirectScan) {.by = by, .table = table};
-	scan->relation = store_open_table(table, mode);
-	index_oid = is_open(table) ? store_index(by) : InvalidOid;
+	/* by a task's id alone, a statement looks through all partitions */
+	scan->relation = store_open_rows(table, by == TASKS_BY_ID ? NULL : key, mode);
+	index_oid = is_open(scan->relation, table) ? store_index_of(scan->relation, by) : InvalidOid;
 	/* whoever wants no row hidden from him is told so by the statement */
 	if (!OidIsValid(index_oid) || (!row_security && binds_caller(scan)))
 	{
@@ -440,7 +443,7 @@ is_open_to(RowWrite *write, Relation relation, bool as_owner)
 		(write->returning != NULL ? ACL_SELECT : 0);
 	uint64		version = store_definition_version();
 
-	if (!is_open(write->table) || (write->key_count > 0 && IsolationUsesXactSnapshot()) ||
+	if (!is_open(relation, write->table) || (write->key_count > 0 && IsolationUsesXactSnapshot()) ||
 		!(as_owner || store_is_granted(write->table, privileges)))
 		return false;
 	if (write->version != version)
@@ -452,14 +455,28 @@ is_open_to(RowWrite *write, Relation relation, bool as_owner)
 	return write->is_known;
 }
 
+/* The run whose row is written: an update's key, or an insert's column; NULL for none */
+static const pg_uuid_t *
+run_of(const RowWrite *write, const Args *args)
+{
+	const char *name = write->table == TABLE_RUNS ? "id" : "run_id";
+
+	if (write->key_count > 0)
+		return DatumGetUUIDP(args->values[0]);
+	for (int i = 0; i < write->column_count; i++)
+		if (strcmp(write->columns[i].name, name) == 0 && args->nulls[i] != 'n')
+			return DatumGetUUIDP(args->values[i]);
+	return NULL;
+}
+
 /*
  * Open the table for a write.  Returns NULL where that is a statement's to do,
  * which also says what makes it impossible.
  */
 static Relation
-open_for(RowWrite *write, bool as_owner)
+open_for(RowWrite *write, const Args *args, bool as_owner)
 {
-	Relation	relation = store_open_table(write->table, RowExclusiveLock);
+	Relation	relation = store_open_rows(write->table, run_of(write, args), RowExclusiveLock);
 
 	if (!XactReadOnly && is_open_to(write, relation, as_owner))
 		return relation;
@@ -542,7 +559,7 @@ lacks_value(const RowWrite *write, Relation relation, const TupleTableSlot *row)
 bool
 direct_insert(RowWrite *write, Args *args, bool as_owner, ResultRow *result)
 {
-	Relation	relation = open_for(write, as_owner);
+	Relation	relation = open_for(write, args, as_owner);
 	TupleTableSlot *row;
 	bool		done = false;
 
@@ -646,7 +663,7 @@ updated_row(const RowWrite *write, const Args *args, Relation relation, TupleTab
 bool
 direct_update(RowWrite *write, Args *args, ItemPointer place, ResultRow *result)
 {
-	Relation	relation = open_for(write, false);
+	Relation	relation = open_for(write, args, false);
 	TupleTableSlot *old;
 	Snapshot	snapshot;
 	bool		done = false;

@@ -41,9 +41,14 @@ has_transition_tables(TriggerData *trigger)
 Oid
 trigger_table(const TriggerData *trigger)
 {
+	Oid			whole;
+
 	if (!trigger->tg_relation->rd_rel->relispartition)
 		return RelationGetRelid(trigger->tg_relation);
-	return llast_oid(get_partition_ancestors(RelationGetRelid(trigger->tg_relation)));
+	whole = llast_oid(get_partition_ancestors(RelationGetRelid(trigger->tg_relation)));
+	/* a site may have made a partition of its own of a table of the store */
+	return get_rel_namespace(whole) == RelationGetNamespace(trigger->tg_relation) ?
+		whole : RelationGetRelid(trigger->tg_relation);
 }
 
 /*
