@@ -59,7 +59,7 @@ SELECT begin_task(1), (SELECT holds FROM airun.tasks WHERE task_id = task_id(1))
 SELECT airun_set_budget('all', 0.5, count_from => 'now') > 0;
 SELECT end_task(1, 20), stand('all');
 SELECT begin_task(2), stand('all');
-SELECT h - 0 FROM airun.tasks, jsonb_array_elements(holds) AS h WHERE task_id = task_id(2) AND h ->> 0 = (SELECT max(id)::text FROM airun.budget_periods);
+SELECT h - 0 FROM airun.tasks, jsonb_array_elements(holds::jsonb) AS h WHERE task_id = task_id(2) AND h ->> 0 = (SELECT max(id)::text FROM airun.budget_periods);
 -- B7: the same start again is the same task, and no second hold
 SELECT begin_task(2), stand('all');
 -- B3: what is left of a hold is free at once; B8: the same end again charges nothing more

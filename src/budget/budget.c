@@ -127,7 +127,8 @@ Datum
 airun_store_hold_open(PG_FUNCTION_ARGS)
 {
 #define ADD_HOLDS \
-	" SET holds = COALESCE(t.holds, '[]') OPERATOR(pg_catalog.||) $3 WHERE "
+	" SET holds = pg_catalog.replace((COALESCE(t.holds, '[]')::pg_catalog.jsonb " \
+	"OPERATOR(pg_catalog.||) $3)::pg_catalog.text, ' ', '') WHERE "
 	static Statement task = {
 		"UPDATE airun.tasks AS t" ADD_HOLDS "t.run_id" EQ "$1 AND t.task_id" EQ "$2",
 		3, {UUIDOID, UUIDOID, JSONBOID}

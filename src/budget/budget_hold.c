@@ -3,7 +3,7 @@
  *		What tasks and calls hold of budgets, from their start to their end.
  *
  * A start holds of every budget that it counts in, in the same transaction, and its
- * row keeps what: an array of holds, each an array
+ * row keeps what: in JSON, as text, which is shorter, an array of holds, each an array
  *
  *	[counter, 1]						a call
  *	[counter, amount, base]				tokens: base, and one for each that comes out
@@ -31,12 +31,14 @@
 #include "budget/decimal.h"
 #include "catalog/pg_type.h"
 #include "json/jsonb_util.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "store/definition.h"
 #include "store/store.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(airun_store_hold_part);
@@ -115,37 +117,30 @@ hold_all(const BudgetSubject *subject, const Budget *budgets, int count)
 	return holds;
 }
 
-static void
-put_number(JsonbBuilder *builder, Numeric number)
-{
-	jsonb_put_numeric(builder, DatumGetNumeric(decimal_trim(number)), true);
-}
-
 /* The column of holds */
 static Field
 write_holds(List *holds)
 {
-	JsonbBuilder builder = {0};
+	StringInfoData out;
 	ListCell   *cell;
 
 	if (holds == NIL)
 		return (Field) {(Datum) 0, true};
-	jsonb_begin_array(&builder);
+	initStringInfo(&out);
 	foreach(cell, holds)
 	{
 		const Hold *taken = lfirst(cell);
 
-		jsonb_begin_array(&builder);
-		put_number(&builder, decimal_of(taken->counter));
-		put_number(&builder, taken->need.amount);
+		appendStringInfo(&out, "%s[" INT64_FORMAT ",%s", out.len == 0 ? "[" : ",", taken->counter,
+						 decimal_string(taken->need.amount));
 		if (taken->need.budget->measure != MEASURE_CALLS)
-			put_number(&builder, taken->need.base);
+			appendStringInfo(&out, ",%s", decimal_string(taken->need.base));
 		if (taken->need.budget->measure == MEASURE_COST)
-			put_number(&builder, taken->need.rate);
-		jsonb_close(&builder, true);
+			appendStringInfo(&out, ",%s", decimal_string(taken->need.rate));
+		appendStringInfoChar(&out, ']');
 	}
-	jsonb_close(&builder, true);
-	return (Field) {JsonbPGetDatum(jsonb_finish(&builder)), false};
+	appendStringInfoChar(&out, ']');
+	return (Field) {PointerGetDatum(cstring_to_text_with_len(out.data, out.len)), false};
 }
 
 /*
@@ -169,7 +164,7 @@ budget_take(const BudgetSubject *subject)
 	holds = write_holds(hold_all(subject, budgets, count));
 	old_context = MemoryContextSwitchTo(context);
 	if (!holds.isnull)
-		holds.value = JsonbPGetDatum(DatumGetJsonbPCopy(holds.value));
+		holds.value = PointerGetDatum(DatumGetTextPCopy(holds.value));
 	MemoryContextSwitchTo(old_context);
 	store_close();
 	return holds;
@@ -328,12 +323,17 @@ budget_changes_add(BudgetChanges *changes, const BudgetState *before, const Budg
 {
 	const Field *column = after != NULL ? &after->holds : &before->holds;
 	MemoryContext old_context;
+	Jsonb	   *document;
 	JsonbContainer *holds;
 
-	if (column->isnull || !JB_ROOT_IS_ARRAY(DatumGetJsonbP(column->value)))
+	if (column->isnull)
+		return;
+	document = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+												  CStringGetDatum(TextDatumGetCString(column->value))));
+	if (!JB_ROOT_IS_ARRAY(document))
 		return;
 	old_context = MemoryContextSwitchTo(changes->context);
-	holds = &DatumGetJsonbP(column->value)->root;
+	holds = &document->root;
 	for (uint32 i = 0; i < JsonContainerSize(holds); i++)
 	{
 		JsonbValue *hold = getIthJsonbValueFromContainer(holds, i);

@@ -22,7 +22,7 @@ FROM (
 	UNION ALL
 	SELECT c.holds, c.completed_at IS NOT NULL, c.status, c.cost, c.tokens_total, 0
 	FROM airun.calls AS c WHERE c.holds IS NOT NULL) AS x
-CROSS JOIN LATERAL jsonb_array_elements(x.holds) AS h (hold)
+CROSS JOIN LATERAL jsonb_array_elements(x.holds::jsonb) AS h (hold)
 CROSS JOIN LATERAL (SELECT @extschema@.airun_store_hold_part(h.hold, x.has_ended,
 	x.status = 'completed', x.cost, x.tokens_total, x.length)) AS p (part)
 GROUP BY 1

@@ -267,8 +267,8 @@ SELECT * FROM (VALUES
 	 'The region that it was served in, as the provider says'),
 	('tasks', 'speed', 'text', '', NULL, 37, 31,
 	 'The speed that it was served at, as the provider says'),
-	('tasks', 'holds', 'jsonb', '', NULL, NULL, NULL,
-	 'What it holds of budgets until it ends, and what to charge them where its end does not say; NULL where none is for it'),
+	('tasks', 'holds', 'text', '', NULL, NULL, NULL,
+	 'In JSON, what it holds of budgets until it ends, and what to charge them where its end does not say; NULL where none is for it'),
 
 	-- airun.task_chunks
 	('task_chunks', 'run_id', 'uuid', 'NOT NULL', NULL, NULL, NULL,
@@ -355,8 +355,8 @@ SELECT * FROM (VALUES
 	 'What the cost is made of; doubts about the usage, and what was left_out, each with the reason'),
 	('calls', 'metadata', 'jsonb', 'NOT NULL', $$'{}'::jsonb$$, 29, 29,
 	 'Anything the application keeps with it, in 1024 bytes at most'),
-	('calls', 'holds', 'jsonb', '', NULL, NULL, NULL,
-	 'What it holds of budgets until it ends, as of a task'),
+	('calls', 'holds', 'text', '', NULL, NULL, NULL,
+	 'In JSON, what it holds of budgets until it ends, as of a task'),
 
 	-- airun.prices
 	('prices', 'price_id', 'uuid', 'NOT NULL', '@extschema@.airun_uuid()', NULL, NULL,

@@ -111,7 +111,7 @@ typedef enum TaskColumnWrite
 	COLUMN(speed, TEXTOID, 0, COLUMN_KEPT, true, AT_END_IF_GIVEN) \
 	COLUMN(request_reference, JSONBOID, 0, COLUMN_KEPT, false, AT_CREATION) \
 	COLUMN(pending_half, INT4OID, 0, COLUMN_KEPT, false, AT_END) \
-	COLUMN(holds, JSONBOID, 0, COLUMN_KEPT, false, AT_CREATION) \
+	COLUMN(holds, TEXTOID, 0, COLUMN_KEPT, false, AT_CREATION) \
 	COLUMN(response_length, INT8OID, 0, COLUMN_ZERO, false, AT_BOTH) \
 	COLUMN(generation, INT4OID, 0, COLUMN_ZERO, false, AT_BOTH) \
 	COLUMN(text_in_answer, BOOLOID, 0, COLUMN_ZERO, false, AT_BOTH)
