@@ -238,6 +238,7 @@ my %calls = (
 	airun_expire_calls => [''],
 	airun_heartbeat_task => [ "'$streaming'", "'$pending', '$run'" ],
 	airun_import => [q('[{"role": "user", "content": "x"}]')],
+	airun_import_tables => [ q('ai_runs') ],
 	airun_import_prices => [q('{"m": {"input_cost_per_token": 1}}', 'test')],
 	airun_install => [''],
 	airun_install_original => ["'original'"],
