@@ -308,7 +308,7 @@ my @functions = map { [ split /\|/ ] } split /\n/, $node->safe_psql('postgres', 
 SELECT p.proname, p.prokind, p.provolatile, has_function_privilege('app', p.oid, 'EXECUTE')
 FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
-WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.prorettype <> 'trigger'::regtype AND p.prokind <> 'p'
+WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.prorettype <> 'trigger'::regtype AND (p.prokind <> 'p' OR p.proname = 'airun_work')
 	AND 'internal'::regtype NOT IN (SELECT unnest(p.proargtypes::oid[] || p.prorettype))
 ORDER BY p.proname
 SQL
