@@ -340,7 +340,7 @@ read_cache(const pg_uuid_t *version)
 	static Statement read = {
 		"SELECT p.price_id, p.provider, p.model, p.source, p.effective_from, p.effective_to, "
 		"p.aliases, p.match_rule, p.provider_rule, p.rates, p.context_tiers, p.service_tiers, "
-		"p.time_windows, p.multipliers FROM airun.prices AS p "
+		"p.time_windows, p.multipliers, p.created_at FROM airun.prices AS p "
 		"WHERE p.effective_to IS NULL OR p.effective_to" GT "p.effective_from",
 		0, {0}
 	};
@@ -375,6 +375,7 @@ read_cache(const pg_uuid_t *version)
 		price->model = copy_text(row, 3);
 		price->source = copy_text(row, 4);
 		price->effective_from = DatumGetTimestampTz(result_value(row, 5, &isnull));
+		price->created_at = DatumGetTimestampTz(result_value(row, 15, &isnull));
 		value = result_value(row, 6, &isnull);
 		price->effective_to = isnull ? DT_NOEND : DatumGetTimestampTz(value);
 		value = result_value(row, 7, &isnull);
@@ -613,7 +614,9 @@ candidate_order(const void *a, const void *b)
 		return order;
 	if (x->price->effective_from != y->price->effective_from)
 		return x->price->effective_from > y->price->effective_from ? -1 : 1;
-	/* ids are made in the order of time */
+	if (x->price->created_at != y->price->created_at)
+		return x->price->created_at > y->price->created_at ? -1 : 1;
+	/* of one transaction: in some order, the same on all shards */
 	return memcmp(&y->price->price_id, &x->price->price_id, sizeof(pg_uuid_t));
 }
 
