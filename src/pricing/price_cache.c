@@ -616,6 +616,7 @@ candidate_order(const void *a, const void *b)
 		return x->price->effective_from > y->price->effective_from ? -1 : 1;
 	if (x->price->created_at != y->price->created_at)
 		return x->price->created_at > y->price->created_at ? -1 : 1;
+	/* of one transaction: in some order, the same on all shards */
 	return memcmp(&y->price->price_id, &x->price->price_id, sizeof(pg_uuid_t));
 }
 

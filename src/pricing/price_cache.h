@@ -21,7 +21,7 @@ typedef struct Price
 	char	   *model;
 	char	   *source;
 	TimestampTz effective_from;
-	TimestampTz created_at;
+	TimestampTz created_at;		/* of two from the same time, the later goes first */
 	TimestampTz effective_to;	/* DT_NOEND for none */
 	NamePattern *pattern;		/* of the models it is for, or NULL */
 	PriceColumns columns;

@@ -35,20 +35,21 @@ has_transition_tables(TriggerData *trigger)
 }
 
 /*
- * The table that a trigger is for: where it is fired for a partition, the
- * partitioned one.
+ * The table that a trigger is for: where it is fired for a partition of ours, the
+ * partitioned one.  A site may have made a table of ours a partition of its own.
  */
 Oid
 trigger_table(const TriggerData *trigger)
 {
-	Oid			whole;
+	Oid			table = RelationGetRelid(trigger->tg_relation);
+	ListCell   *lc;
 
 	if (!trigger->tg_relation->rd_rel->relispartition)
-		return RelationGetRelid(trigger->tg_relation);
-	whole = llast_oid(get_partition_ancestors(RelationGetRelid(trigger->tg_relation)));
-	/* a site may have made a partition of its own of a table of the store */
-	return get_rel_namespace(whole) == RelationGetNamespace(trigger->tg_relation) ?
-		whole : RelationGetRelid(trigger->tg_relation);
+		return table;
+	foreach(lc, get_partition_ancestors(table))
+		if (get_rel_namespace(lfirst_oid(lc)) == RelationGetNamespace(trigger->tg_relation))
+			table = lfirst_oid(lc);
+	return table;
 }
 
 /*
