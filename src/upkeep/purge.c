@@ -218,6 +218,7 @@ airun_purge_runs(PG_FUNCTION_ARGS)
 						DatumGetInt64(max_runs.value)),
 				 errhint("Leave it out to remove all of them.")));
 	purge->waits = true;
+	PreventCommandIfReadOnly("airun_purge_runs()");	/* also where there is nothing to purge */
 	is_operator = operator_begin(&operator);
 	if (!is_operator)
 		store_require_rights("runs", ACL_DELETE, "delete");

@@ -197,6 +197,7 @@ SELECT airun_start_call('$ended', timeout => '1 microsecond');
 SELECT airun_rollup();
 INSERT INTO airun.worker_status (step, last_started) VALUES ('fold', now());
 SELECT airun_set_budget('b', 1, warn_at => '{0.00001}', measure => 'calls', mode => 'soft');
+INSERT INTO airun.retention (kind, source_type) VALUES ('run', 'kept');
 SELECT airun_meter(model_id => 'm');
 INSERT INTO airun.usage_shapes (shape, known_by, paths) VALUES ('vendor', '{vendor.in}', '{"input": "vendor.in", "output": "vendor.out"}');
 SQL
