@@ -96,8 +96,10 @@ BEGIN
 								pg_get_userbyid(owner), current_user),
 				HINT = 'Call it as that role, or as a member of it.';
 	END IF;
-	-- Can the store be where it is?  Any function that needs it tells.
-	PERFORM @extschema@.airun_sees_run(@extschema@.airun_uuid());
+	-- Can the store be where it is?  Who may not ask may do nothing of what follows.
+	IF has_function_privilege('@extschema@.airun_store_refuse_citus()', 'EXECUTE') THEN
+		PERFORM @extschema@.airun_store_refuse_citus();
+	END IF;
 
 	-- The store's owner lacks nothing but functions, where a superuser has them.
 	IF NOT is_owner THEN
