@@ -51,7 +51,8 @@ read_subject(const pg_uuid_t *run_id, const pg_uuid_t *id, BudgetSubject *subjec
 
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, id);
-	if (statement_write_as_owner(run_id != NULL ? &task : &call, &args, store_table_owner("tasks")) != 1)
+	if (statement_write_as_owner(run_id != NULL ? &task : &call, &args,
+								 store_table_owner("tasks")) != 1)
 		return false;
 	*subject = (BudgetSubject) {
 		.run_id = run_id,

@@ -74,7 +74,8 @@ budget_is_any(void)
 
 /* Hold of one counter of a budget */
 static Hold *
-hold(const BudgetNeed *need, const BudgetSubject *subject, const char *value, const char *period_key)
+hold(const BudgetNeed *need, const BudgetSubject *subject, const char *value,
+	 const char *period_key)
 {
 	Hold	   *taken = palloc_object(Hold);
 

@@ -106,7 +106,10 @@ instant_of(pg_tz *zone, Timestamp local)
 	return instant;
 }
 
-/* When a local day begins at an hour.  Where the clocks leave that out, or show it twice, the first. */
+/*
+ * When a local day begins at an hour.  Where the clocks leave that out, or show it
+ * twice, the first.
+ */
 static TimestampTz
 start_of_day(pg_tz *zone, int day, int hour)
 {

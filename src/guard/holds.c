@@ -52,7 +52,10 @@ guard_hold(Row *row, const Field *request_data, bool has_ended)
 		row_set(row, "holds", holds.value, false);
 }
 
-/* Tasks or calls are gone, all of them: what counters hold and tell by rows is that of the others */
+/*
+ * Tasks or calls are gone, all of them: what counters hold and tell by rows is that
+ * of the others
+ */
 void
 guard_release_all(Oid function)
 {

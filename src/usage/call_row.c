@@ -245,7 +245,10 @@ call_read(const pg_uuid_t *id)
 	return result_row();
 }
 
-/* Is there a call of this id, anybody's?  Then it is begun by nobody again, and holds nothing more. */
+/*
+ * Is there a call of this id, anybody's?  Then it is begun by nobody again, and holds
+ * nothing more.
+ */
 bool
 call_is_there(const pg_uuid_t *id)
 {
