@@ -189,10 +189,13 @@ SELECT CASE
 		FROM unnest(answers) AS a
 		GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 		ORDER BY a.bucket_start, a.bucket, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;'
+	WHEN p.proname = 'airun_erase_user' THEN format('RETURN (SELECT ROW(bool_and(a.is_done), sum(a.runs)::bigint,
+		sum(a.messages)::bigint, sum(a.tasks)::bigint, sum(a.calls)::bigint, sum(a.emptied)::bigint,
+		sum(a.entries)::bigint)::%s FROM unnest(answers) AS a);', format_type(p.prorettype, NULL))
 	WHEN p.proname = 'airun_import_prices' THEN 'RETURN QUERY SELECT a.*
 		FROM unnest(answers[1:cardinality(answers) / (SELECT count(*)::integer FROM airun_remote.shards)]) AS a;'
 	WHEN p.proretset THEN 'RETURN QUERY SELECT a.* FROM unnest(answers) AS a;'
-	WHEN p.prorettype IN ('integer'::regtype, 'bigint'::regtype)
+	WHEN p.prorettype IN ('integer'::regtype, 'bigint'::regtype) AND p.proname <> 'airun_set_budget'
 		THEN format('RETURN (SELECT sum(a)::%s FROM unnest(answers) AS a);', format_type(p.prorettype, NULL))
 	ELSE 'IF (SELECT count(DISTINCT a) FROM unnest(answers) AS a) > 1 THEN
 		RAISE EXCEPTION ''shards differ in what they answer''

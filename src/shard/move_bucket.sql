@@ -12,6 +12,10 @@
  * these runs finds nothing.  A move that was interrupted, wherever, is taken up by
  * calling it again: what is equal already is not copied again.
  *
+ * What a user has of budgets of his own goes along: their counters are the same rows
+ * there, since budgets have the same ids on all shards.  Of other budgets, which are a
+ * shard's own, what has been spent stays where it was spent.
+ *
  * The ledger is only ever added to.  So the charges of the bucket's users are entered
  * at the target, and taken back at the source by entries with the opposite sign.
  *
@@ -68,11 +72,11 @@ BEGIN
 	DECLARE
 		parts text;
 	BEGIN
-		SELECT string_agg(format('SELECT x.%I AS id, hashtextextended(%L || to_jsonb(x)::text, 0) AS h'
+		SELECT string_agg(format('SELECT x.%I AS id, hashtextextended(%L || (to_jsonb(x) - ''holds'')::text, 0) AS h'
 			' FROM airun.%I AS x WHERE x.%1$I IN (SELECT airun_remote.runs_of($1))', t.key, t.name, t.name), ' UNION ALL ')
 		INTO parts FROM airun_remote.run_tables AS t;
 		RETURN QUERY EXECUTE format('SELECT p.id, sum(p.h) FROM (%s) AS p GROUP BY p.id UNION ALL'
-			' SELECT %L, sum(hashtextextended(to_jsonb(c)::text, 0)) FROM airun.calls AS c'
+			' SELECT %L, sum(hashtextextended((to_jsonb(c) - ''holds'')::text, 0)) FROM airun.calls AS c'
 			' WHERE @extschema@.airun_bucket(c.user_id) = $1 HAVING count(*) > 0', parts, @extschema@.airun_store_no_run())
 			USING bucket;
 	END
@@ -146,6 +150,54 @@ BEGIN
 		RETURN cardinality(runs);
 	END
 	$drop$;
+
+	/* Remove runs that have moved, as if they were deleted: what they hold of budgets is released */
+	CREATE OR REPLACE FUNCTION airun_remote.remove_moved(_shard integer, bucket integer, runs uuid[]) RETURNS void
+		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $remove$
+	BEGIN
+		DELETE FROM airun.runs AS r WHERE r.id = ANY (runs);
+		DELETE FROM airun.calls AS c WHERE runs IS NULL AND @extschema@.airun_bucket(c.user_id) = $2;
+	END
+	$remove$;
+
+	/* The counters of budgets that the bucket's users have each to themselves */
+	CREATE OR REPLACE VIEW airun_remote.user_counters AS
+	SELECT p.id, b.name, @extschema@.airun_bucket(p.value::uuid) AS bucket
+	FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
+	WHERE b.scope = 'user';
+
+	CREATE OR REPLACE FUNCTION airun_remote.bucket_counters(_shard integer, bucket integer) RETURNS SETOF jsonb
+		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $counters$
+	SELECT to_jsonb(p) || jsonb_build_object('name', u.name)
+	FROM airun_remote.user_counters AS u JOIN airun.budget_periods AS p ON p.id = u.id
+	WHERE u.bucket = $2
+	$counters$;
+
+	/* Put counters in the place of those that are here; rows hold of no others any more */
+	CREATE OR REPLACE FUNCTION airun_remote.put_counters(_shard integer, bucket integer, counters jsonb[]) RETURNS void
+		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $put$
+	DECLARE
+		item record;
+	BEGIN
+		PERFORM set_config('session_replication_role', 'replica', true);
+		DELETE FROM airun.budget_periods AS p USING airun_remote.user_counters AS u WHERE u.id = p.id AND u.bucket = $2;
+		INSERT INTO airun.budget_periods
+		SELECT r.* FROM unnest(counters) AS c, jsonb_populate_record(NULL::airun.budget_periods, c) AS r
+		WHERE EXISTS (SELECT FROM airun.budgets AS b WHERE b.id = r.budget_id AND b.name = c ->> 'name');
+		FOR item IN
+			SELECT * FROM (VALUES ('tasks', 'x.run_id IN (SELECT airun_remote.runs_of($1))'),
+				('calls', '@extschema@.airun_bucket(x.user_id) = $1')) AS t (name, condition)
+		LOOP
+			EXECUTE format('UPDATE airun.%I AS x SET holds = (SELECT NULLIF(jsonb_agg(h), ''[]'')::text'
+				' FROM jsonb_array_elements(x.holds::jsonb) AS h'
+				' WHERE EXISTS (SELECT FROM airun.budget_periods AS p WHERE p.id = (h ->> 0)::bigint))'
+				' WHERE x.holds IS NOT NULL AND %s', item.name, item.condition) USING bucket;
+		END LOOP;
+	END
+	$put$;
 
 	/* What the entries of the bucket's users come to, by charge */
 	CREATE OR REPLACE FUNCTION airun_remote.bucket_entries(_shard integer, bucket integer)
@@ -245,6 +297,9 @@ BEGIN
 			('bucket_rows', 'bucket integer, runs uuid[]', 'TABLE (name text, row_data jsonb)'),
 			('put_rows', 'bucket integer, runs uuid[], names text[], rows_data jsonb[]', 'bigint'),
 			('drop_rows', 'bucket integer, runs uuid[]', 'bigint'),
+			('remove_moved', 'bucket integer, runs uuid[]', 'void'),
+			('bucket_counters', 'bucket integer', 'SETOF jsonb'),
+			('put_counters', 'bucket integer, counters jsonb[]', 'void'),
 			('bucket_entries', 'bucket integer', 'SETOF jsonb'),
 			('add_entries', 'entries jsonb[], sign integer', 'bigint'),
 			('close_bucket', 'bucket integer', 'boolean'),
@@ -314,9 +369,10 @@ DECLARE
 BEGIN
 	runs := ARRAY(SELECT h.run_id FROM airun_remote.bucket_hashes(source, $1) AS h WHERE h.run_id <> @extschema@.airun_store_no_run());
 	FOR i IN 0..(cardinality(runs) - 1) / 50 LOOP
-		PERFORM airun_remote.drop_rows(source, $1, runs[i * 50 + 1:i * 50 + 50]);
+		PERFORM airun_remote.remove_moved(source, $1, runs[i * 50 + 1:i * 50 + 50]);
 	END LOOP;
-	PERFORM airun_remote.drop_rows(source, $1, NULL);
+	PERFORM airun_remote.remove_moved(source, $1, NULL);
+	PERFORM airun_remote.put_counters(source, $1, '{}');
 	entries := ARRAY(SELECT e FROM airun_remote.bucket_entries(source, $1) AS e);
 	PERFORM airun_remote.add_entries(source, entries, -1);
 	PERFORM airun_remote.give_bucket(source, $1);
@@ -378,6 +434,8 @@ BEGIN
 		PERFORM airun_remote.add_entries(target, there, -1);
 		there := ARRAY(SELECT e FROM airun_remote.bucket_entries(source, number) AS e);
 		PERFORM airun_remote.add_entries(target, there, 1);
+		there := ARRAY(SELECT c FROM airun_remote.bucket_counters(source, number) AS c);
+		PERFORM airun_remote.put_counters(target, number, there);
 		PERFORM airun_remote.take_buckets(target, ARRAY[number]);
 		UPDATE airun_remote.buckets AS b SET shard = target
 		WHERE b.bucket OPERATOR(pg_catalog.=) number;

@@ -319,6 +319,14 @@ BEGIN
 		END IF;
 	END IF;
 	done.is_done := NOT @extschema@.airun_store_has_person(person);
+
+	-- Her own counters of budgets, once nothing of hers holds any more
+	IF done.is_done THEN
+		DELETE FROM airun.budget_events AS e USING airun.budgets AS b
+		WHERE b.id = e.budget_id AND b.scope = 'user' AND e.value = person::text;
+		DELETE FROM airun.budget_periods AS p USING airun.budgets AS b
+		WHERE b.id = p.budget_id AND b.scope = 'user' AND p.value = person::text;
+	END IF;
 	RETURN done;
 END
 $erase$;

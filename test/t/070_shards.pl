@@ -276,6 +276,8 @@ $nodes[1]->safe_psql('postgres', 'ALTER DATABASE shard1 ALLOW_CONNECTIONS true')
 is(state_of($proxy, 'proxy', 'CALL airun_lib.airun_move_bucket(4096, 0)'), 'PT422', 'there is no such bucket');
 is(state_of($proxy, 'proxy', "CALL airun_lib.airun_move_bucket(0, $shards)"), 'PT422', 'there is no such shard');
 
+is(on_proxy("SELECT api.airun_set_budget('each user', 1000000, 'user', measure => 'calls', period => 'none')"), '1', 'a budget has one id on all shards');
+
 # Users of one bucket, and their clients, each with a run of its own and tasks, too
 my $bucket = on_proxy("SELECT airun_lib.airun_bucket('$first')");
 my @clients = 1 .. 4;
@@ -333,11 +335,14 @@ for my $client (@clients)
 is($wrongly, 0, "$kept acknowledged messages are there once, while their bucket has moved $moves times and $killed movers were killed");
 is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT count(*), sum(calls) FROM api.airun_usage('2020-01-01', '2100-01-01', 'all', kind => 'call')"),
 	'1|' . ($metered + 2), 'each call is charged once');
+is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT spent, held FROM api.airun_budget_status()"), "$metered|0",
+	"what a user has spent of her budget moves with her");
 is(on_proxy('SELECT count(problem), sum(moving), sum(buckets) FROM airun_lib.airun_shards()'), '0|0|4096', 'the shards have what the map says');
 for my $shard (0 .. $shards - 1)
 {
 	is(on_shard($shard, 'SELECT airun_rollup(); SELECT * FROM airun_check()') =~ s/^\d+\n?//r, '', "airun_check() has no row on shard $shard");
 	is(on_shard($shard, 'SELECT * FROM airun_check_usage()'), '', "nor has airun_check_usage()");
+	is(on_shard($shard, 'SELECT * FROM airun_check_budgets()'), '', "nor has airun_check_budgets()");
 }
 proven('messages appended while their bucket moves', $kept);
 
@@ -355,5 +360,7 @@ SKIP:
 	on_proxy('CALL airun_lib.airun_spread_buckets()');
 	is(on_proxy('SELECT max(buckets) - min(buckets) FROM airun_lib.airun_shards()') <= 1 ? 'even' : 'uneven', 'even', 'spread evenly');
 }
+
+is(on_proxy("SELECT is_done, runs > 0 FROM api.airun_erase_user('$second')"), 't|t', 'a user is forgotten, wherever she is');
 
 done_testing();
