@@ -45,7 +45,7 @@ PARTS = airun \
 REGRESS = helpers json sketch install objects run names partition list message save fork search fold task turn totals stream doors lease late \
 	export context refusals columns access postgrest original import import_tables usage usage_shapes price cost responses served money meter report ledger budget budget_counters upkeep work owner privileges privileges_owner cover \
 	direct seen exact exact_partition citus lint site tour \
-	history reference operations reports upkeep_examples
+	history reference operations reports budgets upkeep_examples
 
 # Those that show which way rows are written; they run with airun.direct_writes on.
 DIRECT_ONLY = direct seen exact exact_partition
