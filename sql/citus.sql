@@ -75,7 +75,7 @@ CREATE TEMP TABLE answers AS SELECT p.proname AS name, citus_test.answer(format(
 			WHEN 'uuid'::regtype THEN '''0c170500-0000-4000-8000-000000000001'''
 			WHEN 'jsonb'::regtype THEN '''{"id": "?", "role": "user", "content": "?"}'''
 			WHEN 'bigint'::regtype THEN '1'
-			WHEN 'numeric'::regtype THEN '1'
+			WHEN 'double precision'::regtype THEN '1'
 			WHEN 'timestamptz'::regtype THEN 'now()'
 			WHEN 'name'::regtype THEN 'current_user'
 			WHEN 'regclass'::regtype THEN '''airun.runs'''

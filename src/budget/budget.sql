@@ -31,6 +31,10 @@ BEGIN
 								pg_get_userbyid(owner), current_user),
 				HINT = 'Call it as that role, or as a member of it.';
 	END IF;
+	-- Can the store be where it is?
+	IF has_function_privilege('@extschema@.airun_store_refuse_citus()', 'EXECUTE') THEN
+		PERFORM @extschema@.airun_store_refuse_citus();
+	END IF;
 END
 $require$;
 COMMENT ON FUNCTION @extschema@.airun_store_require_member(text) IS

@@ -108,8 +108,9 @@ COMMENT ON FUNCTION @extschema@.airun_store_require_owner(text) IS
 
 /*
  * Locks tables, and views that read them, against everybody: the first one with
- * patience, the others at once, or not at all.  Whoever has one of these already and waits for the first would
- * never get it from us, and so all are given back before the next attempt.
+ * patience, the others at once, or not at all.  Whoever has one of these already and
+ * waits for the first would never get it from us, and so all are given back before the
+ * next attempt.
  */
 CREATE FUNCTION @extschema@.airun_store_lock(tables regclass[], views regclass[] DEFAULT '{}',
 	patience interval DEFAULT '10 seconds')
@@ -122,10 +123,12 @@ DECLARE
 	give_up constant timestamptz := clock_timestamp() + patience;
 	relations constant regclass[] := tables || views;
 BEGIN
-	-- in nobody's way but that of a vacuum, which gives way to who waits
+	-- in nobody's way but that of a vacuum, which gives way to who waits, after deadlock_timeout
+	PERFORM set_config('lock_timeout', '10s', true);
 	FOR i IN 1 .. cardinality(tables) LOOP
 		EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', tables[i]);
 	END LOOP;
+	PERFORM set_config('lock_timeout', '1s', true);
 	LOOP
 		BEGIN
 			FOR i IN 1 .. cardinality(relations) LOOP
