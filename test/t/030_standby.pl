@@ -202,7 +202,8 @@ SELECT airun_meter(model_id => 'm');
 INSERT INTO airun.usage_shapes (shape, known_by, paths) VALUES ('vendor', '{vendor.in}', '{"input": "vendor.in", "output": "vendor.out"}');
 SQL
 compare($standby, 'at rest');
-unlike($node->safe_psql('postgres', $sums), qr/\|0\|/, 'no table is empty');
+# but for that in which a ledger that is being built keeps its place
+unlike($node->safe_psql('postgres', $sums) =~ s/^airun\.usage_build\|0\|$//mr, qr/\|0\|/, 'no table is empty');
 
 my $message = q('{"role": "user", "content": "x"}');
 # What each function is called with, as SQL; a function that is not here fails.
@@ -348,7 +349,7 @@ for my $function (@functions)
 		{
 			my $expected = answer($node, $as . $call);
 			is($found, $expected, "on the standby as on the primary: $call");
-			like($expected, qr/^ERROR: PT404$/, 'because there is none') if $expected =~ /ERROR/;
+			like($expected, qr/^ERROR: (PT404|42704|55000)$/, 'because there is none') if $expected =~ /ERROR/;
 			$reads++;
 		}
 		else

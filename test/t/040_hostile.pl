@@ -334,6 +334,8 @@ my %plain = (
 	'timestamp with time zone' => sub { return "now() - interval '" . draw(3000) . " s'"; },
 	'interval' => sub { return one_of("'5 ms'", "'1 min'", "'1 s'"); },
 	'name' => sub { return one_of("'api'", "'naked'"); },
+	'regclass' => sub { return one_of("'airun.runs'", "'public.ai_runs'"); },
+	'double precision[]' => sub { return one_of("'{}'", "'{0.5}'", "'{0.8,1}'"); },
 );
 
 # What it should not
@@ -371,6 +373,8 @@ my %nasty = (
 	'interval' => sub {
 		return one_of("'0'", "'-1 s'", "'1 us'", "'178000000 years'", "'-178000000 years'", "'1 mon -1 day'", "'999999999 hours'", "'x'", "'9999999999999 years'");
 	},
+	'regclass' => sub { return one_of("'pg_class'", "'airun.runs_pkey'", "'pg_locks'", '0', '4294967295', "'nothing'"); },
+	'double precision[]' => sub { return one_of("'{NULL}'", "'{-1,2}'", "'{{1},{2}}'", "'{NaN}'", "'x'"); },
 	'name' => sub { return one_of("'nobody'", "''", "repeat('x', 100)", "'\"'", "'public'", "'pg_monitor'", "'keeper'"); },
 );
 
@@ -803,7 +807,7 @@ END
 
 # What SQL can call: aggregates, but not what they are made of
 @functions = map {
-	my ($name, $kind_of_it, @rest) = split /\|/;
+	my ($name, $kind_of_it, @rest) = split /\|/, $_, -1;
 	[ $name, $kind_of_it, map { [ split /:/ ] } @rest ]
 } split /\n/, $node->safe_psql('one', <<'END');
 SELECT p.proname || '|' || CASE WHEN p.prokind = 'a' THEN 'aggregate'
@@ -817,7 +821,9 @@ WHERE e.extname = 'airun' AND d.deptype = 'e' AND 'internal'::regtype <> ALL (p.
 	AND p.proname NOT LIKE 'airun\_store\_%'	-- lists without arguments
 	AND p.prokind <> 'p'	-- which only the owner may call, in no transaction
 	-- a budget would refuse most of what comes after; sql/budget.sql has what is none
-	AND p.proname NOT IN ('airun_set_budget', 'airun_credit_budget')
+	AND p.proname NOT IN ('airun_set_budget', 'airun_credit_budget',
+		-- and partitions would be those of all databases' clients: sql/partition.sql
+		'airun_partition', 'airun_add_partitions', 'airun_drop_partitions')
 ORDER BY p.proname COLLATE "C"
 END
 @relations = map {
