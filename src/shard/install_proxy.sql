@@ -420,8 +420,14 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'Take a database of its own for the proxy.';
 	END IF;
-	IF api_schema::regnamespace = '@extschema@'::regnamespace THEN
-		RAISE EXCEPTION 'schema "%" has the functions of airun already', api_schema
+	IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = proxy_role) THEN
+		RAISE EXCEPTION 'role "%" does not exist', COALESCE(proxy_role, '')
+			USING ERRCODE = 'undefined_object',
+				HINT = format('CREATE ROLE %I LOGIN NOINHERIT, here as on the shards.',
+							  COALESCE(proxy_role, 'airun_proxy'));
+	END IF;
+	IF api_schema IS NULL OR api_schema::regnamespace = '@extschema@'::regnamespace THEN
+		RAISE EXCEPTION 'the functions of a proxy cannot be in schema "%"', COALESCE(api_schema, '')
 			USING ERRCODE = 'PT422',
 				HINT = 'On a proxy create the extension in a schema that is not the API''s: CREATE EXTENSION airun SCHEMA airun_lib.';
 	END IF;

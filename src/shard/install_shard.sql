@@ -67,9 +67,10 @@ BEGIN
 	-- Can the store be where it is?  Any function that needs it tells.
 	PERFORM @extschema@.airun_sees_run(@extschema@.airun_uuid());
 	IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = proxy_role) THEN
-		RAISE EXCEPTION 'role "%" does not exist', proxy_role
+		RAISE EXCEPTION 'role "%" does not exist', COALESCE(proxy_role, '')
 			USING ERRCODE = 'undefined_object',
-				HINT = format('CREATE ROLE %I LOGIN NOINHERIT, and grant it the API roles.', proxy_role);
+				HINT = format('CREATE ROLE %I LOGIN NOINHERIT, and grant it the API roles.',
+							  COALESCE(proxy_role, 'airun_proxy'));
 	END IF;
 	IF (SELECT r.rolsuper OR r.rolinherit OR r.rolbypassrls FROM pg_roles AS r WHERE r.rolname = proxy_role) THEN
 		RAISE EXCEPTION 'role "%" can do more than become others', proxy_role

@@ -230,8 +230,9 @@ works('data');
 #--- a user's own rows -----------------------------------------------------------------
 
 # What a role under row security dumps is what its user sees, whoever restores it
-# the cubes of all users are for reporters
-my @mine = ('--role=app', '-n', 'airun', '--inserts', map { ('-T', "airun.usage_$_") } qw(clock daily work));
+# the cubes of all users are for reporters, and budgets and upkeep for the owner
+my @mine = ('--role=app', '-n', 'airun', '--inserts', map { ('-T', "airun.$_") }
+	qw(usage_clock usage_daily usage_work usage_build budgets budget_periods budget_events retention worker_status));
 my %own = map {
 	my ($table, $order) = @$_;
 	my $column = $table eq 'airun.runs' ? 'id' : 'run_id';
