@@ -314,7 +314,7 @@ my @patient = (
 	[ airun_budget_check => "SELECT count(*) FROM airun_budget_check(run_id => $run)" ],
 	[ airun_check_budgets => 'SELECT count(*) FROM airun_check_budgets()' ],
 	[ airun_set_budget => q(SELECT airun_set_budget('b', 1e9, measure => 'calls', mode => 'soft')) ],
-	[ airun_credit_budget => q(SELECT airun_credit_budget('b', 1)) ],
+	[ airun_credit_budget => q(SELECT airun_set_budget('b', 1e9, measure => 'calls', mode => 'soft'), airun_credit_budget('b', 1)) ],
 	[ airun_check => 'SELECT count(*) FROM airun_check()' ],
 	[ airun_install_original => "SELECT airun_install_original('original')" ],
 	[ airun_sees_run => "SELECT airun_sees_run($run)" ],
@@ -340,7 +340,7 @@ my @patient = (
 SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'airun' WHERE p.provolatile <> 'i' AND p.prorettype <> 'trigger'::regtype
 	-- parts of airun_rollup() and airun_check_usage(), and of airun_set_budget() and airun_work()
-	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage|import|messages_of|budget|begin_budget|check_budget|hold|period|require_member|reprice|work)'
+	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage|import|messages_of|budget|begin_budget|check_budget|hold|period|require_member|reprice|work|build_usage|has_view)'
 	-- of what prunes and erases
 	AND p.proname !~ '^airun_store_(erase|prune|remove_runs|strip_runs|empty_messages|has_person)'
 	-- and of what shards do
