@@ -261,12 +261,14 @@ make_value()
 
 # Sorts the names given into $regress, $isolation and $tap; no names means all tests.
 # A regression test has "helpers" before it; those that show which way rows are
-# written (DIRECT_ONLY in the Makefile) run where nothing has been set.
+# written (DIRECT_ONLY in the Makefile) run where nothing has been set, and so do, where
+# no names are given, those for which that does not matter (ONCE).
 choose_tests()
 {
-	local name before
+	local name before once=''
 
 	regress='' isolation='' tap=''
+	[ $# -gt 0 ] || once=$(make_value ONCE)
 	# shellcheck disable=SC2046
 	[ $# -gt 0 ] || set -- $(make_value REGRESS) $(make_value ISOLATION) "$top"/test/t/*.pl
 	for name; do
@@ -283,8 +285,9 @@ choose_tests()
 			die "no test $name in sql/, test/specs/ or test/t/"
 	done
 	if [ "${AIRUN_DIRECT:-on}" != on ]; then
-		for name in $(make_value DIRECT_ONLY); do
+		for name in $(make_value DIRECT_ONLY) $once; do
 			regress=$(sed "s/ $name\>//" <<<"$regress")
+			tap=$(sed "s# test/t/$name.pl##" <<<"$tap")
 		done
 	fi
 	[ -z "$regress" ] || regress="helpers${regress/ helpers/}"
