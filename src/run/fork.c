@@ -112,7 +112,7 @@ airun_fork_run(PG_FUNCTION_ARGS)
 	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
 	pg_uuid_t	fork_id;
 	pg_uuid_t	caller;
-	RunFields	fields;
+	RunFields	fields = {0};
 	RunState	run;
 	RunState	fork = {0};
 	ResultRow	summary;

@@ -348,7 +348,7 @@ match_inputs(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 static bool
 find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t *run_id)
 {
-	RunFields	fields;
+	RunFields	fields = {0};
 	Field		id;
 	ResultRow	run;
 	bool		id_given = true;

@@ -123,7 +123,9 @@ settle_budgets(const CallRow *before, const CallRow *after)
 	BudgetState was;
 	BudgetState is;
 
-	if ((after != NULL ? after : before)->field[CALL_holds].isnull)
+	if (after != NULL && after->field[CALL_holds].isnull)
+		return;
+	if (after == NULL && before != NULL && before->field[CALL_holds].isnull)
 		return;
 	if (before != NULL)
 		was = budget_state_of(before);

@@ -178,7 +178,9 @@ read_places(void)
 	}
 
 	foreach(cell, old_places)
+	{
 		pfree(((Place *) lfirst(cell))->name);
+	}
 	list_free_deep(old_places);
 	list_free(names);
 	pfree(setting);
