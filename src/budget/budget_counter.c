@@ -24,6 +24,8 @@
  *
  * All is done as the owner of the table, who alone may write it.
  *
+ * Refused: 40001 where a counter is removed meanwhile, as with a user who is erased.
+ *
  * Locks: rows of counters, after all else: one of each budget, in the order of their
  * ids, or its gate and then its slots in order.
  */
@@ -246,6 +248,17 @@ have_slot(const CounterKey *key)
 
 /* ---------- the gate ---------- */
 
+/* 40001 where a counter has been removed since it was found: its user is being erased */
+pg_attribute_noreturn()
+static void
+refuse_removed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to a counter of a budget that was removed"),
+			 errhint("Send the call again.")));
+}
+
 static bool
 try_lock_gate(const CounterKey *key, Gate *gate, Numeric *credit)
 {
@@ -285,7 +298,7 @@ lock_gate(const CounterKey *key, Gate *gate)
 		first.slot = 0;
 		(void) have_slot(&first);
 		if (!try_lock_gate(key, gate, &credit))
-			elog(ERROR, "the gate of a budget has gone");
+			refuse_removed();
 	}
 	arg_int64(&args, key->budget_id);
 	if (write_counter(&read, &args) != 1)
@@ -529,6 +542,8 @@ through_gate(const CounterKey *key, const CounterChange *change, Numeric need,
 	{
 		(void) have_slot(key);
 		lock_slots(key, &gate);
+		if (gate.own == NULL)
+			refuse_removed();
 	}
 	stand = stand_of(&gate);
 	if (asks != NULL && gate.is_hard && budget_refusal_reason(asks, &stand) != NULL)

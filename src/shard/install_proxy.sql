@@ -20,7 +20,7 @@
  */
 
 /* The functions with which the proxy's functions find their shard and tell errors */
-CREATE FUNCTION @extschema@.airun_store_make_router(proxy_role name) RETURNS void
+CREATE FUNCTION @extschema@.airun_store_make_router() RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $make$
@@ -159,7 +159,7 @@ BEGIN
 	$left$;
 END
 $make$;
-COMMENT ON FUNCTION @extschema@.airun_store_make_router(name) IS
+COMMENT ON FUNCTION @extschema@.airun_store_make_router() IS
 'Makes what the functions of a proxy use to find their shard; called by airun_install_proxy()';
 
 /*
@@ -461,7 +461,7 @@ BEGIN
 	DELETE FROM airun_remote.shards;
 	INSERT INTO airun_remote.shards (shard, connection)
 	SELECT n - 1, s FROM unnest(shards) WITH ORDINALITY AS u (s, n);
-	PERFORM @extschema@.airun_store_make_router(proxy_role);
+	PERFORM @extschema@.airun_store_make_router();
 	PERFORM @extschema@.airun_store_make_remote_mover();
 	PERFORM @extschema@.airun_store_place_buckets();
 	PERFORM @extschema@.airun_store_make_proxy_grant(api_schema);

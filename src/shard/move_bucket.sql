@@ -199,6 +199,13 @@ BEGIN
 	END
 	$put$;
 
+	/* The columns of entries, and whether each is a figure, which has a sign */
+	CREATE OR REPLACE VIEW airun_remote.entry_columns AS
+	SELECT quote_ident(a.attname) AS name, a.attnum AS place,
+		a.attname = ANY ('{calls,tokens_input,tokens_cache_read,tokens_cache_write,tokens_output,cost,first_token_us,total_us}') AS is_figure
+	FROM pg_attribute AS a
+	WHERE a.attrelid = 'airun.usage_tail'::regclass AND a.attnum > 0 AND NOT a.attisdropped;
+
 	/* What the entries of the bucket's users come to, by charge */
 	CREATE OR REPLACE FUNCTION airun_remote.bucket_entries(_shard integer, bucket integer)
 		RETURNS SETOF jsonb
@@ -208,14 +215,10 @@ BEGIN
 		words text;
 		sums text;
 	BEGIN
-		SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
-				FILTER (WHERE NOT a.attname = ANY ('{calls,tokens_input,tokens_cache_read,tokens_cache_write,tokens_output,cost,first_token_us,total_us}')),
-			string_agg(format('sum(%1$I) AS %1$I', a.attname), ', ' ORDER BY a.attnum)
-				FILTER (WHERE a.attname = ANY ('{calls,tokens_input,tokens_cache_read,tokens_cache_write,tokens_output,cost,first_token_us,total_us}'))
-		INTO words, sums
-		FROM pg_attribute AS a
-		WHERE a.attrelid = 'airun.usage_tail'::regclass AND a.attnum > 0 AND NOT a.attisdropped;
-		RETURN QUERY EXECUTE format('SELECT to_jsonb(e) FROM (SELECT %1$s, %2$s, cost IS NULL AS is_unknown'
+		SELECT string_agg(c.name, ', ' ORDER BY c.place) FILTER (WHERE NOT c.is_figure),
+			string_agg(format('sum(%1$s) AS %1$s', c.name), ', ' ORDER BY c.place) FILTER (WHERE c.is_figure)
+		INTO words, sums FROM airun_remote.entry_columns AS c;
+		RETURN QUERY EXECUTE format('SELECT to_jsonb(e) FROM (SELECT %1$s, %2$s'
 			' FROM (SELECT * FROM airun.usage_tail UNION ALL SELECT * FROM airun.usage_ledger) AS l'
 			' WHERE @extschema@.airun_bucket(l.user_id) = $1'
 			' GROUP BY %1$s, cost IS NULL HAVING sum(l.calls) <> 0 OR COALESCE(sum(l.cost), 0) <> 0) AS e', words, sums)
@@ -229,15 +232,15 @@ BEGIN
 	AS $add$
 	DECLARE
 		columns text;
+		signed text;
 		added bigint;
 	BEGIN
-		SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO columns
-		FROM pg_attribute AS a
-		WHERE a.attrelid = 'airun.usage_tail'::regclass AND a.attnum > 0 AND NOT a.attisdropped;
-		EXECUTE format('INSERT INTO airun.usage_tail (%1$s) SELECT %2$s'
-			' FROM unnest($1) AS u, jsonb_populate_record(NULL::airun.usage_tail, u) AS r', columns,
-			regexp_replace(columns, '\m(calls|tokens_input|tokens_cache_read|tokens_cache_write|tokens_output|cost|first_token_us|total_us)\M',
-						   'r.\1 * $2', 'g')) USING entries, sign;
+		SELECT string_agg(c.name, ', ' ORDER BY c.place),
+			string_agg('r.' || c.name || CASE WHEN c.is_figure THEN ' * $2' ELSE '' END, ', ' ORDER BY c.place)
+		INTO columns, signed FROM airun_remote.entry_columns AS c;
+		EXECUTE format('INSERT INTO airun.usage_tail (%s) SELECT %s'
+			' FROM unnest($1) AS u, jsonb_populate_record(NULL::airun.usage_tail, u) AS r', columns, signed)
+			USING entries, sign;
 		GET DIAGNOSTICS added = ROW_COUNT;
 		RETURN added;
 	END

@@ -325,7 +325,7 @@ BEGIN
 		DELETE FROM airun.budget_events AS e USING airun.budgets AS b
 		WHERE b.id = e.budget_id AND b.scope = 'user' AND e.value = person::text;
 		DELETE FROM airun.budget_periods AS p USING airun.budgets AS b
-		WHERE b.id = p.budget_id AND b.scope = 'user' AND p.value = person::text;
+		WHERE b.id = p.budget_id AND b.scope = 'user' AND p.value = person::text AND p.held = 0;
 	END IF;
 	RETURN done;
 END

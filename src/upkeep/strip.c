@@ -42,7 +42,10 @@ take_array(Purge *purge, ArrayType *array)
 
 	deconstruct_array(array, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &ids, NULL, &purge->count);
 	if (purge->count > PURGE_BATCH)
-		elog(ERROR, "%d runs are more than a batch", purge->count);
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("%d runs are too many at once", purge->count),
+				 errhint("Give at most %d.", PURGE_BATCH)));
 	for (int i = 0; i < purge->count; i++)
 		purge->ids[i] = *DatumGetUUIDP(ids[i]);
 	qsort(purge->ids, purge->count, sizeof(pg_uuid_t), compare_ids);

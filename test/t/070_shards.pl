@@ -361,6 +361,11 @@ SKIP:
 	is(on_proxy('SELECT max(buckets) - min(buckets) FROM airun_lib.airun_shards()') <= 1 ? 'even' : 'uneven', 'even', 'spread evenly');
 }
 
+on_proxy("SET ROLE authenticated; SET airun.user_id = '$second'; SELECT api.airun_meter(model_id => 'gpt-x', provider => 'openai', tokens_input => 1, tokens_output => 1)");
+my $counters = "SELECT count(*) FROM airun.budget_periods WHERE value = '$second'";
+is(join(' ', sort map { on_shard($_, $counters) } 0 .. $shards), join(' ', ('0') x $shards, '1'), 'a user has a counter of her own, on her shard');
 is(on_proxy("SELECT is_done, runs > 0 FROM api.airun_erase_user('$second')"), 't|t', 'a user is forgotten, wherever she is');
+
+is(join(' ', map { on_shard($_, $counters) } 0 .. $shards), join(' ', ('0') x ($shards + 1)), 'her counters of budgets with her');
 
 done_testing();
