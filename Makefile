@@ -52,8 +52,9 @@ DIRECT_ONLY = direct seen exact exact_partition
 
 # Those for which it does not matter which way rows are written, and that take their
 # time: check has them once.
-ONCE = install objects json report 011_usage 013_import 014_context 015_import_files 031_update 033_owner \
-	060_page 061_rollup 062_build 065_worker 070_shards 071_upkeep
+ONCE = install objects json report 003_dump 004_cost 005_backend 007_prices 011_usage 013_import \
+	014_context 015_import_files 030_standby 031_update 033_owner 060_page 061_rollup 062_build 065_worker \
+	070_shards 071_upkeep
 
 # The isolation specs of test/specs.
 ISOLATION = citus definitions first_updater fork_races pairs same_id save_races storage stream

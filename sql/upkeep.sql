@@ -197,7 +197,7 @@ SELECT count(airun_meter(service => 's', model_id => 'ledger-b', tokens_input =>
 VACUUM (ANALYZE) airun.runs, airun.messages, airun.tasks;
 CHECKPOINT;
 SELECT count(*) > 8 FROM pg_temp.leftovers('Zebrawood');
-SELECT count(*) FROM pg_temp.leftovers('Zebrawoods');
+SELECT count(*) FROM pg_temp.leftovers('Bubinga');
 
 -- K1: in as many calls as it takes; after each of them all sums agree; K4: what streams is cancelled, and counts
 CREATE TEMP TABLE report AS SELECT * FROM airun_usage('-infinity', 'infinity', 'all', 'UTC', '{kind,model_id,status}') WHERE NOT (kind = 'task' AND status = 'cancelled') AND NOT (kind = 'call' AND status = 'cancelled');

@@ -884,7 +884,7 @@ for my $database (@databases)
 	my $limit = sub {
 		return if !chance(0.25);
 		return ('\! prlimit --pid $PID --as=unlimited:') if chance(0.1);
-		my $more = one_of(0, 100, 500, 2000, 8000, 30000);
+		my $more = one_of(0, 0, 100, 500, 2000, 8000);
 		return "\\! prlimit --pid \$PID --as=\$(( (\$(sed -n 's/^VmSize:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/\$PID/status) + $more) * 1024 )):";
 	};
 	$state = ($seed + 104729) % 4294967296;
