@@ -42,13 +42,13 @@ PARTS = airun \
 	install/check install/original install/partition install/grant shard/move_bucket shard/install_shard shard/install_proxy install/acl
 
 # The regression tests, in order; one database carries them all.
-REGRESS = helpers json sketch install objects run names partition list message save fork search fold task turn totals stream doors lease late \
-	export context refusals columns access postgrest original import import_tables usage usage_shapes price cost responses served money meter report ledger budget budget_counters upkeep work owner privileges privileges_owner cover \
-	direct seen exact exact_partition citus lint site tour \
+REGRESS = helpers json sketch install objects run names partition list message save fork search request_compact task turn totals stream driver_types lease late_ends \
+	export context refusals columns access postgrest original import import_tables usage usage_shapes price cost responses served money meter report ledger budget budget_counters upkeep work owner privileges privileges_owner price_list_faults \
+	direct stream_visibility exact exact_partition citus lint site tour \
 	history reference operations reports budgets upkeep_examples
 
 # Those that show which way rows are written; they run with airun.direct_writes on.
-DIRECT_ONLY = direct seen exact exact_partition
+DIRECT_ONLY = direct stream_visibility exact exact_partition
 
 # Those for which it does not matter which way rows are written, and that take their
 # time: check has them once.

@@ -78,7 +78,7 @@ SELECT n, state(n) FROM generate_series(10, 17) AS n;
 SELECT status, response_length FROM airun_update_task(task_id(17), 'part and more'); SELECT status FROM airun_heartbeat_task(task_id(17));
 SELECT status, completed_at = updated_at FROM airun_heartbeat_task(task_id(17));
 SELECT attempt('UPDATE ai_tasks SET timeout = ''1 h'' WHERE task_id = task_id(17)'), status FROM ai_runs WHERE id = run_id(2);
--- his end counts all the same (late.sql)
+-- his end counts all the same (late_ends.sql)
 BEGIN; SELECT attempt('SELECT status FROM airun_complete_task(task_id(17), ''part and more'')'), state(17); ROLLBACK;
 SELECT state(17);
 -- a beat for what is not there

@@ -60,7 +60,7 @@ SELECT 'PT404', format('SELECT ' || c, n) FROM unnest(ARRAY['airun_get_run(r(%s)
 	'airun_append_message(r(%s), ''{"role": "user", "content": "x"}'')', 'airun_append_messages(r(%s), ''[]'')', 'airun_messages(r(%s))',
 	'airun_create_task(r(%s))', 'airun_start_turn(r(%s))', 'airun_update_task(t(%s), ''x'')', 'airun_complete_task(t(%s))', 'airun_fail_task(t(%s))',
 	'airun_cancel_task(t(%s))', 'airun_finish_turn(t(%s), response_text => ''x'')']) WITH ORDINALITY u (c, i), unnest(ARRAY[9, 3, 4]) n
--- what has begun in a run that is deleted goes on (late.sql)
+-- what has begun in a run that is deleted goes on (late_ends.sql)
 WHERE NOT (n = 3 AND c LIKE '%t(%') ORDER BY i, n;
 INSERT INTO bad (state, command)
 SELECT 'PT404', format('SELECT ' || c, n) FROM unnest(ARRAY['airun_delete_run(r(%s))', 'airun_restore_run(r(%s))']) c, unnest(ARRAY[9, 4]) n;

@@ -397,7 +397,7 @@ SELECT (SELECT count(*) FROM ai_runs WHERE id = run_id(10)), (SELECT count(*) FR
 	(SELECT count(*) FROM ai_messages WHERE run_id = run_id(10)), (SELECT count(*) FROM ai_tasks WHERE run_id = run_id(10)),
 	(SELECT count(*) FROM airun_list_runs(page_size => 1000) WHERE id = run_id(10)),
 	(SELECT count(*) FROM airun_list_runs(page_size => 1000, archived => true) WHERE id = run_id(10));
--- what has begun goes on to its end: late.sql
+-- what has begun goes on to its end: late_ends.sql
 CREATE TABLE calls (i int GENERATED ALWAYS AS IDENTITY, command text);
 INSERT INTO calls (command) VALUES
 	('SELECT airun_get_run(%1$L)'),
