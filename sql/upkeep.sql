@@ -137,6 +137,19 @@ SELECT right(r.id::text, 2) AS run, r.stripped_at IS NOT NULL AS stripped FROM a
 SELECT * FROM airun_check();
 SELECT * FROM airun_check_usage();
 SELECT answer(format('SELECT airun_prune(%s)', a)) FROM unnest(ARRAY['NULL', '0']) AS a;
+-- what a task without a usage has cost, a budget estimates by the length of its text, which stays
+INSERT INTO airun.retention (kind, source_type, age, action) VALUES ('run', 'estimated', '0', 'strip');
+SELECT airun_set_budget('upkept', 1000000, measure => 'tokens', period => 'none', count_from => 'now') > 0;
+SELECT count(airun_start_turn(run_id(31), say('Hi'), task_id => task_id(31), model_id => 'ledger-a', run => '{"source_type": "estimated"}'));
+SELECT count(airun_finish_turn(task_id(31), say(repeat('word ', 100), 'assistant')));
+CREATE TEMP TABLE estimate AS SELECT estimated FROM airun_budget_status('upkept');
+SELECT airun_prune() > 0, estimated > 100, estimated = (TABLE estimate) FROM airun_budget_status('upkept');
+SELECT * FROM airun_check_budgets();
+SELECT * FROM airun_check(run_id(31));
+SELECT status, (airun_stream_read(task_id(31))).* FROM airun_complete_task(task_id(31), usage => '{"prompt_tokens": 5, "completion_tokens": 7}');
+SELECT spent, estimated FROM airun_budget_status('upkept');
+SELECT * FROM airun_check_budgets();
+SELECT airun_set_budget('upkept', NULL) > 0;
 DELETE FROM airun.retention;
 
 --
@@ -188,6 +201,23 @@ SELECT count(airun_finish_turn(task_id(61), say('Zebrawood', 'assistant'), usage
 SELECT count(airun_edit_message(run_id(61), 2, say('Zebrawood again')));
 SELECT status FROM airun_create_task(run_id(61), task_id(60), request_data => '{"x": "Zebrawood"}');
 SELECT status FROM airun_update_task(task_id(60), 'Zebrawood');
+-- a fork of that run, in which one of her messages has been edited since
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
+SELECT id AS fork_of_ours FROM airun_fork_run(run_id(61)) \gset
+SELECT count(airun_edit_message(:'fork_of_ours', 2, say('edited')));
+-- a run of hers that is purged: the row stays, without a word, for the fork that another user has of a fork of it, until that is gone
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
+SELECT count(airun_append_message((airun_create_run('chat', id => run_id(71), name => 'Zebrawood')).id, say('Zebrawood')));
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
+SELECT id AS purged_fork FROM airun_fork_run(run_id(71)) \gset
+SELECT id AS own_fork FROM airun_fork_run(:'purged_fork') \gset
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000cc';
+SELECT id AS last_fork FROM airun_fork_run(:'own_fork') \gset
+UPDATE airun.runs SET deleted_at = now() WHERE id IN (run_id(71), :'purged_fork', :'own_fork');
+SELECT airun_purge_runs('infinity') >= 3, airun_purge_runs('infinity');
+SELECT id = run_id(71) AS hers, name, message_count, stripped_at IS NOT NULL AS stripped FROM airun.runs WHERE id IN (run_id(71), :'purged_fork', :'own_fork') ORDER BY id = run_id(71) DESC;
+SELECT * FROM airun_check();
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
 SELECT count(airun_create_run('chat')) FROM generate_series(1, 150);
 -- entries that were folded in another zone, and some that are not
 SET airun.report_zone = 'Asia/Kolkata';
@@ -219,6 +249,9 @@ SELECT calls FROM airun.usage_ledger WHERE charge_id IN (task_id(53), task_id(60
 SELECT CASE m.run_id WHEN :'fork' THEN 'fork' WHEN :'fork_of_fork' THEN 'its fork' ELSE 'run' END AS run, m.seq, m.message ->> 'role' AS role, m.message ->> 'content' AS content FROM airun.messages AS m WHERE m.run_id IN (run_id(61), :'fork', :'fork_of_fork') ORDER BY 1, 2;
 SELECT right(t.task_id::text, 2) AS task, t.status, t.user_id, t.request_data, t.response_text, t.response_data, t.metadata, t.tokens_input FROM airun.tasks AS t WHERE t.run_id IN (run_id(61), :'fork') ORDER BY 1;
 SELECT r.id = run_id(61) AS ours, r.name, r.description, r.tags, r.metadata, r.settings, r.variable_values FROM airun.runs AS r WHERE r.id IN (run_id(61), :'fork', :'fork_of_fork') ORDER BY 1;
+SELECT m.run_id = :'last_fork' AS last_fork, m.seq, m.message ->> 'content' AS content FROM airun.messages AS m WHERE m.run_id IN (:'fork_of_ours', :'last_fork') ORDER BY 1, 2;
+SELECT m.seq, m.message ->> 'content' AS content FROM airun.message_versions AS m WHERE m.run_id = :'fork_of_ours';
+SELECT id = :'last_fork' AS last_fork, name FROM airun.runs WHERE id IN (run_id(71), :'fork_of_ours', :'last_fork') ORDER BY 1;
 -- K3: a second one joins her
 CREATE TEMP TABLE people AS SELECT sum(calls) AS calls, sum(tokens_input) AS tokens FROM airun.usage_people;
 SELECT is_done FROM airun_erase_user('0f100000-0000-4000-8000-0000000000bb', 10000);

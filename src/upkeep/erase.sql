@@ -54,6 +54,24 @@ $erase_entries$;
 COMMENT ON FUNCTION @extschema@.airun_store_erase_entries(uuid, tid[], text) IS
 'Has entries of the ledger be nobody''s, for airun_erase_user()';
 
+/* The forks of runs, and the forks of these: up to which seq each has copied from its origin */
+CREATE FUNCTION @extschema@.airun_store_forks(
+	ids uuid[], OUT id uuid, OUT user_id uuid, OUT up_to bigint, OUT origin uuid)
+RETURNS SETOF record
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $forks$
+WITH RECURSIVE f AS (
+	SELECT r.id, r.user_id, r.forked_at_seq AS up_to, r.forked_from AS origin
+	FROM airun.runs AS r WHERE r.forked_from = ANY (ids)
+	UNION
+	SELECT r.id, r.user_id, LEAST(r.forked_at_seq, f.up_to), f.origin
+	FROM f JOIN airun.runs AS r ON r.forked_from = f.id)
+SELECT f.id, f.user_id, max(f.up_to), f.origin FROM f GROUP BY f.id, f.user_id, f.origin
+$forks$;
+COMMENT ON FUNCTION @extschema@.airun_store_forks(uuid[]) IS
+'The forks of runs, and the forks of these, for airun_erase_user()';
+
 /*
  * Empty what a person has said in a run of somebody else's, whose tasks of hers are
  * nobody's from then on, with their entries.  Returns how many messages, or NULL where
@@ -71,6 +89,9 @@ RETURNS bigint
 AS $elsewhere$
 DECLARE
 	tasks uuid[];
+	forks uuid[];
+	fork record;
+	emptied bigint := 0;
 BEGIN
 	PERFORM FROM airun.runs AS r WHERE r.id = other FOR NO KEY UPDATE SKIP LOCKED;
 	IF NOT FOUND OR NOT pg_try_advisory_xact_lock('airun.usage_tail'::regclass::oid::bigint) THEN
@@ -92,14 +113,30 @@ BEGIN
 			metadata = COALESCE(NULLIF(r.metadata, o.metadata), '{}'),
 			settings = COALESCE(NULLIF(r.settings, o.settings), '{}'),
 			variable_values = COALESCE(NULLIF(r.variable_values, o.variable_values), '{}')
-		FROM airun.runs AS o WHERE r.id = other AND o.id = origin;
+		FROM airun.runs AS o WHERE r.id = other AND o.id = origin AND o.stripped_at IS NULL;
+	-- all of that, where the run does not tell any more what it was
+	UPDATE airun.runs AS r SET name = NULL, description = NULL, tags = '{}', metadata = '{}',
+			settings = '{}', variable_values = '{}'
+		FROM airun.runs AS o WHERE r.id = other AND o.id = origin AND o.stripped_at IS NOT NULL;
+	-- What forks of it have of that
+	FOR fork IN SELECT f.id, f.up_to FROM @extschema@.airun_store_forks(ARRAY[other]) AS f LOOP
+		PERFORM FROM airun.runs AS r WHERE r.id = fork.id FOR NO KEY UPDATE SKIP LOCKED;
+		IF NOT FOUND THEN
+			RETURN NULL;
+		END IF;
+		forks := forks || fork.id;
+		emptied := emptied
+			+ @extschema@.airun_store_empty_copies(fork.id, fork.up_to, other, person);
+	END LOOP;
 	-- A name that may have been made of her first message
-	UPDATE airun.runs AS r SET name = NULL WHERE r.id = other AND EXISTS (
-		SELECT FROM airun.tasks AS t
-		WHERE t.run_id = other AND t.user_id = person AND t.task_id = (
-			SELECT m.task_id FROM airun.messages AS m
-			WHERE m.run_id = other AND m.message ->> 'role' = 'user' ORDER BY m.seq LIMIT 1));
-	RETURN @extschema@.airun_store_empty_messages(other, up_to, person);
+	UPDATE airun.runs AS r SET name = NULL FROM airun.runs AS o
+		WHERE o.id = other AND (r.id = other OR r.id = ANY (forks) AND r.name = o.name)
+		AND EXISTS (
+			SELECT FROM airun.tasks AS t
+			WHERE t.run_id = other AND t.user_id = person AND t.task_id = (
+				SELECT m.task_id FROM airun.messages AS m
+				WHERE m.run_id = other AND m.message ->> 'role' = 'user' ORDER BY m.seq LIMIT 1));
+	RETURN emptied + @extschema@.airun_store_empty_messages(other, up_to, person);
 END
 $elsewhere$;
 COMMENT ON FUNCTION @extschema@.airun_store_erase_elsewhere(uuid, uuid, bigint, uuid, text) IS
@@ -139,14 +176,8 @@ BEGIN
 
 	-- Their forks, and the forks of these, of other users
 	FOR fork IN
-		WITH RECURSIVE f AS (
-			SELECT r.id, r.user_id, r.forked_at_seq AS up_to, r.forked_from AS origin
-			FROM airun.runs AS r WHERE r.forked_from = ANY (ids)
-			UNION
-			SELECT r.id, r.user_id, LEAST(r.forked_at_seq, f.up_to), f.origin
-			FROM f JOIN airun.runs AS r ON r.forked_from = f.id)
-		SELECT f.id, f.origin, max(f.up_to) AS up_to FROM f
-		WHERE f.user_id IS DISTINCT FROM person GROUP BY f.id, f.origin
+		SELECT f.* FROM @extschema@.airun_store_forks(ids) AS f
+		WHERE f.user_id IS DISTINCT FROM person
 	LOOP
 		count := @extschema@.airun_store_erase_elsewhere(
 			person, fork.id, fork.up_to, fork.origin, zone);
@@ -159,7 +190,7 @@ BEGIN
 
 	SELECT sum(r.message_count), sum(r.task_count) INTO messages, tasks
 		FROM airun.runs AS r WHERE r.id = ANY (ids);
-	count := @extschema@.airun_store_remove_runs(ids);
+	count := @extschema@.airun_store_remove_runs(ids, true);
 	done.runs := done.runs + count;
 	done.messages := done.messages + COALESCE(messages, 0);
 	done.tasks := done.tasks + COALESCE(tasks, 0);

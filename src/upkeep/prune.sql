@@ -4,7 +4,7 @@
  * Of the rows of airun.retention that fit a run and an action, the one that says most
  * is in force: one with the source before one with the status before one with neither.
  * A run is removed, or stripped, when its last message is older than the age; deleted
- * runs, too.  One with a task under way waits for its end.  A utility call is removed by
+ * runs, too.  One that somebody else's fork has copied from is not removed, but stripped.  One with a task under way waits for its end.  A utility call is removed by
  * its beginning, once it has ended; where no row fits it is kept for 30 days.
  *
  * Users are gone through in the order of their ids, from a place that is chosen anew
@@ -48,7 +48,12 @@ BEGIN
 						ORDER BY p.source_type IS NULL, p.status IS NULL LIMIT 1) AS p
 					WHERE r.last_message_at < now() - p.age
 						AND NOT (p.keep_starred AND r.is_starred)
-						AND (p.action = 'delete' OR r.stripped_at IS NULL OR r.message_count > 0)
+						AND (r.stripped_at IS NULL OR r.message_count > 0
+							-- what stays for the sake of forks has been stripped (purge.c)
+							OR p.action = 'delete' AND NOT EXISTS (
+								SELECT FROM airun.runs AS f WHERE f.forked_from = r.id
+								AND (f.user_id IS DISTINCT FROM r.user_id
+									OR r.forked_from IS NOT NULL)))
 						AND NOT (p.keep_shared AND (
 							EXISTS (SELECT FROM airun.tasks AS t
 									WHERE t.run_id = r.id AND t.user_id <> r.user_id)
@@ -62,7 +67,7 @@ BEGIN
 		WHERE n.before < 3000 AND $1 IS NOT DISTINCT FROM $1$$,
 		CASE WHEN person IS NULL THEN 'IS NULL' ELSE '= $1' END)
 		INTO removed, stripped USING person, min_age;
-	RETURN @extschema@.airun_store_remove_runs(removed)
+	RETURN @extschema@.airun_store_remove_runs(removed, false)
 		+ @extschema@.airun_store_strip_runs(stripped);
 END
 $prune_runs$;

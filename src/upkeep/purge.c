@@ -7,7 +7,8 @@
  * past the functions: so what they have used is in the ledger, and what was held for
  * them is free.  Then the runs' rows are removed, and by cascade those of messages,
  * versions and tasks.  Totals need no moving, since the runs go (totals.c).  The
- * ledger keeps what was spent.
+ * ledger keeps what was spent.  Of a run that somebody else's fork has copied from, the
+ * row and its tasks' figures stay, stripped, until the fork is gone.
  *
  * A text that streams is locked, as by whoever adds to it; that is an entry in the
  * server's table of locks until the transaction ends.  Beyond MAX_TEXTS of them, the
@@ -38,8 +39,9 @@ PG_FUNCTION_INFO_V1(airun_purge_runs);
 /* The most texts that one transaction locks here */
 #define MAX_TEXTS	1000
 
-static Datum
-ids_array(const Purge *purge)
+/* The ids of a batch, as uuid[] */
+Datum
+purge_ids(const Purge *purge)
 {
 	Datum	   *ids = palloc_array(Datum, Max(purge->count, 1));
 
@@ -89,7 +91,7 @@ leave_from(Purge *purge, const pg_uuid_t *first)
 	uint64		count;
 	bool		isnull;
 
-	arg_add(&args, ids_array(purge), false);
+	arg_add(&args, purge_ids(purge), false);
 	arg_uuid(&args, first);
 	count = statement_write(&find, &args);
 	for (uint64 i = 0; i < count; i++)
@@ -108,7 +110,7 @@ lock_texts(Purge *purge)
 	Args		args = {0};
 	uint64		count;
 
-	arg_add(&args, ids_array(purge), false);
+	arg_add(&args, purge_ids(purge), false);
 	arg_int64(&args, MAX_TEXTS - purge->texts + 1);
 	count = statement_write(&find, &args);
 	found = SPI_tuptable;
@@ -134,6 +136,52 @@ lock_texts(Purge *purge)
 }
 
 /*
+ * A run with words that a fork of somebody else's has copied
+ *
+ * Behind a fork, any fork counts: a fork of it may have what it has copied itself.
+ */
+#define HAS_FORKS \
+	"EXISTS (SELECT FROM airun.runs AS f WHERE f.forked_from" EQ "r.id AND " \
+	"(f.user_id IS DISTINCT FROM r.user_id OR r.forked_from IS NOT NULL))"
+#define HAS_WORDS	"(r.stripped_at IS NULL OR r.message_count" GT "0)"
+
+/*
+ * Leave out the runs that forks of others have copied from, and take from them what was
+ * said: by the row that stays airun_erase_user() finds the forks.  Returns how many
+ * had words.
+ */
+static uint64
+keep_forked(Purge *purge)
+{
+	static Statement find = {
+		"SELECT r.id, " HAS_WORDS " FROM airun.runs AS r "
+		"WHERE r.id" EQ "ANY ($1) AND " HAS_FORKS " ORDER BY r.id",
+		1, {UUIDARRAYOID}
+	};
+	Purge	   *forked = palloc0_object(Purge);
+	Args		args = {0};
+	Operator	caller;
+	uint64		found;
+	bool		isnull;
+
+	arg_add(&args, purge_ids(purge), false);
+	owner_begin(&caller);
+	found = statement_write(&find, &args);
+	for (uint64 i = 0; i < found; i++)
+	{
+		pg_uuid_t  *id = DatumGetUUIDP(result_value(i, 1, &isnull));
+
+		leave(purge, id);
+		if (DatumGetBool(result_value(i, 2, &isnull)))
+			forked->ids[forked->count++] = *id;
+	}
+	if (forked->count > 0)
+		(void) strip_locked_runs(forked);
+	operator_end(&caller);
+	return forked->count;
+}
+
+/*
  * Remove the runs of a batch, which are locked by now under the caller's rights,
  * as far as their texts can be locked.  Returns how many have gone.
  */
@@ -148,14 +196,18 @@ purge_locked_runs(Purge *purge)
 	static Statement remove = {
 		"DELETE FROM airun.runs AS r WHERE r.id" EQ "ANY ($1)", 1, {UUIDARRAYOID}
 	};
-	Args		args = {0};
+	Args		ids = {0};
+	Args		unforked = {0};
+	uint64		stripped;
 
 	lock_texts(purge);
-	arg_add(&args, ids_array(purge), false);
+	arg_add(&ids, purge_ids(purge), false);
 	if (purge->count == 0)
 		return 0;
-	(void) statement_write_as_owner(&cancel, &args, store_table_owner("tasks"));
-	return statement_write_runs(&remove, &args, purge->ids, purge->count);
+	(void) statement_write_as_owner(&cancel, &ids, store_table_owner("tasks"));
+	stripped = purge->with_forked ? 0 : keep_forked(purge);
+	arg_add(&unforked, purge_ids(purge), false);
+	return stripped + statement_write_runs(&remove, &unforked, purge->ids, purge->count);
 }
 
 /* What remains to be purged, as it is now: a cursor over ids, in their order */
@@ -168,6 +220,7 @@ open_deleted(Datum before, Field *max_runs)
 
 	return SPI_cursor_open_with_args(NULL,
 		"SELECT d.id FROM (SELECT r.id FROM airun.runs AS r WHERE r.deleted_at" LT "$1 "
+		"AND (" HAS_WORDS " OR NOT " HAS_FORKS ") "
 		"ORDER BY r.deleted_at LIMIT $2) AS d ORDER BY d.id",
 		lengthof(types), types, values, nulls, false, 0);
 }
@@ -187,7 +240,7 @@ next_batch(Portal deleted, Datum before, Purge *purge)
 	if (SPI_processed == 0)
 		return false;
 	take_found(purge, SPI_processed);
-	arg_add(&args, ids_array(purge), false);
+	arg_add(&args, purge_ids(purge), false);
 	arg_add(&args, before, false);
 	take_found(purge, statement_write(&lock, &args));
 	return true;

@@ -19,8 +19,11 @@ typedef struct Purge
 	pg_uuid_t	ids[PURGE_BATCH];
 	int			texts;			/* that have been locked in this transaction */
 	bool		waits;			/* for a text that somebody holds; else its run is left */
+	bool		with_forked;	/* also runs that forks of others have copied from */
 } Purge;
 
+extern Datum purge_ids(const Purge *purge);
 extern uint64 purge_locked_runs(Purge *purge);
+extern uint64 strip_locked_runs(const Purge *runs);
 
 #endif							/* AIRUN_PURGE_H */

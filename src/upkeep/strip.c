@@ -27,6 +27,7 @@
 PG_FUNCTION_INFO_V1(airun_store_remove_runs);
 PG_FUNCTION_INFO_V1(airun_store_strip_runs);
 PG_FUNCTION_INFO_V1(airun_store_empty_messages);
+PG_FUNCTION_INFO_V1(airun_store_empty_copies);
 
 static int
 compare_ids(const void *a, const void *b)
@@ -51,7 +52,11 @@ take_array(Purge *purge, ArrayType *array)
 	qsort(purge->ids, purge->count, sizeof(pg_uuid_t), compare_ids);
 }
 
-/* airun_store_remove_runs(ids uuid[]) returns bigint, how many have gone */
+/*
+ * airun_store_remove_runs(ids uuid[], with_forked boolean) returns bigint
+ *
+ * How many have gone.
+ */
 Datum
 airun_store_remove_runs(PG_FUNCTION_ARGS)
 {
@@ -59,21 +64,29 @@ airun_store_remove_runs(PG_FUNCTION_ARGS)
 	uint64		removed;
 
 	take_array(purge, PG_GETARG_ARRAYTYPE_P(0));
+	purge->with_forked = PG_GETARG_BOOL(1);
 	store_open(true);
 	removed = purge_locked_runs(purge);
 	store_close();
 	PG_RETURN_INT64((int64) removed);
 }
 
-/* What is emptied of a task: all but its figures */
+/*
+ * What is emptied of a task: all but its figures.  By the length of its text a budget
+ * estimates what one has cost that does not say it.
+ */
 #define EMPTY_TASK \
 	"request_data = NULL, request_reference = NULL, response_text = NULL, " \
 	"response_data = NULL, error = NULL, metadata = '{}', pending_half = NULL, " \
-	"text_in_answer = false, response_length = 0"
+	"text_in_answer = false, response_length = CASE WHEN t.holds IS NULL " \
+	"OR t.tokens_total IS NOT NULL THEN 0 ELSE t.response_length END"
 
-/* airun_store_strip_runs(ids uuid[]) returns bigint, how many have been stripped */
-Datum
-airun_store_strip_runs(PG_FUNCTION_ARGS)
+/*
+ * Remove what was said in a batch of runs, which are locked, as the owner of the store.
+ * Returns how many there were.
+ */
+uint64
+strip_locked_runs(const Purge *runs)
 {
 	static Statement steps[] = {
 		{
@@ -95,15 +108,25 @@ airun_store_strip_runs(PG_FUNCTION_ARGS)
 			1, {UUIDARRAYOID}
 		}
 	};
-	Purge	   *runs = palloc0_object(Purge);
 	Args		args = {0};
 	uint64		stripped = 0;
 
-	take_array(runs, PG_GETARG_ARRAYTYPE_P(0));
-	arg_add(&args, PG_GETARG_DATUM(0), false);
-	store_open(true);
+	arg_add(&args, purge_ids(runs), false);
 	for (int i = 0; i < lengthof(steps); i++)
 		stripped = statement_write_runs(&steps[i], &args, runs->ids, runs->count);
+	return stripped;
+}
+
+/* airun_store_strip_runs(ids uuid[]) returns bigint, how many have been stripped */
+Datum
+airun_store_strip_runs(PG_FUNCTION_ARGS)
+{
+	Purge	   *runs = palloc0_object(Purge);
+	uint64		stripped;
+
+	take_array(runs, PG_GETARG_ARRAYTYPE_P(0));
+	store_open(true);
+	stripped = strip_locked_runs(runs);
 	store_close();
 	PG_RETURN_INT64((int64) stripped);
 }
@@ -116,6 +139,24 @@ airun_store_strip_runs(PG_FUNCTION_ARGS)
 	"message_id = NULL, message = pg_catalog.jsonb_build_object(" \
 	"'role', x.message OPERATOR(pg_catalog.->) 'role', 'content', '', " \
 	"'timestamp', x.message OPERATOR(pg_catalog.->) 'timestamp') "
+
+/* Run statements on one run, which is locked; returns how many rows number counted has changed */
+static uint64
+empty_run(Statement *steps, int count, int counted, Args *args, pg_uuid_t *run_id)
+{
+	uint64		emptied = 0;
+
+	store_open(true);
+	for (int i = 0; i < count; i++)
+	{
+		uint64		rows = statement_write_runs(&steps[i], args, run_id, 1);
+
+		if (i == counted)
+			emptied = rows;
+	}
+	store_close();
+	return emptied;
+}
 
 /*
  * airun_store_empty_messages(run_id, up_to, person) returns bigint
@@ -153,18 +194,48 @@ airun_store_empty_messages(PG_FUNCTION_ARGS)
 		}
 	};
 	Args		args = {0};
-	uint64		emptied = 0;
 
 	for (int i = 0; i < 3; i++)
 		arg_add(&args, PG_GETARG_DATUM(i), false);
-	store_open(true);
-	for (int i = 0; i < lengthof(steps); i++)
-	{
-		uint64		count = statement_write_runs(&steps[i], &args, PG_GETARG_UUID_P(0), 1);
+	PG_RETURN_INT64((int64) empty_run(steps, lengthof(steps), 2, &args, PG_GETARG_UUID_P(0)));
+}
 
-		if (i == 2)
-			emptied = count;
-	}
-	store_close();
-	PG_RETURN_INT64((int64) emptied);
+/* What a fork x has up to seq $2 as it stands, or stood, at the same place for a task of the person's in run $3 */
+#define IS_COPY_IN(rows) \
+	"EXISTS (SELECT FROM " rows " AS m JOIN airun.tasks AS t ON t.run_id" EQ "m.run_id " \
+	"AND t.task_id" EQ "m.task_id WHERE m.run_id" EQ "$3 AND m.seq" EQ "x.seq " \
+	"AND t.user_id" EQ "$4 AND m.message" EQ "x.message)"
+#define COPIED_FROM_PERSON \
+	"WHERE x.run_id" EQ "$1 AND x.seq" LE "$2 AND (" \
+	IS_COPY_IN("airun.messages") " OR " IS_COPY_IN("airun.message_versions") ")"
+
+/*
+ * airun_store_empty_copies(run_id, up_to, origin, person) returns bigint
+ *
+ * In a fork, which is locked: empty what it has copied of the person's tasks in the run
+ * that it comes from, before that is emptied.  How many messages there were.
+ */
+Datum
+airun_store_empty_copies(PG_FUNCTION_ARGS)
+{
+	static Statement steps[] = {
+		{
+			"UPDATE airun.message_versions AS x SET " EMPTY_MESSAGE COPIED_FROM_PERSON,
+			4, {UUIDOID, INT8OID, UUIDOID, UUIDOID}
+		},
+		{
+			"UPDATE airun.messages AS x SET " EMPTY_MESSAGE COPIED_FROM_PERSON,
+			4, {UUIDOID, INT8OID, UUIDOID, UUIDOID}
+		},
+		{
+			"UPDATE airun.tasks AS t SET request_data = NULL, request_reference = NULL "
+			"WHERE t.run_id" EQ "$1 AND $2 IS NOT NULL AND $3 IS NOT NULL AND $4 IS NOT NULL",
+			4, {UUIDOID, INT8OID, UUIDOID, UUIDOID}
+		}
+	};
+	Args		args = {0};
+
+	for (int i = 0; i < 4; i++)
+		arg_add(&args, PG_GETARG_DATUM(i), false);
+	PG_RETURN_INT64((int64) empty_run(steps, lengthof(steps), 1, &args, PG_GETARG_UUID_P(0)));
 }

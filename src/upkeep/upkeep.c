@@ -30,6 +30,16 @@
 PG_FUNCTION_INFO_V1(airun_prune);
 PG_FUNCTION_INFO_V1(airun_erase_user);
 
+/* Have the owner do what follows, whoever is calling; an error takes that back */
+void
+owner_begin(Operator *caller)
+{
+	GetUserIdAndSecContext(&caller->user, &caller->context);
+	SetUserIdAndSecContext(store_table_owner("runs"),
+						   caller->context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
+}
+
 /*
  * If an operator is calling, who is not the owner, have the owner do what follows; an
  * error takes that back.  Otherwise nothing changes, and false is returned.
@@ -38,19 +48,15 @@ bool
 operator_begin(Operator *operator)
 {
 	Oid			retention;
-	Oid			owner;
 
 	(void) store_runs_oid();
 	retention = get_relname_relid("retention", get_namespace_oid("airun", false));
 	if (!OidIsValid(retention) ||
 		pg_class_aclcheck(retention, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		return false;
-	owner = store_table_owner("retention");
-	if (has_privs_of_role(GetUserId(), owner))
+	if (has_privs_of_role(GetUserId(), store_table_owner("retention")))
 		return false;
-	GetUserIdAndSecContext(&operator->user, &operator->context);
-	SetUserIdAndSecContext(owner, operator->context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_NOFORCE_RLS);
+	owner_begin(operator);
 	return true;
 }
 

@@ -14,6 +14,7 @@ typedef struct Operator
 	int			context;
 } Operator;
 
+extern void owner_begin(Operator *caller);
 extern bool operator_begin(Operator *operator);
 extern void operator_end(const Operator *operator);
 
