@@ -459,7 +459,7 @@ share_out(const CounterKey *key, const Gate *gate, const CounterChange *change,
 	};
 	static Statement others = {
 #define OTHER_QUOTA \
-	"COALESCE(" USED PLUS "CASE WHEN $7 IS NULL OR p.slot BETWEEN $5 AND $6 THEN $7 ELSE 0 END, 0)"
+	"COALESCE(" USED PLUS "CASE WHEN $7 IS NULL OR p.slot" GE "$5 AND p.slot" LE "$6 THEN $7 ELSE 0 END, 0)"
 		"UPDATE airun.budget_periods AS p SET quota = " OTHER_QUOTA
 		" WHERE " THIS_COUNTER " AND p.id" NE "$4 AND p.quota" NE OTHER_QUOTA,
 		7, {INT8OID, TEXTOID, TEXTOID, INT8OID, INT4OID, INT4OID, NUMERICOID}

@@ -289,6 +289,8 @@ whole_attributes(StringInfo out, const Conversation *conversation, const char *f
 /* ---------- spans ---------- */
 
 #define BUCKET(name)	"(t.usage_buckets OPERATOR(pg_catalog.->>) '" name "')::pg_catalog.numeric"
+#define CACHE_WRITE \
+	"(COALESCE(" BUCKET("cache_write_5m") ", 0)" PLUS "COALESCE(" BUCKET("cache_write_1h") ", 0))"
 
 /* Where columns of a task t stand among the attributes */
 #define TASK_ATTRIBUTES(A) \
@@ -304,8 +306,7 @@ whole_attributes(StringInfo out, const Conversation *conversation, const char *f
 	A("gen_ai.usage.output_tokens", "intValue", "t.tokens_output") \
 	A("gen_ai.usage.cache_read.input_tokens", "intValue", BUCKET("cache_read")) \
 	A("gen_ai.usage.cache_creation.input_tokens", "intValue", \
-	  "NULLIF(COALESCE(" BUCKET("cache_write_5m") ", 0)" PLUS \
-	  "COALESCE(" BUCKET("cache_write_1h") ", 0), 0)") \
+	  "CASE WHEN " CACHE_WRITE NE "0 THEN " CACHE_WRITE " END") \
 	A("gen_ai.usage.reasoning.output_tokens", "intValue", BUCKET("reasoning")) \
 	A("gen_ai.usage.cost", "doubleValue", "t.cost") \
 	A("error.type", "stringValue", "CASE WHEN t.status" EQ "'error' THEN " \

@@ -142,7 +142,7 @@ lock_texts(Purge *purge)
  */
 #define HAS_FORKS \
 	"EXISTS (SELECT FROM airun.runs AS f WHERE f.forked_from" EQ "r.id AND " \
-	"(f.user_id IS DISTINCT FROM r.user_id OR r.forked_from IS NOT NULL))"
+	"((f.user_id" EQ "r.user_id) IS NOT TRUE OR r.forked_from IS NOT NULL))"
 #define HAS_WORDS	"(r.stripped_at IS NULL OR r.message_count" GT "0)"
 
 /*

@@ -184,7 +184,7 @@ airun_store_empty_messages(PG_FUNCTION_ARGS)
 		},
 		{
 			"UPDATE airun.tasks AS t SET request_data = NULL, request_reference = NULL "
-			"WHERE t.run_id" EQ "$1 AND t.user_id IS DISTINCT FROM $3 AND $2 IS NOT NULL",
+			"WHERE t.run_id" EQ "$1 AND (t.user_id" EQ "$3) IS NOT TRUE AND $2 IS NOT NULL",
 			3, {UUIDOID, INT8OID, UUIDOID}
 		},
 		{

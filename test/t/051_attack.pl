@@ -200,6 +200,26 @@ ask($b, "SELECT $_->[0]") for grep { $_->[1] =~ /PT404/ } @calls;
 		unlike($out . $err, qr/secret/, "says nothing of the text: $call->[0]");
 	}
 }
+
+# Operators are found by the search_path also where none is written: statements that run in
+# the owner's name would call the attacker's
+{
+	my @found;
+	for my $file (map { glob("$FindBin::RealBin/../../src/$_") } '*.c', '*/*.c', '*/*.h')
+	{
+		my $number = 0;
+		for my $line (split /\n/, slurp_file($file))
+		{
+			$number++;
+			for my $literal ($line =~ /"((?:[^"\\]|\\.)*)"/g)
+			{
+				push @found, "$file:$number: $1"
+				  if $literal =~ /(\bBETWEEN (?!UNBOUNDED|CURRENT)|\bDISTINCT FROM|\bNULLIF\b|\bI?LIKE\b|\bSIMILAR\b|\bIN \(|\bJOIN .*\bUSING \(|\bNATURAL\b|\bCASE (?!WHEN)|(?:\b[a-z]\.\w+|\$\d+|\)) (?:<>|[<>]=?|\|\||->>?|[@~*\/%&#-]+) [\$'(]?\w)/;
+			}
+		}
+	}
+	is("@found", '', 'statements in C name the schema of every operator');
+}
 $_->quit for $a, $b, $c, $listener;
 check_ok($node, 'after the attack');
 proven('hostile calls', 4 * @calls);
