@@ -44,7 +44,8 @@ typedef struct BudgetChanges BudgetChanges;
 
 extern Field budget_take(const BudgetSubject *subject);
 extern bool budget_is_any(void);
-extern void budget_settle(const BudgetState *before, const BudgetState *after);
+extern void budget_settle(const BudgetState *before, const BudgetState *after,
+						  BudgetChanges *later);
 extern BudgetChanges *budget_changes_begin(void);
 extern void budget_changes_add(BudgetChanges *changes, const BudgetState *before,
 							   const BudgetState *after);

@@ -259,7 +259,7 @@ BEGIN
 	IF (stood.scope, stood.scope_key, stood.scope_value, stood.measure, stood.period, stood.zone, stood.anchor)
 		IS NOT DISTINCT FROM (budget.scope, budget.scope_key, budget.scope_value, budget.measure, budget.period,
 			budget.zone, budget.anchor) THEN
-		LOCK TABLE airun.budget_periods IN SHARE ROW EXCLUSIVE MODE;
+		LOCK TABLE airun.budget_periods IN EXCLUSIVE MODE;
 		UPDATE airun.budgets AS b SET (amount, mode, warn_at, unpriced, assumed_rate, show_amounts, slots)
 			= (budget.amount, budget.mode, budget.warn_at, budget.unpriced, budget.assumed_rate,
 				budget.show_amounts, budget.slots)
@@ -269,7 +269,7 @@ BEGIN
 	END IF;
 
 	LOCK TABLE airun.tasks, airun.calls IN EXCLUSIVE MODE;
-	LOCK TABLE airun.budget_periods IN SHARE ROW EXCLUSIVE MODE;
+	LOCK TABLE airun.budget_periods IN EXCLUSIVE MODE;
 	UPDATE airun.budgets AS b SET valid_to = clock_timestamp() WHERE b.id = stood.id;
 	budget.id := (SELECT COALESCE(max(b.id), 0) + 1 FROM airun.budgets AS b);
 	budget.valid_from := clock_timestamp();
@@ -315,7 +315,7 @@ BEGIN
 			USING ERRCODE = 'PT422',
 				HINT = 'Name the value that it counts for: a user''s id, a model, ...; none where the budget is for all.';
 	END IF;
-	LOCK TABLE airun.budget_periods IN SHARE ROW EXCLUSIVE MODE;
+	LOCK TABLE airun.budget_periods IN EXCLUSIVE MODE;
 	period := (@extschema@.airun_store_period(budget.period, budget.zone, budget.anchor, clock_timestamp())).period_key;
 	INSERT INTO airun.budget_periods AS p (id, budget_id, value, period_key, slot, credit)
 	VALUES ((budget.id << 40) + (random() * 1e12)::bigint, budget.id, airun_credit_budget.value, period, 0,

@@ -273,10 +273,51 @@ budget_changes_begin(void)
 	return changes;
 }
 
+static int
+change_order(const void *a, const void *b)
+{
+	int64		left = ((const Change *) a)->counter;
+	int64		right = ((const Change *) b)->counter;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Add to a change another one of the same counter */
+static void
+merge(CounterChange *change, const CounterChange *other)
+{
+	change->held = decimal_add(change->held, other->held);
+	change->spent = decimal_add(change->spent, other->spent);
+	change->estimated = decimal_add(change->estimated, other->estimated);
+	change->base = decimal_add(change->base, other->base);
+}
+
+/* One change for each counter, in the order of their ids */
+static void
+merge_all(BudgetChanges *changes)
+{
+	int			kept = 0;
+
+	if (changes->count == 0)
+		return;
+	qsort(changes->changes, changes->count, sizeof(Change), change_order);
+	for (int i = 1; i < changes->count; i++)
+	{
+		if (changes->changes[i].counter == changes->changes[kept].counter)
+			merge(&changes->changes[kept].change, &changes->changes[i].change);
+		else
+			changes->changes[++kept] = changes->changes[i];
+	}
+	changes->count = kept + 1;
+}
+
+/* However many rows there are, no more is kept than counters ask for */
 static void
 add_change(BudgetChanges *changes, const Change *change)
 {
 	if (changes->count == changes->space)
+		merge_all(changes);
+	if (changes->count > changes->space / 2)
 	{
 		changes->space *= 2;
 		changes->changes = repalloc_huge(changes->changes, changes->space * sizeof(Change));
@@ -352,25 +393,6 @@ is_nothing(const CounterChange *change)
 		decimal_sign(change->estimated) == 0 && decimal_sign(change->base) == 0;
 }
 
-static int
-change_order(const void *a, const void *b)
-{
-	int64		left = ((const Change *) a)->counter;
-	int64		right = ((const Change *) b)->counter;
-
-	return left < right ? -1 : left > right;
-}
-
-/* Add to a change another one of the same counter */
-static void
-merge(CounterChange *change, const CounterChange *other)
-{
-	change->held = decimal_add(change->held, other->held);
-	change->spent = decimal_add(change->spent, other->spent);
-	change->estimated = decimal_add(change->estimated, other->estimated);
-	change->base = decimal_add(change->base, other->base);
-}
-
 /* Write the changes: ids of counters are in the order of their budgets, as a start locks them */
 void
 budget_changes_write(BudgetChanges *changes)
@@ -379,31 +401,32 @@ budget_changes_write(BudgetChanges *changes)
 		return;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	qsort(changes->changes, changes->count, sizeof(Change), change_order);
+	merge_all(changes);
 	for (int i = 0; i < changes->count; i++)
 	{
-		Change		change = changes->changes[i];
-
 		CHECK_FOR_INTERRUPTS();
-		while (i + 1 < changes->count && changes->changes[i + 1].counter == change.counter)
-			merge(&change.change, &changes->changes[++i].change);
-		if (!is_nothing(&change.change))
-			counter_change(change.counter, &change.change);
+		if (!is_nothing(&changes->changes[i].change))
+			counter_change(changes->changes[i].counter, &changes->changes[i].change);
 	}
 	store_close();
 }
 
-/* Write what has become of one row, as budget_changes_add() has it */
+/*
+ * Write what has become of one row, as budget_changes_add() has it: now, or later by
+ * whoever locks more rows before, and writes these changes at last
+ */
 void
-budget_settle(const BudgetState *before, const BudgetState *after)
+budget_settle(const BudgetState *before, const BudgetState *after, BudgetChanges *later)
 {
-	BudgetChanges *changes;
+	BudgetChanges *changes = later;
 
 	if ((after != NULL ? after : before)->holds.isnull)
 		return;
-	changes = budget_changes_begin();
+	if (changes == NULL)
+		changes = budget_changes_begin();
 	budget_changes_add(changes, before, after);
-	budget_changes_write(changes);
+	if (later == NULL)
+		budget_changes_write(changes);
 }
 
 /*

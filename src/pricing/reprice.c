@@ -13,7 +13,7 @@
  * airun_store_reprice(), for upkeep.
  *
  * Locks: the rows of the runs that change, in the order of their ids, and of
- * their tasks, then of calls.
+ * their tasks, then of calls, and counters of budgets at last.
  *
  * Errors: 42501 for everybody but the owner of the store, since it moves
  * everybody's totals; PT422 for values.
@@ -21,6 +21,7 @@
 #include "airun.h"
 
 #include "access/htup_details.h"
+#include "budget/budget.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -69,6 +70,7 @@ typedef struct Repricing
 {
 	bool		dry_run;
 	int64		left;			/* tasks that may still be changed */
+	BudgetChanges *budgets;		/* what they are told at last */
 	Report	   *reports;
 	MemoryContext context;		/* where they live */
 	pg_uuid_t	locked_run;
@@ -169,7 +171,7 @@ lock_run(Repricing *repricing, const pg_uuid_t *run_id)
 
 /* Tell budgets of a task, by its summary with its holds, that has had another cost before */
 static void
-tell_budgets(const ResultRow *summary, const Field *before)
+tell_budgets(Repricing *repricing, const ResultRow *summary, const Field *before)
 {
 	Field		holds;
 	BudgetState was;
@@ -181,7 +183,7 @@ tell_budgets(const ResultRow *summary, const Field *before)
 	is = task_budget_state(summary, &holds);
 	was = is;
 	was.cost = *before;
-	budget_settle(&was, &is);
+	budget_settle(&was, &is, repricing->budgets);
 }
 
 /*
@@ -238,7 +240,7 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 	was.cost = *before;
 	was.price_status = *status_before;
 	usage_write_change(&was, &is);
-	tell_budgets(&summary, before);
+	tell_budgets(repricing, &summary, before);
 	return true;
 }
 
@@ -291,7 +293,8 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 		"it costs that already";
 	if (is_charged && !repricing->dry_run)
 		is_charged = fields[0].isnull ?
-			call_charge_again(DatumGetUUIDP(fields[1].value), before, &charge) :
+			call_charge_again(DatumGetUUIDP(fields[1].value), before, &charge,
+							  repricing->budgets) :
 			charge_again(repricing, DatumGetUUIDP(fields[0].value),
 						 DatumGetUUIDP(fields[1].value), before, &fields[20],
 						 &fields[21], &charge);
@@ -421,6 +424,7 @@ airun_reprice(PG_FUNCTION_ARGS)
 	Repricing	repricing = {
 		.dry_run = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3),
 		.context = CurrentMemoryContext,
+		.budgets = budget_changes_begin(),
 	};
 	Asked		asked = {
 		.last = {LAST_ID, LAST_ID},
@@ -445,6 +449,7 @@ airun_reprice(PG_FUNCTION_ARGS)
 	store_open(true);
 	reprice_all(&repricing, &find_tasks, &asked);
 	reprice_all(&repricing, &find_calls, &asked);
+	budget_changes_write(repricing.budgets);
 	store_close();
 
 	for (Report *report = repricing.reports; report != NULL; report = report->next)
@@ -506,7 +511,11 @@ airun_store_reprice(PG_FUNCTION_ARGS)
 		3, {UUIDOID, UUIDOID, INT8OID}
 	};
 	static const pg_uuid_t last_id = LAST_ID;
-	Repricing	repricing = {.left = PG_INT64_MAX, .context = CurrentMemoryContext};
+	Repricing	repricing = {
+		.left = PG_INT64_MAX,
+		.context = CurrentMemoryContext,
+		.budgets = budget_changes_begin(),
+	};
 	Asked		asked = {
 		.since = {(Datum) 0, true}, .until = {(Datum) 0, true}, .model_id = {(Datum) 0, true}
 	};
@@ -524,6 +533,7 @@ airun_store_reprice(PG_FUNCTION_ARGS)
 	store_open(true);
 	asked.last = key_behind(is_of_calls ? &next_call : &next_task, &asked.after, PG_GETARG_INT32(2));
 	reprice_all(&repricing, is_of_calls ? &find_calls : &find_tasks, &asked);
+	budget_changes_write(repricing.budgets);
 	store_close();
 
 	/* Behind the last task come the calls */

@@ -7,6 +7,7 @@
 
 #include "airun.h"
 
+#include "budget/budget.h"
 #include "catalog/pg_type.h"
 #include "task/task_columns.h"
 
@@ -81,7 +82,8 @@ typedef struct CallColumn
 extern const CallColumn call_columns[CALL_COLUMNS];
 
 extern bool call_insert(CallRow *row, ResultRow *result);
-extern void call_update(const CallRow *before, const CallRow *row, ResultRow *result);
+extern void call_update(const CallRow *before, const CallRow *row, BudgetChanges *later,
+						ResultRow *result);
 extern bool call_lock(const Caller *caller, const pg_uuid_t *id, CallRow *row);
 extern ResultRow call_read(const pg_uuid_t *id);
 extern bool call_is_there(const pg_uuid_t *id);

@@ -355,7 +355,7 @@ end_locked(CallRow *row, TaskEnd *end)
 	}
 	else if (!end_row_again(row, &state, end))
 		return call_read(id);
-	call_update(&before, row, &result);
+	call_update(&before, row, NULL, &result);
 	return result;
 }
 
@@ -629,10 +629,12 @@ same_amount(const Field *a, const Field *b)
 
 /*
  * Give a call another charge, unless it has another cost by now than the one
- * before.  Returns whether it has been written.  For the owner of the store.
+ * before.  Returns whether it has been written.  For the owner of the store, who writes
+ * what budgets are told later.
  */
 bool
-call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge)
+call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge,
+				  BudgetChanges *later)
 {
 	const Caller owner = {.is_bound = false, .user_id = absent};
 	CallRow		row;
@@ -646,6 +648,6 @@ call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge
 	charged.field[CALL_cost] = charge->cost;
 	charged.field[CALL_cost_details] = charge->cost_details;
 	charged.field[CALL_price_status] = charge->price_status;
-	call_update(&row, &charged, &result);
+	call_update(&row, &charged, later, &result);
 	return true;
 }
