@@ -172,6 +172,44 @@ SELECT budget, CASE value WHEN airun_user_id()::text THEN 'me' ELSE value END, a
 SELECT * FROM airun_check_budgets();
 
 --
+-- Rows that are never inserted hold nothing: ids that are taken, whatever becomes of them, what an index or a trigger of the site's
+-- has skipped, and what was undone
+--
+SELECT count(airun_set_budget(name, NULL)) > 0 FROM airun.budgets WHERE valid_to IS NULL;
+SELECT airun_set_budget('rows', 100, measure => 'calls', count_from => 'now', period => 'none') > 0;
+CREATE FUNCTION insert_task(n int, more text DEFAULT '', run int DEFAULT 1) RETURNS text LANGUAGE sql AS $$
+	SELECT attempt(format('INSERT INTO airun.tasks (run_id, task_id, model_id, endpoint) VALUES (%L, %L, ''counters-1'', ''e'') %s', run_id(run), task_id(n), more))
+$$;
+SELECT insert_task(71), insert_task(71), stand('rows');
+SELECT insert_task(71, 'ON CONFLICT DO NOTHING'), insert_task(71, 'ON CONFLICT (run_id, task_id) DO UPDATE SET metadata = ''{"x": 1}'''), stand('rows');
+INSERT INTO airun.tasks (run_id, task_id, model_id, endpoint) SELECT run_id(1), task_id(72 + n % 2), 'counters-1', 'e' FROM generate_series(1, 5) AS n ON CONFLICT DO NOTHING;
+SELECT stand('rows');
+BEGIN;
+CREATE UNIQUE INDEX site_unique ON airun.tasks (endpoint, (metadata ->> 'key'));
+INSERT INTO airun.tasks (run_id, task_id, model_id, endpoint, metadata) SELECT run_id(1 + n % 2), task_id(74 + n), 'counters-1', 'only once', '{"key": 1}' FROM generate_series(1, 4) AS n ON CONFLICT DO NOTHING;
+SELECT count(*), stand('rows') FROM airun.tasks WHERE endpoint = 'only once';
+SAVEPOINT undone;
+INSERT INTO airun.tasks (run_id, task_id, model_id, endpoint, metadata) VALUES (run_id(1), task_id(80), 'counters-1', 'e', '{"key": 1}');
+SELECT stand('rows');
+ROLLBACK TO undone;
+SELECT stand('rows');
+CREATE FUNCTION skip_some() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF new.endpoint = 'with another' THEN
+		INSERT INTO airun.tasks (run_id, task_id, model_id, endpoint) VALUES (run_id(2), gen_random_uuid(), 'counters-1', 'another'), (run_id(2), gen_random_uuid(), 'counters-1', 'skipped');
+	END IF;
+	RETURN CASE WHEN new.endpoint <> 'skipped' THEN new END;
+END$$;
+CREATE TRIGGER skip_some BEFORE INSERT ON airun.tasks FOR EACH ROW EXECUTE FUNCTION skip_some();
+INSERT INTO airun.tasks (run_id, task_id, model_id, endpoint) SELECT run_id(1), task_id(80 + n), 'counters-1', CASE n % 2 WHEN 1 THEN 'skipped' ELSE 'with another' END FROM generate_series(1, 4) AS n;
+SELECT count(*), stand('rows') FROM airun.tasks WHERE endpoint IN ('with another', 'another', 'skipped');
+-- statements within a statement: what has been inserted by then is there
+INSERT INTO airun.tasks (run_id, task_id, model_id, endpoint, error) SELECT run_id(1), task_id(85 + 2 * n), 'counters-1', 'outer', to_jsonb(insert_task(86 + 2 * n)) FROM generate_series(1, 3) AS n;
+SELECT count(*), stand('rows') FROM airun.tasks WHERE endpoint = 'outer';
+ROLLBACK;
+SELECT stand('rows');
+
+--
 -- Nothing is left for others
 --
 SELECT count(airun_set_budget(name, NULL)) FROM airun.budgets WHERE valid_to IS NULL;

@@ -678,6 +678,8 @@ airun_roll_up_tasks(PG_FUNCTION_ARGS)
 										 ON_INSERT | ON_UPDATE | ON_DELETE | ON_TRUNCATE, 0);
 	TriggerData *called = (TriggerData *) fcinfo->context;
 
+	if (TRIGGER_FIRED_BY_INSERT(called->tg_event))
+		guard_release_skipped();
 	if (called->tg_newtable != NULL && store_has_site_trigger(TABLE_TASKS))
 		check_rows_of_triggers(called);
 	if (trigger == NULL)
