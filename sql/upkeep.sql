@@ -175,6 +175,8 @@ BEGIN
 		IF position(convert_to(marker, 'UTF8') IN pg_read_binary_file(pg_relation_filepath(item.oid))) > 0 THEN RETURN NEXT 'file of ' || item.name; END IF;
 	END LOOP;
 END$$;
+-- budgets: one of each user, and one of hers alone
+SELECT airun_set_budget('each', 1e12, measure => 'tokens', scope => 'user', count_from => 'now') > 0, airun_set_budget('hers', 1e12, measure => 'calls', scope => 'user', scope_value => '0f100000-0000-4000-8000-0000000000aa') > 0;
 -- everything that she can say or be told: her runs, one of them deleted, with answers, versions, errors, texts; calls; a stream
 SELECT count(airun_create_run('chat', id => run_id(50 + n), name => 'Zebrawood ' || n, description => 'Zebrawood', tags => '{Zebrawood}', metadata => '{"x": "Zebrawood"}', settings => '{"x": "Zebrawood"}', variable_values => '{"x": "Zebrawood"}')) FROM generate_series(1, 3) AS n;
 SELECT count(airun_start_turn(run_id(50 + n), say('Zebrawood ' || repeat(md5(n::text), 100 * n)), task_id => task_id(50 + n), model_id => 'ledger-a', metadata => '{"x": "Zebrawood"}',
@@ -234,7 +236,7 @@ CREATE TEMP TABLE report AS SELECT * FROM airun_usage('-infinity', 'infinity', '
 CREATE TEMP TABLE steps (step int, is_done boolean, problems text, done ai_erasure);
 DO $$BEGIN
 	FOR i IN 1 .. 1000 LOOP
-		INSERT INTO steps SELECT i, e.is_done, (SELECT string_agg(p::text, chr(10)) FROM (SELECT * FROM airun_check_usage() UNION ALL SELECT * FROM airun_check()) AS p), e
+		INSERT INTO steps SELECT i, e.is_done, (SELECT string_agg(p::text, chr(10)) FROM (SELECT c::text FROM airun_check_usage() AS c UNION ALL SELECT c::text FROM airun_check() AS c UNION ALL SELECT c::text FROM airun_check_budgets() AS c) AS p), e
 			FROM airun_erase_user('0f100000-0000-4000-8000-0000000000aa', 1) AS e;
 		EXIT WHEN (SELECT is_done FROM steps WHERE step = i);
 	END LOOP;
@@ -259,6 +261,10 @@ SELECT count(*) FROM airun.usage_people WHERE user_id IN ('0f100000-0000-4000-80
 TABLE people EXCEPT ALL SELECT sum(calls), sum(tokens_input) FROM airun.usage_people;
 SELECT * FROM airun_check();
 SELECT * FROM airun_check_usage();
+-- what she has spent of budgets is nobody's, and hers alone has ended
+SELECT * FROM airun_check_budgets();
+SELECT b.name, b.valid_to IS NULL AS in_force, sum(p.spent) FROM airun.budgets AS b JOIN airun.budget_periods AS p ON p.budget_id = b.id WHERE b.name IN ('each', 'hers') GROUP BY b.name, b.valid_to ORDER BY 1;
+SELECT airun_set_budget('each', NULL) > 0;
 -- K6: nowhere
 SELECT string_agg(c.oid::regclass::text, ', ') AS tables FROM pg_class AS c WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r' \gset
 VACUUM (FULL, ANALYZE) :tables;

@@ -193,10 +193,9 @@ BEGIN
 			SELECT COALESCE(length(COALESCE(t.response_text, CASE WHEN t.text_in_answer THEN (
 				SELECT @extschema@.airun_message_text(a.message) FROM airun.messages AS a
 				WHERE a.run_id = t.run_id AND a.seq = t.answer_seq) END)), 0),
-				-- without a word, as upkeep leaves it: a budget asks how long its text was
-				t.completed_at IS NOT NULL AND t.tokens_total IS NULL AND NOT t.text_in_answer
-				AND COALESCE(t.request_data, t.request_reference, t.response_data, t.error) IS NULL
-				AND t.response_text IS NULL) AS x (text_length, is_empty)
+				-- stripped: a budget asked how long its text was
+				t.completed_at IS NOT NULL AND t.response_text IS NULL AND NOT t.text_in_answer
+				AND COALESCE(t.request_data, t.request_reference) IS NULL) AS x (text_length, is_empty)
 		WHERE airun_check.run_id IS NULL OR t.run_id = airun_check.run_id) AS f
 	CROSS JOIN LATERAL (VALUES
 		(1, 'tokens_total of a task',

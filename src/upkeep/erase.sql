@@ -291,6 +291,7 @@ RETURNS @extschema@.ai_erasure
 AS $erase$
 DECLARE
 	until constant timestamptz := clock_timestamp() + max_ms * interval '1 ms';
+	nobody constant uuid := gen_random_uuid();
 	done @extschema@.ai_erasure := (false, 0, 0, 0, 0, 0, 0);
 	skipped uuid[] := '{}';
 	step record;
@@ -351,12 +352,15 @@ BEGIN
 	END IF;
 	done.is_done := NOT @extschema@.airun_store_has_person(person);
 
-	-- Her own counters of budgets, once nothing of hers holds any more
+	-- Her own counters of budgets are nobody's: tasks in others' runs name them by their ids
 	IF done.is_done THEN
 		DELETE FROM airun.budget_events AS e USING airun.budgets AS b
 		WHERE b.id = e.budget_id AND b.scope = 'user' AND e.value = person::text;
-		DELETE FROM airun.budget_periods AS p USING airun.budgets AS b
-		WHERE b.id = p.budget_id AND b.scope = 'user' AND p.value = person::text AND p.held = 0;
+		UPDATE airun.budget_periods AS p SET value = nobody::text FROM airun.budgets AS b
+		WHERE b.id = p.budget_id AND b.scope = 'user' AND p.value = person::text;
+		UPDATE airun.budgets AS b
+		SET scope_value = nobody::text, valid_to = COALESCE(b.valid_to, clock_timestamp())
+		WHERE b.scope = 'user' AND b.scope_value = person::text;
 	END IF;
 	RETURN done;
 END
