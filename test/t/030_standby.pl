@@ -140,8 +140,11 @@ sub compare
 	my ($standby, $when) = @_;
 	my $holder = $node->background_psql('postgres', on_error_stop => 0);
 
+	# clients come to the tables in orders of their own: then this one begins again
+	$holder->query_safe("SET deadlock_timeout = '20ms'");
 	$holder->query_safe('BEGIN');
-	$holder->query_safe("LOCK TABLE $_ IN SHARE MODE") for @tables;
+	$holder->query_safe("DO \$\$BEGIN LOOP BEGIN LOCK TABLE " . join(', ', @tables) . " IN SHARE MODE; EXIT; "
+		  . "EXCEPTION WHEN deadlock_detected THEN NULL; END; END LOOP; END\$\$");
 	my $expected = $holder->query_safe($sums);
 	my $waiting = $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'load'");
 	$node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
