@@ -129,6 +129,10 @@ SELECT run_id AS original FROM airun_import('{"ai_runs": [{"id": "1b000000-0000-
 SELECT status, tokens_total, cost, error, created_at, completed_at, response_text FROM ai_tasks WHERE run_id = :'original' ORDER BY created_at;
 SELECT source_type, tags, is_archived, metadata ->> 'source_id' AS source_id, status, task_count, total_cost, created_at, updated_at FROM ai_runs WHERE id = :'original';
 SELECT seq, role, task_id IS NOT NULL AS has_task FROM ai_messages WHERE run_id = :'original' ORDER BY seq;
+-- many messages with one id, of which some have the numbers that others would get
+SELECT run_id AS same FROM airun_import((SELECT jsonb_build_object('id', 'same', 'messages', jsonb_agg(jsonb_build_object('id', CASE WHEN n % 1000 = 2 THEN 'a.' || n ELSE 'a' END, 'role', 'user', 'content', 'x')))::text
+	FROM generate_series(1, 10000) AS n)) \gset
+SELECT count(*), count(DISTINCT message_id), min(message_id), max(message_id) FILTER (WHERE seq < 9), max(substr(message_id, 3)::int) FILTER (WHERE message_id ~ '^a[.]\d+$') FROM ai_messages WHERE run_id = :'same';
 RESET ROLE;
 SELECT * FROM airun_check();
 

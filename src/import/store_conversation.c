@@ -98,24 +98,33 @@ derived_id(pg_uuid_t *id, const pg_uuid_t *run_id, const char *kind, const char 
 typedef struct MessageId
 {
 	char		id[MAX_MESSAGE_ID * MAX_MULTIBYTE_CHAR_LEN + 1];
+	int			count;			/* the number that the next one with this id gets */
 } MessageId;
 
 /* The id of a message: the source's, if it fits; one that stands twice gets a number */
 static char *
 unique_id(HTAB *ids, const char *id)
 {
+	MessageId  *first;
+	MessageId  *numbered;
 	char	   *result;
 	bool		found;
 
 	if (id == NULL || id[0] == '\0' || pg_mbstrlen(id) > MAX_MESSAGE_ID - 10)
 		return NULL;
-	result = pstrdup(id);
-	hash_search(ids, result, HASH_ENTER, &found);
-	for (int i = 2; found; i++)
+	first = hash_search(ids, id, HASH_ENTER, &found);
+	if (!found)
 	{
-		result = psprintf("%s.%d", id, i);
-		hash_search(ids, result, HASH_ENTER, &found);
+		first->count = 2;
+		return pstrdup(id);
 	}
+	do
+	{
+		result = psprintf("%s.%d", id, first->count++);
+		numbered = hash_search(ids, result, HASH_ENTER, &found);
+		if (!found)
+			numbered->count = 2;
+	} while (found);
 	return result;
 }
 
