@@ -134,6 +134,32 @@ SELECT run_id AS same FROM airun_import((SELECT jsonb_build_object('id', 'same',
 	FROM generate_series(1, 10000) AS n)) \gset
 SELECT count(*), count(DISTINCT message_id), min(message_id), max(message_id) FILTER (WHERE seq < 9), max(substr(message_id, 3)::int) FILTER (WHERE message_id ~ '^a[.]\d+$') FROM ai_messages WHERE run_id = :'same';
 RESET ROLE;
+-- an error that is not about what an entry says ends the call, and leaves no subtransaction of its own open
+CREATE FUNCTION pg_temp.deny() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF new.name = 'denied' THEN RAISE EXCEPTION 'denied' USING ERRCODE = '42501'; END IF; RETURN new; END$$;
+CREATE TRIGGER site_deny BEFORE INSERT ON airun.runs FOR EACH ROW EXECUTE FUNCTION pg_temp.deny();
+\set denied '[{"id": "fine", "messages": [{"role": "user", "content": "x"}]}, {"id": "denied", "title": "denied", "messages": [{"role": "user", "content": "x"}]}]'
+\set SHOW_CONTEXT never
+SELECT airun_import(:'denied');
+CREATE TEMP TABLE kept (what text);
+SELECT set_config('import.denied', :'denied', false) <> '' AS is_set;
+DO $$BEGIN
+	BEGIN
+		INSERT INTO kept VALUES ('undone');
+		PERFORM airun_import(current_setting('import.denied'));
+	EXCEPTION WHEN insufficient_privilege THEN
+		INSERT INTO kept VALUES ('handled');
+	END;
+END$$;
+BEGIN;
+INSERT INTO kept VALUES ('undone, too');
+SAVEPOINT before;
+SELECT airun_import(:'denied');
+ROLLBACK TO before;
+ROLLBACK;
+\set SHOW_CONTEXT errors
+TABLE kept;
+SELECT count(*) FROM airun.runs WHERE name = 'denied' OR metadata ->> 'id' = 'fine';
+DROP TRIGGER site_deny ON airun.runs;
 SELECT * FROM airun_check();
 
 -- Clean up

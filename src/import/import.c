@@ -94,10 +94,12 @@ try_entry(const ImportEntry *entry, const pg_uuid_t *user_id, ImportResult *resu
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (!is_about_the_entry(error->sqlerrcode))
-			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (!is_about_the_entry(error->sqlerrcode))
+			ReThrowError(error);
 		problem = problem_of(error);
 	}
 	PG_END_TRY();
