@@ -200,6 +200,7 @@ SELECT airun_store_make_partitions('earlier', NULL, airun_store_first_id('2025-0
 	airun_store_make_partitions('2025_05', airun_store_first_id('2025-05-01'), (SELECT min(lower_id::text)::uuid FROM airun_store_partitions() WHERE lower_id > airun_store_first_id(now())), NULL);
 SELECT airun_store_mend() <> '{}', airun_store_mend();
 DELETE FROM airun.runs WHERE user_id = airun_user_id();
+SELECT airun_set_budget('months', 1e12, measure => 'tokens', period => 'none', count_from => 'now') > 0;
 SELECT fill(id_at('2025-02-10', 20), 'k'), fill(id_at('2025-03-10', 21), 'l'), fill(id_at('2025-03-11', 22), 'm'), fill(id_at('2025-04-10', 23), 'n'), fill(id_at(now(), 24), 'o');
 CREATE FUNCTION dropped(before timestamptz, with_live boolean DEFAULT false) RETURNS SETOF text LANGUAGE sql AS
 $$SELECT concat_ws(' ', d.suffix, d.runs, d.kept) FROM airun_drop_partitions(before, with_live) d$$;
@@ -217,13 +218,22 @@ SELECT partitions(), partitions('task_chunks');
 SELECT name, tableoid::regclass FROM airun.runs WHERE user_id = airun_user_id() ORDER BY name;
 SELECT count(*) FROM (TABLE ledger EXCEPT SELECT sum(tokens_output), sum(calls), count(*) FROM airun.usage_tail) x;
 SELECT * FROM airun_check();
+SELECT * FROM airun_check_budgets();
 -- those that live, but a star
 SELECT name, airun_star_run(id) IS NULL FROM airun.runs WHERE name = 'n';
 SELECT dropped('infinity', true);
 SELECT name, airun_star_run(id, false) IS NULL FROM airun.runs WHERE name = 'n';
+-- nor one of which somebody else has a fork
+SET airun.user_id = 'partition other';
+SELECT name FROM airun_fork_run(id_at('2025-04-10', 23), 1);
+SELECT dropped('infinity', true);
+DELETE FROM airun.runs WHERE user_id = airun_user_id();
+SET airun.user_id = 'partition test';
 SELECT dropped(now() - interval '1 day', true);
 SELECT dropped('infinity', true);
 SELECT name, partition_of(tableoid) FROM airun.runs WHERE user_id = airun_user_id() ORDER BY name;
+SELECT * FROM airun_check_budgets();
+SELECT spent + estimated > 0 AS is_spent, held FROM airun_budget_status('months');
 -- the ids of a month that is gone still find a place
 SELECT fill(id_at('2025-04-10', 30), 'p');
 SELECT name, partition_of(tableoid) FROM airun.runs WHERE user_id = airun_user_id() ORDER BY name;

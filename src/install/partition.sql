@@ -597,8 +597,8 @@ For the owner of the store, whose tables are locked meanwhile.  Calling it again
  *
  * Drops the partitions of whole months, of which every run may go: it was deleted
  * before that time or, with_live, nothing has happened in it since, and it is not
- * starred; and none of its tasks is unfinished.  What they have cost stays in the
- * ledger.
+ * starred; none of its tasks is unfinished; and nobody else's fork, in another month, has
+ * copied from it.  What they have cost stays in the ledger and in budgets.
  */
 CREATE FUNCTION @extschema@.airun_drop_partitions(ended_before timestamptz, with_live boolean DEFAULT false)
 RETURNS SETOF @extschema@.ai_partition
@@ -634,7 +634,11 @@ BEGIN
 				SELECT count(*), count(*) FILTER (WHERE CASE
 					WHEN r.deleted_at IS NOT NULL THEN r.deleted_at >= $1
 					ELSE NOT $2 OR r.is_starred OR GREATEST(r.last_message_at, r.updated_at) >= $1 END
-					OR r.id IN (SELECT t.run_id FROM airun.%I AS t WHERE t.completed_at IS NULL))
+					OR r.id IN (SELECT t.run_id FROM airun.%I AS t WHERE t.completed_at IS NULL)
+					-- by its row a person's words are found in forks of others (purge.c)
+					OR EXISTS (SELECT FROM airun.runs AS f
+						WHERE f.forked_from = r.id AND f.tableoid <> r.tableoid
+							AND (f.user_id IS DISTINCT FROM r.user_id OR r.forked_from IS NOT NULL)))
 				FROM airun.%I AS r$$, 'tasks_' || item.suffix, 'runs_' || item.suffix)
 				INTO result.runs, result.kept USING ended_before, with_live;
 			EXIT WHEN is_locked OR result.kept > 0 OR item.lower_id IS NULL AND result.runs = 0;
@@ -645,6 +649,16 @@ BEGIN
 		END LOOP;
 		CONTINUE WHEN item.lower_id IS NULL AND result.runs = 0;
 		IF result.kept = 0 THEN
+			-- what they have spent of budgets stays, though no row tells it any more
+			EXECUTE format($$
+				UPDATE airun.budget_periods AS p SET base = p.base + d.charged
+				FROM (
+					SELECT (h.hold ->> 0)::bigint AS counter, sum(x.part[2] + x.part[3]) AS charged
+					FROM airun.%I AS t CROSS JOIN LATERAL jsonb_array_elements(t.holds::jsonb) AS h (hold)
+					CROSS JOIN LATERAL (SELECT @extschema@.airun_store_hold_part(h.hold, true,
+						t.status = 'completed', t.cost, t.tokens_total, t.response_length)) AS x (part)
+					WHERE t.holds IS NOT NULL GROUP BY 1) AS d
+				WHERE p.id = d.counter$$, 'tasks_' || item.suffix);
 			-- those that refer to runs come first
 			EXECUTE (SELECT format('DROP TABLE %s', string_agg(p.partition::text, ', '))
 					 FROM @extschema@.airun_store_partitions() AS p WHERE p.suffix = item.suffix);
@@ -659,4 +673,4 @@ END
 $drop_partitions$;
 COMMENT ON FUNCTION @extschema@.airun_drop_partitions(timestamptz, boolean) IS
 'Drops the partitions of months that ended before a time, where each of their runs was deleted before it; with_live, also where nothing has happened since and the run is not starred; returns how many runs each had, and how many kept it
-For the owner of the store.  What the runs have cost stays in the ledger.';
+Runs with unfinished tasks, and those of which others have forks in other months, keep theirs.  For the owner of the store.  What the runs have cost stays in the ledger.';
