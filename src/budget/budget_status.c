@@ -7,6 +7,8 @@
  * asks whether a call would fit is told by all budgets that it would count in, as a
  * refusal would.  Amounts are told where the budget shows them.
  *
+ * A page of the usage has the same, of each budget the fullest counters.
+ *
  * Read as the owner of the tables, who alone may read them.  Nothing is locked.
  *
  * Errors: PT404 for a run that the caller cannot see.
@@ -17,6 +19,7 @@
 #include "budget/budget_estimate.h"
 #include "budget/budget_refusal.h"
 #include "budget/budget_rules.h"
+#include "budget/budget_status.h"
 #include "budget/decimal.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -45,48 +48,73 @@ sees_all(void)
 		pg_class_aclcheck(store_table_oid("usage_daily"), GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
-/* airun_budget_status(budget) returns setof ai_budget */
-Datum
-airun_budget_status(PG_FUNCTION_ARGS)
-{
+/*
+ * Budgets in force, "b", in their current periods, "p", with counters, "c": $1 the
+ * only name, $2 whether the caller sees all, $3 the caller, $4 the time.
+ */
+#define STANDING(counters) \
+	"FROM airun.budgets AS b CROSS JOIN LATERAL " \
+	EXTSCHEMA ".airun_store_period(b.period, b.zone, b.anchor, $4) AS p " \
+	"LEFT JOIN LATERAL (" counters ") AS c ON true " \
+	"WHERE b.valid_to IS NULL AND ($1 IS NULL OR b.name" EQ "$1) AND ($2 OR (b.scope" EQ "'user' " \
+	"AND $3 IS NOT NULL AND (b.scope_value IS NULL OR b.scope_value" EQ "$3))) "
+#define COUNTERS(value) \
+	"SELECT q.value, pg_catalog.sum(q.credit) AS credit, " \
+	"pg_catalog.sum(q.spent) AS spent, pg_catalog.sum(q.estimated) AS estimated, " \
+	"pg_catalog.sum(q.held) AS held, " \
+	"pg_catalog.sum(q.spent" PLUS "q.estimated" PLUS "q.held) AS used " \
+	"FROM airun.budget_periods AS q WHERE q.budget_id" EQ "b.id " \
+	"AND q.period_key" EQ "p.period_key AND " value " GROUP BY q.value"
+#define VISIBLE			"($2 OR q.value" EQ "$3)"
+#define VALUE \
+	"COALESCE(c.value, CASE WHEN b.scope" EQ "'all' THEN '' WHEN NOT $2 THEN $3 ELSE b.scope_value END)"
 #define FINITE(time)	"CASE WHEN pg_catalog.isfinite(" time ") THEN " time " END"
 #define SHOWN(amount) \
 	"CASE WHEN $2 OR b.show_amounts THEN pg_catalog.trim_scale(" amount ") END"
 #define LIMIT			"(b.amount" PLUS "COALESCE(c.credit, 0))"
 #define REST			"(" LIMIT MINUS "COALESCE(c.used, 0))"
+#define STANDING_ARGS	TEXTOID, BOOLOID, TEXTOID, TIMESTAMPTZOID
+
+/* Run a statement over STANDING, whose further parameters follow in args */
+static uint64
+read_standing(Statement *read, Args *args, Oid function)
+{
+	statement_in_extension(read, function);
+	return statement_as_owner_at(read, args, store_table_owner("budgets"), GetActiveSnapshot());
+}
+
+static void
+standing_args(Args *args, const Field *name, bool all)
+{
+	pg_uuid_t	caller;
+
+	arg_field(args, name);
+	arg_add(args, BoolGetDatum(all), false);
+	arg_pointer(args, caller_id(&caller) ? cstring_to_text(uuid_string(&caller)) : NULL);
+	arg_time(args, GetCurrentStatementStartTimestamp());
+}
+
+/* airun_budget_status(budget) returns setof ai_budget */
+Datum
+airun_budget_status(PG_FUNCTION_ARGS)
+{
 	static Statement read = {
-		"SELECT b.name, b.scope, COALESCE(c.value, CASE WHEN b.scope" EQ "'all' THEN '' "
-		"WHEN NOT $2 THEN $3 ELSE b.scope_value END), "
-		"b.measure, b.mode, b.period, " FINITE("p.starts_at") ", " FINITE("p.ends_at") ", "
+		"SELECT b.name, b.scope, " VALUE ", b.measure, b.mode, b.period, "
+		FINITE("p.starts_at") ", " FINITE("p.ends_at") ", "
 		SHOWN(LIMIT) ", " SHOWN("COALESCE(c.spent, 0)") ", " SHOWN("COALESCE(c.estimated, 0)") ", "
 		SHOWN("COALESCE(c.held, 0)") ", " SHOWN(REST) ", " REST LE "0 "
-		"FROM airun.budgets AS b CROSS JOIN LATERAL "
-		EXTSCHEMA ".airun_store_period(b.period, b.zone, b.anchor, $4) AS p "
-		"LEFT JOIN LATERAL (SELECT q.value, pg_catalog.sum(q.credit) AS credit, "
-		"pg_catalog.sum(q.spent) AS spent, pg_catalog.sum(q.estimated) AS estimated, "
-		"pg_catalog.sum(q.held) AS held, "
-		"pg_catalog.sum(q.spent" PLUS "q.estimated" PLUS "q.held) AS used "
-		"FROM airun.budget_periods AS q WHERE q.budget_id" EQ "b.id "
-		"AND q.period_key" EQ "p.period_key AND ($2 OR q.value" EQ "$3) GROUP BY q.value) AS c ON true "
-		"WHERE b.valid_to IS NULL AND ($1 IS NULL OR b.name" EQ "$1) AND ($2 OR (b.scope" EQ "'user' "
-		"AND $3 IS NOT NULL AND (b.scope_value IS NULL OR b.scope_value" EQ "$3))) "
-		"ORDER BY b.name, c.value",
-		4, {TEXTOID, BOOLOID, TEXTOID, TIMESTAMPTZOID}
+		STANDING(COUNTERS(VISIBLE)) "ORDER BY b.name, c.value",
+		4, {STANDING_ARGS}
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Field		name = argument_field(fcinfo, 0);
-	pg_uuid_t	caller;
 	Args		args = {0};
 	uint64		count;
 
 	result_begin_rows(fcinfo, STATUS_COLUMNS);
 	store_open(false);
-	arg_field(&args, &name);
-	arg_add(&args, BoolGetDatum(sees_all()), false);
-	arg_pointer(&args, caller_id(&caller) ? cstring_to_text(uuid_string(&caller)) : NULL);
-	arg_time(&args, GetCurrentStatementStartTimestamp());
-	statement_in_extension(&read, fcinfo->flinfo->fn_oid);
-	count = statement_as_owner_at(&read, &args, store_table_owner("budgets"), GetActiveSnapshot());
+	standing_args(&args, &name, sees_all());
+	count = read_standing(&read, &args, fcinfo->flinfo->fn_oid);
 	for (uint64 i = 0; i < count; i++)
 	{
 		Datum		values[STATUS_COLUMNS];
@@ -98,6 +126,103 @@ airun_budget_status(PG_FUNCTION_ARGS)
 	}
 	store_close();
 	return (Datum) 0;
+}
+
+static char *
+standing_text(uint64 row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+}
+
+static int
+standing_number(uint64 row, int column)
+{
+	bool		isnull;
+
+	return (int) DatumGetInt64(result_value(row, column, &isnull));
+}
+
+/* A row of what budget_read_fullest() asks for */
+static BudgetRow
+standing_row(uint64 row)
+{
+	bool		isnull;
+
+	return (BudgetRow) {
+		.name = standing_text(row, 1),
+		.scope = standing_text(row, 2),
+		.value = standing_text(row, 3),
+		.measure = standing_text(row, 4),
+		.mode = standing_text(row, 5),
+		.period = standing_text(row, 6),
+		.resets_at = standing_text(row, 7),
+		.amount = standing_text(row, 8),
+		.spent = standing_text(row, 9),
+		.held = standing_text(row, 10),
+		.share = standing_text(row, 11),
+		.is_exhausted = DatumGetBool(result_value(row, 12, &isnull)),
+		.place = standing_number(row, 13),
+		.counters = standing_number(row, 14),
+		.rank = standing_number(row, 15),
+		.budgets = standing_number(row, 16)
+	};
+}
+
+/* The $7 fullest counters of a budget, by value and place; where the limit is 0, all are full */
+#define FULLEST \
+	"SELECT h.value, pg_catalog.row_number() OVER w AS place FROM (SELECT g.* FROM (" \
+	"SELECT q.value, pg_catalog.sum((q.spent" PLUS "q.estimated" PLUS "q.held)::pg_catalog.float8) " \
+	"OPERATOR(pg_catalog./) NULLIF(GREATEST(b.amount" PLUS "COALESCE(pg_catalog.sum(NULLIF(q.credit, 0)), 0), " \
+	"0), 0)::pg_catalog.float8 AS share FROM airun.budget_periods AS q WHERE q.budget_id" EQ "b.id " \
+	"AND q.period_key" EQ "p.period_key AND " VISIBLE " GROUP BY q.value) AS g " \
+	"ORDER BY " BY_SHARE("g") " LIMIT $7) AS h WINDOW w AS (ORDER BY " BY_SHARE("h") ")"
+#define BY_SHARE(of)	of ".share DESC, " of ".value COLLATE pg_catalog.\"C\""
+
+/*
+ * The fullest counters of the budgets in force that have the fullest ones, a budget's one
+ * after the other; with sees_all of everybody, otherwise the caller's own.  Returns how
+ * many rows.  An amount that is not shown does not tell by its place either.
+ */
+int
+budget_read_fullest(Oid function, bool all, const char *zone, int max_budgets, int max_counters,
+					BudgetRow **rows)
+{
+	static Statement read = {
+		"WITH s AS (SELECT b.id, p.period_key, b.name, COALESCE(b.scope_key, b.scope) AS scope, "
+		"NULLIF(" VALUE ", '') AS value, b.measure, b.mode, b.period, "
+		"pg_catalog.to_char(pg_catalog.timezone($5, " FINITE("p.ends_at") "), 'YYYY-MM-DD HH24:MI') AS resets_at, "
+		SHOWN(LIMIT) " AS amount, " SHOWN("COALESCE(c.spent" PLUS "c.estimated, 0)") " AS spent, "
+		SHOWN("COALESCE(c.held, 0)") " AS held, "
+		SHOWN("pg_catalog.round(CASE WHEN " LIMIT GT "0 THEN COALESCE(c.used, 0) OPERATOR(pg_catalog./) "
+			  LIMIT " ELSE 1 END, 6)") " AS share, "
+		REST LE "0 AS is_exhausted, COALESCE(c.place, 1) AS place "
+		STANDING("SELECT e.*, f.place FROM (" FULLEST ") AS f CROSS JOIN LATERAL ("
+				 COUNTERS("q.value" EQ "f.value") ") AS e") "), "
+		"t AS (SELECT s.*, pg_catalog.max(s.share) OVER (PARTITION BY s.id) AS fullest FROM s), "
+		"u AS (SELECT t.*, pg_catalog.dense_rank() OVER (ORDER BY t.fullest DESC NULLS LAST, "
+		"t.name COLLATE pg_catalog.\"C\") AS rank FROM t), "
+		"v AS (SELECT u.*, pg_catalog.max(u.rank) OVER () AS budgets FROM u) "
+		"SELECT v.name, v.scope, v.value, v.measure, v.mode, v.period, v.resets_at, v.amount, v.spent, "
+		"v.held, v.share, v.is_exhausted, v.place, CASE WHEN v.place" LT "$7 THEN v.place ELSE ("
+		"SELECT pg_catalog.count(*) FROM (SELECT DISTINCT q.value FROM airun.budget_periods AS q "
+		"WHERE q.budget_id" EQ "v.id AND q.period_key" EQ "v.period_key AND " VISIBLE ") AS n) END, "
+		"v.rank, v.budgets "
+		"FROM v WHERE v.rank" LE "$6 ORDER BY v.rank, v.place",
+		7, {STANDING_ARGS, TEXTOID, INT8OID, INT8OID}
+	};
+	Field		any = {(Datum) 0, true};
+	Args		args = {0};
+	int			count;
+
+	standing_args(&args, &any, all);
+	arg_pointer(&args, cstring_to_text(zone));
+	arg_int64(&args, max_budgets);
+	arg_int64(&args, max_counters);
+	count = (int) read_standing(&read, &args, function);
+	*rows = palloc_array(BudgetRow, Max(count, 1));
+	for (int i = 0; i < count; i++)
+		(*rows)[i] = standing_row(i);
+	return count;
 }
 
 /* How a counter stands, all its slots together; nothing is locked */

@@ -71,6 +71,7 @@ typedef struct Column
 {
 	const char *name;
 	bool		has_bar;		/* a bar beside the figure */
+	bool		is_share;		/* which is as long as the figure says, not as the largest one */
 } Column;
 
 /* A row of one; in the order of the columns */
@@ -96,6 +97,7 @@ typedef struct Tile
 
 extern Figure figure_unknown(void);
 extern Figure figure_exact(const char *exact);
+extern Figure figure_word(const char *word);
 extern Figure figure_sum(const Figure *a, const Figure *b);
 extern Figure figure_difference(const Figure *a, const Figure *b);
 extern int	money_decimals(double largest);

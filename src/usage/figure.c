@@ -40,6 +40,13 @@ figure_exact(const char *exact)
 	return figure;
 }
 
+/* A word in the place of a figure; NULL is none */
+Figure
+figure_word(const char *word)
+{
+	return (Figure) {.known = word != NULL, .exact = word, .shown = word};
+}
+
 static Datum
 exact_number(const Figure *figure)
 {

@@ -453,7 +453,7 @@ html_ranking(StringInfo page, const char *title, const char *note, const Column 
 	for (int j = 0; j < ncolumns; j++)
 	{
 		put_element(page, "th", " scope=\"col\"", columns[j].name);
-		largest[j] = column_largest(rows, nrows, j);
+		largest[j] = columns[j].is_share ? 1 : column_largest(rows, nrows, j);
 	}
 	appendStringInfoString(page, "</tr></thead>\n<tbody>\n");
 	for (int i = 0; i < nrows; i++)

@@ -18,6 +18,7 @@
 
 #include <math.h>
 
+#include "budget/budget_status.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
@@ -36,6 +37,8 @@ PG_FUNCTION_INFO_V1(airun_usage_page);
 #define MAX_TITLE		200
 #define STACKED			7		/* groups with a colour of their own */
 #define RANKED			10		/* rows of a ranking */
+#define BUDGETS			20		/* budgets, the fullest first, and of each */
+#define COUNTERS		5		/* so many of its counters */
 
 #define POLICY_FORMAT	"default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'"
 
@@ -457,6 +460,89 @@ panel_unpriced(UsagePage *page, StringInfo out)
 				 &rows, unpriced_columns, lengthof(unpriced_columns), true, false);
 }
 
+/* What a budget counts, and for whom */
+static char *
+budget_note(const BudgetRow *row)
+{
+	StringInfoData note;
+
+	initStringInfo(&note);
+	if (row->is_exhausted)
+		appendStringInfoString(&note, "exhausted; ");
+	appendStringInfoString(&note, row->measure);
+	if (strcmp(row->period, "none") != 0)
+		appendStringInfo(&note, " per %s", row->period);
+	if (strcmp(row->mode, "soft") == 0)
+		appendStringInfoString(&note, ", only warned of");
+	if (row->value != NULL)
+		appendStringInfo(&note, "; %s %s", row->scope, row->value);
+	else if (strcmp(row->scope, "all") != 0)
+		appendStringInfo(&note, "; each %s", row->scope);
+	return note.data;
+}
+
+static const Column budget_columns[] = {
+	{"Limit"}, {"Spent"}, {"Held"}, {"Used", .has_bar = true, .is_share = true}, {"Resets"}
+};
+
+static Figure *
+budget_figures(const BudgetRow *row)
+{
+	Unit		unit = strcmp(row->measure, "cost") == 0 ? UNIT_MONEY : UNIT_COUNT;
+	Figure	   *figures = palloc_array(Figure, lengthof(budget_columns));
+
+	figures[0] = figure_exact(row->amount);
+	figures[1] = figure_exact(row->spent);
+	figures[2] = figure_exact(row->held);
+	figures[3] = figure_exact(row->share);
+	figures[4] = figure_word(row->resets_at);
+	for (int i = 0; i < 3; i++)
+		figures[i].shown = figure_brief(&figures[i], unit);
+	show_all(&figures[3], 1, UNIT_SHARE, 0);
+	return figures;
+}
+
+/* So many that have no row of their own */
+static Row
+budget_rest(int count, const char *of)
+{
+	return (Row) {
+		.name = psprintf("%d other%s", count, count == 1 ? "" : "s"),
+		.note = of,
+		.is_rest = true,
+		.figures = palloc0_array(Figure, lengthof(budget_columns))
+	};
+}
+
+/* How budgets stand now: to a user her own, if there is one */
+static void
+panel_budgets(UsagePage *page, StringInfo out)
+{
+	BudgetRow  *budgets;
+	int			count = budget_read_fullest(page->function, page->sees_all, page->zone, BUDGETS,
+											COUNTERS, &budgets);
+	Row		   *rows = palloc0_array(Row, 2 * count + 1);
+	int			nrows = 0;
+
+	if (count == 0)
+		return;
+	for (int i = 0; i < count; i++)
+	{
+		const BudgetRow *this = &budgets[i];
+
+		rows[nrows].name = this->name;
+		rows[nrows].note = budget_note(this);
+		rows[nrows++].figures = budget_figures(this);
+		if (this->place == COUNTERS && this->counters > COUNTERS)
+			rows[nrows++] = budget_rest(this->counters - COUNTERS,
+										psprintf("of %s", this->name));
+	}
+	if (budgets[0].budgets > BUDGETS)
+		rows[nrows++] = budget_rest(budgets[0].budgets - BUDGETS, "budgets that are less full");
+	html_ranking(out, "Budgets", "In their current periods, the fullest first",
+				 budget_columns, lengthof(budget_columns), rows, nrows, true);
+}
+
 static void
 panel_footnote(UsagePage *page, StringInfo out)
 {
@@ -488,7 +574,8 @@ panel_footnote(UsagePage *page, StringInfo out)
 static void (*const panels[]) (UsagePage *page, StringInfo out) =
 {
 	panel_tiles, panel_cost, panel_tokens, panel_calls, panel_total_time, panel_first_token,
-	panel_models, panel_users, panel_work, panel_unpriced, panel_footnote
+	panel_models, panel_users, panel_work, panel_unpriced, panel_budgets,
+	panel_footnote
 };
 
 /* --- the function --------------------------------------------------------- */

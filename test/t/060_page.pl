@@ -327,6 +327,57 @@ my (undef, undef, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSET 
 like($err, qr/ERROR:\s+PT401: /, 'refused: nobody');
 is($node->safe_psql('postgres', "SELECT airun_usage_page() = airun_usage_page((now() AT TIME ZONE 'UTC')::date - 29, (now() AT TIME ZONE 'UTC')::date, 'UTC')"), 't', 'without days: the last 30, today included');
 
+#--- budgets ---------------------------------------------------------------------------
+
+my $carol = '60000000-0000-4000-8000-000000000003';
+ok(!$tables->{Budgets}, 'without a budget there is no table of budgets');
+# counters as starts and ends leave them; in two slots, with a credit, and a limit of 0
+$node->safe_psql('postgres', <<"END");
+SELECT airun_set_budget('everything', 1000, period => 'none', mode => 'soft'), airun_set_budget('</td><script>', 8, scope => 'user', period => 'none'),
+	airun_set_budget('secret', 3, scope => 'user', scope_value => '$alice', period => 'none', measure => 'tokens', show_amounts => false),
+	airun_set_budget('team', 2000000, scope => 'metadata', scope_key => 'team', period => 'none', measure => 'calls', slots => 2),
+	airun_set_budget('nothing', 0, scope => 'model', period => 'month', measure => 'tokens');
+DELETE FROM airun.budget_periods;
+INSERT INTO airun.budget_periods (id, budget_id, value, period_key, slot, spent, estimated, held, credit)
+SELECT 1000 + row_number() OVER (), b.id, c.value, '', c.slot, c.spent, c.estimated, c.held, c.credit
+FROM (VALUES ('everything', '', 0, 12.5, 0, 0, 0), ('</td><script>', '$alice', 0, 6, 0.5, 1.5, 0), ('</td><script>', '$bob', 0, 6, 0, 0, 4), ('secret', '$alice', 0, 1, 0, 0, 0),
+	('team', 'ops', 0, 1500000, 0, 1, 0), ('team', 'ops', 1, 1499999, 0, 0, 0), ('team', 'a', 0, 5, 0, 0, 0), ('team', 'b', 0, 4, 0, 0, 0), ('team', 'c', 0, 3, 0, 0, 0),
+	('team', 'd', 0, 2, 0, 0, 0), ('team', 'e', 0, 1, 0, 0, 0), ('team', 'f', 0, 0, 0, 0, 0)) AS c (name, value, slot, spent, estimated, held, credit)
+JOIN airun.budgets AS b ON b.name = c.name AND b.valid_to IS NULL;
+END
+# The rows of budgets on a page: name, limit, spent, held, used and the bar's length
+sub budget_rows
+{
+	my ($section) = grep { my ($h2) = elements($_, 'h2'); $h2 && words($h2) eq 'Budgets' } elements(parsed($_[0]), 'section');
+	my ($body) = elements($section // [], 'tbody');
+	return join "\n", map {
+		my ($bar) = grep { $_->[1]{class} eq 's1' } elements($_, 'rect');
+		join '|', (map { words($_) } elements($_, 'bdi'), elements($_, 'small')), (map { $_ // '' } cells($_)), $bar ? $bar->[1]{width} : ();
+	} elements($body // [], 'tr');
+}
+my $budgets = page($range);
+my @alices = ("</td><script>|exhausted; cost; user $alice|8|6.5|1.5|1||100.0", "secret|tokens; user $alice|3|1|0|0.333333||33.3");
+is(budget_rows($budgets), join("\n", 'team|exhausted; calls; team ops|2000000|2999999|1|1.5||100.0', (map { "team|calls; team $_->[0]|2000000|$_->[1]|0|$_->[2]||0.0" } [ 'a', 5, '0.000003' ], [ 'b', 4, '0.000002' ], [ 'c', 3, '0.000002' ], [ 'd', 2, '0.000001' ]),
+		'2 others|of team|||||', $alices[0], "</td><script>|cost; user $bob|12|6|0|0.5||50.0", "nothing|exhausted; tokens per month; each model|0|0|0|1||100.0", $alices[1], 'everything|cost, only warned of|1000|12.5|0|0.0125||1.2'),
+	'budgets, the fullest first, each with its fullest counters');
+like($budgets, qr/>\$6\.50<.*>\$1\.50<.*>100\.0%<.*>2\.00M<|>2\.00M<.*>150\.0%</s, 'rounded for people');
+is(budget_rows(page($range, role => 'reporter', user => '')), budget_rows($budgets), 'a reporter sees all of them');
+is(budget_rows(page($range, role => 'app')), "$alices[0]\nsecret|tokens; user $alice||||||0.0", 'a user her own, and no amount that is not shown');
+is(budget_rows(page($range, role => 'app', user => $bob)), "</td><script>|cost; user $bob|12|6|0|0.5||50.0", 'another one his');
+is(budget_rows(page($range, role => 'app', user => $carol)), "</td><script>|cost; user $carol|8|0|0|0||0.0", 'who has used nothing, too');
+is($node->safe_psql('postgres', "SET TimeZone = 'Asia/Tokyo'; SELECT strpos(airun_usage_page($range, 'Asia/Kolkata'), '<td>' || to_char(resets_at AT TIME ZONE 'Asia/Kolkata', 'YYYY-MM-DD HH24:MI') || '</td>') > 0 FROM airun_budget_status('nothing')"),
+	't', 'a period ends at a time of the page\'s zone');
+# more budgets, of more users, than a page has room for
+$node->safe_psql('postgres', <<"END");
+SELECT count(airun_set_budget('many ' || n, 10, scope => 'task_name', period => 'none')) FROM generate_series(1, 17) AS n;
+INSERT INTO airun.budget_periods (id, budget_id, value, period_key, slot, spent)
+SELECT 100000 * b.id + n, b.id, 'v' || n, '', 0, n / 100.0 FROM airun.budgets AS b, generate_series(1, 300) AS n WHERE b.name LIKE 'many %';
+END
+$budgets = page($range);
+my @rows = split /\n/, budget_rows($budgets);
+is(scalar(grep { /^many/ } @rows) . ' ' . scalar(grep { /^295 others/ } @rows) . ' ' . scalar(@rows) . ' ' . $rows[-1], '80 16 107 2 others|budgets that are less full|||||', 'the 20 fullest, five counters of each, and how many others');
+cmp_ok(length $budgets, '<', 200_000, 'P12: size with all these');
+
 #--- P13: a domain that a site has ---------------------------------------------------------
 
 $node->safe_psql('postgres', 'CREATE DATABASE site');

@@ -84,6 +84,7 @@ BEGIN
 			PERFORM airun_start_turn(run, '{"role": "user", "content": "Zebrawood asks"}', task_id => md5(run::text || i)::uuid, model_id => 'm');
 			PERFORM airun_finish_turn(md5(run::text || i)::uuid, '{"role": "assistant", "content": "Zebrawood is told"}', usage => '{"prompt_tokens": 3}');
 		END LOOP;
+		COMMIT;		-- each turn locks its text until then
 	END LOOP;
 END \$\$;
 SELECT airun_rollup();
