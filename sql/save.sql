@@ -228,6 +228,7 @@ SELECT t -> 'task' ->> 'status', t -> 'messages', t -> 'run' ->> 'message_count'
 FROM airun_finish_turn(run_id(2003), say('answer 3' || repeat(' and so on', 30), 'assistant') || jsonb_build_object('id', 'a3')) t;
 SELECT t -> 'messages' FROM airun_finish_turn(run_id(2003)) t;
 SELECT attempt('SELECT airun_finish_turn(run_id(2003), response_text => ''another'')');
+SELECT attempt('SELECT airun_finish_turn(run_id(2003), say(''another'', ''assistant''))'), attempt('SELECT airun_finish_turn(run_id(2003), say(''another'', ''assistant'') || ''{"id": "a3"}'')');
 -- and the one that started it is another one by now
 SELECT attempt('SELECT airun_start_turn(run_id(20), say(''question''), run_id(2003))');
 SELECT t -> 'messages' -> 0 ->> 'message_id' FROM airun_start_turn(task_id => run_id(2003)) t;

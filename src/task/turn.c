@@ -625,7 +625,7 @@ airun_finish_turn(PG_FUNCTION_ARGS)
 	{
 		/* The call is repeated, perhaps of a turn whose message has been taken back */
 		answer = turn_messages(&run_id, task_id, true, &count);
-		if (message != NULL && state.answer_seq > 0)
+		if (message != NULL)
 			answer = match_answer(&run_id, task_id, message, &end, answer, &count);
 		(void) task_end_again(&run_id, task_id, &state, &end);
 		result = turn_result(&out, &run_id, task_id, &state.run, &task, answer, count);
