@@ -203,6 +203,15 @@ SELECT count(airun_finish_turn(task_id(61), say('Zebrawood', 'assistant'), usage
 SELECT count(airun_edit_message(run_id(61), 2, say('Zebrawood again')));
 SELECT status FROM airun_create_task(run_id(61), task_id(60), request_data => '{"x": "Zebrawood"}');
 SELECT status FROM airun_update_task(task_id(60), 'Zebrawood');
+-- what she has put into the place of somebody else's message, of which one has been edited since
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
+SELECT (airun_create_run('chat', id => run_id(72))).status;
+SELECT count(*) FROM airun_append_messages(run_id(72), jsonb_build_array(say('ours, 1'), say('ours, 2'), say('ours, 3')));
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
+SELECT count(airun_edit_message(run_id(72), n, say('Zebrawood'))) FROM generate_series(1, 2) AS n;
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
+SELECT count(airun_edit_message(run_id(72), 2, say('ours again')));
+SELECT id AS fork_of_edited FROM airun_fork_run(run_id(72)) \gset
 -- a fork of that run, in which one of her messages has been edited since
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
 SELECT id AS fork_of_ours FROM airun_fork_run(run_id(61)) \gset
@@ -246,7 +255,7 @@ SELECT * FROM airun_erase_user('0f100000-0000-4000-8000-0000000000aa');
 -- K2: the report is the same, but for what has been cancelled
 SELECT * FROM report EXCEPT ALL SELECT * FROM airun_usage('-infinity', 'infinity', 'all', 'UTC', '{kind,model_id,status}');
 SELECT attempt(format('SELECT airun_update_task(%L, ''Zebrawood, and so on and on'')', task_id(53)));
-SELECT calls FROM airun.usage_ledger WHERE charge_id IN (task_id(53), task_id(60), task_id(59)) AND status = 'cancelled';
+SELECT e.calls FROM (SELECT charge_id, status, calls FROM airun.usage_ledger UNION ALL SELECT charge_id, status, calls FROM airun.usage_tail) AS e WHERE e.charge_id IN (task_id(53), task_id(60), task_id(59)) AND e.status = 'cancelled';
 -- what is left of her in others' runs
 SELECT CASE m.run_id WHEN :'fork' THEN 'fork' WHEN :'fork_of_fork' THEN 'its fork' ELSE 'run' END AS run, m.seq, m.message ->> 'role' AS role, m.message ->> 'content' AS content FROM airun.messages AS m WHERE m.run_id IN (run_id(61), :'fork', :'fork_of_fork') ORDER BY 1, 2;
 SELECT right(t.task_id::text, 2) AS task, t.status, t.user_id, t.request_data, t.response_text, t.response_data, t.metadata, t.tokens_input FROM airun.tasks AS t WHERE t.run_id IN (run_id(61), :'fork') ORDER BY 1;
@@ -254,6 +263,8 @@ SELECT r.id = run_id(61) AS ours, r.name, r.description, r.tags, r.metadata, r.s
 SELECT m.run_id = :'last_fork' AS last_fork, m.seq, m.message ->> 'content' AS content FROM airun.messages AS m WHERE m.run_id IN (:'fork_of_ours', :'last_fork') ORDER BY 1, 2;
 SELECT m.seq, m.message ->> 'content' AS content FROM airun.message_versions AS m WHERE m.run_id = :'fork_of_ours';
 SELECT id = :'last_fork' AS last_fork, name FROM airun.runs WHERE id IN (run_id(71), :'fork_of_ours', :'last_fork') ORDER BY 1;
+SELECT m.run_id = run_id(72) AS run, m.seq, m.message ->> 'content' AS content FROM airun.messages AS m WHERE m.run_id IN (run_id(72), :'fork_of_edited') ORDER BY 1, 2;
+SELECT m.seq, m.version, m.message ->> 'content' AS content, m.replaced_by FROM airun.message_versions AS m WHERE m.run_id = run_id(72) ORDER BY 1, 2;
 -- K3: a second one joins her
 CREATE TEMP TABLE people AS SELECT sum(calls) AS calls, sum(tokens_input) AS tokens FROM airun.usage_people;
 SELECT is_done FROM airun_erase_user('0f100000-0000-4000-8000-0000000000bb', 10000);

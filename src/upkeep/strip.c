@@ -131,18 +131,31 @@ airun_store_strip_runs(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64((int64) stripped);
 }
 
-/* What was said up to a seq, or belongs to a task of the person's; of a table x */
-#define SAID_BY_PERSON \
-	"WHERE x.run_id" EQ "$1 AND (x.seq" LE "$2 OR x.task_id" EQ "ANY (ARRAY(" \
-	"SELECT t.task_id FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.user_id" EQ "$3)))"
+/*
+ * Is a message or version m of a run a person's: of a task of hers, or what she has put
+ * into the place of a version that is followed by it?
+ */
+#define IS_SAID(m, run, person, follows) \
+	"(" m ".task_id" EQ "ANY (ARRAY(SELECT t.task_id FROM airun.tasks AS t " \
+	"WHERE t.run_id" EQ run " AND t.user_id" EQ person ")) " \
+	"OR EXISTS (SELECT FROM airun.message_versions AS w WHERE w.run_id" EQ run \
+	" AND w.seq" EQ m ".seq AND w.action" EQ "'replaced' AND w.replaced_by" EQ person " AND " follows "))"
+#define BY_VERSION(m)	"w.version" PLUS "1" EQ m ".version"
+#define BY_MESSAGE \
+	"NOT EXISTS (SELECT FROM airun.message_versions AS n WHERE n.run_id" EQ "w.run_id " \
+	"AND n.seq" EQ "w.seq AND n.version" GT "w.version)"
+
+/* What was said up to a seq, or by the person; of a table x */
+#define SAID_BY_PERSON(follows) \
+	"WHERE x.run_id" EQ "$1 AND (x.seq" LE "$2 OR " IS_SAID("x", "$1", "$3", follows) ")"
 #define EMPTY_MESSAGE \
 	"message_id = NULL, message = pg_catalog.jsonb_build_object(" \
 	"'role', x.message OPERATOR(pg_catalog.->) 'role', 'content', '', " \
 	"'timestamp', x.message OPERATOR(pg_catalog.->) 'timestamp') "
 
-/* Run statements on one run, which is locked; returns how many rows number counted has changed */
+/* Run statements on one run, which is locked; returns how many rows the first has changed */
 static uint64
-empty_run(Statement *steps, int count, int counted, Args *args, pg_uuid_t *run_id)
+empty_run(Statement *steps, int count, Args *args, pg_uuid_t *run_id)
 {
 	uint64		emptied = 0;
 
@@ -151,7 +164,7 @@ empty_run(Statement *steps, int count, int counted, Args *args, pg_uuid_t *run_i
 	{
 		uint64		rows = statement_write_runs(&steps[i], args, run_id, 1);
 
-		if (i == counted)
+		if (i == 0)
 			emptied = rows;
 	}
 	store_close();
@@ -162,7 +175,8 @@ empty_run(Statement *steps, int count, int counted, Args *args, pg_uuid_t *run_i
  * airun_store_empty_messages(run_id, up_to, person) returns bigint
  *
  * In a run of somebody else's, which is locked: empty what was copied from the person's
- * up to a seq, and what her own tasks have in it, which are nobody's from then on.
+ * up to a seq, what she has put into the place of others' messages, and what her own
+ * tasks have in it, which are nobody's from then on.
  * How many messages there were.
  */
 Datum
@@ -170,16 +184,17 @@ airun_store_empty_messages(PG_FUNCTION_ARGS)
 {
 	static Statement steps[] = {
 		{
-			"UPDATE airun.message_versions AS x SET " EMPTY_MESSAGE SAID_BY_PERSON,
+			"UPDATE airun.messages AS x SET " EMPTY_MESSAGE SAID_BY_PERSON(BY_MESSAGE),
+			3, {UUIDOID, INT8OID, UUIDOID}
+		},
+		{
+			"UPDATE airun.message_versions AS x SET " EMPTY_MESSAGE
+			SAID_BY_PERSON(BY_VERSION("x")),
 			3, {UUIDOID, INT8OID, UUIDOID}
 		},
 		{
 			"UPDATE airun.message_versions AS x SET replaced_by = NULL "
 			"WHERE x.run_id" EQ "$1 AND x.replaced_by" EQ "$3 AND $2 IS NOT NULL",
-			3, {UUIDOID, INT8OID, UUIDOID}
-		},
-		{
-			"UPDATE airun.messages AS x SET " EMPTY_MESSAGE SAID_BY_PERSON,
 			3, {UUIDOID, INT8OID, UUIDOID}
 		},
 		{
@@ -197,34 +212,33 @@ airun_store_empty_messages(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < 3; i++)
 		arg_add(&args, PG_GETARG_DATUM(i), false);
-	PG_RETURN_INT64((int64) empty_run(steps, lengthof(steps), 2, &args, PG_GETARG_UUID_P(0)));
+	PG_RETURN_INT64((int64) empty_run(steps, lengthof(steps), &args, PG_GETARG_UUID_P(0)));
 }
 
-/* What a fork x has up to seq $2 as it stands, or stood, at the same place for a task of the person's in run $3 */
-#define IS_COPY_IN(rows) \
-	"EXISTS (SELECT FROM " rows " AS m JOIN airun.tasks AS t ON t.run_id" EQ "m.run_id " \
-	"AND t.task_id" EQ "m.task_id WHERE m.run_id" EQ "$3 AND m.seq" EQ "x.seq " \
-	"AND t.user_id" EQ "$4 AND m.message" EQ "x.message)"
+/* What a fork x has, up to seq $2, as the person's words stand, or stood, at that place of run $3 */
+#define IS_COPY_IN(rows, follows) \
+	"EXISTS (SELECT FROM " rows " AS m WHERE m.run_id" EQ "$3 AND m.seq" EQ "x.seq " \
+	"AND m.message" EQ "x.message AND " IS_SAID("m", "$3", "$4", follows) ")"
 #define COPIED_FROM_PERSON \
-	"WHERE x.run_id" EQ "$1 AND x.seq" LE "$2 AND (" \
-	IS_COPY_IN("airun.messages") " OR " IS_COPY_IN("airun.message_versions") ")"
+	"WHERE x.run_id" EQ "$1 AND x.seq" LE "$2 AND (" IS_COPY_IN("airun.messages", BY_MESSAGE) \
+	" OR " IS_COPY_IN("airun.message_versions", BY_VERSION("m")) ")"
 
 /*
  * airun_store_empty_copies(run_id, up_to, origin, person) returns bigint
  *
- * In a fork, which is locked: empty what it has copied of the person's tasks in the run
- * that it comes from, before that is emptied.  How many messages there were.
+ * In a fork, which is locked: empty what it has copied of the person in the run that it
+ * comes from, before that is emptied.  How many messages there were.
  */
 Datum
 airun_store_empty_copies(PG_FUNCTION_ARGS)
 {
 	static Statement steps[] = {
 		{
-			"UPDATE airun.message_versions AS x SET " EMPTY_MESSAGE COPIED_FROM_PERSON,
+			"UPDATE airun.messages AS x SET " EMPTY_MESSAGE COPIED_FROM_PERSON,
 			4, {UUIDOID, INT8OID, UUIDOID, UUIDOID}
 		},
 		{
-			"UPDATE airun.messages AS x SET " EMPTY_MESSAGE COPIED_FROM_PERSON,
+			"UPDATE airun.message_versions AS x SET " EMPTY_MESSAGE COPIED_FROM_PERSON,
 			4, {UUIDOID, INT8OID, UUIDOID, UUIDOID}
 		},
 		{
@@ -237,5 +251,5 @@ airun_store_empty_copies(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < 4; i++)
 		arg_add(&args, PG_GETARG_DATUM(i), false);
-	PG_RETURN_INT64((int64) empty_run(steps, lengthof(steps), 1, &args, PG_GETARG_UUID_P(0)));
+	PG_RETURN_INT64((int64) empty_run(steps, lengthof(steps), &args, PG_GETARG_UUID_P(0)));
 }
