@@ -645,9 +645,7 @@ BEGIN
 		END LOOP;
 		CONTINUE WHEN item.lower_id IS NULL AND result.runs = 0;
 		IF result.kept = 0 THEN
-			-- those that refer to runs come first
-			EXECUTE (SELECT format('DROP TABLE %s', string_agg(p.partition::text, ', '))
-					 FROM @extschema@.airun_store_partitions() AS p WHERE p.suffix = item.suffix);
+			PERFORM @extschema@.airun_store_drop_month(item.suffix);
 			IF item.lower_id IS NULL THEN
 				PERFORM @extschema@.airun_store_make_partitions(item.suffix, NULL, item.upper_id, NULL);
 				PERFORM @extschema@.airun_store_mend();

@@ -65,11 +65,14 @@ airun_store_remove_runs(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64((int64) removed);
 }
 
-/* What is emptied of a task: all but its figures */
+/*
+ * What is emptied of a task: all but its figures.  Its charges may have been estimated by
+ * the text's length: counters of budgets have been told to keep them.
+ */
 #define EMPTY_TASK \
 	"request_data = NULL, request_reference = NULL, response_text = NULL, " \
 	"response_data = NULL, error = NULL, metadata = '{}', pending_half = NULL, " \
-	"text_in_answer = false, response_length = 0"
+	"text_in_answer = false, response_length = 0, holds = NULL"
 
 /* airun_store_strip_runs(ids uuid[]) returns bigint, how many have been stripped */
 Datum
