@@ -62,6 +62,8 @@ SELECT answer(format('SELECT airun_purge_runs(%s)', a)) FROM unnest(ARRAY['NULL'
 --
 -- Keeping for so long: airun.retention and airun_prune()
 --
+-- budgets that all of this counts in, hers and another one
+SELECT count(airun_set_budget(name, 1e9, scope => scope, measure => 'tokens', period => 'none', count_from => 'now')) FROM (VALUES ('upkeep of each', 'user'), ('upkeep of all', 'all')) AS b (name, scope);
 -- plain rows of the owner's, and what is none is refused
 SELECT answer(format('INSERT INTO airun.retention (kind, source_type, status, age, action) VALUES (%s)', v)) FROM unnest(ARRAY[
 	'''message'', NULL, NULL, ''1 day'', ''delete''', '''run'', NULL, ''cancelled'', ''1 day'', ''delete''', '''call'', NULL, ''active'', ''1 day'', ''delete''',
@@ -88,6 +90,9 @@ CREATE FUNCTION pg_temp.aged(n int, source text, days int, status text DEFAULT '
 END$$;
 SELECT pg_temp.aged(21, 'upkeep', 9), pg_temp.aged(22, 'upkeep', 11), pg_temp.aged(23, 'upkeep', 101), pg_temp.aged(24, 'upkeep', 6, 'error'), pg_temp.aged(25, 'upkeep', 11, 'open'),
 	pg_temp.aged(26, 'upkeep', 200, starred => true), pg_temp.aged(27, 'upkept', 200), pg_temp.aged(28, 'upkeep', 101, person => 'bb'), pg_temp.aged(29, 'upkeep', 101), pg_temp.aged(30, 'upkeep', 101);
+-- one whose charge is estimated by its text
+SELECT count(airun_update_task((airun_create_task(run_id(36), task_id(38))).task_id, repeat('words ', 100))) FROM (SELECT pg_temp.aged(36, 'upkeep', 11)) AS a;
+SELECT status FROM airun_cancel_task(task_id(38));
 -- K5: another user has a fork of one, and a task in another
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
 SELECT forked_at_seq FROM airun_fork_run(run_id(29), 1);
@@ -136,21 +141,106 @@ SELECT airun_prune();
 SELECT right(r.id::text, 2) AS run, r.stripped_at IS NOT NULL AS stripped FROM airun.runs AS r WHERE r.id >= run_id(21) AND r.id <= run_id(30) ORDER BY r.id;
 SELECT * FROM airun_check();
 SELECT * FROM airun_check_usage();
+SELECT * FROM airun_check_budgets();
 SELECT answer(format('SELECT airun_prune(%s)', a)) FROM unnest(ARRAY['NULL', '0']) AS a;
--- what a task without a usage has cost, a budget estimates by the length of its text, which stays
-INSERT INTO airun.retention (kind, source_type, age, action) VALUES ('run', 'estimated', '0', 'strip');
-SELECT airun_set_budget('upkept', 1000000, measure => 'tokens', period => 'none', count_from => 'now') > 0;
-SELECT count(airun_start_turn(run_id(31), say('Hi'), task_id => task_id(31), model_id => 'ledger-a', run => '{"source_type": "estimated"}'));
-SELECT count(airun_finish_turn(task_id(31), say(repeat('word ', 100), 'assistant')));
-CREATE TEMP TABLE estimate AS SELECT estimated FROM airun_budget_status('upkept');
-SELECT airun_prune() > 0, estimated > 100, estimated = (TABLE estimate) FROM airun_budget_status('upkept');
-SELECT * FROM airun_check_budgets();
-SELECT * FROM airun_check(run_id(31));
-SELECT status, (airun_stream_read(task_id(31))).* FROM airun_complete_task(task_id(31), usage => '{"prompt_tokens": 5, "completion_tokens": 7}');
-SELECT spent, estimated FROM airun_budget_status('upkept');
-SELECT * FROM airun_check_budgets();
-SELECT airun_set_budget('upkept', NULL) > 0;
 DELETE FROM airun.retention;
+
+-- what users have deleted, after so long, whatever else it is: starred, shared, under way
+SELECT answer(format('INSERT INTO airun.retention (kind, source_type, status, age, action) VALUES (''deleted'', %s)', v)) FROM unnest(ARRAY[
+	'''upkeep'', NULL, ''1 day'', ''delete''', 'NULL, ''error'', ''1 day'', ''delete''', 'NULL, NULL, ''1 day'', ''strip''', 'NULL, NULL, ''-1 day'', ''delete''']) AS v;
+SELECT pg_temp.aged(31, 'upkeep', 300), pg_temp.aged(32, 'upkeep', 0, 'open', starred => true), pg_temp.aged(33, 'upkeep', 0), pg_temp.aged(34, 'upkeep', 0);
+SELECT bool_and(airun_delete_run(run_id(n))) FROM generate_series(32, 34) AS n;
+UPDATE airun.runs SET deleted_at = now() - CASE id WHEN run_id(33) THEN interval '29 days' ELSE interval '31 days' END WHERE id IN (run_id(32), run_id(33), run_id(34));
+SELECT airun_restore_run(run_id(34));
+SELECT airun_prune();
+INSERT INTO airun.retention (kind, age) VALUES ('deleted', '30 days');
+SELECT answer($$INSERT INTO airun.retention (kind, age) VALUES ('deleted', '3 days')$$);
+SELECT airun_prune(), airun_prune();
+SELECT right(r.id::text, 2) AS run FROM airun.runs AS r WHERE r.id >= run_id(31) AND r.id <= run_id(34) ORDER BY r.id;
+SELECT calls, status FROM airun.usage_tail WHERE charge_id = task_id(32);
+-- more than a piece has; the worker does it
+SELECT count(airun_delete_run((airun_create_run('upkeep')).id)) FROM generate_series(1, 250);
+UPDATE airun.retention SET age = '0';
+CALL airun_work();
+SELECT step, rows, backlog, failures FROM airun.worker_status WHERE step = 'prune';
+SELECT count(*) FROM airun.runs WHERE deleted_at IS NOT NULL;
+SELECT * FROM airun_check_budgets();
+DELETE FROM airun.retention;
+SELECT airun_delete_run(run_id(34)), airun_prune(), count(*) FROM airun.runs WHERE deleted_at IS NOT NULL;
+SELECT * FROM airun_check();
+SELECT * FROM airun_check_usage();
+
+-- months that may go as a whole, where the store is partitioned
+BEGIN;
+SELECT airun_partition(1) <> '';
+DROP TABLE airun.task_chunks_earlier, airun.message_versions_earlier, airun.tasks_earlier, airun.messages_earlier, airun.runs_earlier;
+SELECT count(airun_store_make_partitions(to_char(l, 'YYYY_MM'), airun_store_first_id(m), airun_store_first_id(m + interval '1 month'), NULL))
+FROM generate_series(timestamp '2025-01-01', '2025-07-01', '1 month') AS l, timezone('UTC', l) AS m;
+SELECT airun_store_make_partitions('earlier', NULL, airun_store_first_id('2025-01-01 00:00Z'), NULL),
+	airun_store_make_partitions('2025_08', airun_store_first_id('2025-08-01 00:00Z'), (SELECT min(lower_id::text)::uuid FROM airun_store_partitions() WHERE lower_id > airun_store_first_id(now())), NULL);
+SELECT airun_store_mend() <> '{}';
+SELECT airun_set_budget('months', 1000000, measure => 'calls', period => 'none', count_from => 'now') > 0;
+CREATE FUNCTION pg_temp.in_month(month int, n int, source text DEFAULT 'upkeep', ends boolean DEFAULT true) RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+	day timestamptz := make_timestamptz(2025, month, 10, 0, 0, 0);
+	run uuid := overlay(airun_store_first_id(day)::text PLACING '7000-8000-' || lpad(n::text, 12, '0') FROM 15);
+BEGIN
+	PERFORM airun_create_run(source, id => run), airun_start_turn(run, say('a'), task_id => task_id(n)), airun_edit_message(run, 1, say('b'));
+	IF ends THEN
+		PERFORM airun_finish_turn(task_id(n), say('c', 'assistant'), '{"prompt_tokens": 5}');
+	ELSE
+		PERFORM airun_update_task(task_id(n), 'c');
+	END IF;
+	SET LOCAL session_replication_role = replica;
+	UPDATE airun.runs SET last_message_at = day, active_hour = day WHERE id = run;
+	UPDATE airun.messages SET created_at = day WHERE run_id = run;
+	SET LOCAL session_replication_role = origin;
+	RETURN run;
+END$$;
+CREATE FUNCTION pg_temp.left_of() RETURNS TABLE (month text, runs bigint, tables bigint) LANGUAGE sql AS
+$$SELECT p.suffix, (SELECT count(*) FROM airun.runs AS r WHERE r.tableoid = p.partition), (SELECT count(*) FROM pg_class AS c WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r' AND c.relname LIKE '%' || p.suffix)
+FROM airun_store_partitions() AS p WHERE p.relation = 'runs' AND p.suffix LIKE '2025%' ORDER BY 1$$;
+-- in January all; in February one that is starred, in March one that is shared, in April one that goes on, in May one that is kept for good
+SELECT count(pg_temp.in_month(m, 100 + 10 * m + i)) FROM generate_series(1, 5) AS m, generate_series(1, 2) AS i;
+SELECT (airun_star_run(pg_temp.in_month(2, 129))).is_starred, pg_temp.in_month(4, 149, ends => false) IS NOT NULL;
+SELECT pg_temp.in_month(3, 139) AS shared, pg_temp.in_month(5, 159, 'upkept') AS kept \gset
+SET LOCAL airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
+SELECT status FROM airun_complete_task((airun_create_task(:'shared', task_id(138))).task_id);
+SET LOCAL session_replication_role = replica;
+UPDATE airun.runs SET last_message_at = '2025-03-10' WHERE id = :'shared';
+SET LOCAL session_replication_role = origin;
+SET LOCAL airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
+-- June was deleted
+SELECT bool_and(airun_delete_run(pg_temp.in_month(6, 160 + i, 'upkept'))) FROM generate_series(1, 2) AS i;
+UPDATE airun.runs SET deleted_at = now() - interval '31 days' WHERE deleted_at IS NOT NULL;
+INSERT INTO airun.retention (kind, source_type, age) VALUES ('run', 'upkeep', '30 days'), ('deleted', NULL, '30 days');
+SELECT * FROM pg_temp.left_of();
+SELECT spent, held FROM airun_budget_status('months');
+SELECT sum(calls) AS calls, sum(tokens_input) AS tokens FROM airun.usage_tail \gset
+-- whole months first; then what may go of the others, and months that are empty by then
+SELECT airun_prune();
+SELECT * FROM pg_temp.left_of();
+-- a site's view keeps the month's tables, and not its rows
+CREATE VIEW pg_temp.february AS SELECT count(*) FROM airun.runs_2025_02;
+SELECT airun_prune();
+SELECT * FROM pg_temp.left_of();
+UPDATE airun.retention SET keep_starred = false, keep_shared = false;
+SELECT status FROM airun_cancel_task(task_id(149));
+SELECT airun_prune() > 0, airun_prune() >= 0, airun_prune();
+SELECT * FROM pg_temp.left_of();
+DROP VIEW pg_temp.february;
+SELECT airun_prune();
+SELECT * FROM pg_temp.left_of();
+-- what they have cost stays, in the ledger and in budgets; but for what has been cancelled, as much as before
+SELECT sum(calls) - :calls AS calls, sum(tokens_input) - :tokens AS tokens FROM airun.usage_tail;
+SELECT spent, held FROM airun_budget_status('months');
+SELECT * FROM airun_check_budgets();
+SELECT * FROM airun_check();
+-- another one that the owner drops
+SELECT airun_delete_run(:'kept');
+SELECT suffix, runs, kept FROM airun_drop_partitions('infinity');
+SELECT * FROM airun_check_budgets();
+ROLLBACK;
 
 --
 -- Forgetting a person
@@ -224,8 +314,8 @@ SELECT id AS purged_fork FROM airun_fork_run(run_id(71)) \gset
 SELECT id AS own_fork FROM airun_fork_run(:'purged_fork') \gset
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000cc';
 SELECT id AS last_fork FROM airun_fork_run(:'own_fork') \gset
-UPDATE airun.runs SET deleted_at = now() WHERE id IN (run_id(71), :'purged_fork', :'own_fork');
-SELECT airun_purge_runs('infinity') >= 3, airun_purge_runs('infinity');
+UPDATE airun.runs SET deleted_at = '2001-01-01' WHERE id IN (run_id(71), :'purged_fork', :'own_fork');
+SELECT airun_purge_runs('2001-01-02'), airun_purge_runs('2001-01-02');
 SELECT id = run_id(71) AS hers, name, message_count, stripped_at IS NOT NULL AS stripped FROM airun.runs WHERE id IN (run_id(71), :'purged_fork', :'own_fork') ORDER BY id = run_id(71) DESC;
 SELECT * FROM airun_check();
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
@@ -252,6 +342,8 @@ DO $$BEGIN
 END$$;
 SELECT count(*) > 1, bool_or(is_done), string_agg(problems, chr(10)), sum((done).runs) AS runs, sum((done).messages) AS messages, sum((done).tasks) AS tasks, sum((done).calls) > 6 AS calls, sum((done).emptied) AS emptied, sum((done).entries) > 10 AS entries FROM steps;
 SELECT * FROM airun_erase_user('0f100000-0000-4000-8000-0000000000aa');
+SELECT b.name, p.value = '' AS of_all, sum(p.spent) > 1000000 AS spent, sum(p.held) AS held FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id AND b.name LIKE 'upkeep of%'
+WHERE p.value IN ('', '0f100000-0000-4000-8000-0000000000aa') GROUP BY 1, 2;
 -- K2: the report is the same, but for what has been cancelled
 SELECT * FROM report EXCEPT ALL SELECT * FROM airun_usage('-infinity', 'infinity', 'all', 'UTC', '{kind,model_id,status}');
 SELECT attempt(format('SELECT airun_update_task(%L, ''Zebrawood, and so on and on'')', task_id(53)));
@@ -312,5 +404,8 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM regress_airun_other;
 -- nothing is left for others
 DELETE FROM airun.runs WHERE user_id IN ('0f100000-0000-4000-8000-0000000000aa', '0f100000-0000-4000-8000-0000000000bb');
 DELETE FROM airun.calls WHERE user_id IN ('0f100000-0000-4000-8000-0000000000aa', '0f100000-0000-4000-8000-0000000000bb');
+DELETE FROM airun.budget_periods WHERE budget_id IN (SELECT id FROM airun.budgets WHERE name LIKE 'upkeep of%');
+DELETE FROM airun.budgets WHERE name LIKE 'upkeep of%';
+SELECT * FROM airun_check_budgets();
 DROP OWNED BY regress_airun_upkeep, regress_airun_other;
 DROP ROLE regress_airun_upkeep, regress_airun_other;

@@ -62,6 +62,8 @@ INSERT INTO airun.retention (kind, source_type, status, age, action) VALUES
 
 SELECT airun_prune() AS pruned;
 
+INSERT INTO airun.retention (kind, age) VALUES ('deleted', '30 days');
+
 SELECT airun_purge_runs(deleted_before => now() - interval '30 days', max_runs => 10000) AS purged;
 
 SELECT * FROM airun_erase_user(airun_user_uuid('gone@example.com'));

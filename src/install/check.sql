@@ -168,7 +168,7 @@ BEGIN
 				t.completed_at IS NOT NULL OR t.response_text IS NULL AND NOT t.text_in_answer,
 				t.status = 'streaming' OR c.count IS NULL,
 				COALESCE(c.fine, true),
-				x.text_length = t.response_length OR t.holds IS NOT NULL AND x.is_empty,
+				x.text_length = t.response_length,
 				CASE WHEN t.completed_at IS NULL THEN t.price_status IS NULL
 					ELSE COALESCE(t.price_status IN ('priced', 'doubtful', 'provider', 'unbilled',
 													 'client', 'unpriced'), false) END,
@@ -192,10 +192,7 @@ BEGIN
 		CROSS JOIN LATERAL (
 			SELECT COALESCE(length(COALESCE(t.response_text, CASE WHEN t.text_in_answer THEN (
 				SELECT @extschema@.airun_message_text(a.message) FROM airun.messages AS a
-				WHERE a.run_id = t.run_id AND a.seq = t.answer_seq) END)), 0),
-				-- stripped: a budget asked how long its text was
-				t.completed_at IS NOT NULL AND t.response_text IS NULL AND NOT t.text_in_answer
-				AND COALESCE(t.request_data, t.request_reference) IS NULL) AS x (text_length, is_empty)
+				WHERE a.run_id = t.run_id AND a.seq = t.answer_seq) END)), 0)) AS x (text_length)
 		WHERE airun_check.run_id IS NULL OR t.run_id = airun_check.run_id) AS f
 	CROSS JOIN LATERAL (VALUES
 		(1, 'tokens_total of a task',

@@ -55,12 +55,13 @@ VALUES
 	('constraint', 'price_book', 'price_book_only_check', 'CHECK (is_only)'),
 
 	('constraint', 'retention', 'retention_check',
-	 $$CHECK (((kind = ANY (ARRAY['run'::text, 'call'::text])) AND
+	 $$CHECK (((kind = ANY (ARRAY['run'::text, 'call'::text, 'deleted'::text])) AND
 		(action = ANY (ARRAY['delete'::text, 'strip'::text])) AND
 		((kind = 'run'::text) OR (action = 'delete'::text)) AND
 		(status = ANY (ARRAY['active'::text, 'completed'::text, 'error'::text, 'cancelled'::text])) AND
 		(((kind = 'run'::text) AND (status <> 'cancelled'::text)) OR
-		((kind = 'call'::text) AND (status <> 'active'::text))) AND
+		((kind = 'call'::text) AND (status <> 'active'::text)) OR
+		((kind = 'deleted'::text) AND (source_type IS NULL) AND (status IS NULL))) AND
 		(EXTRACT(epoch FROM age) >= (0)::numeric)))$$),
 
 	-- Indexes.  None covers a column that every append changes.

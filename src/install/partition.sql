@@ -649,19 +649,7 @@ BEGIN
 		END LOOP;
 		CONTINUE WHEN item.lower_id IS NULL AND result.runs = 0;
 		IF result.kept = 0 THEN
-			-- what they have spent of budgets stays, though no row tells it any more
-			EXECUTE format($$
-				UPDATE airun.budget_periods AS p SET base = p.base + d.charged
-				FROM (
-					SELECT (h.hold ->> 0)::bigint AS counter, sum(x.part[2] + x.part[3]) AS charged
-					FROM airun.%I AS t CROSS JOIN LATERAL jsonb_array_elements(t.holds::jsonb) AS h (hold)
-					CROSS JOIN LATERAL (SELECT @extschema@.airun_store_hold_part(h.hold, true,
-						t.status = 'completed', t.cost, t.tokens_total, t.response_length)) AS x (part)
-					WHERE t.holds IS NOT NULL GROUP BY 1) AS d
-				WHERE p.id = d.counter$$, 'tasks_' || item.suffix);
-			-- those that refer to runs come first
-			EXECUTE (SELECT format('DROP TABLE %s', string_agg(p.partition::text, ', '))
-					 FROM @extschema@.airun_store_partitions() AS p WHERE p.suffix = item.suffix);
+			PERFORM @extschema@.airun_store_drop_month(item.suffix);
 			IF item.lower_id IS NULL THEN
 				PERFORM @extschema@.airun_store_make_partitions(item.suffix, NULL, item.upper_id, NULL);
 				PERFORM @extschema@.airun_store_mend();

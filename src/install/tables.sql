@@ -446,13 +446,13 @@ SELECT * FROM (VALUES
 
 	-- airun.retention
 	('retention', 'kind', 'text', 'NOT NULL', $$'run'::text$$, NULL, NULL,
-	 'What it is for: run, or call for utility calls'),
+	 'What it is for: run, call for utility calls, or deleted for runs that their users have deleted'),
 	('retention', 'source_type', 'text', '', NULL, NULL, NULL,
 	 'Of which source; NULL for all others'),
 	('retention', 'status', 'text', '', NULL, NULL, NULL,
 	 'In which status; NULL for all others'),
 	('retention', 'age', 'interval', '', NULL, NULL, NULL,
-	 'After how long, from the last message of a run or the beginning of a call; NULL for never'),
+	 'After how long, from the last message of a run, the beginning of a call, or when a run was deleted; NULL for never'),
 	('retention', 'action', 'text', 'NOT NULL', $$'delete'::text$$, NULL, NULL,
 	 'What becomes of them: delete, or strip, which removes what was said and keeps the run with its figures'),
 	('retention', 'keep_starred', 'boolean', 'NOT NULL', 'true', NULL, NULL,

@@ -4,8 +4,11 @@
  * Of the rows of airun.retention that fit a run and an action, the one that says most
  * is in force: one with the source before one with the status before one with neither.
  * A run is removed, or stripped, when its last message is older than the age; deleted
- * runs, too.  One that somebody else's fork has copied from is not removed, but stripped.  One with a task under way waits for its end.  A utility call is removed by
- * its beginning, once it has ended; where no row fits it is kept for 30 days.
+ * runs, too.  One that somebody else's fork has copied from is stripped in place of being
+ * removed, until that is gone.  One with a task under way waits for its end.  A utility call is removed by
+ * its beginning, once it has ended; where no row fits it is kept for 30 days.  Runs that
+ * have been deleted for longer than the row for these says are purged, whatever the
+ * others say, as by airun_purge_runs(): what they have under way is cancelled.
  *
  * Users are gone through in the order of their ids, from a place that is chosen anew
  * with each call: so each has a turn, however short the calls are, and what a user has
@@ -141,21 +144,97 @@ $prune_kind$;
 COMMENT ON FUNCTION @extschema@.airun_store_prune_kind(text, interval, timestamptz) IS
 'Removes what is kept no longer of runs or calls, for airun_prune()';
 
+/* Runs that were deleted before a time, those first that were deleted first, until a time */
+CREATE FUNCTION @extschema@.airun_store_prune_deleted(deleted_before timestamptz, until timestamptz)
+RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $prune_deleted$
+DECLARE
+	run record;
+	ids uuid[] := '{}';
+	size bigint := 0;
+	pruned bigint := 0;
+BEGIN
+	FOR run IN
+		SELECT r.id, r.message_count + r.task_count AS size FROM airun.runs AS r
+		WHERE r.deleted_at < $1
+			AND (r.stripped_at IS NULL OR r.message_count > 0 OR NOT EXISTS (
+				SELECT FROM airun.runs AS f WHERE f.forked_from = r.id
+				AND (f.user_id IS DISTINCT FROM r.user_id OR r.forked_from IS NOT NULL)))
+		ORDER BY r.deleted_at
+	LOOP
+		IF cardinality(ids) = 100 OR size >= 3000 THEN
+			pruned := pruned + @extschema@.airun_store_purge_runs(ids, $1);
+			ids := '{}';
+			size := 0;
+			EXIT WHEN clock_timestamp() >= until;
+		END IF;
+		ids := ids || run.id;
+		size := size + run.size;
+	END LOOP;
+	RETURN pruned + @extschema@.airun_store_purge_runs(ids, $1);
+END
+$prune_deleted$;
+COMMENT ON FUNCTION @extschema@.airun_store_prune_deleted(timestamptz, timestamptz) IS
+'Removes runs that were deleted before a time, for airun_prune()';
+
+/*
+ * Those of these runs that are still deleted, and that nobody holds.  In PL/pgSQL, which
+ * plans anew when a partition has been dropped in the same transaction.
+ */
+CREATE FUNCTION @extschema@.airun_store_purge_runs(ids uuid[], deleted_before timestamptz) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $purge_runs$
+BEGIN
+	RETURN @extschema@.airun_store_remove_runs(ARRAY(
+		SELECT r.id FROM airun.runs AS r WHERE r.id = ANY ($1) AND r.deleted_at < $2
+		ORDER BY r.id FOR UPDATE SKIP LOCKED), false);
+END
+$purge_runs$;
+COMMENT ON FUNCTION @extschema@.airun_store_purge_runs(uuid[], timestamptz) IS
+'Removes runs that were deleted before a time, for airun_prune()';
+
 CREATE FUNCTION @extschema@.airun_store_prune(max_ms integer) RETURNS bigint
-	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
 	SET jit = off
 AS $prune$
-SELECT COALESCE(sum(@extschema@.airun_store_prune_kind(k.kind, k.min_age,
-	clock_timestamp() + k.part * $1 * interval '1 ms')), 0)::bigint
-FROM (
-	SELECT 'run' AS kind, min(p.age) AS min_age, 0.7 AS part
-	FROM airun.retention AS p WHERE p.kind = 'run'
-	UNION ALL
-	SELECT 'call', LEAST(min(p.age), interval '30 days'), 0.3
-	FROM airun.retention AS p WHERE p.kind = 'call') AS k
-WHERE k.min_age IS NOT NULL
+DECLARE
+	begun constant timestamptz := clock_timestamp();
+	-- the shortest ages; NULL where nothing goes
+	run_age interval;
+	deleted_age interval;
+	call_age interval;
+	pruned bigint;
+BEGIN
+	SELECT min(p.age) FILTER (WHERE p.kind = 'run'), min(p.age) FILTER (WHERE p.kind = 'deleted'),
+			LEAST(min(p.age) FILTER (WHERE p.kind = 'call'), interval '30 days')
+		INTO run_age, deleted_age, call_age FROM airun.retention AS p;
+
+	-- Each has its share of the time, or what those before have left.  Months lock their
+	-- tables, and are the end of a call.
+	pruned := @extschema@.airun_store_prune_months(LEAST(run_age, deleted_age), deleted_age, false,
+		begun + 0.5 * max_ms * interval '1 ms');
+	IF pruned > 0 THEN
+		RETURN pruned;
+	END IF;
+	IF deleted_age IS NOT NULL THEN
+		pruned := @extschema@.airun_store_prune_deleted(now() - deleted_age,
+			begun + 0.5 * max_ms * interval '1 ms');
+	END IF;
+	IF run_age IS NOT NULL THEN
+		pruned := pruned + @extschema@.airun_store_prune_kind('run', run_age,
+			begun + 0.8 * max_ms * interval '1 ms');
+	END IF;
+	pruned := pruned + @extschema@.airun_store_prune_kind('call', call_age,
+		begun + max_ms * interval '1 ms');
+	PERFORM @extschema@.airun_store_prune_months(LEAST(run_age, deleted_age), deleted_age, true,
+		begun + max_ms * interval '1 ms');
+	RETURN pruned;
+END
 $prune$;
 COMMENT ON FUNCTION @extschema@.airun_store_prune(integer) IS
 'Removes what is kept no longer, for airun_prune()';

@@ -175,6 +175,7 @@ keep_forked(Purge *purge)
 		if (DatumGetBool(result_value(i, 2, &isnull)))
 			forked->ids[forked->count++] = *id;
 	}
+	forked->function = purge->function;
 	if (forked->count > 0)
 		(void) strip_locked_runs(forked);
 	operator_end(&caller);
@@ -271,6 +272,7 @@ airun_purge_runs(PG_FUNCTION_ARGS)
 						DatumGetInt64(max_runs.value)),
 				 errhint("Leave it out to remove all of them.")));
 	purge->waits = true;
+	purge->function = fcinfo->flinfo->fn_oid;
 	PreventCommandIfReadOnly("airun_purge_runs()");	/* also where there is nothing to purge */
 	is_operator = operator_begin(&operator);
 	if (!is_operator)

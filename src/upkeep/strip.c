@@ -65,6 +65,7 @@ airun_store_remove_runs(PG_FUNCTION_ARGS)
 
 	take_array(purge, PG_GETARG_ARRAYTYPE_P(0));
 	purge->with_forked = PG_GETARG_BOOL(1);
+	purge->function = fcinfo->flinfo->fn_oid;
 	store_open(true);
 	removed = purge_locked_runs(purge);
 	store_close();
@@ -72,14 +73,13 @@ airun_store_remove_runs(PG_FUNCTION_ARGS)
 }
 
 /*
- * What is emptied of a task: all but its figures.  By the length of its text a budget
- * estimates what one has cost that does not say it.
+ * What is emptied of a task: all but its figures.  Its charges may have been estimated by
+ * the text's length: counters of budgets have been told to keep them.
  */
 #define EMPTY_TASK \
 	"request_data = NULL, request_reference = NULL, response_text = NULL, " \
 	"response_data = NULL, error = NULL, metadata = '{}', pending_half = NULL, " \
-	"text_in_answer = false, response_length = CASE WHEN t.holds IS NULL " \
-	"OR t.tokens_total IS NOT NULL THEN 0 ELSE t.response_length END"
+	"text_in_answer = false, response_length = 0, holds = NULL"
 
 /*
  * Remove what was said in a batch of runs, which are locked, as the owner of the store.
@@ -108,10 +108,15 @@ strip_locked_runs(const Purge *runs)
 			1, {UUIDARRAYOID}
 		}
 	};
+	static Statement keep_charges = {
+		"SELECT " EXTSCHEMA ".airun_store_keep_charges('airun.tasks', $1)", 1, {UUIDARRAYOID}
+	};
 	Args		args = {0};
 	uint64		stripped = 0;
 
 	arg_add(&args, purge_ids(runs), false);
+	statement_in_extension(&keep_charges, runs->function);
+	(void) statement_write(&keep_charges, &args);
 	for (int i = 0; i < lengthof(steps); i++)
 		stripped = statement_write_runs(&steps[i], &args, runs->ids, runs->count);
 	return stripped;
@@ -125,6 +130,7 @@ airun_store_strip_runs(PG_FUNCTION_ARGS)
 	uint64		stripped;
 
 	take_array(runs, PG_GETARG_ARRAYTYPE_P(0));
+	runs->function = fcinfo->flinfo->fn_oid;
 	store_open(true);
 	stripped = strip_locked_runs(runs);
 	store_close();

@@ -5,7 +5,7 @@ CREATE FUNCTION @extschema@.airun_prune(max_ms bigint DEFAULT 500) RETURNS bigin
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_prune IS
 'Removes what airun.retention says is kept no longer, until there is none or max_ms is reached; returns how many runs and calls
-Runs are removed, or stripped of what was said in them; the ledger keeps the money.  Calls are kept for 30 days unless a row says otherwise.  Nobody is waited for.';
+Runs are removed, or stripped of what was said in them; the ledger keeps the money.  Calls are kept for 30 days unless a row says otherwise.  Where the store is partitioned, months go as a whole where they may.';
 
 CREATE FUNCTION @extschema@.airun_erase_user(user_id uuid, max_ms bigint DEFAULT 500)
 RETURNS @extschema@.ai_erasure

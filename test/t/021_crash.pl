@@ -3,7 +3,8 @@
 # whole: every call that was acknowledged has its effect, once; every one without
 # an answer is there whole or not at all, and so it is after it has been called
 # again; airun_check() finds nothing; and pg_amcheck finds every table and index
-# of the database sound.
+# of the database sound.  All tasks hold of budgets, and the worker is at work: neither
+# airun_check_budgets() nor airun_check_usage() finds anything.  B6, W7.
 #
 # kill -9 takes processes away, not what they have written: the system keeps it.
 # fsync is on all the same, so that commits wait where they wait in life.  What
@@ -19,10 +20,16 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
+# Where the stage of Debian's servers is looked through, $libdir has to be said.
+my $library = slurp_file($ENV{AIRUN_STAGE_CONF} // '/dev/null') =~ /^extension_destdir/m ? '$libdir/airun' : 'airun';
+
 my $rounds = quick_or_long(3, 20);
 my $node = airun_node('crashes',
 	extra => [ '--locale=C.UTF-8', '--encoding=UTF8', '--data-checksums' ],
-	conf => <<'END');
+	conf => <<"END");
+shared_preload_libraries = '$library'
+airun.databases = 'postgres'
+airun.naptime = 1s
 max_connections = 40
 fsync = on
 restart_after_crash = on
@@ -102,12 +109,25 @@ sub amcheck_ok
 	is("$?: $out$err", '0: ', "pg_amcheck finds nothing $when");
 }
 
+# The store as a whole, open holds and what has been folded included
+sub all_checks_ok
+{
+	my ($when) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	check_ok($node, $when);
+	is(sql('SELECT * FROM airun_check_usage()'), '', "nor has airun_check_usage() $when");
+	is(sql('SELECT * FROM airun_check_budgets()'), '', "nor airun_check_budgets() $when");
+}
+
 #--- rounds ------------------------------------------------------------------------
 
 my $steps = quick_or_long(150, 2000);
 my $history = AirunHistory->new(clients => 16, steps => $steps);
 $history->prepare($node);
 sql('CREATE EXTENSION amcheck');
+# that all tasks fit into: one of a few rows, and one with a row for each run
+sql("SELECT airun_set_budget('everything', 1e9, measure => 'calls', slots => 8, period => 'none', count_from => 'now'), airun_set_budget('each run', 1e12, scope => 'run', measure => 'tokens', period => 'none', count_from => 'now')");
 amcheck_ok('at the beginning');
 
 my ($lost, %done) = (0);
@@ -121,7 +141,7 @@ for my $round (1 .. $rounds)
 
 	cmp_ok($cut, '>=', 8, "round $round: the crash ($way) cuts off $cut of 16 clients");
 	is($history->verdict($history->state($node)), '', 'what they were told and have read is true');
-	check_ok($node, 'after the crash');
+	all_checks_ok('after the crash');
 	amcheck_ok('after the crash');
 	$done{$way}++;
 }
@@ -129,7 +149,10 @@ for my $round (1 .. $rounds)
 # To the end of the plans, beginning with the calls whose answers were lost
 is($history->load($node, seconds => 60 + $steps), 0, 'then all come to the end of their plans');
 is($history->verdict($history->state($node)), '', 'what they were told and have read is true');
-check_ok($node, 'at the end');
+cmp_ok(sql("SELECT count(*) FROM airun.budget_periods WHERE held > 0"), '>', 0, 'there are holds of tasks that have not ended');
+all_checks_ok('at the end');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM airun.usage_tail'), 'the worker has folded all of it');
+all_checks_ok('after that');
 amcheck_ok('at the end');
 
 my ($ops, $calls, $states) = $history->figures;

@@ -175,7 +175,21 @@ sql('first', "DROP TRIGGER fail ON airun.calls; DELETE FROM airun.worker_status;
 await('first', "SELECT bool_and(failures = 0 AND last_ok IS NOT NULL) AND count(*) >= 3 FROM airun.worker_status", 'W10: another owner');
 is(sql('first', "SELECT status FROM airun.calls WHERE error_code = 'expired'"), 'error', 'the step is done, once it can be');
 
-#--- W2: the extension goes during a step, and comes back; an older store --------------------
+#--- W2: the extension is updated during a step, goes during one, and comes back ---------------
+
+SKIP:
+{
+	skip 'needs the stage of test/run, to put a script into it', 4 if !$ENV{AIRUN_STAGE};
+	my $scripts = `find '$ENV{AIRUN_STAGE}' -name airun.control` =~ s{/airun\.control\n\z}{}r;
+	my $version = sql('first', "SELECT extversion FROM pg_extension WHERE extname = 'airun'");
+	append_to_file("$scripts/airun--$version--other.sql", "DROP FUNCTION \@extschema\@.airun_expire_calls(bigint);\n");
+	hold('first');
+	is(sql('first', "ALTER EXTENSION airun UPDATE TO 'other'; SELECT extversion FROM pg_extension WHERE extname = 'airun'"), 'other', 'W2: it is updated during a step');
+	unlink "$scripts/airun--$version--other.sql";
+	sql('first', 'DELETE FROM hold; DELETE FROM airun.worker_status');
+	await('first', 'SELECT count(*) = 0 FROM airun.usage_tail', 'which ends well');
+	await('first', "SELECT count(*) >= 3 AND bool_and(step <> 'expire_calls' AND failures = 0) FROM airun.worker_status WHERE last_ok IS NOT NULL", 'and then there are the steps of the new version');
+}
 
 hold('first');
 $session = $node->background_psql('first');
