@@ -209,6 +209,19 @@ SELECT count(*), stand('rows') FROM airun.tasks WHERE endpoint = 'outer';
 ROLLBACK;
 SELECT stand('rows');
 
+-- a family of runs has one counter, also when the first of them has been purged; counted anew, too
+SELECT airun_set_budget('rows', NULL) > 0, airun_set_budget('family', 2, scope => 'run', measure => 'calls', count_from => 'now', period => 'none') > 0;
+SELECT status FROM airun_create_run(id => run_id(91));
+SELECT count(airun_fork_run(run_id(91))) FROM generate_series(1, 2);
+SELECT attempt(format('SELECT status FROM airun_create_task(%L)', id)) FROM airun.runs WHERE forked_from = run_id(91);
+SELECT airun_delete_run(run_id(91)), airun_purge_runs('infinity') > 0, count(*) FROM airun.runs WHERE forked_from = run_id(91);
+SELECT attempt(format('SELECT status FROM airun_create_task(%L)', id)) FROM airun.runs WHERE forked_from = run_id(91);
+SELECT airun_set_budget('family again', 9, scope => 'run', measure => 'calls', period => 'month') > 0;
+SELECT budget, value = run_id(91)::text AS root, spent, held FROM airun_budget_status() WHERE value IN (SELECT r.id::text FROM airun.runs AS r WHERE r.forked_from = run_id(91) UNION SELECT run_id(91)::text) ORDER BY 1;
+DELETE FROM airun.runs WHERE forked_from = run_id(91);
+-- B14: an offset has one sign in POSIX and another in ISO 8601
+SELECT attempt(format('SELECT airun_set_budget(''offset'', 5, period => ''day'', zone => %L)', z)) FROM unnest('{+05:30,-5,5,<+05>-5,""}'::text[]) AS z;
+
 --
 -- Nothing is left for others
 --

@@ -114,13 +114,13 @@ AS $usage$
 WITH RECURSIVE b AS (
 	SELECT b.* FROM airun.budgets AS b WHERE b.id = $1
 ), family AS (
-	-- a run, or each run that is no fork, with its forks
-	SELECT r.id, r.id::text AS value
+	-- a run, or each run that is no fork, with its forks; it may have been purged
+	SELECT r.id, COALESCE(b.scope_value, r.forked_from::text, r.id::text) AS value
 	FROM b JOIN airun.runs AS r ON CASE WHEN b.scope_value IS NULL
 		THEN NOT EXISTS (SELECT FROM airun.runs AS f WHERE f.id = r.forked_from)
-		ELSE r.id = b.scope_value::uuid END
+		ELSE b.scope_value::uuid IN (r.id, r.forked_from) END
 	WHERE b.scope = 'run'
-	UNION ALL
+	UNION
 	SELECT r.id, f.value FROM family AS f JOIN airun.runs AS r ON r.forked_from = f.id
 ), charges AS (
 	SELECT v.value, e.cost, e.calls,

@@ -174,7 +174,8 @@ airun_store_period(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	bool		nulls[3] = {false};
 
-	if (rule.zone == NULL || !pg_tz_acceptable(rule.zone))
+	/* the sign of an offset means one thing to POSIX and another to reports */
+	if (rule.zone == NULL || !pg_tz_acceptable(rule.zone) || !isalpha((unsigned char) zone[0]))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("there is no time zone \"%s\"",

@@ -213,11 +213,12 @@ find_facts(const pg_uuid_t *run_id, RunFacts *facts)
 		"SELECT r.id, r.forked_from, 0 AS depth FROM airun.runs AS r WHERE r.id" EQ "$1 UNION ALL "
 		"SELECT r.id, r.forked_from, u.depth" PLUS "1 FROM up AS u "
 		"JOIN airun.runs AS r ON r.id" EQ "u.forked_from WHERE u.depth" LT "1000) "
-		"SELECT u.id, r.source_type, r.tags, r.metadata FROM up AS u "
+		"SELECT u.id, r.source_type, r.tags, r.metadata, u.forked_from FROM up AS u "
 		"JOIN airun.runs AS r ON r.id" EQ "$1 ORDER BY u.depth",
 		1, {UUIDOID}
 	};
 	Args		args = {0};
+	Field		forked_from;
 	uint64		count;
 	bool		isnull;
 
@@ -232,6 +233,12 @@ find_facts(const pg_uuid_t *run_id, RunFacts *facts)
 								   uuid_string(DatumGetUUIDP(result_value(i, 1, &isnull))));
 	if (count == 0)
 		return;
+
+	/* the first of all may have been purged */
+	forked_from.value = result_value(count - 1, 5, &forked_from.isnull);
+	if (!forked_from.isnull)
+		facts->ancestors = lappend(facts->ancestors,
+								   uuid_string(DatumGetUUIDP(forked_from.value)));
 	facts->source_type.value = result_value(0, 2, &facts->source_type.isnull);
 	facts->tags.value = result_value(0, 3, &facts->tags.isnull);
 	facts->metadata.value = result_value(0, 4, &facts->metadata.isnull);
