@@ -208,6 +208,21 @@ follow_hint(DirectScan *scan, LOCKMODE mode, const pg_uuid_t *key, const pg_uuid
 	return scan->row != NULL;
 }
 
+/*
+ * Count for the index the scan that a hint has spared.  Nothing is read of it, so that
+ * it is not locked: while its table is, it stays.
+ */
+static void
+count_scan(Oid index_oid)
+{
+	Relation	index = RelationIdGetRelation(index_oid);
+
+	pgstat_count_index_scan(index);
+	pgstat_count_index_tuples(index, 1);
+	pgstat_count_heap_fetch(index);
+	RelationClose(index);
+}
+
 /* Does row security bind the caller, if the table has it? */
 static bool
 binds_caller(const DirectScan *scan)
@@ -254,15 +269,12 @@ direct_scan_begin(DirectScan *scan, StoreIndex by, LOCKMODE mode, const pg_uuid_
 		snapshot = RegisterSnapshot(GetLatestSnapshot());
 	}
 	scan->snapshot = snapshot;
-	scan->index = index_open(index_oid, mode);
 	if (has_hints(by) && follow_hint(scan, mode, key, second_key))
 	{
-		/* as the scan would count that it spares */
-		pgstat_count_index_scan(scan->index);
-		pgstat_count_index_tuples(scan->index, 1);
-		pgstat_count_heap_fetch(scan->index);
+		count_scan(index_oid);
 		return true;
 	}
+	scan->index = index_open(index_oid, mode);
 	ScanKeyInit(&keys[0], store_index_column(by, 0), BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(key));
 	if (second_key != NULL)
@@ -324,8 +336,10 @@ void
 direct_scan_end(DirectScan *scan)
 {
 	if (scan->scan != NULL)
+	{
 		systable_endscan_ordered(scan->scan);
-	index_close(scan->index, NoLock);
+		index_close(scan->index, NoLock);
+	}
 	if (scan->snapshot_is_ours)
 		UnregisterSnapshot(scan->snapshot);
 	table_close(scan->relation, NoLock);
