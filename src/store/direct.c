@@ -223,14 +223,6 @@ count_scan(Oid index_oid)
 	RelationClose(index);
 }
 
-/* Does row security bind the caller, if the table has it? */
-static bool
-binds_caller(const DirectScan *scan)
-{
-	/* the policies of the whole table count, not those of a partition */
-	return check_enable_rls(store_table(scan->table), InvalidOid, true) == RLS_ENABLED;
-}
-
 /*
  * Look for the row with a key, or with two, the second one a UUID or a text as
  * the index has it; of several, the last one by the rest of the index.
@@ -257,7 +249,7 @@ direct_scan_begin(DirectScan *scan, StoreIndex by, LOCKMODE mode, const pg_uuid_
 	scan->relation = store_open_rows(table, by == TASKS_BY_ID ? NULL : key, mode);
 	index_oid = is_open(scan->relation, table) ? store_index_of(scan->relation, by) : InvalidOid;
 	/* whoever wants no row hidden from him is told so by the statement */
-	if (!OidIsValid(index_oid) || (!row_security && binds_caller(scan)))
+	if (!OidIsValid(index_oid) || (!row_security && store_table_binds_caller(table)))
 	{
 		table_close(scan->relation, NoLock);
 		return false;
@@ -351,7 +343,7 @@ is_of_caller(const DirectScan *scan, Datum user_id, bool is_nobodys)
 {
 	pg_uuid_t	caller;
 
-	return !binds_caller(scan) ||
+	return !store_table_binds_caller(scan->table) ||
 		(!is_nobodys && caller_id(&caller) && uuid_equal(DatumGetUUIDP(user_id), &caller));
 }
 
