@@ -37,11 +37,13 @@
  */
 #include "store/direct.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/index.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
@@ -521,29 +523,57 @@ asks_functions(const ResultRelInfo *target)
 }
 
 /*
+ * Enter a new row in indexes that ask no function, as the server does in its own
+ * catalogs.  None is deferrable: that takes a constraint, and all are on the list.
+ */
+static void
+insert_plain_entries(const ResultRelInfo *target, TupleTableSlot *row)
+{
+	for (int i = 0; i < target->ri_NumIndices; i++)
+	{
+		IndexInfo  *info = target->ri_IndexRelationInfo[i];
+		Datum		values[INDEX_MAX_KEYS];
+		bool		nulls[INDEX_MAX_KEYS];
+
+		if (!info->ii_ReadyForInserts)
+			continue;
+		FormIndexDatum(info, row, NULL, values, nulls);
+		index_insert(target->ri_IndexRelationDescs[i], values, nulls, &row->tts_tid,
+					 target->ri_RelationDesc,
+					 info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
+	}
+}
+
+/*
  * Enter a row, which is in its place, in the indexes of its table.  They are
  * opened after the row has been written; one that is being made since the table
- * was locked waits for us, and is passed over by the server as not ready.
+ * was locked waits for us, and is passed over as not ready.
  */
 static void
 insert_index_entries(Relation relation, TupleTableSlot *row, bool is_update, UpdateIndexes which)
 {
-	EState	   *estate = CreateExecutorState();
 	ResultRelInfo *target = makeNode(ResultRelInfo);
-	bool		has_snapshot;
+	bool		asks;
 
 	/* no triggers: none but our own and those of our foreign keys are there */
 	target->ri_RelationDesc = relation;
 	ExecOpenIndices(target, false);
-	/* a site's function may look at the store: it sees what we have written before, as in a statement */
-	has_snapshot = asks_functions(target);
-	if (has_snapshot)
-		PushActiveSnapshot(GetTransactionSnapshot());
-	exec_insert_index_tuples(target, row, estate, is_update, which);
-	if (has_snapshot)
-		PopActiveSnapshot();
+	asks = asks_functions(target);
+	if (!is_update && !asks)
+		insert_plain_entries(target, row);
+	else
+	{
+		EState	   *estate = CreateExecutorState();
+
+		/* a site's function may look at the store: it sees what we have written before, as in a statement */
+		if (asks)
+			PushActiveSnapshot(GetTransactionSnapshot());
+		exec_insert_index_tuples(target, row, estate, is_update, which);
+		if (asks)
+			PopActiveSnapshot();
+		FreeExecutorState(estate);
+	}
 	ExecCloseIndices(target);
-	FreeExecutorState(estate);
 }
 
 /* Is a value missing that the table demands?  The executor says so. */
