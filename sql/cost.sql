@@ -238,6 +238,14 @@ SET session_replication_role = replica;
 UPDATE airun.prices SET rates = '{"input": 10}';
 SELECT airun_cost('m', '{"input": 1}');
 UPDATE airun.prices SET rates = '{"input": 9}';
+-- one that has no price either is, too, when there is one
+BEGIN;
+CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM airun.prices;
+DELETE FROM airun.prices;
+SELECT airun_cost('m', '{"input": 1}') IS NULL FROM generate_series(1, 2);
+INSERT INTO airun.prices SELECT * FROM kept;
+SELECT airun_cost('m', '{"input": 1}');
+ROLLBACK;
 RESET session_replication_role;
 -- the trigger that comes back gives it another one
 DROP TRIGGER airun_version ON airun.prices;

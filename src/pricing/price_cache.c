@@ -409,6 +409,32 @@ free_cache(PriceCache *old)
 	MemoryContextDelete(old->context);
 }
 
+/* May the caller read it without a statement, which says what he may not? */
+static bool
+may_read(Oid table)
+{
+	return pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		namespace_aclcheck(get_rel_namespace(table), GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+}
+
+/* Does the caller's snapshot see no price at all? */
+static bool
+has_no_prices(void)
+{
+	Relation	relation;
+	SysScanDesc scan;
+	bool		is_empty;
+
+	if (!may_read(prices_oid))
+		return false;
+	relation = table_open(prices_oid, AccessShareLock);
+	scan = systable_beginscan(relation, InvalidOid, false, GetActiveSnapshot(), 0, NULL);
+	is_empty = systable_getnext(scan) == NULL;
+	systable_endscan(scan);
+	table_close(relation, NoLock);
+	return is_empty;
+}
+
 /* The version that the caller's snapshot sees; false where there is none */
 static bool
 read_version(pg_uuid_t *version)
@@ -420,9 +446,7 @@ read_version(pg_uuid_t *version)
 	bool		isnull;
 
 	/* every task that ends asks for this one row: where all may see it, without a plan */
-	if (is_shared && pg_class_aclcheck(version_oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-		namespace_aclcheck(get_rel_namespace(version_oid), GetUserId(),
-						   ACL_USAGE) == ACLCHECK_OK)
+	if (is_shared && may_read(version_oid))
 	{
 		Relation	relation = table_open(version_oid, AccessShareLock);
 		SysScanDesc scan = systable_beginscan(relation, InvalidOid, false,
@@ -466,16 +490,17 @@ price_cache_open(bool must_be_allowed)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	found = read_version(&version);
-	if (!found || cache == NULL || !is_shared || !cache_is_shared ||
-		memcmp(&cache->version, &version, sizeof(version)) != 0)
+	if (cache == NULL || !is_shared || !cache_is_shared ||
+		memcmp(&cache->version, &version, sizeof(version)) != 0 ||
+		!(found || has_no_prices()))
 	{
 		PriceCache *new = read_cache(&version);
 		PriceCache *old = cache;
 
 		MemoryContextSetParent(new->context, CacheMemoryContext);
 		cache = new;
-		/* what has no version cannot be known again */
-		cache_is_shared = is_shared && found;
+		/* what has no version cannot be known again, unless it is nothing */
+		cache_is_shared = is_shared && (found || new->price_count == 0);
 		if (old != NULL)
 			free_cache(old);
 	}

@@ -60,6 +60,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/reltrigger.h"
+#include "utils/rls.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -131,6 +132,7 @@ typedef struct Rights
 	uint64		version;
 	Oid			role;
 	AclMode		modes[STORE_TABLES];
+	bool		is_bound[STORE_TABLES]; /* by row security, if the table has it */
 } Rights;
 
 static Definition definition;
@@ -783,9 +785,12 @@ know_rights(void)
 		may_reach &= !OidIsValid(definition.policy_functions[i]) ||
 			function_aclcheck(definition.policy_functions[i], role, ACL_EXECUTE) == ACLCHECK_OK;
 	for (int i = 0; i < STORE_TABLES; i++)
+	{
 		rights.modes[i] = may_reach ?
 			pg_class_aclmask(definition.tables[i], role, ACL_SELECT | ACL_INSERT | ACL_UPDATE,
 							 ACLMASK_ALL) : 0;
+		rights.is_bound[i] = check_enable_rls(definition.tables[i], role, true) == RLS_ENABLED;
+	}
 	rights.role = role;
 	rights.version = version;
 }
@@ -796,6 +801,14 @@ store_is_granted(StoreTable table, AclMode privileges)
 {
 	know_rights();
 	return (rights.modes[table] & privileges) == privileges;
+}
+
+/* Does row security bind the caller, if the table has it? */
+bool
+store_table_binds_caller(StoreTable table)
+{
+	know_rights();
+	return rights.is_bound[table];
 }
 
 /* The table that an index is of */

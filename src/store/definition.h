@@ -72,6 +72,7 @@ extern StoreTable store_index_table(StoreIndex index);
 extern Oid	store_index(StoreIndex index);
 extern AttrNumber store_index_column(StoreIndex index, int place);
 extern bool store_is_granted(StoreTable table, AclMode privileges);
+extern bool store_table_binds_caller(StoreTable table);
 extern bool store_seeing_is_changing(void);
 extern bool store_has_site_trigger(StoreTable table);
 extern bool store_is_open_to_all(Relation relation);

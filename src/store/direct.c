@@ -37,11 +37,13 @@
  */
 #include "store/direct.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/index.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
@@ -208,12 +210,19 @@ follow_hint(DirectScan *scan, LOCKMODE mode, const pg_uuid_t *key, const pg_uuid
 	return scan->row != NULL;
 }
 
-/* Does row security bind the caller, if the table has it? */
-static bool
-binds_caller(const DirectScan *scan)
+/*
+ * Count for the index the scan that a hint has spared.  Nothing is read of it, so that
+ * it is not locked: while its table is, it stays.
+ */
+static void
+count_scan(Oid index_oid)
 {
-	/* the policies of the whole table count, not those of a partition */
-	return check_enable_rls(store_table(scan->table), InvalidOid, true) == RLS_ENABLED;
+	Relation	index = RelationIdGetRelation(index_oid);
+
+	pgstat_count_index_scan(index);
+	pgstat_count_index_tuples(index, 1);
+	pgstat_count_heap_fetch(index);
+	RelationClose(index);
 }
 
 /*
@@ -242,7 +251,7 @@ direct_scan_begin(DirectScan *scan, StoreIndex by, LOCKMODE mode, const pg_uuid_
 	scan->relation = store_open_rows(table, by == TASKS_BY_ID ? NULL : key, mode);
 	index_oid = is_open(scan->relation, table) ? store_index_of(scan->relation, by) : InvalidOid;
 	/* whoever wants no row hidden from him is told so by the statement */
-	if (!OidIsValid(index_oid) || (!row_security && binds_caller(scan)))
+	if (!OidIsValid(index_oid) || (!row_security && store_table_binds_caller(table)))
 	{
 		table_close(scan->relation, NoLock);
 		return false;
@@ -254,15 +263,12 @@ direct_scan_begin(DirectScan *scan, StoreIndex by, LOCKMODE mode, const pg_uuid_
 		snapshot = RegisterSnapshot(GetLatestSnapshot());
 	}
 	scan->snapshot = snapshot;
-	scan->index = index_open(index_oid, mode);
 	if (has_hints(by) && follow_hint(scan, mode, key, second_key))
 	{
-		/* as the scan would count that it spares */
-		pgstat_count_index_scan(scan->index);
-		pgstat_count_index_tuples(scan->index, 1);
-		pgstat_count_heap_fetch(scan->index);
+		count_scan(index_oid);
 		return true;
 	}
+	scan->index = index_open(index_oid, mode);
 	ScanKeyInit(&keys[0], store_index_column(by, 0), BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(key));
 	if (second_key != NULL)
@@ -324,8 +330,10 @@ void
 direct_scan_end(DirectScan *scan)
 {
 	if (scan->scan != NULL)
+	{
 		systable_endscan_ordered(scan->scan);
-	index_close(scan->index, NoLock);
+		index_close(scan->index, NoLock);
+	}
 	if (scan->snapshot_is_ours)
 		UnregisterSnapshot(scan->snapshot);
 	table_close(scan->relation, NoLock);
@@ -337,7 +345,7 @@ is_of_caller(const DirectScan *scan, Datum user_id, bool is_nobodys)
 {
 	pg_uuid_t	caller;
 
-	return !binds_caller(scan) ||
+	return !store_table_binds_caller(scan->table) ||
 		(!is_nobodys && caller_id(&caller) && uuid_equal(DatumGetUUIDP(user_id), &caller));
 }
 
@@ -515,29 +523,57 @@ asks_functions(const ResultRelInfo *target)
 }
 
 /*
+ * Enter a new row in indexes that ask no function, as the server does in its own
+ * catalogs.  None is deferrable: that takes a constraint, and all are on the list.
+ */
+static void
+insert_plain_entries(const ResultRelInfo *target, TupleTableSlot *row)
+{
+	for (int i = 0; i < target->ri_NumIndices; i++)
+	{
+		IndexInfo  *info = target->ri_IndexRelationInfo[i];
+		Datum		values[INDEX_MAX_KEYS];
+		bool		nulls[INDEX_MAX_KEYS];
+
+		if (!info->ii_ReadyForInserts)
+			continue;
+		FormIndexDatum(info, row, NULL, values, nulls);
+		index_insert(target->ri_IndexRelationDescs[i], values, nulls, &row->tts_tid,
+					 target->ri_RelationDesc,
+					 info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
+	}
+}
+
+/*
  * Enter a row, which is in its place, in the indexes of its table.  They are
  * opened after the row has been written; one that is being made since the table
- * was locked waits for us, and is passed over by the server as not ready.
+ * was locked waits for us, and is passed over as not ready.
  */
 static void
 insert_index_entries(Relation relation, TupleTableSlot *row, bool is_update, UpdateIndexes which)
 {
-	EState	   *estate = CreateExecutorState();
 	ResultRelInfo *target = makeNode(ResultRelInfo);
-	bool		has_snapshot;
+	bool		asks;
 
 	/* no triggers: none but our own and those of our foreign keys are there */
 	target->ri_RelationDesc = relation;
 	ExecOpenIndices(target, false);
-	/* a site's function may look at the store: it sees what we have written before, as in a statement */
-	has_snapshot = asks_functions(target);
-	if (has_snapshot)
-		PushActiveSnapshot(GetTransactionSnapshot());
-	exec_insert_index_tuples(target, row, estate, is_update, which);
-	if (has_snapshot)
-		PopActiveSnapshot();
+	asks = asks_functions(target);
+	if (!is_update && !asks)
+		insert_plain_entries(target, row);
+	else
+	{
+		EState	   *estate = CreateExecutorState();
+
+		/* a site's function may look at the store: it sees what we have written before, as in a statement */
+		if (asks)
+			PushActiveSnapshot(GetTransactionSnapshot());
+		exec_insert_index_tuples(target, row, estate, is_update, which);
+		if (asks)
+			PopActiveSnapshot();
+		FreeExecutorState(estate);
+	}
 	ExecCloseIndices(target);
-	FreeExecutorState(estate);
 }
 
 /* Is a value missing that the table demands?  The executor says so. */

@@ -19,8 +19,8 @@ typedef struct DirectScan
 	StoreIndex	by;
 	StoreTable	table;
 	Relation	relation;
-	Relation	index;
-	SysScanDesc scan;			/* NULL where the row was found without the index */
+	Relation	index;			/* NULL, as scan, where the row was found without it */
+	SysScanDesc scan;
 	Snapshot	snapshot;
 	bool		snapshot_is_ours;	/* to be unregistered */
 	HeapTuple	row;			/* a copy; NULL where there is none */
