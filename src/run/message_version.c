@@ -34,12 +34,11 @@ PG_FUNCTION_INFO_V1(airun_message_versions);
 	"v.replaced_at, v.replaced_by"
 #define VERSION_COUNT	11
 
-/* A version of each message m; the time is $1, the user $2 */
-#define KEEP_VERSIONS(action) \
+/* A version of each message m, behind the last one; the time is $1, the user $2 */
+#define KEEP_VERSIONS(action, last) \
 	"INSERT INTO airun.message_versions (run_id, seq, version, message_id, task_id, " \
 	"message, created_at, action, replaced_at, replaced_by) " \
-	"SELECT m.run_id, m.seq, 1" PLUS "COALESCE((SELECT pg_catalog.max(v.version) " \
-	"FROM airun.message_versions AS v WHERE v.run_id" EQ "m.run_id AND v.seq" EQ "m.seq), 0), " \
+	"SELECT m.run_id, m.seq, 1" PLUS "COALESCE(" last ", 0), " \
 	"m.message_id, m.task_id, m.message, m.created_at, '" action "', " \
 	"GREATEST($1, m.created_at), $2 "
 
@@ -55,7 +54,8 @@ void
 version_keep_replaced(const pg_uuid_t *run_id, int64 seq)
 {
 	static Statement keep = {
-		KEEP_VERSIONS("replaced")
+		KEEP_VERSIONS("replaced", "(SELECT pg_catalog.max(v.version) FROM airun.message_versions AS v "
+					  "WHERE v.run_id" EQ "m.run_id AND v.seq" EQ "m.seq)")
 		"FROM airun.messages AS m WHERE m.run_id" EQ "$3 AND m.seq" EQ "$4",
 		4, {TIMESTAMPTZOID, UUIDOID, UUIDOID, INT8OID}
 	};
@@ -71,13 +71,22 @@ version_keep_replaced(const pg_uuid_t *run_id, int64 seq)
 /*
  * In a statement trigger that has old_rows: keep the messages that have been
  * deleted.  Those of runs that are gone themselves are gone for good.
+ *
+ * The versions that there are, are read once: a look for each message would read
+ * what this statement has written so far, where the table was empty when its plan
+ * was made and is scanned as a whole.
  */
 void
 version_keep_removed(void)
 {
 	static Statement keep = {
-		KEEP_VERSIONS("removed")
-		"FROM old_rows AS m JOIN airun.runs AS r ON r.id" EQ "m.run_id",
+		"WITH l AS MATERIALIZED (SELECT v.run_id, v.seq, pg_catalog.max(v.version) AS version "
+		"FROM airun.message_versions AS v "
+		"WHERE v.run_id" EQ "ANY (ARRAY(SELECT DISTINCT m.run_id FROM old_rows AS m)) "
+		"GROUP BY v.run_id, v.seq) "
+		KEEP_VERSIONS("removed", "l.version")
+		"FROM old_rows AS m JOIN airun.runs AS r ON r.id" EQ "m.run_id "
+		"LEFT JOIN l ON l.run_id" EQ "m.run_id AND l.seq" EQ "m.seq",
 		2, {TIMESTAMPTZOID, UUIDOID}
 	};
 	pg_uuid_t	caller;

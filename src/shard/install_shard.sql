@@ -139,8 +139,10 @@ BEGIN
 	AS $status$
 	SELECT (SELECT array_agg(b.bucket ORDER BY b.bucket) FROM airun_remote.buckets AS b),
 		(SELECT count(*) FROM airun_remote.buckets AS b WHERE b.is_moving),
-		(SELECT GREATEST(c.reltuples, (EXISTS (SELECT FROM airun.runs))::integer)::bigint
-		 FROM pg_class AS c WHERE c.oid = 'airun.runs'::regclass),
+		-- of its partitions, where it has some
+		(SELECT GREATEST(sum(GREATEST(c.reltuples, 0)), (EXISTS (SELECT FROM airun.runs))::integer)::bigint
+		 FROM pg_class AS c WHERE c.relkind = 'r' AND (c.oid = 'airun.runs'::regclass
+			OR c.oid IN (SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = 'airun.runs'::regclass))),
 		(SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class AS c
 		 WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r')
 	$status$;

@@ -1,14 +1,16 @@
 # A partitioned store beside writers, in dumps, and under the regression tests:
 # airun_partition(), months that are added and months that go while 6 clients write, with
 # ids that begin with their time and ids that do not: no error but those that are
-# promised, nothing acknowledged lost, no deadlock.  The core of the regression tests
-# passes on a partitioned store as on a plain one; all of them in the long form, but
-# for those that look at the tables themselves.
+# promised, nothing acknowledged lost, no deadlock.  Buckets move from and to partitioned
+# shards.  The core of the regression tests passes on a partitioned store as on a plain
+# one; in the long form all of them do, but for those that look at the tables themselves
+# and the lines that are stated here.
 
 use strict;
 use warnings;
 
 use AirunTest;
+use Cwd qw(getcwd);
 use IPC::Run ();
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -184,7 +186,107 @@ is(sql('SELECT airun_add_partitions(8)', 'restored_plain'), '1', 'and months are
 sql('CALL airun_work()', 'partitioned');
 is(sql(q(SELECT count(*) FROM airun_store_partitions() WHERE relation = 'runs'), 'partitioned'), '6', 'as the worker does');
 
+#--- a bucket moves ------------------------------------------------------------------------
+
+# From a partitioned shard to a plain one, to one with other months, and back
+SKIP:
+{
+	skip('rows move in the same way, however they are written', 12) if ($ENV{AIRUN_DIRECT} // 'on') ne 'on';
+	my $library = debian_library($node, 'plproxy');
+	skip('there is no PL/Proxy', 12) if !$library;
+	my @shards = map { "shard$_" } 0 .. 2;
+	my $user = '00000000-0000-4000-8000-000000000001';
+	my $as_user = "SET ROLE authenticated; SET airun.user_id = '$user'";
+	# ids of each partition: other, default, a month, and from now on
+	my @runs = ('fe000000-0000-4000-8000-000000000001', '03000000-0000-7000-8000-000000000001', sql('SELECT airun_store_first_id(now() + interval \'1 month\')', 'months'), sql('SELECT airun_store_first_id(now())', 'months'));
+	my $list = join ', ', map { "'$_'" } @runs;
+
+	sql('CREATE ROLE authenticated; CREATE ROLE airun_proxy LOGIN NOINHERIT');
+	sql("CREATE DATABASE $_") for 'shard0', 'proxy';
+	sql('CREATE EXTENSION airun; SELECT airun_install(), airun_install_shard()', 'shard0');
+	sql("CREATE DATABASE $_ TEMPLATE shard0") for 'shard1', 'shard2';
+	sql('SELECT airun_partition(1)', 'shard0');
+	sql('SELECT airun_partition(3)', 'shard2');
+	sql(<<"END", 'proxy');
+CREATE FUNCTION plproxy_call_handler() RETURNS language_handler AS '$library', 'plproxy_call_handler' LANGUAGE C;
+CREATE FUNCTION plproxy_validator(oid) RETURNS void AS '$library', 'plproxy_validator' LANGUAGE C;
+CREATE LANGUAGE plproxy HANDLER plproxy_call_handler VALIDATOR plproxy_validator;
+CREATE FUNCTION plproxy_fdw_validator(text[], oid) RETURNS boolean AS '$library', 'plproxy_fdw_validator' LANGUAGE C;
+CREATE FOREIGN DATA WRAPPER plproxy VALIDATOR plproxy_fdw_validator;
+CREATE SCHEMA airun_lib; CREATE EXTENSION airun SCHEMA airun_lib; CREATE SCHEMA api;
+SELECT airun_lib.airun_install_proxy(ARRAY[@{[join ', ', map { "'" . $node->connstr($_) =~ s/'/''/gr . "'" } @shards]}], 'api');
+SELECT api.airun_grant('authenticated');
+CALL airun_lib.airun_move_bucket(airun_lib.airun_bucket('$user'), 0);
+$as_user;
+CREATE TEMPORARY TABLE runs AS SELECT unnest(ARRAY[$list]::uuid[]) AS id;
+SELECT (api.airun_create_run(id => id)).status FROM runs;
+SELECT (api.airun_append_messages(id, '[{"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}]')).seq FROM runs;
+SELECT (api.airun_truncate_messages(id, 1)).message_count, (api.airun_create_task(id, id)).status FROM runs;
+SELECT (api.airun_stream_delta(id, 'so far', run_id => id)).status FROM runs;
+END
+	my $rows = "SELECT md5(string_agg(x, '' ORDER BY x)) FROM (" . join(' UNION ALL ', map { "SELECT to_jsonb(x)::text FROM airun.$_ AS x" } qw(runs messages message_versions tasks task_chunks)) . ') AS x (x)';
+	my $before = sql($rows, 'shard0');
+
+	is(sql('SELECT count(DISTINCT tableoid) FROM airun.runs', 'shard0'), '4', 'runs in four partitions');
+	for my $target (1, 2, 0)
+	{
+		sql("CALL airun_lib.airun_move_bucket(airun_lib.airun_bucket('$user'), $target)", 'proxy');
+		is(sql($rows, "shard$target"), $before, "all rows are on shard $target");
+		is(join(' ', map { sql('SELECT count(*) FROM airun.runs', $_) . sql('SELECT * FROM airun_check()', $_) } @shards),
+			join(' ', map { $_ == $target ? 4 : 0 } 0 .. 2), 'and on no other, and none has a problem');
+		is(sql("$as_user; SELECT sum((api.airun_append_message(id, '{\"role\": \"user\", \"content\": \"x\"}', 'id')).seq) FROM unnest(ARRAY[$list]::uuid[]) AS id", 'proxy'),
+			'8', 'and they go on there');
+		$before = sql($rows, "shard$target");
+	}
+	is(sql("SELECT string_agg(p, ' ' ORDER BY p) FROM (SELECT regexp_replace(tableoid::regclass::text, '\\d{4}_\\d\\d\$', 'month') FROM airun.runs) AS r (p)", 'shard0'),
+		'airun.runs_default airun.runs_earlier airun.runs_month airun.runs_other', 'each is in its partition');
+	sql('ANALYZE airun.runs', 'shard0');
+	is(sql('SELECT string_agg(runs::text, \' \' ORDER BY shard) FROM airun_lib.airun_shards()', 'proxy'), '4 0 0', 'airun_shards() counts runs in partitions');
+	sql("DROP DATABASE $_ WITH (FORCE)") for 'proxy', @shards;
+	sql('DROP ROLE authenticated, airun_proxy');
+}
+
 #--- the regression tests ----------------------------------------------------------------
+
+# Those that are not run here: they look at no store (json, lint, sketch), they make and
+# partition stores themselves, or they change tables in ways that the server does not
+# have for partitioned ones (direct, exact: exact_partition.sql has those that it has).
+my %apart = map { $_ => 1 } qw(json lint sketch install objects partition exact_partition direct exact helpers);
+
+# The lines that differ: what a partitioned store says otherwise, and nothing else
+my %stated = (
+	# COPY from a table under row security is one of ONLY that table; functions stand for foreign keys
+	access => <<'END',
+< 1	\N
+>   function ai_messages(ai_runs)
+>   function ai_messages(ai_run_summaries)
+>   function ai_runs(ai_messages)
+>   function ai_run_summaries(ai_messages)
+END
+	doors => <<'END',
+<                   attempt                  
+< -------------------------------------------
+<  42846 cannot cast type record to ai_tasks
+>                      attempt                      
+> --------------------------------------------------
+>  42725 function ai_messages(record) is not unique
+END
+	# a run's id is stated or left out, not null; foreign keys stand on each partition
+	postgrest => join('', map { "$_\n" }
+		'< {"id":"<uuid>","user_id":"9057e570-0000-4000-8000-0000000000aa","source_type":"chat","source_id":null,"name":"all null","description":null,"settings":{},"variable_values":{},"messages":[],"tags":[],"metadata":{},"message_count":0,"task_count":0,"total_tokens":0,"total_cost":0,"status":"active","is_starred":false,"is_archived":false,"created_at":"<time>","updated_at":"<time>","last_message_at":"<time>","active_hour":"<time>","forked_from":null,"forked_at_seq":null,"is_listed":true}',
+		('> {"code" : "PT422", "message" : "column \"id\" of ai_runs must not be null", "details" : "The store is partitioned by it.", "hint" : "Leave it out to have one made, or use airun_create_run()."}'),
+		'< true',
+		('> {"code" : "PT422", "message" : "column \"id\" of ai_runs must not be null", "details" : "The store is partitioned by it.", "hint" : "Leave it out to have one made, or use airun_create_run()."}'),
+		(map { ("> ${_}_run_id_fkey|airun.$_|run_id|airun.runs|id") x 5 } qw(message_versions messages tasks)),
+		'<   ->  Index Scan using runs_pkey on runs r', '>   Update on runs r_1', '>   ->  Index Scan using runs_pkey on runs r_1'),
+	# storage options are those of partitions
+	seen => <<'END',
+> ERROR:  unrecognized parameter "autovacuum_enabled"
+> CONTEXT:  SQL statement "ALTER TABLE airun.runs SET (autovacuum_enabled = off);ALTER TABLE airun.messages SET (autovacuum_enabled = off);ALTER TABLE airun.tasks SET (autovacuum_enabled = off);ALTER TABLE airun.task_chunks SET (autovacuum_enabled = off)"
+> PL/pgSQL function inline_code_block line 1 at EXECUTE
+END
+	# a trigger that is disabled on a table is disabled on each partition
+	totals => "  trigger airun_guard of airun.tasks | expected enabled, found disabled\n" =~ s/^/> /r x 6);
 
 # Runs the file of a regression test as pg_regress does; returns its output
 sub regress
@@ -194,30 +296,42 @@ sub regress
 	local $ENV{PGTZ} = 'PST8PDT';
 	local $ENV{PGDATESTYLE} = 'Postgres, MDY';
 	local $ENV{PGOPTIONS} = join ' ', $ENV{PGOPTIONS} // '', '-c intervalstyle=postgres_verbose';
+	local $ENV{PG_ABS_SRCDIR} = getcwd();
 
-	IPC::Run::run([ $node->installed_command('psql'), '-X', '-a', '-q', '-d', $node->connstr('regress') ],
-		'<', "sql/$name.sql", '>&', \$out, IPC::Run::timeout(300));
+	IPC::Run::run([ $node->installed_command('psql'), '-X', '-a', '-q', '-d', $node->connstr('contrib_regression') ],
+		'<', "sql/$name.sql", '>&', \$out, IPC::Run::timeout(900));
 	return $out;
 }
 
 # An error of the server names the partition's index in place of the table's
 sub without_partitions { return $_[0] =~ s/\b(runs|messages|message_versions|tasks|task_chunks)_(?:earlier|other|default|\d{4}_\d\d)(?=_|\b)/$1/gr; }
 
+# The lines in which the output of a test is not what it should be
+sub differences
 {
-	my @tests = split ' ', quick_or_long('run message task turn', 'run names list message save fork search task turn doors late export context refusals columns usage price cost served money meter report');
+	my ($name, $found) = @_;
+	my $out = '';
+
+	append_to_file("$dir/$name.out", $found);
+	IPC::Run::run([ 'diff', "expected/$name.out", "$dir/$name.out" ], '>', \$out);
+	return join '', grep { /^[<>]/ } split /^/, $out;
+}
+
+{
+	my ($all) = slurp_file('Makefile') =~ /^REGRESS = ((?:.*\\\n)*.*)$/m;
+	my @tests = grep { $ENV{AIRUN_LONG} ? !$apart{$_} : /^(?:run|message|task|turn)$/ } split /[\s\\]+/, $all;
 	my $equal = 0;
 
-	sql('CREATE DATABASE regress');
-	sql('CREATE EXTENSION airun; SELECT airun_install(); SELECT airun_partition()', 'regress');
+	sql('CREATE DATABASE contrib_regression');
+	sql("ALTER DATABASE contrib_regression SET lc_messages = 'C'; ALTER DATABASE contrib_regression SET bytea_output = 'hex'");
+	sql('CREATE EXTENSION airun; SELECT airun_install(); SELECT airun_partition()', 'contrib_regression');
 	regress('helpers');
 	for my $test (@tests)
 	{
-		my $expected = slurp_file("expected/$test.out");
-		my $found = without_partitions(regress($test));
-
-		$equal += is($found, $expected, "$test passes on a partitioned store");
-		check_ok($node, "after $test", 'regress');
+		$equal += is(differences($test, without_partitions(regress($test))), $stated{$test} // '', "$test passes on a partitioned store");
+		check_ok($node, "after $test", 'contrib_regression');
 	}
+	is(sql("SELECT relkind FROM pg_class WHERE oid = 'airun.runs'::regclass", 'contrib_regression'), 'p', 'which is one still');
 	proven('regression tests that pass on a partitioned store', $equal);
 }
 
