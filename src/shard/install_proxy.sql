@@ -25,13 +25,6 @@ CREATE FUNCTION @extschema@.airun_store_make_router() RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $make$
 BEGIN
-	/* The bucket that an id carries, if it does */
-	CREATE OR REPLACE FUNCTION airun_remote.carried(id uuid) RETURNS integer
-		LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
-	AS $carried$
-	SELECT CASE WHEN substr($1::text, 15, 1) = '8' THEN ('x' || right($1::text, 3))::bit(12)::integer END
-	$carried$;
-
 	CREATE OR REPLACE FUNCTION airun_remote.bucket_of(_shard integer, run_id uuid, task_id uuid, call_id uuid)
 		RETURNS SETOF integer LANGUAGE plproxy
 	AS $bucket$ CLUSTER 'airun'; RUN ON ALL; $bucket$;
@@ -40,44 +33,18 @@ BEGIN
 		RETURNS TABLE (buckets integer[], moving bigint, runs bigint, bytes bigint) LANGUAGE plproxy
 	AS $status$ CLUSTER 'airun'; RUN ON $1; $status$;
 
-	/*
-	 * The bucket of a call.  Ids that airun has made tell; else it is whose the thing is
-	 * to be, or the caller's; where nobody is calling, the shards are asked.
-	 */
-	CREATE OR REPLACE FUNCTION airun_remote.bucket(run_id uuid, task_id uuid, call_id uuid, owner uuid)
+	/* The bucket of a call of which neither ids nor caller tell: the shards are asked */
+	CREATE OR REPLACE FUNCTION airun_remote.asked_bucket(run_id uuid, task_id uuid, call_id uuid)
 		RETURNS integer LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $bucket$
-	DECLARE
-		caller uuid := COALESCE($4, @extschema@.airun_user_id());
 	BEGIN
-		RETURN COALESCE(airun_remote.carried($1),
-			CASE WHEN $1 IS NULL THEN COALESCE(airun_remote.carried($2), airun_remote.carried($3)) END,
-			CASE WHEN caller IS NOT NULL THEN @extschema@.airun_bucket(caller)
-				WHEN COALESCE($1, $2, $3) IS NOT NULL
-					THEN (SELECT b FROM airun_remote.bucket_of(0, $1, $2, $3) AS b LIMIT 1) END,
-			0);
+		RETURN COALESCE((SELECT b FROM airun_remote.bucket_of(0, $1, $2, $3) AS b LIMIT 1), 0);
 	END
 	$bucket$;
-
-	/* As committed now, also within a statement that has begun before */
-	CREATE OR REPLACE FUNCTION airun_remote.shard_of(bucket integer) RETURNS integer
-		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $shard$
-	BEGIN
-		RETURN (SELECT b.shard FROM airun_remote.buckets AS b WHERE b.bucket = $1);
-	END
-	$shard$;
 
 	CREATE OR REPLACE FUNCTION airun_remote.all_shards() RETURNS SETOF integer
 		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $all$ SELECT s.shard FROM airun_remote.shards AS s ORDER BY 1 $all$;
-
-	/* The role that the caller has become, as the shard shall know it */
-	CREATE OR REPLACE FUNCTION airun_remote.caller_role() RETURNS text
-		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	AS $role$
-	SELECT CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END
-	$role$;
 
 	CREATE OR REPLACE FUNCTION airun_remote.as_uuid(id text) RETURNS uuid
 		LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
@@ -101,14 +68,12 @@ BEGIN
 	END
 	$named$;
 
-	CREATE OR REPLACE FUNCTION airun_remote.must_write() RETURNS void
+	CREATE OR REPLACE FUNCTION airun_remote.refuse_write() RETURNS void
 		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $write$
 	BEGIN
-		IF current_setting('transaction_read_only')::boolean THEN
-			RAISE EXCEPTION 'cannot execute this function in a read-only transaction'
-				USING ERRCODE = 'read_only_sql_transaction';
-		END IF;
+		RAISE EXCEPTION 'cannot execute this function in a read-only transaction'
+			USING ERRCODE = 'read_only_sql_transaction';
 	END
 	$write$;
 
@@ -224,10 +189,12 @@ AS $body$
 DECLARE
 	f pg_proc;
 	passed text;
+	/* Claims, caller, and the role that the caller has become, as the shard shall know it */
 	who text := 'current_setting(''request.jwt.claims'', true), current_setting(''airun.user_id'', true), '
-		'airun_remote.caller_role()';
+		'CASE current_setting(''role'') WHEN ''none'' THEN session_user::text ELSE current_setting(''role'') END';
 	names text[];
-	place text;
+	ids text;
+	owner text;
 	one text;
 	every text;
 	handler text := 'EXCEPTION WHEN OTHERS THEN
@@ -240,31 +207,33 @@ BEGIN
 	SELECT string_agg(', $' || i, '' ORDER BY i) INTO passed FROM generate_series(1, f.pronargs) AS i;
 	names := f.proargnames;
 
-	place := CASE f.proname
-		WHEN 'airun_create_run' THEN 'NULL, NULL, NULL, user_id'
-		WHEN 'airun_start_call' THEN 'NULL, NULL, NULL, NULL'
-		WHEN 'airun_meter' THEN 'NULL, NULL, NULL, NULL'
-		WHEN 'airun_start_turn' THEN 'COALESCE(run_id, airun_remote.as_uuid(run ->> ''id'')), task_id, NULL, '
-			'airun_remote.as_uuid(run ->> ''user_id'')'
+	ids := CASE f.proname
+		WHEN 'airun_start_call' THEN 'NULL, NULL, NULL'
+		WHEN 'airun_meter' THEN 'NULL, NULL, NULL'
+		WHEN 'airun_start_turn' THEN 'COALESCE(run_id, airun_remote.as_uuid(run ->> ''id'')), task_id, NULL'
 		WHEN 'airun_call' THEN 'airun_remote.named($1, ''run_id''), airun_remote.named($1, ''task_id''), '
-			'airun_remote.named($1, ''call_id''), airun_remote.named($1, ''user_id'')'
+			'airun_remote.named($1, ''call_id'')'
 		ELSE concat_ws(', ',
 			CASE WHEN 'run_id' = ANY (names) THEN 'run_id' ELSE 'NULL' END,
 			CASE WHEN 'task_id' = ANY (names) THEN 'task_id' ELSE 'NULL' END,
-			CASE WHEN 'call_id' = ANY (names) THEN 'call_id' ELSE 'NULL' END,
-			CASE WHEN 'for_user' = ANY (names) THEN 'for_user'
-				WHEN 'user_id' = ANY (names) THEN 'user_id' ELSE 'NULL' END) END;
+			CASE WHEN 'call_id' = ANY (names) THEN 'call_id' ELSE 'NULL' END) END;
+	owner := CASE
+		WHEN f.proname = 'airun_start_turn' THEN 'airun_remote.as_uuid(run ->> ''user_id'')'
+		WHEN f.proname = 'airun_call' THEN 'airun_remote.named($1, ''user_id'')'
+		WHEN 'for_user' = ANY (names) THEN 'for_user'
+		WHEN 'user_id' = ANY (names) THEN 'user_id'
+		ELSE 'NULL' END;
 
-	one := format('airun_remote.%I(airun_remote.shard_of(bucket), bucket, %s%s)', f.proname, who, passed);
+	one := format('airun_remote.%I(@extschema@.airun_store_shard_of(bucket, attempt > 1), bucket, %s%s)', f.proname, who, passed);
 	one := CASE WHEN f.proretset THEN format('RETURN QUERY SELECT * FROM %s; RETURN;', one)
 		WHEN f.prorettype = 'void'::regtype THEN format('PERFORM %s; RETURN;', one)
 		ELSE format('RETURN %s;', one) END;
 	one := format('FOR attempt IN 1..500 LOOP
 		BEGIN
-			bucket := airun_remote.bucket(%s);
-			%s
-		%s
-	END LOOP;', place, one, format(handler, 'failed(attempt'));
+			bucket := COALESCE(@extschema@.airun_store_call_bucket(%1$s, %2$s), airun_remote.asked_bucket(%1$s));
+			%3$s
+		%4$s
+	END LOOP;', ids, owner, one, format(handler, 'failed(attempt'));
 
 	every := format('FOREACH shard IN ARRAY ARRAY(SELECT airun_remote.all_shards()) LOOP
 		BEGIN
@@ -288,7 +257,8 @@ BEGIN
 END',
 		CASE WHEN route IN ('merged', 'every')
 			THEN format(E'\n\tanswers %s[] := ''{}'';', format_type(f.prorettype, NULL)) END,
-		CASE WHEN f.provolatile = 'v' THEN E'PERFORM airun_remote.must_write();\n\t' END,
+		CASE WHEN f.provolatile = 'v' THEN 
+			E'IF current_setting(''transaction_read_only'')::boolean THEN\n\t\tPERFORM airun_remote.refuse_write();\n\tEND IF;\n\t' END,
 		CASE route
 			WHEN 'every' THEN every
 			WHEN 'merged' THEN format(E'IF %s THEN\n\t%s\n\tEND IF;\n\t%s',
@@ -321,7 +291,9 @@ BEGIN
 		detail text;
 		hint text;
 	BEGIN
-		PERFORM airun_remote.must_write();
+		IF current_setting('transaction_read_only')::boolean THEN
+			PERFORM airun_remote.refuse_write();
+		END IF;
 		BEGIN
 			PERFORM airun_remote.airun_grant(s, $1, $2) FROM airun_remote.all_shards() AS s;
 		EXCEPTION WHEN OTHERS THEN
@@ -349,7 +321,7 @@ BEGIN
 				(SELECT string_agg(p.oid::regprocedure::text, ', ')
 				 FROM pg_proc AS p
 				 WHERE p.pronamespace = 'airun_remote'::regnamespace
-					AND (p.proname IN ('all_shards', 'must_write', 'failed', 'left_out')
+					AND (p.proname IN ('all_shards', 'refuse_write', 'failed', 'left_out')
 						 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route = 'every'))), $1);
 			EXECUTE format('GRANT USAGE ON FOREIGN SERVER airun TO %%I', $1);
 			EXECUTE format('CREATE USER MAPPING IF NOT EXISTS FOR %%I SERVER airun OPTIONS (user %%L)', $1, $1);
@@ -508,11 +480,13 @@ BEGIN
 		(SELECT string_agg(p.oid::regprocedure::text, ', ')
 		 FROM pg_proc AS p
 		 WHERE p.pronamespace = 'airun_remote'::regnamespace
-			AND (p.proname IN ('carried', 'bucket_of', 'bucket', 'shard_of', 'all_shards', 'caller_role', 'as_uuid', 'named',
-							   'must_write', 'failed', 'left_out')
+			AND (p.proname IN ('bucket_of', 'asked_bucket', 'all_shards', 'as_uuid', 'named',
+							   'refuse_write', 'failed', 'left_out')
 				 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'))),
 		proxy_role);
 	EXECUTE format('GRANT USAGE ON SCHEMA airun_remote, @extschema@ TO %I', proxy_role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_call_bucket(uuid, uuid, uuid, uuid),'
+		' @extschema@.airun_store_shard_of(integer, boolean) TO %I', proxy_role);
 	EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards TO %I', proxy_role);
 	RETURN functions;
 END
