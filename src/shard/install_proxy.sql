@@ -77,6 +77,32 @@ BEGIN
 	END
 	$write$;
 
+	/* Does the caller see what everybody has used?  As on the shards: reporters and superusers. */
+	CREATE OR REPLACE FUNCTION airun_remote.sees_all() RETURNS boolean
+		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $sees$
+	DECLARE
+		caller text := CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END;
+	BEGIN
+		RETURN EXISTS (SELECT FROM airun_remote.reporters AS r WHERE r.role = caller)
+			OR (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = caller);
+	END
+	$sees$;
+
+	/* A page is drawn of durations, too, which are not to be added up */
+	CREATE OR REPLACE FUNCTION airun_remote.refuse_page() RETURNS void
+		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $page$
+	BEGIN
+		IF (@extschema@.airun_user_id() IS NULL OR airun_remote.sees_all())
+			AND (SELECT count(*) FROM airun_remote.shards) > 1 THEN
+			RAISE EXCEPTION 'a page of all shards cannot be drawn'
+				USING ERRCODE = 'feature_not_supported',
+					HINT = 'Call airun_usage_page() on each shard, or airun_usage() here; users have their own page.';
+		END IF;
+	END
+	$page$;
+
 	/*
 	 * An error of a shard, told as its own; returns where the call is to be repeated.
 	 */
@@ -141,19 +167,38 @@ SELECT CASE
 	WHEN p.proname = 'airun_search' THEN 'RETURN QUERY SELECT a.* FROM unnest(answers) AS a
 		ORDER BY CASE WHEN sort = ''best'' THEN a.rank END DESC, a.created_at DESC, a.run_id DESC, a.seq DESC
 		LIMIT page_size;'
-	WHEN p.proname = 'airun_usage' THEN 'RETURN QUERY SELECT a.bucket, a.bucket_start, a.kind, a.user_id,
+	/* Durations are not to be added up: a group that several shards have has none */
+	WHEN p.proname = 'airun_usage' THEN format('IF EXISTS (SELECT FROM unnest(answers) AS a WHERE a.total_avg IS NOT NULL
+			GROUP BY a.bucket, a.kind, a.user_id, a.source_type, a.provider, a.model_id, a.served_model, a.service,
+				a.task_name, a.status, a.price_status HAVING count(*) > 1) THEN
+			RAISE WARNING ''durations of what several shards have are left out''
+				USING HINT = ''Group by user_id, or call airun_usage() on each shard.'';
+		END IF;
+		RETURN QUERY SELECT a.bucket, a.bucket_start, a.kind, a.user_id,
 		a.source_type, a.provider, a.model_id, a.served_model, a.service, a.task_name, a.status, a.price_status,
 		sum(a.calls)::bigint, sum(a.errors)::bigint,
 		sum(a.errors)::double precision / NULLIF(sum(a.calls), 0)::double precision,
 		sum(a.unpriced)::bigint, sum(a.doubtful)::bigint, sum(a.unpriced_tokens)::bigint,
 		sum(a.tokens_input)::bigint, sum(a.tokens_cache_read)::bigint, sum(a.tokens_cache_write)::bigint,
 		sum(a.tokens_output)::bigint, sum(a.tokens_total)::bigint, sum(a.cost),
-		NULL::double precision, NULL::double precision, NULL::double precision, NULL::double precision,
-		NULL::double precision, NULL::double precision, NULL::double precision, NULL::double precision,
+		%1$s
 		string_agg(DISTINCT a.answered_by, '', '')
 		FROM unnest(answers) AS a
 		GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
-		ORDER BY a.bucket_start, a.bucket, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;'
+		ORDER BY a.bucket_start, a.bucket, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;',
+		(SELECT string_agg(format('CASE WHEN count(a.total_avg) < 2 THEN max(a.%I) END,', c.attname), ' ' ORDER BY c.attnum)
+		 FROM pg_attribute AS c
+		 WHERE c.attrelid = '@extschema@.ai_usage'::regclass AND c.attname ~ '^(first_token|total)_(p[0-9]+|avg)$'))
+	/*
+	 * A budget of users is one for each, on the shard of the user; of all others each shard
+	 * has one of its own, and all are told.
+	 */
+	WHEN p.proname = 'airun_budget_status' THEN 'RETURN QUERY SELECT (b.a).* FROM (
+			SELECT a, count(a.value) OVER (PARTITION BY a.budget) AS values,
+				row_number() OVER (PARTITION BY a.budget, a.value ORDER BY a.spent + a.estimated + a.held DESC) AS place
+			FROM unnest(answers) AS a) AS b
+		WHERE (b.a).scope <> ''user'' OR b.place = 1 AND ((b.a).value IS NOT NULL OR b.values = 0)
+		ORDER BY (b.a).budget, (b.a).value;'
 	WHEN p.proname = 'airun_erase_user' THEN format('RETURN (SELECT ROW(bool_and(a.is_done), sum(a.runs)::bigint,
 		sum(a.messages)::bigint, sum(a.tasks)::bigint, sum(a.calls)::bigint, sum(a.emptied)::bigint,
 		sum(a.entries)::bigint)::%s FROM unnest(answers) AS a);', format_type(p.prorettype, NULL))
@@ -263,8 +308,10 @@ END',
 			WHEN 'every' THEN every
 			WHEN 'merged' THEN format(E'IF %s THEN\n\t%s\n\tEND IF;\n\t%s',
 				concat_ws(' OR ', CASE WHEN 'run_id' = ANY (names) THEN 'run_id IS NOT NULL' END,
-					'@extschema@.airun_user_id() IS NOT NULL'), one, every)
-			ELSE one END);
+					'@extschema@.airun_user_id() IS NOT NULL' || CASE
+						WHEN f.proname IN ('airun_usage', 'airun_budget_status') THEN ' AND NOT airun_remote.sees_all()'
+						ELSE '' END), one, every)
+			ELSE CASE WHEN f.proname = 'airun_usage_page' THEN E'PERFORM airun_remote.refuse_page();\n\t' ELSE '' END || one END);
 END
 $body$;
 COMMENT ON FUNCTION @extschema@.airun_store_proxy_body(oid, text) IS
@@ -314,6 +361,7 @@ BEGIN
 		LOOP
 			EXECUTE format('GRANT EXECUTE ON FUNCTION %%s TO %%I', function, $1);
 		END LOOP;
+		INSERT INTO airun_remote.reporters (role) SELECT $1 WHERE $2 <> 'user' ON CONFLICT DO NOTHING;
 		IF $2 = 'operator' THEN
 			EXECUTE format('GRANT USAGE ON SCHEMA airun_remote TO %%I', $1);
 			EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards TO %%I', $1);
@@ -426,6 +474,7 @@ BEGIN
 		shard integer NOT NULL
 	);
 	CREATE TABLE IF NOT EXISTS airun_remote.shards (shard integer PRIMARY KEY, connection text NOT NULL);
+	CREATE TABLE IF NOT EXISTS airun_remote.reporters (role text PRIMARY KEY);
 	IF EXISTS (SELECT FROM airun_remote.buckets AS b WHERE b.shard >= cardinality(shards)) THEN
 		RAISE EXCEPTION 'shard % has buckets', (SELECT max(b.shard) FROM airun_remote.buckets AS b)
 			USING ERRCODE = 'PT422', HINT = 'Move them with airun_move_bucket() before you leave it out.';
@@ -481,13 +530,13 @@ BEGIN
 		 FROM pg_proc AS p
 		 WHERE p.pronamespace = 'airun_remote'::regnamespace
 			AND (p.proname IN ('bucket_of', 'asked_bucket', 'all_shards', 'as_uuid', 'named',
-							   'refuse_write', 'failed', 'left_out')
+							   'refuse_write', 'refuse_page', 'sees_all', 'failed', 'left_out')
 				 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'))),
 		proxy_role);
 	EXECUTE format('GRANT USAGE ON SCHEMA airun_remote, @extschema@ TO %I', proxy_role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_call_bucket(uuid, uuid, uuid, uuid),'
 		' @extschema@.airun_store_shard_of(integer, boolean) TO %I', proxy_role);
-	EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards TO %I', proxy_role);
+	EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards, airun_remote.reporters TO %I', proxy_role);
 	RETURN functions;
 END
 $install$;
