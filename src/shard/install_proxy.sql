@@ -118,7 +118,7 @@ BEGIN
 			PERFORM pg_sleep(0.02);
 			RETURN;
 		END IF;
-		IF state IN ('PT421', '08000', '08001', '08006', '57P01', '57P02', '57P03')
+		IF state IN ('PT421', '57P01', '57P02', '57P03') OR state LIKE '08%'
 			OR message LIKE 'PL/Proxy function %' AND state = 'XX000' THEN
 			details := concat_ws(' ', said, details);
 			said := 'a shard of the store cannot be reached';

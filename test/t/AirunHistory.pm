@@ -359,7 +359,7 @@ sub prepare
 	$self->{database} = $database // 'postgres';
 	if (@users)
 	{
-		$node->safe_psql($database, join '', map { "SELECT airun_create_run(id => '@{[run_id($_)]}', user_id => '$users[$_ % @users]');\n" } @runs);
+		$node->safe_psql($database, 'SET ROLE client;' . join '', map { "SELECT airun_create_run(id => '@{[run_id($_)]}', user_id => '$users[$_ % @users]');\n" } @runs);
 		return;
 	}
 	$node->safe_psql('postgres', <<"SQL" . join '', map { "SELECT airun_create_run(id => '@{[run_id($_)]}');\n" } @runs);
