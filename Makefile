@@ -17,7 +17,7 @@ PARTS = airun \
 	install/types store/identity \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/token_estimate json/call \
 	usage/sketch \
-	shard/shard_call run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer \
+	shard/shard_call shard/route run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer \
 	run/message \
 	run/message_version run/save_message run/fork \
 	search/plain_text search/search_query search/search \
@@ -54,7 +54,7 @@ DIRECT_ONLY = direct stream_visibility exact exact_partition
 # time: check has them once.
 ONCE = install objects json report 003_dump 004_cost 005_backend 007_prices 011_usage 013_import \
 	014_context 015_import_files 030_standby 031_update 033_owner 060_page 061_rollup 062_build 065_worker \
-	070_shards 071_upkeep
+	070_shards 071_upkeep 072_proxy 073_pool
 
 # The isolation specs of test/specs.
 ISOLATION = citus definitions first_updater fork_races late pairs same_id save_races storage stream

@@ -25,13 +25,6 @@ CREATE FUNCTION @extschema@.airun_store_make_router() RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $make$
 BEGIN
-	/* The bucket that an id carries, if it does */
-	CREATE OR REPLACE FUNCTION airun_remote.carried(id uuid) RETURNS integer
-		LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
-	AS $carried$
-	SELECT CASE WHEN substr($1::text, 15, 1) = '8' THEN ('x' || right($1::text, 3))::bit(12)::integer END
-	$carried$;
-
 	CREATE OR REPLACE FUNCTION airun_remote.bucket_of(_shard integer, run_id uuid, task_id uuid, call_id uuid)
 		RETURNS SETOF integer LANGUAGE plproxy
 	AS $bucket$ CLUSTER 'airun'; RUN ON ALL; $bucket$;
@@ -40,44 +33,18 @@ BEGIN
 		RETURNS TABLE (buckets integer[], moving bigint, runs bigint, bytes bigint) LANGUAGE plproxy
 	AS $status$ CLUSTER 'airun'; RUN ON $1; $status$;
 
-	/*
-	 * The bucket of a call.  Ids that airun has made tell; else it is whose the thing is
-	 * to be, or the caller's; where nobody is calling, the shards are asked.
-	 */
-	CREATE OR REPLACE FUNCTION airun_remote.bucket(run_id uuid, task_id uuid, call_id uuid, owner uuid)
+	/* The bucket of a call of which neither ids nor caller tell: the shards are asked */
+	CREATE OR REPLACE FUNCTION airun_remote.asked_bucket(run_id uuid, task_id uuid, call_id uuid)
 		RETURNS integer LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $bucket$
-	DECLARE
-		caller uuid := COALESCE($4, @extschema@.airun_user_id());
 	BEGIN
-		RETURN COALESCE(airun_remote.carried($1),
-			CASE WHEN $1 IS NULL THEN COALESCE(airun_remote.carried($2), airun_remote.carried($3)) END,
-			CASE WHEN caller IS NOT NULL THEN @extschema@.airun_bucket(caller)
-				WHEN COALESCE($1, $2, $3) IS NOT NULL
-					THEN (SELECT b FROM airun_remote.bucket_of(0, $1, $2, $3) AS b LIMIT 1) END,
-			0);
+		RETURN COALESCE((SELECT b FROM airun_remote.bucket_of(0, $1, $2, $3) AS b LIMIT 1), 0);
 	END
 	$bucket$;
-
-	/* As committed now, also within a statement that has begun before */
-	CREATE OR REPLACE FUNCTION airun_remote.shard_of(bucket integer) RETURNS integer
-		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $shard$
-	BEGIN
-		RETURN (SELECT b.shard FROM airun_remote.buckets AS b WHERE b.bucket = $1);
-	END
-	$shard$;
 
 	CREATE OR REPLACE FUNCTION airun_remote.all_shards() RETURNS SETOF integer
 		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $all$ SELECT s.shard FROM airun_remote.shards AS s ORDER BY 1 $all$;
-
-	/* The role that the caller has become, as the shard shall know it */
-	CREATE OR REPLACE FUNCTION airun_remote.caller_role() RETURNS text
-		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	AS $role$
-	SELECT CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END
-	$role$;
 
 	CREATE OR REPLACE FUNCTION airun_remote.as_uuid(id text) RETURNS uuid
 		LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
@@ -101,16 +68,40 @@ BEGIN
 	END
 	$named$;
 
-	CREATE OR REPLACE FUNCTION airun_remote.must_write() RETURNS void
+	CREATE OR REPLACE FUNCTION airun_remote.refuse_write() RETURNS void
 		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $write$
 	BEGIN
-		IF current_setting('transaction_read_only')::boolean THEN
-			RAISE EXCEPTION 'cannot execute this function in a read-only transaction'
-				USING ERRCODE = 'read_only_sql_transaction';
-		END IF;
+		RAISE EXCEPTION 'cannot execute this function in a read-only transaction'
+			USING ERRCODE = 'read_only_sql_transaction';
 	END
 	$write$;
+
+	/* Does the caller see what everybody has used?  As on the shards: reporters and superusers. */
+	CREATE OR REPLACE FUNCTION airun_remote.sees_all() RETURNS boolean
+		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $sees$
+	DECLARE
+		caller text := CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END;
+	BEGIN
+		RETURN EXISTS (SELECT FROM airun_remote.reporters AS r WHERE r.role = caller)
+			OR (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = caller);
+	END
+	$sees$;
+
+	/* A page is drawn of durations, too, which are not to be added up */
+	CREATE OR REPLACE FUNCTION airun_remote.refuse_page() RETURNS void
+		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $page$
+	BEGIN
+		IF (@extschema@.airun_user_id() IS NULL OR airun_remote.sees_all())
+			AND (SELECT count(*) FROM airun_remote.shards) > 1 THEN
+			RAISE EXCEPTION 'a page of all shards cannot be drawn'
+				USING ERRCODE = 'feature_not_supported',
+					HINT = 'Call airun_usage_page() on each shard, or airun_usage() here; users have their own page.';
+		END IF;
+	END
+	$page$;
 
 	/*
 	 * An error of a shard, told as its own; returns where the call is to be repeated.
@@ -127,7 +118,7 @@ BEGIN
 			PERFORM pg_sleep(0.02);
 			RETURN;
 		END IF;
-		IF state IN ('PT421', '08000', '08001', '08006', '57P01', '57P02', '57P03')
+		IF state IN ('PT421', '57P01', '57P02', '57P03') OR state LIKE '08%'
 			OR message LIKE 'PL/Proxy function %' AND state = 'XX000' THEN
 			details := concat_ws(' ', said, details);
 			said := 'a shard of the store cannot be reached';
@@ -176,19 +167,38 @@ SELECT CASE
 	WHEN p.proname = 'airun_search' THEN 'RETURN QUERY SELECT a.* FROM unnest(answers) AS a
 		ORDER BY CASE WHEN sort = ''best'' THEN a.rank END DESC, a.created_at DESC, a.run_id DESC, a.seq DESC
 		LIMIT page_size;'
-	WHEN p.proname = 'airun_usage' THEN 'RETURN QUERY SELECT a.bucket, a.bucket_start, a.kind, a.user_id,
+	/* Durations are not to be added up: a group that several shards have has none */
+	WHEN p.proname = 'airun_usage' THEN format('IF EXISTS (SELECT FROM unnest(answers) AS a WHERE a.total_avg IS NOT NULL
+			GROUP BY a.bucket, a.kind, a.user_id, a.source_type, a.provider, a.model_id, a.served_model, a.service,
+				a.task_name, a.status, a.price_status HAVING count(*) > 1) THEN
+			RAISE WARNING ''durations of what several shards have are left out''
+				USING HINT = ''Group by user_id, or call airun_usage() on each shard.'';
+		END IF;
+		RETURN QUERY SELECT a.bucket, a.bucket_start, a.kind, a.user_id,
 		a.source_type, a.provider, a.model_id, a.served_model, a.service, a.task_name, a.status, a.price_status,
 		sum(a.calls)::bigint, sum(a.errors)::bigint,
 		sum(a.errors)::double precision / NULLIF(sum(a.calls), 0)::double precision,
 		sum(a.unpriced)::bigint, sum(a.doubtful)::bigint, sum(a.unpriced_tokens)::bigint,
 		sum(a.tokens_input)::bigint, sum(a.tokens_cache_read)::bigint, sum(a.tokens_cache_write)::bigint,
 		sum(a.tokens_output)::bigint, sum(a.tokens_total)::bigint, sum(a.cost),
-		NULL::double precision, NULL::double precision, NULL::double precision, NULL::double precision,
-		NULL::double precision, NULL::double precision, NULL::double precision, NULL::double precision,
+		%1$s
 		string_agg(DISTINCT a.answered_by, '', '')
 		FROM unnest(answers) AS a
 		GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
-		ORDER BY a.bucket_start, a.bucket, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;'
+		ORDER BY a.bucket_start, a.bucket, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;',
+		(SELECT string_agg(format('CASE WHEN count(a.total_avg) < 2 THEN max(a.%I) END,', c.attname), ' ' ORDER BY c.attnum)
+		 FROM pg_attribute AS c
+		 WHERE c.attrelid = '@extschema@.ai_usage'::regclass AND c.attname ~ '^(first_token|total)_(p[0-9]+|avg)$'))
+	/*
+	 * A budget of users is one for each, on the shard of the user; of all others each shard
+	 * has one of its own, and all are told.
+	 */
+	WHEN p.proname = 'airun_budget_status' THEN 'RETURN QUERY SELECT (b.a).* FROM (
+			SELECT a, count(a.value) OVER (PARTITION BY a.budget) AS values,
+				row_number() OVER (PARTITION BY a.budget, a.value ORDER BY a.spent + a.estimated + a.held DESC) AS place
+			FROM unnest(answers) AS a) AS b
+		WHERE (b.a).scope <> ''user'' OR b.place = 1 AND ((b.a).value IS NOT NULL OR b.values = 0)
+		ORDER BY (b.a).budget, (b.a).value;'
 	WHEN p.proname = 'airun_erase_user' THEN format('RETURN (SELECT ROW(bool_and(a.is_done), sum(a.runs)::bigint,
 		sum(a.messages)::bigint, sum(a.tasks)::bigint, sum(a.calls)::bigint, sum(a.emptied)::bigint,
 		sum(a.entries)::bigint)::%s FROM unnest(answers) AS a);', format_type(p.prorettype, NULL))
@@ -224,10 +234,12 @@ AS $body$
 DECLARE
 	f pg_proc;
 	passed text;
+	/* Claims, caller, and the role that the caller has become, as the shard shall know it */
 	who text := 'current_setting(''request.jwt.claims'', true), current_setting(''airun.user_id'', true), '
-		'airun_remote.caller_role()';
+		'CASE current_setting(''role'') WHEN ''none'' THEN session_user::text ELSE current_setting(''role'') END';
 	names text[];
-	place text;
+	ids text;
+	owner text;
 	one text;
 	every text;
 	handler text := 'EXCEPTION WHEN OTHERS THEN
@@ -240,31 +252,33 @@ BEGIN
 	SELECT string_agg(', $' || i, '' ORDER BY i) INTO passed FROM generate_series(1, f.pronargs) AS i;
 	names := f.proargnames;
 
-	place := CASE f.proname
-		WHEN 'airun_create_run' THEN 'NULL, NULL, NULL, user_id'
-		WHEN 'airun_start_call' THEN 'NULL, NULL, NULL, NULL'
-		WHEN 'airun_meter' THEN 'NULL, NULL, NULL, NULL'
-		WHEN 'airun_start_turn' THEN 'COALESCE(run_id, airun_remote.as_uuid(run ->> ''id'')), task_id, NULL, '
-			'airun_remote.as_uuid(run ->> ''user_id'')'
+	ids := CASE f.proname
+		WHEN 'airun_start_call' THEN 'NULL, NULL, NULL'
+		WHEN 'airun_meter' THEN 'NULL, NULL, NULL'
+		WHEN 'airun_start_turn' THEN 'COALESCE(run_id, airun_remote.as_uuid(run ->> ''id'')), task_id, NULL'
 		WHEN 'airun_call' THEN 'airun_remote.named($1, ''run_id''), airun_remote.named($1, ''task_id''), '
-			'airun_remote.named($1, ''call_id''), airun_remote.named($1, ''user_id'')'
+			'airun_remote.named($1, ''call_id'')'
 		ELSE concat_ws(', ',
 			CASE WHEN 'run_id' = ANY (names) THEN 'run_id' ELSE 'NULL' END,
 			CASE WHEN 'task_id' = ANY (names) THEN 'task_id' ELSE 'NULL' END,
-			CASE WHEN 'call_id' = ANY (names) THEN 'call_id' ELSE 'NULL' END,
-			CASE WHEN 'for_user' = ANY (names) THEN 'for_user'
-				WHEN 'user_id' = ANY (names) THEN 'user_id' ELSE 'NULL' END) END;
+			CASE WHEN 'call_id' = ANY (names) THEN 'call_id' ELSE 'NULL' END) END;
+	owner := CASE
+		WHEN f.proname = 'airun_start_turn' THEN 'airun_remote.as_uuid(run ->> ''user_id'')'
+		WHEN f.proname = 'airun_call' THEN 'airun_remote.named($1, ''user_id'')'
+		WHEN 'for_user' = ANY (names) THEN 'for_user'
+		WHEN 'user_id' = ANY (names) THEN 'user_id'
+		ELSE 'NULL' END;
 
-	one := format('airun_remote.%I(airun_remote.shard_of(bucket), bucket, %s%s)', f.proname, who, passed);
+	one := format('airun_remote.%I(@extschema@.airun_store_shard_of(bucket, attempt > 1), bucket, %s%s)', f.proname, who, passed);
 	one := CASE WHEN f.proretset THEN format('RETURN QUERY SELECT * FROM %s; RETURN;', one)
 		WHEN f.prorettype = 'void'::regtype THEN format('PERFORM %s; RETURN;', one)
 		ELSE format('RETURN %s;', one) END;
 	one := format('FOR attempt IN 1..500 LOOP
 		BEGIN
-			bucket := airun_remote.bucket(%s);
-			%s
-		%s
-	END LOOP;', place, one, format(handler, 'failed(attempt'));
+			bucket := COALESCE(@extschema@.airun_store_call_bucket(%1$s, %2$s), airun_remote.asked_bucket(%1$s));
+			%3$s
+		%4$s
+	END LOOP;', ids, owner, one, format(handler, 'failed(attempt'));
 
 	every := format('FOREACH shard IN ARRAY ARRAY(SELECT airun_remote.all_shards()) LOOP
 		BEGIN
@@ -288,13 +302,16 @@ BEGIN
 END',
 		CASE WHEN route IN ('merged', 'every')
 			THEN format(E'\n\tanswers %s[] := ''{}'';', format_type(f.prorettype, NULL)) END,
-		CASE WHEN f.provolatile = 'v' THEN E'PERFORM airun_remote.must_write();\n\t' END,
+		CASE WHEN f.provolatile = 'v' THEN 
+			E'IF current_setting(''transaction_read_only'')::boolean THEN\n\t\tPERFORM airun_remote.refuse_write();\n\tEND IF;\n\t' END,
 		CASE route
 			WHEN 'every' THEN every
 			WHEN 'merged' THEN format(E'IF %s THEN\n\t%s\n\tEND IF;\n\t%s',
 				concat_ws(' OR ', CASE WHEN 'run_id' = ANY (names) THEN 'run_id IS NOT NULL' END,
-					'@extschema@.airun_user_id() IS NOT NULL'), one, every)
-			ELSE one END);
+					'@extschema@.airun_user_id() IS NOT NULL' || CASE
+						WHEN f.proname IN ('airun_usage', 'airun_budget_status') THEN ' AND NOT airun_remote.sees_all()'
+						ELSE '' END), one, every)
+			ELSE CASE WHEN f.proname = 'airun_usage_page' THEN E'PERFORM airun_remote.refuse_page();\n\t' ELSE '' END || one END);
 END
 $body$;
 COMMENT ON FUNCTION @extschema@.airun_store_proxy_body(oid, text) IS
@@ -321,7 +338,9 @@ BEGIN
 		detail text;
 		hint text;
 	BEGIN
-		PERFORM airun_remote.must_write();
+		IF current_setting('transaction_read_only')::boolean THEN
+			PERFORM airun_remote.refuse_write();
+		END IF;
 		BEGIN
 			PERFORM airun_remote.airun_grant(s, $1, $2) FROM airun_remote.all_shards() AS s;
 		EXCEPTION WHEN OTHERS THEN
@@ -342,6 +361,7 @@ BEGIN
 		LOOP
 			EXECUTE format('GRANT EXECUTE ON FUNCTION %%s TO %%I', function, $1);
 		END LOOP;
+		INSERT INTO airun_remote.reporters (role) SELECT $1 WHERE $2 <> 'user' ON CONFLICT DO NOTHING;
 		IF $2 = 'operator' THEN
 			EXECUTE format('GRANT USAGE ON SCHEMA airun_remote TO %%I', $1);
 			EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards TO %%I', $1);
@@ -349,7 +369,7 @@ BEGIN
 				(SELECT string_agg(p.oid::regprocedure::text, ', ')
 				 FROM pg_proc AS p
 				 WHERE p.pronamespace = 'airun_remote'::regnamespace
-					AND (p.proname IN ('all_shards', 'must_write', 'failed', 'left_out')
+					AND (p.proname IN ('all_shards', 'refuse_write', 'failed', 'left_out')
 						 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route = 'every'))), $1);
 			EXECUTE format('GRANT USAGE ON FOREIGN SERVER airun TO %%I', $1);
 			EXECUTE format('CREATE USER MAPPING IF NOT EXISTS FOR %%I SERVER airun OPTIONS (user %%L)', $1, $1);
@@ -454,6 +474,7 @@ BEGIN
 		shard integer NOT NULL
 	);
 	CREATE TABLE IF NOT EXISTS airun_remote.shards (shard integer PRIMARY KEY, connection text NOT NULL);
+	CREATE TABLE IF NOT EXISTS airun_remote.reporters (role text PRIMARY KEY);
 	IF EXISTS (SELECT FROM airun_remote.buckets AS b WHERE b.shard >= cardinality(shards)) THEN
 		RAISE EXCEPTION 'shard % has buckets', (SELECT max(b.shard) FROM airun_remote.buckets AS b)
 			USING ERRCODE = 'PT422', HINT = 'Move them with airun_move_bucket() before you leave it out.';
@@ -508,12 +529,14 @@ BEGIN
 		(SELECT string_agg(p.oid::regprocedure::text, ', ')
 		 FROM pg_proc AS p
 		 WHERE p.pronamespace = 'airun_remote'::regnamespace
-			AND (p.proname IN ('carried', 'bucket_of', 'bucket', 'shard_of', 'all_shards', 'caller_role', 'as_uuid', 'named',
-							   'must_write', 'failed', 'left_out')
+			AND (p.proname IN ('bucket_of', 'asked_bucket', 'all_shards', 'as_uuid', 'named',
+							   'refuse_write', 'refuse_page', 'sees_all', 'failed', 'left_out')
 				 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'))),
 		proxy_role);
 	EXECUTE format('GRANT USAGE ON SCHEMA airun_remote, @extschema@ TO %I', proxy_role);
-	EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards TO %I', proxy_role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_call_bucket(uuid, uuid, uuid, uuid),'
+		' @extschema@.airun_store_shard_of(integer, boolean) TO %I', proxy_role);
+	EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards, airun_remote.reporters TO %I', proxy_role);
 	RETURN functions;
 END
 $install$;

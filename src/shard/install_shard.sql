@@ -15,8 +15,8 @@
  * The functions that a proxy has, and which shard answers.
  *
  * local: none, the proxy does.  any: one, since all have the same.  routed: that of
- * the run, task, call, owner or caller.  merged: that of the caller, or where nobody
- * is calling all together.  every: all, one after another, for the owner of the
+ * the run, task, call, owner or caller.  merged: that of the caller; where nobody is
+ * calling, and of figures where the caller sees everybody's, all together.  every: all, one after another, for the owner of the
  * store and operators.  Functions that are not here a proxy does not have.
  */
 CREATE FUNCTION @extschema@.airun_store_routes()
@@ -28,7 +28,7 @@ SELECT p.oid, p.proname, CASE
 	WHEN p.proname IN ('airun_json', 'airun_message_text', 'airun_request', 'airun_bucket',
 		'airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_is_overdue') THEN 'local'
 	WHEN p.proname IN ('airun_cost', 'airun_cost_details', 'airun_normalize_usage') THEN 'any'
-	WHEN p.proname IN ('airun_list_runs', 'airun_search', 'airun_usage', 'airun_check',
+	WHEN p.proname IN ('airun_list_runs', 'airun_search', 'airun_usage', 'airun_budget_status', 'airun_check',
 		'airun_expire_tasks', 'airun_expire_calls') THEN 'merged'
 	WHEN @extschema@.airun_store_level(p.proname, p.prorettype) IN ('operator', 'owner') THEN 'every'
 	ELSE 'routed' END

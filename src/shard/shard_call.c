@@ -46,6 +46,25 @@ leave(XactEvent event, void *arg)
 		entered_bucket = -1;
 }
 
+/*
+ * Look a bucket up as it is now, whatever the caller's snapshot.  Returns whether there
+ * is such a row; SPI is connected afterwards.
+ */
+bool
+find_bucket(Statement *find, int bucket)
+{
+	Args		args = {0};
+	bool		is_there;
+
+	arg_int64(&args, bucket);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	PushActiveSnapshot(GetLatestSnapshot());
+	is_there = statement_read(find, &args, 1) == 1;
+	PopActiveSnapshot();
+	return is_there;
+}
+
 /* Hold a bucket until the transaction ends; PT421 where it is not here */
 static void
 hold_bucket(int bucket)
@@ -54,18 +73,12 @@ hold_bucket(int bucket)
 		"SELECT FROM airun_remote.buckets AS b WHERE b.bucket" EQ "$1::pg_catalog.int4 AND NOT b.is_moving",
 		1, {INT8OID}
 	};
-	Args		args = {0};
 	bool		is_here;
 
 	DirectFunctionCall2(pg_advisory_xact_lock_shared_int4, Int32GetDatum(BUCKET_LOCK_CLASS),
 						Int32GetDatum(bucket));
-	arg_int64(&args, bucket);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	/* As it is now that the lock is held, whatever the caller's snapshot */
-	PushActiveSnapshot(GetLatestSnapshot());
-	is_here = statement_read(&find, &args, 1) == 1;
-	PopActiveSnapshot();
+	/* Now that the lock is held */
+	is_here = find_bucket(&find, bucket);
 	SPI_finish();
 	if (!is_here)
 		ereport(ERROR,

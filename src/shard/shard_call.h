@@ -7,8 +7,10 @@
 
 #include "airun.h"
 
+#include "store/plans.h"
 #include "utils/uuid.h"
 
+extern bool find_bucket(Statement *find, int bucket);
 extern void shard_check_owner(const pg_uuid_t *id, const pg_uuid_t *owner);
 extern void shard_check_id(const pg_uuid_t *id);
 

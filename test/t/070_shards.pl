@@ -10,6 +10,7 @@
 use strict;
 use warnings;
 
+use AirunShards;
 use AirunTest;
 use IPC::Run ();
 use PostgreSQL::Test::Utils;
@@ -72,13 +73,7 @@ sub connections
 on_proxy('CREATE SCHEMA airun_lib; CREATE EXTENSION airun SCHEMA airun_lib; CREATE SCHEMA api');
 is(state_of($proxy, 'proxy', 'SELECT airun_lib.airun_shards()'), '55000', 'where there is no proxy, there are no shards');
 is(state_of($proxy, 'proxy', "SELECT airun_lib.airun_install_proxy('{x}', 'api')"), '42704', 'a proxy needs PL/Proxy');
-on_proxy(<<"END");
-CREATE FUNCTION plproxy_call_handler() RETURNS language_handler AS '$library', 'plproxy_call_handler' LANGUAGE C;
-CREATE FUNCTION plproxy_validator(oid) RETURNS void AS '$library', 'plproxy_validator' LANGUAGE C;
-CREATE LANGUAGE plproxy HANDLER plproxy_call_handler VALIDATOR plproxy_validator;
-CREATE FUNCTION plproxy_fdw_validator(text[], oid) RETURNS boolean AS '$library', 'plproxy_fdw_validator' LANGUAGE C;
-CREATE FOREIGN DATA WRAPPER plproxy VALIDATOR plproxy_fdw_validator;
-END
+AirunShards::create_language($proxy, 'proxy', $library);
 is(state_of($proxy, 'proxy', "SELECT airun_lib.airun_install_proxy('{}', 'api')"), 'PT422', 'a proxy needs shards');
 is(state_of($proxy, 'proxy', "SELECT airun_lib.airun_install_proxy('{x}', 'airun_lib')"), 'PT422', "a proxy's functions have a schema of their own");
 is(state_of($proxy, 'proxy', "GRANT USAGE ON SCHEMA airun_lib TO authenticated; GRANT EXECUTE ON FUNCTION airun_lib.airun_install_proxy TO authenticated;
@@ -183,6 +178,7 @@ SELECT status FROM airun_update_task('$task', 'late');
 SELECT name, user_id FROM airun_list_runs() WHERE name <> '' ORDER BY name;
 SELECT count(*) FROM airun_list_runs(page_size => 3);
 SELECT count(*) FROM airun_search('service');
+SELECT calls, total_avg IS NOT NULL, total_p50 IS NOT NULL FROM airun_usage('2020-01-01', '2100-01-01', 'all');
 SELECT airun_get_run('$other');
 SELECT count(*) FROM airun_check();
 SELECT airun_expire_tasks();
@@ -271,6 +267,20 @@ like($err, qr/WARNING:  shard 1 is left out/, 'who is told what lacks');
 like(on_proxy('SELECT problem FROM airun_lib.airun_shards() WHERE shard = 1'), qr/./, 'airun_shards() says so');
 $nodes[1]->safe_psql('postgres', 'ALTER DATABASE shard1 ALLOW_CONNECTIONS true');
 
+#--- figures of all ------------------------------------------------------------------------
+
+($status, $out, $err) = $proxy->psql('proxy', "SET ROLE authenticated; SET airun.user_id = '$second';
+	SELECT api.airun_start_turn(run => '{}', task_id => '@{[numbered_id(7, 4)]}') \\g /dev/null
+	SELECT api.airun_finish_turn('@{[numbered_id(7, 4)]}', response_text => 'x') \\g /dev/null
+	SET airun.user_id = ''; SET ROLE service_role;
+	SELECT calls > 0, total_avg, total_p50 FROM api.airun_usage('2020-01-01', '2100-01-01', 'all');
+	SELECT count(total_p50) FROM api.airun_usage('2020-01-01', '2100-01-01', 'all', group_by => '{user_id}')");
+is($out, "t||\n2", 'durations of two shards are not added up, and those of each user are told');
+is(scalar(() = $err =~ /WARNING:  durations of what several shards have are left out/g), 1, 'which is said');
+is(state_of($proxy, 'proxy', 'SET ROLE service_role; SELECT api.airun_usage_page()'), '0A000', 'a page of all shards is refused');
+is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_usage_page() LIKE '<!DOCTYPE html>%'"), 't', 'a user has a page');
+is(on_proxy("SELECT api.airun_set_budget('for all', 1000, measure => 'calls', period => 'none', count_from => 'now')") =~ /^\d+$/ ? 'set' : 'not', 'set', 'a budget for all');
+
 #--- moving --------------------------------------------------------------------------------
 
 is(state_of($proxy, 'proxy', 'CALL airun_lib.airun_move_bucket(4096, 0)'), 'PT422', 'there is no such bucket');
@@ -337,6 +347,8 @@ is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT count(
 	'1|' . ($metered + 2), 'each call is charged once');
 is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT spent, held FROM api.airun_budget_status()"), "$metered|0",
 	"what a user has spent of her budget moves with her");
+is($proxy->safe_psql('proxy', 'SELECT budget, count(*), sum(spent) FROM api.airun_budget_status() GROUP BY 1 ORDER BY 1', extra_params => [ '-U', 'operator' ]),
+	"each user|1|$metered\nfor all|$shards|$metered", 'reporters see each user once, and of another budget what each shard has');
 is(on_proxy('SELECT count(problem), sum(moving), sum(buckets) FROM airun_lib.airun_shards()'), '0|0|4096', 'the shards have what the map says');
 for my $shard (0 .. $shards - 1)
 {

@@ -39,7 +39,9 @@ my @runs = (@stable, $volatile, $moody, $doomed);
 sub run_id { return numbered_id(1, $_[0]); }
 my %run_of = map { run_id($_) => $_ } @runs;
 
-# Options: clients; steps of each client's plan; seed.
+# Options: clients; steps of each client's plan; seed; proxy => 1 where the clients
+# call a proxy of shards: then they have functions alone, each call is a transaction,
+# and what PT503 says of an outcome is that it is not known.
 sub new
 {
 	my ($class, %option) = @_;
@@ -49,6 +51,7 @@ sub new
 		seed => $option{seed} // $ENV{AIRUN_SEED} // int(rand(1_000_000)),
 		next => [ map { 0 } 1 .. $option{clients} ],	# where each client is in its plan
 		rounds => 0,
+		proxy => $option{proxy},
 	}, $class;
 
 	note("AIRUN_SEED=$self->{seed} replays the plans of these $self->{clients} clients");
@@ -128,7 +131,7 @@ sub plan
 
 	while (@plan < $self->{steps})
 	{
-		my $deed = pick(@urn);
+		my $deed = pick($self->{proxy} ? grep { !/^(insert|pair|refused|timed)$/ } @urn : @urn);
 		my $run = any_run();
 		my $uuid = run_id($run);
 		my $n = "$client." . (1 + @plan);
@@ -264,13 +267,13 @@ sub plan
 		}
 		elsif ($deed eq 'read')
 		{
-			$add->({ kind => 'read', run => $run }, reading($run));
+			$add->({ kind => 'read', run => $run }, $self->reading($run));
 		}
 		elsif ($deed eq 'snapshot')
 		{
 			# two reads in one transaction; at REPEATABLE READ they see the same
-			my $read = reading($run);
-			$add->({ kind => 'read', run => $run, same => repeatable($client) }, 'BEGIN', $read, 'SELECT pg_sleep(0.003)', $read, 'COMMIT');
+			my $read = $self->reading($run);
+			$add->({ kind => 'read', run => $run, same => repeatable($client) && !$self->{proxy} }, 'BEGIN', $read, 'SELECT pg_sleep(0.003)', $read, 'COMMIT');
 		}
 		elsif ($deed eq 'check')
 		{
@@ -322,10 +325,10 @@ sub repeated
 # order.
 sub reading
 {
-	my ($run) = @_;
+	my ($self, $run) = @_;
 	my $uuid = run_id($run);
 
-	return pick(
+	return pick(grep { !$self->{proxy} || !/ FROM ai_/ }
 		# the views
 		"SELECT 'R', $run, r.message_count, m.count, m.hash, r.task_count, t.count, r.total_tokens, t.tokens, trim_scale(r.total_cost), trim_scale(t.cost)"
 		  . " FROM ai_runs AS r, LATERAL (SELECT count(*), md5(string_agg(message ->> 'n', ',' ORDER BY seq)) AS hash FROM ai_messages WHERE run_id = r.id) AS m,"
@@ -347,11 +350,18 @@ sub reading
 
 #--- the load --------------------------------------------------------------------
 
-# Makes the shared runs, and an ordinary role for the clients.
+# Makes the shared runs, and an ordinary role for the clients.  Through a proxy, in
+# this database, the runs belong to these users in turn, and the clients to a service.
 sub prepare
 {
-	my ($self, $node) = @_;
+	my ($self, $node, $database, @users) = @_;
 
+	$self->{database} = $database // 'postgres';
+	if (@users)
+	{
+		$node->safe_psql($database, 'SET ROLE client;' . join '', map { "SELECT airun_create_run(id => '@{[run_id($_)]}', user_id => '$users[$_ % @users]');\n" } @runs);
+		return;
+	}
 	$node->safe_psql('postgres', <<"SQL" . join '', map { "SELECT airun_create_run(id => '@{[run_id($_)]}');\n" } @runs);
 CREATE ROLE client LOGIN;
 ALTER ROLE client SET airun.user_id = '10000000-0000-4000-8000-000000000001';
@@ -402,7 +412,7 @@ sub load
 	my ($self, $node, %option) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir();
 	my $timer = IPC::Run::timeout($option{seconds} // 300);
-	my $gate = $node->background_psql('postgres');
+	my $gate = $node->background_psql($self->{database});
 	my @clients = 1 .. $self->{clients};
 	my (@psql, $cut);
 
@@ -412,7 +422,7 @@ sub load
 		append_to_file("$dir/$client.sql", $self->script($client));
 		push @psql,
 		  IPC::Run::start(
-			[ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres') . ' user=client application_name=history', '-f', "$dir/$client.sql" ],
+			[ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr($self->{database}) . ' user=client application_name=history', '-f', "$dir/$client.sql" ],
 			'<', '/dev/null', '>', "$dir/$client.out", '2>', "$dir/$client.err", $timer);
 	}
 	$node->poll_query_until('postgres', "SELECT count(*) = $self->{clients} FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
@@ -479,6 +489,7 @@ sub outcome
 {
 	my ($attempt) = @_;
 
+	return 'unknown' if grep { $_ eq 'PT503' } @{ $attempt->{states} };
 	return 'failed' if grep { $_ ne '00000' } @{ $attempt->{states} };
 	return $attempt->{answered} ? 'acked' : 'unknown';
 }
@@ -501,17 +512,18 @@ sub figures
 }
 
 # Everything that is in the store: messages in order, tasks, runs.  Deleted runs
-# are restored for the moment, so that all is seen through the views.
+# are restored for the moment, so that all is seen through the views.  Given stores,
+# pairs of node and database, it is what all of them have.
 sub state
 {
-	my ($self, $node) = @_;
+	my ($self, $node, @stores) = @_;
 	my %state = (messages => { map { $_ => [] } @runs }, tasks => {}, runs => {});
 
-	for my $line (split /\n/, $node->safe_psql('postgres', <<"SQL"))
-SET airun.user_id = '10000000-0000-4000-8000-000000000001';
+	@stores = ([ $node, 'postgres' ]) if !@stores;
+	for my $line (map { split /\n/, $_->[0]->safe_psql($_->[1], <<"SQL") } @stores)
 BEGIN;
 \\o /dev/null
-@{[join "\n", map { "SELECT airun_restore_run('@{[run_id($_)]}');" } $volatile, $doomed]}
+SELECT airun_restore_run(id) FROM airun.runs WHERE id IN ('@{[run_id($volatile)]}', '@{[run_id($doomed)]}');
 \\o
 SELECT 'M', run_id, seq, message ->> 'n', message_id, task_id FROM ai_messages ORDER BY run_id, seq;
 SELECT 'T', run_id, task_id, status, tokens_total, (cost * 1000000)::bigint, response_text FROM ai_tasks;
@@ -744,6 +756,7 @@ sub allowed
 	my $task = $op->{progress} ? $op->{progress}{task} : $op->{end} ? $op->{end}{task} : undef;
 
 	return repeatable($client) if $state eq '40001';
+	return $self->{proxy} if $state eq 'PT503';
 	return $op->{kind} eq 'timed' if $state eq '57014';
 	return $op->{kind} eq 'refused' if $state eq '22012';
 	# there is no such run for the moment, or any more, or no such task yet
