@@ -9,8 +9,8 @@
  * so that whoever fits into his slot's quota needs to look at no other.
  *
  * Who does not fit goes through the gate, slot 0: it locks that, then all the slots in
- * order, adds them up, is refused where that is too much, and shares the free rest out
- * again: equally while a share is several times what is asked for, else all of it to
+ * order, unless who had the gate before has left enough, adds them up, is refused where
+ * that is too much, and shares the free rest out again: equally while a share is several times what is asked for, else all of it to
  * who asks.  Quotas are handed out only up to the next amount that shall be warned of,
  * so that nobody passes it but at the gate, where the sum is known.
  *
@@ -37,7 +37,6 @@
 #include "budget/decimal.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
-#include "miscadmin.h"
 #include "store/store.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -51,6 +50,9 @@
 
 /* A share of the rest is worth handing out while it is so many times what is asked for */
 #define WORTHY_SHARE	4
+
+/* So many slots in use have all of them made */
+#define BUSY_SLOTS		3
 
 /* How much of an id is random: rows of one budget may be many, and budgets are few */
 #define RANDOM_BITS		40
@@ -116,11 +118,11 @@ int64_value(uint64 row, int column)
 	return DatumGetInt64(result_value(row, column, &isnull));
 }
 
-/* The slot of this backend; slot 0 is the only one, or the gate of others */
+/* The slot of this backend, shared by as few as can be; slot 0 is the only one, or the gate of others */
 static int
 home_slot(int slots)
 {
-	return slots <= 1 ? 0 : 1 + MyProcPid % slots;
+	return slots <= 1 ? 0 : 1 + MY_BACKEND_NUMBER % slots;
 }
 
 /* ---------- within a quota ---------- */
@@ -236,6 +238,20 @@ have_slot(const CounterKey *key)
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 			 errmsg("a trigger on airun.budget_periods has suppressed a row")));
+}
+
+/*
+ * Have the own slot; and all of them where several are in use, since a counter that is
+ * so busy needs them, and each that comes later has the rest shared out again
+ */
+static void
+have_slots(const CounterKey *key, int in_use, int slots)
+{
+	CounterKey	other = *key;
+
+	(void) have_slot(key);
+	for (other.slot = 1; in_use >= BUSY_SLOTS && other.slot <= slots; other.slot++)
+		(void) have_slot(&other);
 }
 
 /* ---------- the gate ---------- */
@@ -527,12 +543,17 @@ through_gate(const CounterKey *key, const CounterChange *change, Numeric need,
 {
 	Gate		gate;
 	Numeric		used;
+	CounterKey	own = *key;
+	int64		id = 0;
 
 	lock_gate(key, &gate);
+	/* who had the gate before may have left enough */
+	if (key->slot != 0 && slot_change(&id, &own, change, need) == SLOT_CHANGED)
+		return id;
 	lock_slots(key, &gate);
 	if (gate.own == NULL)
 	{
-		(void) have_slot(key);
+		have_slots(key, gate.count - 1, gate.slots);
 		lock_slots(key, &gate);
 		if (gate.own == NULL)
 			refuse_removed();
