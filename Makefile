@@ -28,7 +28,7 @@ PARTS = airun \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \
 	usage/ledger usage/report \
-	budget/budget_period budget/budget_rules budget/budget_estimate budget/budget_refusal budget/budget_counter budget/budget_hold \
+	budget/budget_period budget/budget_rules budget/budget_estimate budget/budget_fit budget/budget_refusal budget/budget_slot budget/budget_counter budget/budget_hold \
 	task/task_columns task/task task/task_entry task/end_stated task/task_end task/stream task/stream_read task/lease task/turn run/get_run \
 	usage/call_content usage/call_row usage/utility_call usage/rollup \
 	budget/budget budget/budget_status \

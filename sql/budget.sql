@@ -229,6 +229,12 @@ SELECT airun_set_budget('tokens', NULL) > 0, airun_set_budget('calls', NULL) > 0
 SELECT airun_set_budget('many', 100, measure => 'calls', count_from => 'now') > 0, airun_set_budget('few', 2, measure => 'calls', count_from => 'now') > 0;
 SELECT begin_task(n, $$service => 's'$$) FROM generate_series(60, 62) AS n;
 SELECT stand('many'), stand('few');
+-- of several that do not fit the tightest is named, in whatever order they are: the one of which least is left, what is exhausted before what others hold, and no price before that
+SELECT airun_set_budget('many', 2) > 0, airun_set_budget('few', 1) > 0, begin_task(63, $$service => 's'$$), airun_set_budget('many', 0) > 0, begin_task(63, $$service => 's'$$),
+	airun_set_budget('many', 2) > 0, airun_set_budget('few', 0) > 0, begin_task(63, $$service => 's'$$);
+SELECT budget, fits, reason, needed, remaining FROM airun_budget_check(run_id => run_id(1));
+BEGIN; SELECT airun_set_budget('money', 1, count_from => 'now') > 0, begin_task(63, $$model_id => 'budget-nobody'$$); ROLLBACK;
+SELECT airun_set_budget('many', 100) > 0;
 -- B40: two starts in one transaction see one another
 SELECT airun_set_budget('few', 4) > 0;
 BEGIN; SELECT begin_task(64, $$service => 's'$$), begin_task(65, $$service => 's'$$), begin_task(66, $$service => 's'$$); COMMIT;

@@ -76,6 +76,15 @@ typedef bool UpdateIndexes;
 #define ALL_INDEXES	true
 #endif
 
+/* The number of this backend, from 0 on, among those that there are */
+#if PG_VERSION_NUM >= 170000
+#include "storage/procnumber.h"
+#define MY_BACKEND_NUMBER	((int) MyProcNumber)
+#else
+#include "storage/backendid.h"
+#define MY_BACKEND_NUMBER	((int) MyBackendId - 1)
+#endif
+
 static inline TM_Result
 update_tuple(Relation relation, ItemPointer place, TupleTableSlot *slot, Snapshot snapshot,
 			 UpdateIndexes *indexes)

@@ -9,17 +9,18 @@
  * so that whoever fits into his slot's quota needs to look at no other.
  *
  * Who does not fit goes through the gate, slot 0: it locks that, then all the slots in
- * order, adds them up, is refused where that is too much, and shares the free rest out
- * again: equally while a share is several times what is asked for, else all of it to
+ * order, unless who had the gate before has left enough, adds them up, is refused where
+ * that is too much, and shares the free rest out again: equally while a share is several times what is asked for, else all of it to
  * who asks.  Quotas are handed out only up to the next amount that shall be warned of,
  * so that nobody passes it but at the gate, where the sum is known.
  *
  * What has been spent is added whatever the limit: it has been paid for.  Where it is
  * more than was held, it goes the same way as a start, but is never refused.
  *
+ * A slot that fits is changed without a plan (budget_slot.c), and else by a statement.
  * An UPDATE that waits for a row, and then finds that it does not fit, leaves the row
  * locked.  Who holds that and goes to the gate would deadlock with one who has the gate
- * and wants the row.  So the look at a slot is a subtransaction, which is undone then.
+ * and wants the row.  So that statement is a subtransaction, which is undone then.
  * With one slot the slot is the gate, and there is nothing to undo.
  *
  * All is done as the owner of the table, who alone may write it.
@@ -32,11 +33,10 @@
 #include "budget/budget_counter.h"
 
 #include "access/xact.h"
-#include "budget/budget_refusal.h"
+#include "budget/budget_slot.h"
 #include "budget/decimal.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
-#include "miscadmin.h"
 #include "store/store.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -51,17 +51,11 @@
 /* A share of the rest is worth handing out while it is so many times what is asked for */
 #define WORTHY_SHARE	4
 
+/* So many slots in use have all of them made */
+#define BUSY_SLOTS		3
+
 /* How much of an id is random: rows of one budget may be many, and budgets are few */
 #define RANDOM_BITS		40
-
-/* A slot of a counter */
-typedef struct CounterKey
-{
-	int64		budget_id;
-	const char *value;
-	const char *period_key;
-	int			slot;
-} CounterKey;
 
 /* A slot as it was locked at the gate */
 typedef struct Slot
@@ -124,11 +118,11 @@ int64_value(uint64 row, int column)
 	return DatumGetInt64(result_value(row, column, &isnull));
 }
 
-/* The slot of this backend; slot 0 is the only one, or the gate of others */
+/* The slot of this backend, shared by as few as can be; slot 0 is the only one, or the gate of others */
 static int
 home_slot(int slots)
 {
-	return slots <= 1 ? 0 : 1 + MyProcPid % slots;
+	return slots <= 1 ? 0 : 1 + MY_BACKEND_NUMBER % slots;
 }
 
 /* ---------- within a quota ---------- */
@@ -244,6 +238,20 @@ have_slot(const CounterKey *key)
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 			 errmsg("a trigger on airun.budget_periods has suppressed a row")));
+}
+
+/*
+ * Have the own slot; and all of them where several are in use, since a counter that is
+ * so busy needs them, and each that comes later has the rest shared out again
+ */
+static void
+have_slots(const CounterKey *key, int in_use, int slots)
+{
+	CounterKey	other = *key;
+
+	(void) have_slot(key);
+	for (other.slot = 1; in_use >= BUSY_SLOTS && other.slot <= slots; other.slot++)
+		(void) have_slot(&other);
 }
 
 /* ---------- the gate ---------- */
@@ -526,29 +534,34 @@ settle_slots(const CounterKey *key, const Gate *gate, const CounterChange *chang
 
 /*
  * Change a counter by what does not fit into its slot's quota.  asks: for whom, or
- * NULL for what has been spent already, which is never refused.  Returns the slot's id.
+ * NULL for what has been spent already, which is never refused.  Returns the slot's id;
+ * 0 where it is refused, and sets how the counter stands.
  */
 static int64
 through_gate(const CounterKey *key, const CounterChange *change, Numeric need,
-			 const BudgetNeed *asks)
+			 const BudgetNeed *asks, BudgetStand *stand)
 {
 	Gate		gate;
-	BudgetStand stand;
 	Numeric		used;
+	CounterKey	own = *key;
+	int64		id = 0;
 
 	lock_gate(key, &gate);
+	/* who had the gate before may have left enough */
+	if (key->slot != 0 && slot_change(&id, &own, change, need) == SLOT_CHANGED)
+		return id;
 	lock_slots(key, &gate);
 	if (gate.own == NULL)
 	{
-		(void) have_slot(key);
+		have_slots(key, gate.count - 1, gate.slots);
 		lock_slots(key, &gate);
 		if (gate.own == NULL)
 			refuse_removed();
 	}
-	stand = stand_of(&gate);
-	if (asks != NULL && gate.is_hard && budget_refusal_reason(asks, &stand) != NULL)
-		budget_refuse(asks, key->value, &stand);
-	used = decimal_add(decimal_add(stand.spent, stand.held), need);
+	*stand = stand_of(&gate);
+	if (asks != NULL && gate.is_hard && budget_refusal_reason(asks, stand) != NULL)
+		return 0;
+	used = decimal_add(decimal_add(stand->spent, stand->held), need);
 	settle_slots(key, &gate, change, need, used);
 	warn(key, &gate, used);
 	return gate.own->id;
@@ -556,27 +569,42 @@ through_gate(const CounterKey *key, const CounterChange *change, Numeric need,
 
 /* ---------- for tasks and calls ---------- */
 
-/* Hold what is needed of a counter; PT402 where it does not fit.  Returns the slot's id. */
-int64
-counter_take(const BudgetNeed *need, const char *value, const char *period_key)
+/* Hold what is needed of a slot, by a statement; false where it does not fit */
+static bool
+take_by_statement(const CounterKey *key, Numeric amount, int64 *id)
 {
 	static Statement take = {
 		"UPDATE airun.budget_periods AS p SET held = p.held" PLUS "$5 "
 		"WHERE " THIS_COUNTER " AND p.slot" EQ "$4 AND " USED PLUS "$5" LT "p.quota RETURNING p.id",
 		5, {INT8OID, TEXTOID, TEXTOID, INT4OID, NUMERICOID}
 	};
+	Args		args = {0};
+
+	arg_counter(&args, key);
+	arg_add(&args, Int32GetDatum(key->slot), false);
+	arg_numeric(&args, amount);
+	return fits_slot(&take, &args, key->slot != 0, id);
+}
+
+/*
+ * Hold what is needed of a counter.  Returns the slot's id; 0 where it does not fit, and
+ * sets how the counter stands.
+ */
+int64
+counter_take(const BudgetNeed *need, const char *value, const char *period_key,
+			 BudgetStand *stand)
+{
 	const Budget *budget = need->budget;
 	CounterKey	key = {budget->id, value, period_key, home_slot(budget->slots)};
 	Numeric		zero = decimal_of(0);
-	Args		args = {0};
-	int64		id;
+	CounterChange change = {need->amount, zero, zero, zero};
+	int64		id = 0;
+	SlotAnswer	answer = slot_change(&id, &key, &change, need->amount);
 
-	arg_counter(&args, &key);
-	arg_add(&args, Int32GetDatum(key.slot), false);
-	arg_numeric(&args, need->amount);
-	if (fits_slot(&take, &args, budget->slots > 1, &id))
+	if (answer == SLOT_CHANGED ||
+		(answer == SLOT_NEEDS_STATEMENT && take_by_statement(&key, need->amount, &id)))
 		return id;
-	return through_gate(&key, &(CounterChange) {need->amount, zero, zero, zero}, need->amount, need);
+	return through_gate(&key, &change, need->amount, need, stand);
 }
 
 /* The slot of a counter, of which nothing is needed yet */
@@ -590,11 +618,10 @@ counter_find(const Budget *budget, const char *value, const char *period_key)
 
 /* The counter that a slot is of; false where it is gone */
 static bool
-find_counter(int64 id, CounterKey *key, bool *is_many)
+find_counter(int64 id, CounterKey *key)
 {
 	static Statement find = {
-		"SELECT p.budget_id, p.slot, p.value, p.period_key, b.slots" GT "1 OR p.slot" NE "0 "
-		"FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id" EQ "p.budget_id "
+		"SELECT p.budget_id, p.slot, p.value, p.period_key FROM airun.budget_periods AS p "
 		"WHERE p.id" EQ "$1",
 		1, {INT8OID}
 	};
@@ -608,7 +635,6 @@ find_counter(int64 id, CounterKey *key, bool *is_many)
 	key->slot = DatumGetInt32(result_value(0, 2, &isnull));
 	key->value = TextDatumGetCString(result_value(0, 3, &isnull));
 	key->period_key = TextDatumGetCString(result_value(0, 4, &isnull));
-	*is_many = DatumGetBool(result_value(0, 5, &isnull));
 	return true;
 }
 
@@ -616,9 +642,9 @@ find_counter(int64 id, CounterKey *key, bool *is_many)
 	"UPDATE airun.budget_periods AS p SET held = p.held" PLUS "$2, spent = p.spent" PLUS "$3, " \
 	"estimated = p.estimated" PLUS "$4, base = p.base" PLUS "$5 WHERE p.id" EQ "$1 "
 
-/* Change a counter by what has become of a task or call that holds of it; never refused */
-void
-counter_change(int64 id, const CounterChange *change)
+/* Change a slot by a statement, if need still fits or is NULL; key is set for who has to go on */
+static bool
+change_by_statement(int64 id, const CounterChange *change, Numeric need, CounterKey *key)
 {
 	static Statement release = {
 		CHANGE_SLOT, 5, {INT8OID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID}
@@ -627,22 +653,36 @@ counter_change(int64 id, const CounterChange *change)
 		CHANGE_SLOT "AND " USED PLUS "$6" LT "p.quota RETURNING p.id",
 		6, {INT8OID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID}
 	};
-	Numeric		need = decimal_add(decimal_add(change->held, change->spent), change->estimated);
-	CounterKey	key;
 	Args		args = {0};
-	bool		is_many;
 
 	arg_int64(&args, id);
 	arg_numeric(&args, change->held);
 	arg_numeric(&args, change->spent);
 	arg_numeric(&args, change->estimated);
 	arg_numeric(&args, change->base);
-	if (decimal_sign(need) <= 0)
+	if (need == NULL)
 	{
 		(void) write_counter(&release, &args);
-		return;
+		return true;
 	}
 	arg_numeric(&args, need);
-	if (find_counter(id, &key, &is_many) && !fits_slot(&add, &args, is_many, &id))
-		(void) through_gate(&key, change, need, NULL);
+	return find_counter(id, key) && fits_slot(&add, &args, key->slot != 0, &id);
+}
+
+/* Change a counter by what has become of a task or call that holds of it; never refused */
+void
+counter_change(int64 id, const CounterChange *change)
+{
+	Numeric		sum = decimal_add(decimal_add(change->held, change->spent), change->estimated);
+	Numeric		need = decimal_sign(sum) > 0 ? sum : NULL;
+	CounterKey	key = {0};
+	BudgetStand stand;
+	SlotAnswer	answer = slot_change(&id, &key, change, need);
+
+	if (answer == SLOT_CHANGED ||
+		(answer == SLOT_NEEDS_STATEMENT && change_by_statement(id, change, need, &key)))
+		return;
+	/* else the slot is gone, or full */
+	if (key.value != NULL)
+		(void) through_gate(&key, change, sum, NULL, &stand);
 }

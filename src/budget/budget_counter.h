@@ -7,7 +7,16 @@
 
 #include "airun.h"
 
-#include "budget/budget_estimate.h"
+#include "budget/budget_fit.h"
+
+/* A slot of a counter */
+typedef struct CounterKey
+{
+	int64		budget_id;
+	const char *value;
+	const char *period_key;
+	int			slot;
+} CounterKey;
 
 /* What is added to a counter */
 typedef struct CounterChange
@@ -18,7 +27,8 @@ typedef struct CounterChange
 	Numeric		base;			/* of what is spent, by whom no row is there any more */
 } CounterChange;
 
-extern int64 counter_take(const BudgetNeed *need, const char *value, const char *period_key);
+extern int64 counter_take(const BudgetNeed *need, const char *value, const char *period_key,
+						  BudgetStand *stand);
 extern int64 counter_find(const Budget *budget, const char *value, const char *period_key);
 extern void counter_change(int64 id, const CounterChange *change);
 

@@ -148,12 +148,13 @@ word(const Field *field)
 	return field->isnull ? NULL : TextDatumGetCString(field->value);
 }
 
-/* What so much costs, or NULL where no price says that */
+/* What so much costs, or NULL where no price says that; and how much of that is for the output */
 static Numeric
-cost_of(const BudgetSubject *subject, Bucket input_bucket, int64 input, int64 output, char *tier)
+cost_of(const BudgetSubject *subject, const BudgetEstimate *estimate, Bucket input_bucket,
+		int64 output, Numeric *output_cost)
 {
 	Usage		usage;
-	Served		served = {.service_tier = tier};
+	Served		served = {.service_tier = estimate->service_tier};
 	CostQuery	query = {
 		.model = word(&subject->model_id),
 		.provider = word(&subject->provider),
@@ -162,42 +163,45 @@ cost_of(const BudgetSubject *subject, Bucket input_bucket, int64 input, int64 ou
 		.served = &served,
 		.at = subject->at,
 	};
-	CostAnswer	answer;
 
 	usage_clear(&usage);
-	usage.count[input_bucket] = usage.tokens_input = input;
+	usage.count[input_bucket] = usage.tokens_input = estimate->input;
 	usage.count[BUCKET_OUTPUT] = usage.tokens_output = output;
 	usage.count[BUCKET_REQUESTS] = 1;
 	usage.is_known = true;
-	cost_of_usage(&query, &answer);
-	return answer.cost;
+	return cost_by_price(&query, output_cost);
+}
+
+/* Set what the input costs, and a token of output, which some models have no rate for */
+static void
+set_rates(const BudgetSubject *subject, BudgetEstimate *estimate)
+{
+	Numeric		cost = cost_of(subject, estimate, BUCKET_INPUT, 1, &estimate->rate);
+
+	estimate->base = cost != NULL ? decimal_sub(cost, estimate->rate) :
+		cost_of(subject, estimate, BUCKET_INPUT, 0, &estimate->rate);
 }
 
 /* Work the cost out, once */
 static void
 estimate_cost(const BudgetSubject *subject, BudgetEstimate *estimate)
 {
-	char	   *tier;
-	Numeric		with_output;
 	Numeric		cached;
+	Numeric		rate;
 
 	estimate_tokens(subject, estimate);
 	if (estimate->has_price)
 		return;
 	estimate->has_price = true;
-	tier = estimate->service_tier;
-	estimate->base = cost_of(subject, BUCKET_INPUT, estimate->input, 0, tier);
-	if (estimate->base == NULL && tier != NULL)
+	set_rates(subject, estimate);
+	if (estimate->base == NULL && estimate->service_tier != NULL)
 	{
-		tier = NULL;
-		estimate->base = cost_of(subject, BUCKET_INPUT, estimate->input, 0, tier);
+		estimate->service_tier = NULL;
+		set_rates(subject, estimate);
 	}
-	with_output = cost_of(subject, BUCKET_INPUT, estimate->input, 1, tier);
-	if (estimate->base == NULL)
+	if (estimate->base == NULL || !estimate->writes_cache)
 		return;
-	estimate->rate = with_output == NULL ? decimal_of(0) : decimal_sub(with_output, estimate->base);
-	cached = !estimate->writes_cache ? NULL :
-		cost_of(subject, BUCKET_CACHE_WRITE_5M, estimate->input, 0, tier);
+	cached = cost_of(subject, estimate, BUCKET_CACHE_WRITE_5M, 0, &rate);
 	if (cached != NULL && decimal_cmp(cached, estimate->base) > 0)
 		estimate->base = cached;
 }

@@ -49,7 +49,7 @@ PG_FUNCTION_INFO_V1(airun_store_hold_part);
 typedef struct Hold
 {
 	int64		counter;
-	BudgetNeed	need;
+	const BudgetNeed *need;
 } Hold;
 
 /* Is there any budget, for a start whose table is locked here against airun_set_budget()? */
@@ -72,21 +72,42 @@ budget_is_any(void)
 	return airun_budget_enforce && budget_rules_open(&budgets) > 0;
 }
 
-/* Hold of one counter of a budget */
+/* PT402, for the tightest of those that it does not fit into, from one of them on */
+pg_attribute_noreturn()
+static void
+refuse(const BudgetSubject *subject, List *fits, BudgetFit *refusing)
+{
+	bool		is_behind = false;
+	ListCell   *cell;
+
+	foreach(cell, fits)
+	{
+		if (is_behind)
+			budget_fit_look(lfirst(cell), NULL);
+		is_behind |= lfirst(cell) == refusing;
+	}
+	list_sort(fits, budget_fit_order);
+	budget_refuse(linitial(fits), subject);
+}
+
+/* Hold of one counter */
 static Hold *
-hold(const BudgetNeed *need, const BudgetSubject *subject, const char *value,
-	 const char *period_key)
+hold(const BudgetSubject *subject, List *fits, BudgetFit *fit)
 {
 	Hold	   *taken = palloc_object(Hold);
+	BudgetStand stand;
 
-	taken->need = *need;
 	if (subject->is_paid)
-		taken->need.amount = decimal_of(0);
-	else if (need->is_unpriced)
-		budget_refuse_unpriced(need, value, subject);
-	taken->counter = decimal_sign(taken->need.amount) > 0 ?
-		counter_take(&taken->need, value, period_key) :
-		counter_find(need->budget, value, period_key);
+		fit->need.amount = decimal_of(0);
+	taken->need = &fit->need;
+	taken->counter = decimal_sign(fit->need.amount) > 0 ?
+		counter_take(&fit->need, fit->value, fit->period_key, &stand) :
+		counter_find(fit->need.budget, fit->value, fit->period_key);
+	if (taken->counter == 0)
+	{
+		budget_fit_stands(fit, &stand);
+		refuse(subject, fits, fit);
+	}
 	return taken;
 }
 
@@ -94,26 +115,20 @@ hold(const BudgetNeed *need, const BudgetSubject *subject, const char *value,
 static List *
 hold_all(const BudgetSubject *subject, const Budget *budgets, int count)
 {
-	BudgetEstimate estimate = {0};
-	RunFacts	facts = {0};
+	List	   *fits = budget_fits(subject, budgets, count);
 	List	   *holds = NIL;
+	ListCell   *cell;
 
-	for (int i = 0; i < count; i++)
+	foreach(cell, fits)
 	{
-		List	   *values = budget_values(&budgets[i], subject, &facts);
-		BudgetNeed	need;
-		Period		period;
-		ListCell   *cell;
+		const BudgetFit *fit = lfirst(cell);
 
-		if (values == NIL)
-			continue;
-		need = budget_need(&budgets[i], subject, &estimate);
-		period = period_of(&budgets[i].period, subject->at);
-		need.resets_at = period.ends_at;
-		foreach(cell, values)
-		{
-			holds = lappend(holds, hold(&need, subject, lfirst(cell), period.key));
-		}
+		if (fit->need.is_unpriced && !subject->is_paid)
+			budget_refuse(fit, subject);
+	}
+	foreach(cell, fits)
+	{
+		holds = lappend(holds, hold(subject, fits, lfirst(cell)));
 	}
 	return holds;
 }
@@ -133,11 +148,11 @@ write_holds(List *holds)
 		const Hold *taken = lfirst(cell);
 
 		appendStringInfo(&out, "%s[" INT64_FORMAT ",%s", out.len == 0 ? "[" : ",", taken->counter,
-						 decimal_string(taken->need.amount));
-		if (taken->need.budget->measure != MEASURE_CALLS)
-			appendStringInfo(&out, ",%s", decimal_string(taken->need.base));
-		if (taken->need.budget->measure == MEASURE_COST)
-			appendStringInfo(&out, ",%s", decimal_string(taken->need.rate));
+						 decimal_string(taken->need->amount));
+		if (taken->need->budget->measure != MEASURE_CALLS)
+			appendStringInfo(&out, ",%s", decimal_string(taken->need->base));
+		if (taken->need->budget->measure == MEASURE_COST)
+			appendStringInfo(&out, ",%s", decimal_string(taken->need->rate));
 		appendStringInfoChar(&out, ']');
 	}
 	appendStringInfoChar(&out, ']');

@@ -9,8 +9,9 @@
  *	in_flight	it would, if all that is held came to nothing: try again soon
  *	unpriced	no price says what the model costs
  *
- * A refusal is an error: the whole call is undone, the messages that it brought
- * included, and nothing is held or counted.
+ * Of several budgets that refuse, the tightest is named (budget_fit.c).  A refusal is an
+ * error: the whole call is undone, the messages that it brought included, and nothing is
+ * held or counted.
  */
 #include "budget/budget_refusal.h"
 
@@ -20,42 +21,6 @@
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
-
-/* How much of a budget is neither spent nor held */
-static Numeric
-remaining(const BudgetStand *stand)
-{
-	return decimal_sub(decimal_sub(stand->limit, stand->spent), stand->held);
-}
-
-/* Why what is needed does not fit; NULL where it does */
-const char *
-budget_refusal_reason(const BudgetNeed *need, const BudgetStand *stand)
-{
-	if (decimal_sign(need->amount) <= 0 || decimal_cmp(need->amount, remaining(stand)) <= 0)
-		return NULL;
-	if (decimal_cmp(need->amount, decimal_sub(stand->limit, stand->spent)) <= 0)
-		return "in_flight";
-	return "exhausted";
-}
-
-/* How many tokens of output would fit, of each answer; -1 where that does not decide */
-int64
-budget_affordable(const BudgetNeed *need, const BudgetStand *stand)
-{
-	Numeric		rest = decimal_sub(remaining(stand), need->base);
-	Datum		tokens;
-
-	if (need->budget->measure == MEASURE_CALLS || decimal_sign(need->rate) <= 0)
-		return -1;
-	if (decimal_sign(rest) <= 0)
-		return 0;
-	tokens = DirectFunctionCall2(numeric_div_trunc, NumericGetDatum(rest),
-								 NumericGetDatum(decimal_mul(need->rate,
-															 decimal_of(need->answers))));
-	return decimal_cmp(DatumGetNumeric(tokens), decimal_of(PG_INT32_MAX)) > 0 ? PG_INT32_MAX :
-		DatumGetInt64(DirectFunctionCall1(numeric_int8, tokens));
-}
 
 static void
 put_string(JsonbBuilder *builder, const char *key, const char *value)
@@ -118,7 +83,7 @@ describe(const BudgetNeed *need, const char *value, const char *reason, const Bu
 		put_number(&builder, "limit", stand->limit);
 		put_number(&builder, "spent", stand->spent);
 		put_number(&builder, "held", stand->held);
-		put_number(&builder, "remaining", remaining(stand));
+		put_number(&builder, "remaining", budget_remaining(stand));
 		put_number(&builder, "needed", need->amount);
 		if (affordable >= 0)
 			put_number(&builder, "affordable_output_tokens", decimal_of(affordable));
@@ -144,32 +109,44 @@ advice(const BudgetNeed *need, const char *reason, const BudgetStand *stand)
 }
 
 /* PT402: what is needed does not fit */
-void
-budget_refuse(const BudgetNeed *need, const char *value, const BudgetStand *stand)
+pg_attribute_noreturn()
+static void
+refuse_amount(const BudgetFit *fit)
 {
-	const char *reason = budget_refusal_reason(need, stand);
+	const BudgetNeed *need = &fit->need;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_OVER_BUDGET),
-			 strcmp(reason, "in_flight") == 0 ?
+			 strcmp(fit->reason, "in_flight") == 0 ?
 			 errmsg("budget \"%s\" is held by calls that are under way", need->budget->name) :
 			 errmsg("budget \"%s\" is exhausted", need->budget->name),
-			 errdetail_internal("%s", describe(need, value, reason, stand)),
-			 errhint("%s", advice(need, reason, stand))));
+			 errdetail_internal("%s", describe(need, fit->value, fit->reason, &fit->stand)),
+			 errhint("%s", advice(need, fit->reason, &fit->stand))));
 }
 
 /* PT402: nobody knows what it will cost */
-void
-budget_refuse_unpriced(const BudgetNeed *need, const char *value, const BudgetSubject *subject)
+pg_attribute_noreturn()
+static void
+refuse_unpriced(const BudgetFit *fit, const BudgetSubject *subject)
 {
+	const char *name = fit->need.budget->name;
 	char	   *model = subject->model_id.isnull ? NULL : TextDatumGetCString(subject->model_id.value);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_OVER_BUDGET),
 			 model == NULL ?
-			 errmsg("budget \"%s\" takes no call that does not say its model", need->budget->name) :
+			 errmsg("budget \"%s\" takes no call that does not say its model", name) :
 			 errmsg("budget \"%s\" takes no call of model \"%s\", which has no price",
-					need->budget->name, excerpt(model, strlen(model))),
-			 errdetail_internal("%s", describe(need, value, "unpriced", NULL)),
+					name, excerpt(model, strlen(model))),
+			 errdetail_internal("%s", describe(&fit->need, fit->value, fit->reason, NULL)),
 			 errhint("Have the owner of the store enter its price with airun_set_price(), or have the budget allow models without one.")));
+}
+
+/* PT402, for a fit that has a reason */
+void
+budget_refuse(const BudgetFit *fit, const BudgetSubject *subject)
+{
+	if (fit->need.is_unpriced)
+		refuse_unpriced(fit, subject);
+	refuse_amount(fit);
 }

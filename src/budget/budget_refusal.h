@@ -7,21 +7,8 @@
 
 #include "airun.h"
 
-#include "budget/budget_estimate.h"
+#include "budget/budget_fit.h"
 
-/* How a counter stands, all its slots together */
-typedef struct BudgetStand
-{
-	Numeric		limit;
-	Numeric		spent;			/* with what is estimated */
-	Numeric		held;
-} BudgetStand;
-
-extern const char *budget_refusal_reason(const BudgetNeed *need, const BudgetStand *stand);
-extern int64 budget_affordable(const BudgetNeed *need, const BudgetStand *stand);
-pg_noreturn extern void budget_refuse(const BudgetNeed *need, const char *value,
-									  const BudgetStand *stand);
-pg_noreturn extern void budget_refuse_unpriced(const BudgetNeed *need, const char *value,
-											   const BudgetSubject *subject);
+pg_noreturn extern void budget_refuse(const BudgetFit *fit, const BudgetSubject *subject);
 
 #endif							/* AIRUN_BUDGET_REFUSAL_H */

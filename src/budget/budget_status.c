@@ -16,9 +16,7 @@
 #include "airun.h"
 
 #include "access/xact.h"
-#include "budget/budget_estimate.h"
-#include "budget/budget_refusal.h"
-#include "budget/budget_rules.h"
+#include "budget/budget_fit.h"
 #include "budget/budget_status.h"
 #include "budget/decimal.h"
 #include "catalog/pg_type.h"
@@ -169,11 +167,12 @@ standing_row(uint64 row)
 }
 
 /* The $7 fullest counters of a budget, by value and place; where the limit is 0, all are full */
+#define FULL_AT	"(b.amount" PLUS "COALESCE(pg_catalog.sum(q.credit), 0))"
 #define FULLEST \
 	"SELECT h.value, pg_catalog.row_number() OVER w AS place FROM (SELECT g.* FROM (" \
 	"SELECT q.value, pg_catalog.sum((q.spent" PLUS "q.estimated" PLUS "q.held)::pg_catalog.float8) " \
-	"OPERATOR(pg_catalog./) NULLIF(GREATEST(b.amount" PLUS "COALESCE(pg_catalog.sum(NULLIF(q.credit, 0)), 0), " \
-	"0), 0)::pg_catalog.float8 AS share FROM airun.budget_periods AS q WHERE q.budget_id" EQ "b.id " \
+	"OPERATOR(pg_catalog./) CASE WHEN " FULL_AT GT "0 THEN " FULL_AT "::pg_catalog.float8 END AS share " \
+	"FROM airun.budget_periods AS q WHERE q.budget_id" EQ "b.id " \
 	"AND q.period_key" EQ "p.period_key AND " VISIBLE " GROUP BY q.value) AS g " \
 	"ORDER BY " BY_SHARE("g") " LIMIT $7) AS h WINDOW w AS (ORDER BY " BY_SHARE("h") ")"
 #define BY_SHARE(of)	of ".share DESC, " of ".value COLLATE pg_catalog.\"C\""
@@ -189,7 +188,7 @@ budget_read_fullest(Oid function, bool all, const char *zone, int max_budgets, i
 {
 	static Statement read = {
 		"WITH s AS (SELECT b.id, p.period_key, b.name, COALESCE(b.scope_key, b.scope) AS scope, "
-		"NULLIF(" VALUE ", '') AS value, b.measure, b.mode, b.period, "
+		"CASE WHEN " VALUE NE "'' THEN " VALUE " END AS value, b.measure, b.mode, b.period, "
 		"pg_catalog.to_char(pg_catalog.timezone($5, " FINITE("p.ends_at") "), 'YYYY-MM-DD HH24:MI') AS resets_at, "
 		SHOWN(LIMIT) " AS amount, " SHOWN("COALESCE(c.spent" PLUS "c.estimated, 0)") " AS spent, "
 		SHOWN("COALESCE(c.held, 0)") " AS held, "
@@ -225,33 +224,6 @@ budget_read_fullest(Oid function, bool all, const char *zone, int max_budgets, i
 	return count;
 }
 
-/* How a counter stands, all its slots together; nothing is locked */
-static BudgetStand
-read_stand(const Budget *budget, const char *value, const char *period_key)
-{
-	static Statement read = {
-		"SELECT b.amount" PLUS "COALESCE(pg_catalog.sum(p.credit), 0), "
-		"COALESCE(pg_catalog.sum(p.spent" PLUS "p.estimated), 0), COALESCE(pg_catalog.sum(p.held), 0) "
-		"FROM airun.budgets AS b LEFT JOIN airun.budget_periods AS p ON p.budget_id" EQ "b.id "
-		"AND p.value" EQ "$2 AND p.period_key" EQ "$3 WHERE b.id" EQ "$1 GROUP BY b.amount",
-		3, {INT8OID, TEXTOID, TEXTOID}
-	};
-	BudgetStand stand = {decimal_of(0), decimal_of(0), decimal_of(0)};
-	Args		args = {0};
-	bool		isnull;
-
-	arg_int64(&args, budget->id);
-	arg_pointer(&args, cstring_to_text(value));
-	arg_pointer(&args, cstring_to_text(period_key));
-	if (statement_as_owner_at(&read, &args, store_table_owner("budgets"), GetActiveSnapshot()) == 1)
-	{
-		stand.limit = DatumGetNumericCopy(result_value(0, 1, &isnull));
-		stand.spent = DatumGetNumericCopy(result_value(0, 2, &isnull));
-		stand.held = DatumGetNumericCopy(result_value(0, 3, &isnull));
-	}
-	return stand;
-}
-
 /* PT404 unless the caller sees the run */
 static void
 require_run(const pg_uuid_t *run_id)
@@ -268,25 +240,22 @@ require_run(const pg_uuid_t *run_id)
 
 /* One row of airun_budget_check() */
 static void
-put_fit(ReturnSetInfo *rsinfo, const BudgetNeed *need, const char *value, const BudgetStand *stand,
-		bool is_shown)
+put_fit(ReturnSetInfo *rsinfo, const BudgetFit *fit, bool is_shown)
 {
-	const char *reason = need->is_unpriced ? "unpriced" :
-		need->budget->is_hard ? budget_refusal_reason(need, stand) : NULL;
-	int64		affordable = need->is_unpriced ? -1 : budget_affordable(need, stand);
-	Numeric		remaining = decimal_sub(decimal_sub(stand->limit, stand->spent), stand->held);
+	const BudgetNeed *need = &fit->need;
+	int64		affordable = need->is_unpriced ? -1 : budget_affordable(need, &fit->stand);
 	Datum		values[FIT_COLUMNS] = {
 		CStringGetTextDatum(need->budget->name),
-		CStringGetTextDatum(value),
-		BoolGetDatum(reason == NULL),
-		reason == NULL ? (Datum) 0 : CStringGetTextDatum(reason),
+		CStringGetTextDatum(fit->value),
+		BoolGetDatum(fit->reason == NULL),
+		fit->reason == NULL ? (Datum) 0 : CStringGetTextDatum(fit->reason),
 		decimal_trim(need->amount),
-		decimal_trim(remaining),
+		decimal_trim(budget_remaining(&fit->stand)),
 		Int64GetDatum(affordable),
 		TimestampTzGetDatum(need->resets_at)
 	};
 	bool		nulls[FIT_COLUMNS] = {
-		false, false, false, reason == NULL, !is_shown || need->is_unpriced, !is_shown,
+		false, false, false, fit->reason == NULL, !is_shown || need->is_unpriced, !is_shown,
 		!is_shown || affordable < 0, TIMESTAMP_NOT_FINITE(need->resets_at)
 	};
 
@@ -296,6 +265,8 @@ put_fit(ReturnSetInfo *rsinfo, const BudgetNeed *need, const char *value, const 
 /*
  * airun_budget_check(model_id, provider, request_data, run_id, service, task_name,
  * metadata) returns setof ai_budget_fit
+ *
+ * The tightest budget first, which is the one that a refusal would name.
  */
 Datum
 airun_budget_check(PG_FUNCTION_ARGS)
@@ -314,11 +285,11 @@ airun_budget_check(PG_FUNCTION_ARGS)
 		.at = GetCurrentStatementStartTimestamp(),
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	BudgetEstimate estimate = {0};
-	RunFacts	facts = {0};
-	const Budget *budgets;
+	const Budget *budgets = NULL;
 	pg_uuid_t	caller;
 	int			count;
+	List	   *fits;
+	ListCell   *cell;
 
 	result_begin_rows(fcinfo, FIT_COLUMNS);
 	store_open(false);
@@ -327,20 +298,17 @@ airun_budget_check(PG_FUNCTION_ARGS)
 	if (subject.run_id != NULL)
 		require_run(subject.run_id);
 	count = airun_budget_enforce ? budget_rules_open(&budgets) : 0;
-	for (int i = 0; i < count; i++)
+	fits = budget_fits(&subject, budgets, count);
+	foreach(cell, fits)
 	{
-		List	   *values = budget_values(&budgets[i], &subject, &facts);
-		BudgetNeed	need = budget_need(&budgets[i], &subject, &estimate);
-		Period		period = period_of(&budgets[i].period, subject.at);
-		ListCell   *cell;
+		budget_fit_look(lfirst(cell), GetActiveSnapshot());
+	}
+	list_sort(fits, budget_fit_order);
+	foreach(cell, fits)
+	{
+		const BudgetFit *fit = lfirst(cell);
 
-		need.resets_at = period.ends_at;
-		foreach(cell, values)
-		{
-			BudgetStand stand = read_stand(&budgets[i], lfirst(cell), period.key);
-
-			put_fit(rsinfo, &need, lfirst(cell), &stand, budgets[i].show_amounts || sees_all());
-		}
+		put_fit(rsinfo, fit, fit->need.budget->show_amounts || sees_all());
 	}
 	store_close();
 	return (Datum) 0;

@@ -582,6 +582,29 @@ cost_of_usage(const CostQuery *query, CostAnswer *answer)
 		query->left_out != NULL ? quote_details(&quote, query, answer) : NULL;
 }
 
+/*
+ * What a request costs by the price alone, or NULL where none says it; and how much of
+ * that is for the output.  For what has not been served yet: nothing is told of how.
+ */
+Numeric
+cost_by_price(const CostQuery *query, Numeric *output)
+{
+	Quote		quote = {0};
+
+	*output = int64_to_numeric(0);
+	if (query->model == NULL || !price_cache_open(false))
+		return NULL;
+	quote_usage(query, &quote);
+	if (quote.cost == NULL)
+		return NULL;
+	for (int i = 0; i < quote.parts[0].item_count; i++)
+	{
+		if (quote.parts[0].items[i].bucket == BUCKET_OUTPUT)
+			*output = trim(quote.parts[0].items[i].amount);
+	}
+	return quote.cost;
+}
+
 static char *
 text_argument(FunctionCallInfo fcinfo, int i)
 {

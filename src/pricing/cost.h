@@ -35,5 +35,6 @@ typedef struct CostAnswer
 } CostAnswer;
 
 extern void cost_of_usage(const CostQuery *query, CostAnswer *answer);
+extern Numeric cost_by_price(const CostQuery *query, Numeric *output);
 
 #endif							/* AIRUN_COST_H */

@@ -22,8 +22,8 @@
  * Two things a site may add, and the server's own code does for them what a
  * statement would do: nullable columns of plain types without a default
  * (direct.c asks for those), and indexes that belong to no constraint.  On
- * task_chunks and usage_tail, whose rows are written as the owner, there are no
- * indexes of a site's.  Anything else, known or not, makes the table inexact: then
+ * task_chunks, usage_tail and budget_periods, whose rows are written as the owner,
+ * there are no indexes of a site's.  Anything else, known or not, makes the table inexact: then
  * statements do all the work.
  *
  * The answers are kept until the server says that a definition has changed; the
@@ -66,11 +66,11 @@
 #include "utils/typcache.h"
 
 static const char *const table_names[STORE_TABLES] = {
-	"runs", "messages", "tasks", "task_chunks", "usage_tail"
+	"runs", "messages", "tasks", "task_chunks", "usage_tail", "budget_periods"
 };
 
 /* As which they stand in statements */
-static const char *const table_aliases[STORE_TABLES] = {"r", "m", "t", "c", "u"};
+static const char *const table_aliases[STORE_TABLES] = {"r", "m", "t", "c", "u", "p"};
 
 /* What policies call */
 static const char *const policy_functions[] = {
@@ -85,7 +85,7 @@ static const struct
 	{
 		const char *name;
 		Oid			type;
-	}			columns[3];
+	}			columns[INDEX_MAX_COLUMNS];
 	const char *tested;
 	NullTestType test;
 }			index_forms[STORE_INDEXES] = {
@@ -98,6 +98,11 @@ static const struct
 	},
 	[TASKS_BY_ID] = {TABLE_TASKS, {{"task_id", UUIDOID}}},
 	[TASKS_UNFINISHED] = {TABLE_TASKS, {{"run_id", UUIDOID}}, "completed_at", IS_NULL},
+	[BUDGET_PERIODS_KEY] = {TABLE_BUDGET_PERIODS, {{"id", INT8OID}}},
+	[BUDGET_PERIODS_BY_VALUE] = {
+		TABLE_BUDGET_PERIODS,
+		{{"budget_id", INT8OID}, {"period_key", TEXTOID}, {"value", TEXTOID}, {"slot", INT4OID}}
+	},
 };
 
 /* What is known of the store */
@@ -111,7 +116,7 @@ typedef struct Definition
 	bool		is_split[STORE_TABLES]; /* partitioned, and else as it was made */
 	bool		is_all_exact;
 	Oid			indexes[STORE_INDEXES]; /* as they were made; else invalid */
-	AttrNumber	index_columns[STORE_INDEXES][3];
+	AttrNumber	index_columns[STORE_INDEXES][INDEX_MAX_COLUMNS];
 	bool		seeing_is_changing; /* a run and its tasks, as policies go */
 } Definition;
 
@@ -325,6 +330,17 @@ look_at_policies(Relation relation, StoreTable table)
 	return others == 0;
 }
 
+/* Is an index that belongs to no constraint on the list? */
+static bool
+index_is_listed(Oid oid, StoreTable table)
+{
+	Datum		words = OidFunctionCall1(F_PG_GET_INDEXDEF_OID, ObjectIdGetDatum(oid));
+
+	/* nothing, where it has been made since the transaction's snapshot */
+	return words != (Datum) 0 &&
+		object_is_listed("index", table_names[table], get_rel_name(oid), TextDatumGetCString(words));
+}
+
 /* Are the foreign keys that go out of the table, and its other constraints, on the list? */
 static bool
 constraints_are_listed(Relation relation, StoreTable table)
@@ -342,7 +358,7 @@ constraints_are_listed(Relation relation, StoreTable table)
 		Oid			constraint = get_index_constraint(lfirst_oid(lc));
 
 		if (OidIsValid(constraint) ? !constraint_is_listed(constraint) :
-			TABLE_IS_OWNERS(table))
+			TABLE_IS_OWNERS(table) && !index_is_listed(lfirst_oid(lc), table))
 			return false;
 	}
 	return true;
@@ -382,7 +398,7 @@ index_is_ours(Relation relation, Relation index, StoreIndex which)
 	const Form_pg_index form = index->rd_index;
 	int			count = 0;
 
-	for (; count < 3 && index_forms[which].columns[count].name != NULL; count++)
+	for (; count < INDEX_MAX_COLUMNS && index_forms[which].columns[count].name != NULL; count++)
 	{
 		AttrNumber	number = count < form->indnkeyatts ? form->indkey.values[count] : 0;
 		Oid			type = index_forms[which].columns[count].type;

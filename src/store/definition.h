@@ -19,15 +19,16 @@ typedef enum StoreTable
 	TABLE_MESSAGES,
 	TABLE_TASKS,
 	TABLE_CHUNKS,
-	TABLE_USAGE_TAIL
+	TABLE_USAGE_TAIL,
+	TABLE_BUDGET_PERIODS
 } StoreTable;
 
-#define STORE_TABLES	(TABLE_USAGE_TAIL + 1)
+#define STORE_TABLES	(TABLE_BUDGET_PERIODS + 1)
 
 /* Written by nobody but airun, in the owner's name */
 #define TABLE_IS_OWNERS(table)	((table) >= TABLE_CHUNKS)
 
-/* The indexes that rows are looked for with: the primary keys first */
+/* The indexes that rows are looked for with: the primary keys of the first tables first */
 typedef enum StoreIndex
 {
 	RUNS_KEY,
@@ -36,10 +37,16 @@ typedef enum StoreIndex
 	CHUNKS_KEY,
 	MESSAGES_BY_ID,
 	TASKS_BY_ID,
-	TASKS_UNFINISHED
+	TASKS_UNFINISHED,
+	BUDGET_PERIODS_KEY,
+	BUDGET_PERIODS_BY_VALUE
 } StoreIndex;
 
-#define STORE_INDEXES	(TASKS_UNFINISHED + 1)
+#define STORE_INDEXES	(BUDGET_PERIODS_BY_VALUE + 1)
+
+/* The most columns of one of them */
+#define INDEX_MAX_COLUMNS	4
+
 #define PRIMARY_KEYS	(CHUNKS_KEY + 1)
 
 /* Columns of a table: as a statement names them, and where they stand */

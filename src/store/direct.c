@@ -41,7 +41,6 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/pg_type.h"
@@ -692,6 +691,22 @@ updated_row(const RowWrite *write, const Args *args, Relation relation, TupleTab
 }
 
 /*
+ * Have a row be the new version of the one at this place, with its entries in indexes.
+ * Where that is not the latest version, once nobody holds it any more, the result says
+ * so, and no lock of it is left.
+ */
+TM_Result
+direct_replace(Relation relation, ItemPointer place, TupleTableSlot *row, Snapshot snapshot)
+{
+	UpdateIndexes which = NO_INDEXES;
+	TM_Result	result = update_tuple(relation, place, row, snapshot, &which);
+
+	if (result == TM_Ok && which != NO_INDEXES)
+		insert_index_entries(relation, row, true, which);
+	return result;
+}
+
+/*
  * Update the row at this place, if that can be done without a plan and nobody
  * has changed it since; else returns false, and the caller executes the
  * statement.  result: what the write returns, if it does.
@@ -715,13 +730,10 @@ direct_update(RowWrite *write, Args *args, ItemPointer place, ResultRow *result)
 		has_keys(write, args, old))
 	{
 		TupleTableSlot *new = updated_row(write, args, relation, old);
-		UpdateIndexes which = NO_INDEXES;
 
 		if (!lacks_value(write, relation, new) &&
-			update_tuple(relation, place, new, snapshot, &which) == TM_Ok)
+			direct_replace(relation, place, new, snapshot) == TM_Ok)
 		{
-			if (which != NO_INDEXES)
-				insert_index_entries(relation, new, true, which);
 			keep_result(write, new, result);
 			note_row(write->table, new->tts_values, &new->tts_tid);
 			done = true;

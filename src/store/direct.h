@@ -8,6 +8,7 @@
 #include "airun.h"
 
 #include "access/genam.h"
+#include "access/tableam.h"
 #include "store/definition.h"
 #include "store/plans.h"
 #include "utils/snapshot.h"
@@ -80,6 +81,8 @@ extern void direct_scan_end(DirectScan *scan);
 
 extern bool direct_insert(RowWrite *write, Args *args, bool as_owner, ResultRow *result);
 extern bool direct_update(RowWrite *write, Args *args, ItemPointer place, ResultRow *result);
+extern TM_Result direct_replace(Relation relation, ItemPointer place, TupleTableSlot *row,
+								Snapshot snapshot);
 extern Statement *row_write_statement(RowWrite *write);
 
 #endif							/* AIRUN_DIRECT_H */

@@ -194,6 +194,9 @@ sql("SELECT airun_set_budget('rr', NULL), airun_set_budget('crash', 100000, meas
 for my $round (1 .. quick_or_long(1, 20))
 {
 	my ($out, $err) = ('', '');
+
+	# one hold is open, however far the others come
+	sql("SELECT airun_start_call(timeout => '1 ms')");
 	my $run = IPC::Run::start(
 		[ $node->installed_command('pgbench'), '-n', '-c', 16, '-j', 2, '-T', 60, '-f', "$dir/call.sql", $node->connstr('postgres') ],
 		'<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(120));
