@@ -185,8 +185,8 @@ SELECT insert_task(71, 'ON CONFLICT DO NOTHING'), insert_task(71, 'ON CONFLICT (
 INSERT INTO airun.tasks (run_id, task_id, model_id, endpoint) SELECT run_id(1), task_id(72 + n % 2), 'counters-1', 'e' FROM generate_series(1, 5) AS n ON CONFLICT DO NOTHING;
 SELECT stand('rows');
 BEGIN;
-CREATE UNIQUE INDEX site_unique ON airun.tasks (endpoint, (metadata ->> 'key'));
-INSERT INTO airun.tasks (run_id, task_id, model_id, endpoint, metadata) SELECT run_id(1 + n % 2), task_id(74 + n), 'counters-1', 'only once', '{"key": 1}' FROM generate_series(1, 4) AS n ON CONFLICT DO NOTHING;
+CREATE UNIQUE INDEX site_unique ON airun.tasks (run_id, endpoint) WHERE endpoint = 'only once';
+INSERT INTO airun.tasks (run_id, task_id, model_id, endpoint, metadata) SELECT run_id(1 + n % 2), task_id(74 + n), 'counters-1', 'only once', '{}' FROM generate_series(1, 4) AS n ON CONFLICT DO NOTHING;
 SELECT count(*), stand('rows') FROM airun.tasks WHERE endpoint = 'only once';
 SAVEPOINT undone;
 INSERT INTO airun.tasks (run_id, task_id, model_id, endpoint, metadata) VALUES (run_id(1), task_id(80), 'counters-1', 'e', '{"key": 1}');

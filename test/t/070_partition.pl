@@ -263,7 +263,7 @@ my %stated = (
 >   function ai_runs(ai_messages)
 >   function ai_run_summaries(ai_messages)
 END
-	doors => <<'END',
+	driver_types => <<'END',
 <                   attempt                  
 < -------------------------------------------
 <  42846 cannot cast type record to ai_tasks
@@ -280,7 +280,7 @@ END
 		(map { ("> ${_}_run_id_fkey|airun.$_|run_id|airun.runs|id") x 5 } qw(message_versions messages tasks)),
 		'<   ->  Index Scan using runs_pkey on runs r', '>   Update on runs r_1', '>   ->  Index Scan using runs_pkey on runs r_1'),
 	# storage options are those of partitions
-	seen => <<'END',
+	stream_visibility => <<'END',
 > ERROR:  unrecognized parameter "autovacuum_enabled"
 > CONTEXT:  SQL statement "ALTER TABLE airun.runs SET (autovacuum_enabled = off);ALTER TABLE airun.messages SET (autovacuum_enabled = off);ALTER TABLE airun.tasks SET (autovacuum_enabled = off);ALTER TABLE airun.task_chunks SET (autovacuum_enabled = off)"
 > PL/pgSQL function inline_code_block line 1 at EXECUTE
