@@ -36,7 +36,7 @@ $$;
 --
 SET timezone = 'UTC';
 SELECT v.*, p.* FROM (VALUES ('day', 'Europe/Berlin', 0, '2026-03-29 12:00Z'::timestamptz), ('day', 'Europe/Berlin', 0, '2026-10-25 23:30Z'),
-	('day', 'America/Havana', 0, '2026-11-01 04:30Z'), ('day', 'America/Havana', 0, '2026-11-01 05:30Z'), ('day', 'Africa/Cairo', 0, '2026-04-23 21:59Z'), ('day', 'Africa/Cairo', 0, '2026-04-23 22:00Z'),
+	('day', 'Atlantic/Azores', 0, '2026-10-25 00:30Z'), ('day', 'Atlantic/Azores', 0, '2026-10-25 01:30Z'), ('day', 'Africa/Cairo', 0, '2026-04-23 21:59Z'), ('day', 'Africa/Cairo', 0, '2026-04-23 22:00Z'),
 	('day', 'America/Santiago', 0, '2026-09-06 03:59Z'), ('day', 'America/Santiago', 0, '2026-09-06 04:00Z'), ('day', 'UTC', 6, '2026-11-25 05:59Z'), ('day', 'UTC', 6, '2026-11-25 06:00Z'),
 	('hour', 'Europe/Berlin', 0, '2026-10-25 00:30Z'), ('hour', 'Europe/Berlin', 0, '2026-10-25 01:30Z'), ('hour', 'Asia/Kathmandu', 0, '2026-10-25 01:30Z'), ('hour', 'America/St_Johns', 0, '2026-10-25 01:30Z'),
 	('week', 'UTC', 4, '2026-11-25 23:59Z'), ('week', 'UTC', 4, '2026-11-26 00:00Z'), ('week', 'UTC', 7, '2026-11-29 12:00Z'), ('week', 'UTC', 1, '2026-11-29 12:00Z'), ('week', 'Pacific/Kiritimati', 1, '2026-11-29 12:00Z'),

@@ -189,7 +189,7 @@ BEGIN
 	RETURN result;
 END $$;
 BEGIN;
-SELECT z, report_test.in_zone(z) FROM unnest('{Europe/Berlin,America/Havana,Asia/Kathmandu,Australia/Lord_Howe}'::text[]) z ORDER BY z COLLATE "C";
+SELECT z, report_test.in_zone(z) FROM unnest('{Europe/Berlin,Atlantic/Azores,Asia/Kathmandu,Australia/Lord_Howe}'::text[]) z ORDER BY z COLLATE "C";
 ROLLBACK;
 -- a bucket begins with the first instant of its date: none is before it
 SELECT count(*) > 100 AS days, count(*) FILTER (WHERE (bucket_start AT TIME ZONE zone)::date <> bucket::date OR ((bucket_start - interval '1 us') AT TIME ZONE zone)::date >= bucket::date) AS wrong
@@ -199,7 +199,7 @@ SELECT bucket, calls, answered_by FROM airun_usage('2026-10-25 00:00+02', '2026-
 SELECT bucket, bucket_start, calls FROM airun_usage('2026-04-05 00:30+11', '2026-04-05 03:00+10:30', 'hour', 'Australia/Lord_Howe');
 SELECT date_part('epoch', lead(bucket_start) OVER (ORDER BY bucket) - bucket_start) / 3600 AS hours, bucket FROM airun_usage('2026-03-28 00:00+01', '2026-03-31 00:00+02', 'day', 'Europe/Berlin');
 -- R14: no midnight, or two of them
-SELECT zone, bucket, bucket_start FROM (VALUES ('Africa/Cairo', '2026-04-23 22:00Z'::timestamptz), ('America/Havana', '2026-11-01 04:30Z'), ('America/Santiago', '2026-09-06 04:00Z')) v (zone, at),
+SELECT zone, bucket, bucket_start FROM (VALUES ('Africa/Cairo', '2026-04-23 22:00Z'::timestamptz), ('Atlantic/Azores', '2026-10-25 00:30Z'), ('America/Santiago', '2026-09-06 04:00Z')) v (zone, at),
 	LATERAL airun_usage(at, at + interval '3 h', 'day', zone);
 
 -- R19: days of another zone beside: the clock answers

@@ -257,8 +257,7 @@ have_slots(const CounterKey *key, int in_use, int slots)
 /* ---------- the gate ---------- */
 
 /* 40001 where a counter has been removed since it was found: its user is being erased */
-pg_attribute_noreturn()
-static void
+pg_noreturn static void
 refuse_removed(void)
 {
 	ereport(ERROR,

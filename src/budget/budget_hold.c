@@ -73,8 +73,7 @@ budget_is_any(void)
 }
 
 /* PT402, for the tightest of those that it does not fit into, from one of them on */
-pg_attribute_noreturn()
-static void
+pg_noreturn static void
 refuse(const BudgetSubject *subject, List *fits, BudgetFit *refusing)
 {
 	bool		is_behind = false;

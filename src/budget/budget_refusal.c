@@ -109,8 +109,7 @@ advice(const BudgetNeed *need, const char *reason, const BudgetStand *stand)
 }
 
 /* PT402: what is needed does not fit */
-pg_attribute_noreturn()
-static void
+pg_noreturn static void
 refuse_amount(const BudgetFit *fit)
 {
 	const BudgetNeed *need = &fit->need;
@@ -125,8 +124,7 @@ refuse_amount(const BudgetFit *fit)
 }
 
 /* PT402: nobody knows what it will cost */
-pg_attribute_noreturn()
-static void
+pg_noreturn static void
 refuse_unpriced(const BudgetFit *fit, const BudgetSubject *subject)
 {
 	const char *name = fit->need.budget->name;

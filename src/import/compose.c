@@ -21,6 +21,7 @@
 #include "import/import.h"
 
 #include "json/json_text.h"
+#include "miscadmin.h"
 
 /* What the source's words for who speaks mean; NULL for what is no message */
 typedef struct RoleWord
@@ -220,17 +221,22 @@ compose_keys_alone(Composer *composer)
 
 /* ---------- calls and results ---------- */
 
+/* Enter a call; false where its message has one of that id already */
 static bool
-has_call(const OutMessage *message, const char *id)
+enter_call(Composer *composer, OpenCall *call)
 {
-	ListCell   *cell;
+	OpenCall  **first;
 
-	foreach(cell, message->calls)
-	{
-		if (json_is(json_get(lfirst(cell), "id"), id))
-			return true;
-	}
-	return false;
+	if (composer->calls_by_id == NULL)
+		composer->calls_by_id = words_begin();
+	first = (OpenCall **) words_place(composer->calls_by_id, call->id);
+	if (*first != NULL && (*first)->last == composer->open)
+		return false;
+	if (*first == NULL)
+		*first = call;
+	(*first)->last = composer->open;
+	composer->calls = lappend(composer->calls, call);
+	return true;
 }
 
 /* A call; joins: it belongs to the calls before it, though it has a message of its own */
@@ -248,9 +254,8 @@ compose_call(Composer *composer, const char *id, const char *name, JsonbValue *i
 	if (!joins && composer->open != NULL && strcmp(composer->open->role, "assistant") != 0)
 		close_open(composer);
 	open = open_message(composer);
-	if (has_call(open, call->id))
+	if (!enter_call(composer, call))
 		return;
-	composer->calls = lappend(composer->calls, call);
 
 	function = json_add_pair(function, "name", json_new_string(call->name));
 	function = json_add_pair(function, "arguments",
@@ -270,16 +275,13 @@ find_call(Composer *composer, const char *id, const char *name)
 	OpenCall   *first = NULL;
 	ListCell   *cell;
 
+	if (id != NULL)
+		return composer->calls_by_id == NULL ? NULL : *words_place(composer->calls_by_id, id);
 	foreach(cell, composer->calls)
 	{
 		OpenCall   *call = lfirst(cell);
 
-		if (id != NULL)
-		{
-			if (strcmp(call->id, id) == 0)
-				return call;
-			continue;
-		}
+		CHECK_FOR_INTERRUPTS();
 		if (call->is_answered)
 			continue;
 		if (name != NULL && strcmp(call->name, name) == 0)
@@ -287,7 +289,7 @@ find_call(Composer *composer, const char *id, const char *name)
 		if (first == NULL)
 			first = call;
 	}
-	if (id == NULL && first == NULL && composer->calls != NIL)
+	if (first == NULL && composer->calls != NIL)
 		return llast(composer->calls);
 	return first;
 }

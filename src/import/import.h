@@ -41,6 +41,7 @@ typedef struct OpenCall
 	const char *id;
 	const char *name;
 	bool		is_answered;
+	OutMessage *last;			/* the last message that has a call of this id */
 } OpenCall;
 
 /* One branch of a conversation as it is put together, message by message */
@@ -55,6 +56,7 @@ typedef struct Composer
 	List	   *keys;			/* of it, for the next message that is begun */
 	List	   *metadata;
 	List	   *calls;			/* OpenCall */
+	HTAB	   *calls_by_id;	/* the first one of each id */
 	List	   *results;		/* OutMessage: of calls that came with their results */
 	List	   *left_out;		/* JsonbValue: what is no message */
 } Composer;

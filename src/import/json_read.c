@@ -11,8 +11,10 @@
 
 #include "datatype/timestamp.h"
 #include "json/json_text.h"
+#include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include <math.h>
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
@@ -61,6 +63,7 @@ json_get(const JsonbValue *object, const char *key)
 {
 	JsonbValue *value;
 
+	CHECK_FOR_INTERRUPTS();		/* whoever goes through a document comes here */
 	if (!json_is_object(object))
 		return NULL;
 	value = getKeyJsonValueFromContainer(object->val.binary.data, key, strlen(key), NULL);
@@ -424,4 +427,55 @@ json_in_string(JsonbValue *value)
 	if (value == NULL || value->type != jbvString)
 		return value;
 	return json_root(json_unwrap(JsonbValueToJsonb(value)));
+}
+
+/* ---------- words ---------- */
+
+/* What stands for a word, of any length */
+typedef struct WordEntry
+{
+	const char *word;
+	void	   *value;
+} WordEntry;
+
+static uint32
+hash_of_word(const void *key, Size size)
+{
+	const char *word = *(const char *const *) key;
+
+	return hash_bytes((const unsigned char *) word, strlen(word));
+}
+
+static int
+compare_words(const void *a, const void *b, Size size)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* No words as yet, in the caller's memory */
+HTAB *
+words_begin(void)
+{
+	HASHCTL		info = {
+		.keysize = sizeof(char *),
+		.entrysize = sizeof(WordEntry),
+		.hash = hash_of_word,
+		.match = compare_words,
+		.hcxt = CurrentMemoryContext
+	};
+
+	return hash_create("airun import words", 32, &info,
+					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+/* The place of what stands for a word, which is kept as it is; NULL stands for one that is new */
+void **
+words_place(HTAB *words, const char *word)
+{
+	bool		found;
+	WordEntry  *entry = hash_search(words, &word, HASH_ENTER, &found);
+
+	if (!found)
+		entry->value = NULL;
+	return &entry->value;
 }

@@ -271,18 +271,23 @@ original_entries(List *entries, JsonbValue *document)
 {
 	JsonbValue *runs = json_get(document, "ai_runs");
 	JsonbValue *tasks = json_get(document, "ai_tasks");
+	HTAB	   *tasks_of = words_begin();
 
+	for (int i = 0; i < json_length(tasks); i++)
+	{
+		JsonbValue *task = json_element(tasks, i);
+		char	   *run_id = json_get_string(task, "run_id");
+		List	  **own = run_id == NULL ? NULL : (List **) words_place(tasks_of, run_id);
+
+		if (own != NULL)
+			*own = lappend(*own, task);
+	}
 	for (int i = 0; i < json_length(runs); i++)
 	{
 		JsonbValue *run = json_element(runs, i);
 		char	   *id = json_get_string(run, "id");
-		List	   *own = NIL;
+		List	   *own = id == NULL ? NIL : *words_place(tasks_of, id);
 
-		for (int j = 0; id != NULL && j < json_length(tasks); j++)
-		{
-			if (json_is(json_get(json_element(tasks, j), "run_id"), id))
-				own = lappend(own, json_element(tasks, j));
-		}
 		if (json_is_object(run))
 			run = json_from_pairs(json_add_pair(json_pairs(run), "tasks", json_from_elements(own)));
 		entries = add_entry(entries, i, import_format_named("original"), run, NULL);
@@ -290,32 +295,24 @@ original_entries(List *entries, JsonbValue *document)
 	return entries;
 }
 
-/* A value by which elements are told apart, and those that have it */
+/* The elements that have a value by which they are told apart */
 typedef struct RowGroup
 {
-	char	   *key;
 	List	   *members;
 } RowGroup;
 
 static List *
-add_to_group(List *groups, char *key, JsonbValue *member)
+add_to_group(List *groups, HTAB *keys, char *key, JsonbValue *member)
 {
-	ListCell   *cell;
-	RowGroup	   *group;
+	RowGroup  **place = (RowGroup **) words_place(keys, key);
 
-	foreach(cell, groups)
+	if (*place == NULL)
 	{
-		group = lfirst(cell);
-		if (strcmp(group->key, key) == 0)
-		{
-			group->members = lappend(group->members, member);
-			return groups;
-		}
+		*place = palloc0_object(RowGroup);
+		groups = lappend(groups, *place);
 	}
-	group = palloc0_object(RowGroup);
-	group->key = key;
-	group->members = list_make1(member);
-	return lappend(groups, group);
+	(*place)->members = lappend((*place)->members, member);
+	return groups;
 }
 
 /* The spans of all that OTLP wraps around them */
@@ -366,10 +363,11 @@ static List *
 span_entries(List *entries, JsonbValue *document)
 {
 	List	   *groups = NIL;
+	HTAB	   *keys = words_begin();
 	ListCell   *cell;
 
 	foreach(cell, all_spans(document))
-		groups = add_to_group(groups, span_group(lfirst(cell)), lfirst(cell));
+		groups = add_to_group(groups, keys, span_group(lfirst(cell)), lfirst(cell));
 	if (groups == NIL)
 		return add_entry(entries, list_length(entries), NULL, NULL, "the export has no spans");
 	foreach(cell, groups)
@@ -385,6 +383,7 @@ static List *
 row_entries(List *entries, JsonbValue *list, const ImportFormat *format)
 {
 	List	   *groups = NIL;
+	HTAB	   *keys = words_begin();
 	ListCell   *cell;
 
 	for (int i = 0; i < json_length(list); i++)
@@ -392,7 +391,7 @@ row_entries(List *entries, JsonbValue *list, const ImportFormat *format)
 		JsonbValue *row = json_element(list, i);
 		JsonbValue *key = format->group_by != NULL ? json_get(row, format->group_by) : NULL;
 
-		groups = add_to_group(groups, json_as_text(key),
+		groups = add_to_group(groups, keys, json_as_text(key),
 							  row != NULL ? row : json_new_bool(false));
 	}
 	foreach(cell, groups)
