@@ -346,8 +346,10 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT;
 	-- who calls a function with an argument of type internal is refused with the one
-	-- or the other, as the minor version will have it
-	cell := CASE WHEN SQLSTATE = '0A000' AND call ~ 'airun_(array|sketch)_(add|add_at|add_sketch|result)\(' THEN '42883' ELSE SQLSTATE END;
+	-- or the other, as the minor version will have it; and whether rights or policies, which
+	-- read the claims, are looked at first is the major version's
+	cell := CASE WHEN SQLSTATE = '0A000' AND call ~ 'airun_(array|sketch)_(add|add_at|add_sketch|result)\(' THEN '42883'
+		WHEN SQLSTATE = 'PT401' AND call ~ '^(UPDATE|DELETE FROM) airun\.(calls|usage_(tail|ledger|people)) ' THEN '42501' ELSE SQLSTATE END;
 	-- the context has our own command
 	answer := concat_ws(' | ', SQLERRM, detail, hint, replace(replace(context, command, ''), call, ''));
 END $$;
