@@ -12,11 +12,15 @@
 /*
  * The tasks t that refer to messages which go, all from one seq on, as these
  * stand in a table; and how the tasks have to be from now on.  Of a request's
- * messages, those before low stay where they are.
+ * messages, those before low stay where they are.  Each run is asked once whether
+ * it has tasks: for each message that would be all tasks times all messages.
  */
 #define REFERENCE_TO(key) \
 	"(t.request_reference OPERATOR(pg_catalog.->>) '" key "')::pg_catalog.int8"
 #define TASKS_OF_MESSAGES(messages) \
+	"WITH u AS MATERIALIZED (SELECT o.run_id " \
+	"FROM (SELECT DISTINCT m.run_id FROM " messages " AS m) AS o " \
+	"WHERE EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "o.run_id)) " \
 	"SELECT t.run_id, t.task_id, " \
 	"CASE WHEN t.text_in_answer AND t.answer_seq" GE "d.first THEN " EXTSCHEMA \
 	".airun_message_text(d.messages OPERATOR(pg_catalog.->) " \
@@ -32,8 +36,7 @@
 	"pg_catalog.to_jsonb(q.low" MINUS "q.from_seq)) END, d.first " \
 	"FROM (SELECT m.run_id, pg_catalog.min(m.seq) AS first, " \
 	EXTSCHEMA ".airun_array_in_order(m.message, m.seq) AS messages FROM " messages " AS m " \
-	"WHERE EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "m.run_id) " \
-	"GROUP BY m.run_id) AS d " \
+	"JOIN u ON u.run_id" EQ "m.run_id GROUP BY m.run_id) AS d " \
 	"JOIN airun.tasks AS t ON t.run_id" EQ "d.run_id CROSS JOIN LATERAL (SELECT " \
 	REFERENCE_TO("from") " AS from_seq, GREATEST(" REFERENCE_TO("from") ", d.first) AS low, " \
 	REFERENCE_TO("from") PLUS REFERENCE_TO("count") " AS high) AS q " \
