@@ -67,7 +67,8 @@ sees_all(void)
 	"AND q.period_key" EQ "p.period_key AND " value " GROUP BY q.value"
 #define VISIBLE			"($2 OR q.value" EQ "$3)"
 #define VALUE \
-	"COALESCE(c.value, CASE WHEN b.scope" EQ "'all' THEN '' WHEN NOT $2 THEN $3 ELSE b.scope_value END)"
+	"COALESCE(c.value, CASE WHEN b.scope" EQ "'all' THEN '' " \
+	"WHEN NOT $2 THEN $3 ELSE b.scope_value END)"
 #define FINITE(time)	"CASE WHEN pg_catalog.isfinite(" time ") THEN " time " END"
 #define SHOWN(amount) \
 	"CASE WHEN $2 OR b.show_amounts THEN pg_catalog.trim_scale(" amount ") END"
@@ -172,8 +173,9 @@ standing_row(uint64 row)
 #define FULLEST \
 	"SELECT h.value, pg_catalog.row_number() OVER w AS place FROM (SELECT g.* FROM (" \
 	"SELECT q.value, pg_catalog.sum((q.spent" PLUS "q.estimated" PLUS "q.held)::pg_catalog.float8) " \
-	"OPERATOR(pg_catalog./) NULLIF(GREATEST(b.amount" PLUS "COALESCE(pg_catalog.sum(NULLIF(q.credit, 0)), 0), " \
-	"0), 0)::pg_catalog.float8 AS share FROM airun.budget_periods AS q WHERE q.budget_id" EQ "b.id " \
+	"OPERATOR(pg_catalog./) NULLIF(GREATEST(b.amount" PLUS \
+	"COALESCE(pg_catalog.sum(NULLIF(q.credit, 0)), 0), 0), 0)::pg_catalog.float8 AS share " \
+	"FROM airun.budget_periods AS q WHERE q.budget_id" EQ "b.id " \
 	"AND q.period_key" EQ "p.period_key AND " VISIBLE " GROUP BY q.value) AS g " \
 	"ORDER BY " BY_SHARE("g") " LIMIT $7) AS h WINDOW w AS (ORDER BY " BY_SHARE("h") ")"
 #define BY_SHARE(of)	of ".share DESC, " of ".value COLLATE pg_catalog.\"C\""
@@ -190,7 +192,8 @@ budget_read_fullest(Oid function, bool all, const char *zone, int max_budgets, i
 	static Statement read = {
 		"WITH s AS (SELECT b.id, p.period_key, b.name, COALESCE(b.scope_key, b.scope) AS scope, "
 		"NULLIF(" VALUE ", '') AS value, b.measure, b.mode, b.period, "
-		"pg_catalog.to_char(pg_catalog.timezone($5, " FINITE("p.ends_at") "), 'YYYY-MM-DD HH24:MI') AS resets_at, "
+		"pg_catalog.to_char(pg_catalog.timezone($5, " FINITE("p.ends_at") "), "
+		"'YYYY-MM-DD HH24:MI') AS resets_at, "
 		SHOWN(LIMIT) " AS amount, " SHOWN("COALESCE(c.spent" PLUS "c.estimated, 0)") " AS spent, "
 		SHOWN("COALESCE(c.held, 0)") " AS held, "
 		SHOWN("pg_catalog.round(CASE WHEN " LIMIT GT "0 THEN COALESCE(c.used, 0) OPERATOR(pg_catalog./) "
