@@ -109,7 +109,7 @@ SELECT airun_rebuild_usage() > 0, airun_rollup() > 0;
 CREATE FUNCTION pg_temp.money() RETURNS TABLE (kind text, status text, calls numeric, tokens numeric, cost numeric, us numeric) LANGUAGE sql AS
 $$SELECT kind, status, sum(calls), sum(tokens_input + tokens_output), sum(cost), sum(total_us) FROM airun.usage_daily GROUP BY 1, 2$$;
 CREATE TEMP TABLE before AS SELECT * FROM pg_temp.money();
-SELECT airun_prune();
+SELECT airun_prune(60000);
 SELECT right(r.id::text, 2) AS run, r.stripped_at IS NOT NULL AS stripped, r.name, r.message_count, r.task_count, r.total_tokens, r.is_starred FROM airun.runs AS r
 WHERE r.id >= run_id(21) AND r.id <= run_id(30) ORDER BY r.id;
 SELECT right(c.id::text, 2) FROM airun.calls AS c WHERE c.id BETWEEN task_id(41) AND task_id(44) ORDER BY 1;
@@ -128,16 +128,16 @@ SET session_replication_role = replica;
 UPDATE airun.runs SET last_message_at = now() - interval '11 days', active_hour = date_trunc('hour', now() - interval '11 days', 'UTC') WHERE id = run_id(22);
 UPDATE airun.messages SET created_at = now() - interval '11 days' WHERE run_id = run_id(22);
 RESET session_replication_role;
-SELECT airun_prune();
+SELECT airun_prune(60000);
 -- and only by this
 SELECT attempt(format('UPDATE airun.runs SET stripped_at = now() WHERE id = %L', run_id(21)));
 SELECT attempt('INSERT INTO airun.runs (stripped_at) VALUES (now())');
 -- starred and shared ones, where they are not to be kept; of one that goes on, its end is awaited
 UPDATE airun.retention SET keep_starred = false, keep_shared = false WHERE source_type = 'upkeep' AND action = 'delete';
-SELECT airun_prune();
+SELECT airun_prune(60000);
 SELECT right(r.id::text, 2) AS run FROM airun.runs AS r WHERE r.id >= run_id(21) AND r.id <= run_id(30) ORDER BY r.id;
 SELECT status FROM airun_cancel_task(task_id(25));
-SELECT airun_prune();
+SELECT airun_prune(60000);
 SELECT right(r.id::text, 2) AS run, r.stripped_at IS NOT NULL AS stripped FROM airun.runs AS r WHERE r.id >= run_id(21) AND r.id <= run_id(30) ORDER BY r.id;
 SELECT * FROM airun_check();
 SELECT * FROM airun_check_usage();
@@ -152,21 +152,21 @@ SELECT pg_temp.aged(31, 'upkeep', 300), pg_temp.aged(32, 'upkeep', 0, 'open', st
 SELECT bool_and(airun_delete_run(run_id(n))) FROM generate_series(32, 34) AS n;
 UPDATE airun.runs SET deleted_at = now() - CASE id WHEN run_id(33) THEN interval '29 days' ELSE interval '31 days' END WHERE id IN (run_id(32), run_id(33), run_id(34));
 SELECT airun_restore_run(run_id(34));
-SELECT airun_prune();
+SELECT airun_prune(60000);
 INSERT INTO airun.retention (kind, age) VALUES ('deleted', '30 days');
 SELECT answer($$INSERT INTO airun.retention (kind, age) VALUES ('deleted', '3 days')$$);
-SELECT airun_prune(), airun_prune();
+SELECT airun_prune(60000), airun_prune(60000);
 SELECT right(r.id::text, 2) AS run FROM airun.runs AS r WHERE r.id >= run_id(31) AND r.id <= run_id(34) ORDER BY r.id;
 SELECT calls, status FROM airun.usage_tail WHERE charge_id = task_id(32);
 -- more than a piece has; the worker does it
 SELECT count(airun_delete_run((airun_create_run('upkeep')).id)) FROM generate_series(1, 250);
 UPDATE airun.retention SET age = '0';
-CALL airun_work();
+CALL airun_work(600000);
 SELECT step, rows, backlog, failures FROM airun.worker_status WHERE step = 'prune';
 SELECT count(*) FROM airun.runs WHERE deleted_at IS NOT NULL;
 SELECT * FROM airun_check_budgets();
 DELETE FROM airun.retention;
-SELECT airun_delete_run(run_id(34)), airun_prune(), count(*) FROM airun.runs WHERE deleted_at IS NOT NULL;
+SELECT airun_delete_run(run_id(34)), airun_prune(60000), count(*) FROM airun.runs WHERE deleted_at IS NOT NULL;
 SELECT * FROM airun_check();
 SELECT * FROM airun_check_usage();
 
@@ -218,18 +218,18 @@ SELECT * FROM pg_temp.left_of();
 SELECT spent, held FROM airun_budget_status('months');
 SELECT sum(calls) AS calls, sum(tokens_input) AS tokens FROM airun.usage_tail \gset
 -- whole months first; then what may go of the others, and months that are empty by then
-SELECT airun_prune();
+SELECT airun_prune(60000);
 SELECT * FROM pg_temp.left_of();
 -- a site's view keeps the month's tables, and not its rows
 CREATE VIEW pg_temp.february AS SELECT count(*) FROM airun.runs_2025_02;
-SELECT airun_prune();
+SELECT airun_prune(60000);
 SELECT * FROM pg_temp.left_of();
 UPDATE airun.retention SET keep_starred = false, keep_shared = false;
 SELECT status FROM airun_cancel_task(task_id(149));
-SELECT airun_prune() > 0, airun_prune() >= 0, airun_prune();
+SELECT airun_prune(60000) > 0, airun_prune(60000) >= 0, airun_prune(60000);
 SELECT * FROM pg_temp.left_of();
 DROP VIEW pg_temp.february;
-SELECT airun_prune();
+SELECT airun_prune(60000);
 SELECT * FROM pg_temp.left_of();
 -- what they have cost stays, in the ledger and in budgets; but for what has been cancelled, as much as before
 SELECT sum(calls) - :calls AS calls, sum(tokens_input) - :tokens AS tokens FROM airun.usage_tail;

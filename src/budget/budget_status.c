@@ -65,7 +65,8 @@ sees_all(void)
 	"AND q.period_key" EQ "p.period_key AND " value " GROUP BY q.value"
 #define VISIBLE			"($2 OR q.value" EQ "$3)"
 #define VALUE \
-	"COALESCE(c.value, CASE WHEN b.scope" EQ "'all' THEN '' WHEN NOT $2 THEN $3 ELSE b.scope_value END)"
+	"COALESCE(c.value, CASE WHEN b.scope" EQ "'all' THEN '' " \
+	"WHEN NOT $2 THEN $3 ELSE b.scope_value END)"
 #define FINITE(time)	"CASE WHEN pg_catalog.isfinite(" time ") THEN " time " END"
 #define SHOWN(amount) \
 	"CASE WHEN $2 OR b.show_amounts THEN pg_catalog.trim_scale(" amount ") END"
@@ -189,7 +190,8 @@ budget_read_fullest(Oid function, bool all, const char *zone, int max_budgets, i
 	static Statement read = {
 		"WITH s AS (SELECT b.id, p.period_key, b.name, COALESCE(b.scope_key, b.scope) AS scope, "
 		"CASE WHEN " VALUE NE "'' THEN " VALUE " END AS value, b.measure, b.mode, b.period, "
-		"pg_catalog.to_char(pg_catalog.timezone($5, " FINITE("p.ends_at") "), 'YYYY-MM-DD HH24:MI') AS resets_at, "
+		"pg_catalog.to_char(pg_catalog.timezone($5, " FINITE("p.ends_at") "), "
+		"'YYYY-MM-DD HH24:MI') AS resets_at, "
 		SHOWN(LIMIT) " AS amount, " SHOWN("COALESCE(c.spent" PLUS "c.estimated, 0)") " AS spent, "
 		SHOWN("COALESCE(c.held, 0)") " AS held, "
 		SHOWN("pg_catalog.round(CASE WHEN " LIMIT GT "0 THEN COALESCE(c.used, 0) OPERATOR(pg_catalog./) "
