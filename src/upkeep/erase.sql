@@ -320,12 +320,20 @@ BEGIN
 	END IF;
 	done.is_done := NOT @extschema@.airun_store_has_person(person);
 
-	-- Her own counters of budgets, once nothing of hers holds any more
+	-- Counters of budgets keep the money: hers, and of words that nobody but she has used, are nobody's
 	IF done.is_done THEN
-		DELETE FROM airun.budget_events AS e USING airun.budgets AS b
-		WHERE b.id = e.budget_id AND b.scope = 'user' AND e.value = person::text;
-		DELETE FROM airun.budget_periods AS p USING airun.budgets AS b
-		WHERE b.id = p.budget_id AND b.scope = 'user' AND p.value = person::text AND p.held = 0;
+		WITH hers AS MATERIALIZED (
+			SELECT p.budget_id, p.period_key, p.value, 'erased ' || gen_random_uuid() AS nobody
+			FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
+			WHERE b.scope IN ('user', 'tag', 'metadata')
+			GROUP BY p.budget_id, p.period_key, p.value
+			HAVING bool_and(COALESCE(p.value = person::text OR p.only_user = person, false))
+		), events AS (
+			UPDATE airun.budget_events AS e SET value = h.nobody FROM hers AS h
+			WHERE (e.budget_id, e.period_key, e.value) = (h.budget_id, h.period_key, h.value)
+		)
+		UPDATE airun.budget_periods AS p SET value = h.nobody, only_user = NULL FROM hers AS h
+		WHERE (p.budget_id, p.period_key, p.value) = (h.budget_id, h.period_key, h.value);
 	END IF;
 	RETURN done;
 END
