@@ -334,6 +334,7 @@ BEGIN
 		)
 		UPDATE airun.budget_periods AS p SET value = h.nobody, only_user = NULL FROM hers AS h
 		WHERE (p.budget_id, p.period_key, p.value) = (h.budget_id, h.period_key, h.value);
+		UPDATE airun.budget_periods AS p SET only_user = NULL WHERE p.only_user = person;
 	END IF;
 	RETURN done;
 END
