@@ -206,12 +206,26 @@ SELECT airun_set_budget('all', NULL) > 0;
 --
 SELECT airun_set_budget('tokens', 2000, measure => 'tokens', count_from => 'now') > 0, airun_set_budget('calls', 3, measure => 'calls', count_from => 'now', warn_at => '{}') > 0;
 -- B32, B33: what a request allows, or the setting where it says nothing that is a number; for each answer
-SET airun.max_hold_output = 400;
+SET airun.max_hold_output = 400; SET airun.max_hold_file = 1000;
 SELECT airun_set_budget('calls', 1000, mode => 'soft') > 0;
 SELECT r, begin_task(50, format($$model_id => 'm', request_data => %L$$, r)), stand('tokens'), attempt(format('DELETE FROM airun.tasks WHERE task_id = %L', task_id(50))) FROM unnest(ARRAY['{}', '{"max_tokens": 7}', '{"max_tokens": 0}',
 	'{"max_tokens": -5}', '{"max_tokens": "7"}', '{"max_tokens": 1e300}', '{"max_tokens": 0.5}', '{"max_completion_tokens": 8, "n": 3}', '{"generationConfig": {"maxOutputTokens": 9, "candidateCount": 2}}',
 	'{"max_tokens": 1, "messages": [{"role": "user", "content": "sixteen letters."}, {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}]}', '"text"']) AS r;
 SELECT refusal(format('SELECT airun_create_task(%L, %L, model_id => ''m'', request_data => ''{"n": 6}'')', run_id(1), task_id(51)));
+-- the names that providers have for it; thinking is a part of the limit, unless it is as much alone; of several answers the best one
+CREATE FUNCTION held(request text) RETURNS text LANGUAGE sql AS
+$$SELECT trim_scale(needed)::text FROM airun_budget_check('m', request_data => request::jsonb) WHERE budget = 'tokens'$$;
+SELECT r, held(r) FROM unnest(ARRAY['{"max_output_tokens": 20, "reasoning": {"effort": "high"}}', '{"max_tokens": 50, "thinking": {"type": "enabled", "budget_tokens": 30}}', '{"max_tokens": 50, "thinking": {"budget_tokens": 60}}',
+	'{"max_tokens": 50, "thinking_budget": 1000}', '{"thinking_budget": 10}', '{"generationConfig": {"maxOutputTokens": 30, "thinkingConfig": {"thinkingBudget": -1}, "candidateCount": 2}}',
+	'{"generation_config": {"max_output_tokens": 30, "thinking_config": {"thinking_budget": 40}}}', '{"generationConfig": 7, "config": {"maxOutputTokens": 11}}', '{"inferenceConfig": {"maxTokens": 12}}', '{"options": {"num_predict": -1}}',
+	'{"max_tokens": 3, "n": 2, "best_of": 5}', '{"max_tokens": 2, "n": 1e9}']) AS r;
+-- images and files count by the setting, whether they are sent or named; words that look like it do not
+SET airun.max_hold_file = 700;
+SELECT r, held('{"max_tokens": 1, "x": ' || r || '}') FROM unnest(ARRAY['{"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}}', '{"type": "input_image", "image_url": "https://example.com/a.png"}', '{"input_file": {"file_id": "f"}}',
+	'{"source": {"type": "base64", "data": "data:image/png;base64,AAAA"}}', '{"source": {"type": "url", "url": "https://example.com/a.png"}}', '{"fileData": {"fileUri": "gs://a/b", "mimeType": "image/png"}}', '[{"image_url": ["a", "b"]}]',
+	'{"url": "https://a"}', '{"properties": {"image_url": {"type": "string"}}}']) AS r;
+SELECT held('{"max_tokens": 1, "x": ' || repeat('{"image_url": [', 100) || '"deep"' || repeat(']}', 100) || '}'), held(format('{"max_tokens": 1, "x": {"data": "%s"}}', repeat('A', 5000)));
+RESET airun.max_hold_file;
 RESET airun.max_hold_output;
 -- B35: the total counts; B34: a call that failed without a usage stays counted
 SELECT airun_set_budget('calls', 5, mode => 'hard') > 0, stand('calls');

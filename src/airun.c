@@ -67,6 +67,7 @@ bool		airun_budget_enforce = true;
  * How many tokens of output budgets hold for, at the most.  A smaller one holds less
  * than may be spent, so that only a superuser may change it.
  */
+int			airun_max_hold_file = 2000;
 int			airun_max_hold_output = 4096;
 
 /* Do progress and ends notify the channel "airun"? */
@@ -143,6 +144,14 @@ _PG_init(void)
 							 true,
 							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("airun.max_hold_file",
+							"Sets for how many tokens budgets hold for an image or another file of a request.",
+							NULL,
+							&airun_max_hold_file,
+							2000, 0, 10 * 1000 * 1000,
+							PGC_SUSET, 0,
+							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("airun.max_hold_output",
 							"Sets for how many tokens of output budgets hold at the most.",

@@ -29,6 +29,7 @@
 #define ERRCODE_AIRUN_UNACCEPTABLE	MAKE_SQLSTATE('P', 'T', '4', '2', '2')
 
 /* Settings; each is described where it is defined, in airun.c */
+extern int	airun_max_hold_file;
 extern int	airun_max_hold_output;
 extern int	airun_max_message_size;
 extern char *airun_report_zone;

@@ -104,7 +104,8 @@ holds_of_open(const Budget *budget, const BudgetSubject *subject)
 	jsonb_begin_array(&builder);
 	foreach(cell, values)
 	{
-		int64		counter = counter_find(budget, lfirst(cell), period.key);
+		CounterKey	key = counter_key(budget, lfirst(cell), period.key, subject);
+		int64		counter = counter_find(&key);
 
 		if (budget->measure == MEASURE_CALLS)
 			counter_change(counter, &(CounterChange) {held, zero, zero, zero});

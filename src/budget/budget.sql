@@ -103,11 +103,12 @@ COMMENT ON FUNCTION @extschema@.airun_store_check_budget(jsonb) IS
 
 /*
  * What has been used in a time by each value of a budget's scope, as the ledger tells;
- * where that does not know the scope, as the tasks and calls do that are there.
+ * where that does not know the scope, as the tasks and calls do that are there.  person:
+ * who has written the value, where it is one's word alone.
  */
 CREATE FUNCTION @extschema@.airun_store_budget_usage(budget_id bigint, from_time timestamptz,
 	to_time timestamptz)
-RETURNS TABLE (value text, used numeric)
+RETURNS TABLE (value text, used numeric, person uuid)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $usage$
@@ -123,7 +124,7 @@ WITH RECURSIVE b AS (
 	UNION
 	SELECT r.id, f.value FROM family AS f JOIN airun.runs AS r ON r.forked_from = f.id
 ), charges AS (
-	SELECT v.value, e.cost, e.calls,
+	SELECT v.value, NULL::uuid AS user_id, e.cost, e.calls,
 		e.tokens_input + e.tokens_cache_read + e.tokens_cache_write + e.tokens_output AS tokens
 	FROM b CROSS JOIN (SELECT * FROM airun.usage_ledger UNION ALL SELECT * FROM airun.usage_tail) AS e
 	CROSS JOIN LATERAL (SELECT CASE b.scope WHEN 'all' THEN '' WHEN 'user' THEN e.user_id::text
@@ -131,7 +132,7 @@ WITH RECURSIVE b AS (
 		WHEN 'service' THEN e.service WHEN 'task_name' THEN e.task_name END) AS v (value)
 	WHERE e.at >= $2 AND e.at < $3
 	UNION ALL
-	SELECT v.value, t.cost, 1, t.tokens_total
+	SELECT v.value, t.user_id, t.cost, 1, t.tokens_total
 	FROM b CROSS JOIN airun.tasks AS t JOIN airun.runs AS r ON r.id = t.run_id
 	CROSS JOIN LATERAL (
 		SELECT DISTINCT unnest(r.tags) WHERE b.scope = 'tag'
@@ -142,16 +143,18 @@ WITH RECURSIVE b AS (
 	WHERE b.scope IN ('tag', 'metadata', 'run') AND t.completed_at IS NOT NULL
 		AND t.created_at >= $2 AND t.created_at < $3
 	UNION ALL
-	SELECT c.metadata ->> b.scope_key, c.cost, 1, c.tokens_total
+	SELECT c.metadata ->> b.scope_key, c.user_id, c.cost, 1, c.tokens_total
 	FROM b CROSS JOIN airun.calls AS c
 	WHERE b.scope = 'metadata' AND c.completed_at IS NOT NULL
 		AND c.created_at >= $2 AND c.created_at < $3
 )
 SELECT c.value, CASE b.measure WHEN 'cost' THEN COALESCE(sum(c.cost), 0)
-	WHEN 'tokens' THEN COALESCE(sum(c.tokens), 0) ELSE sum(c.calls) END
+	WHEN 'tokens' THEN COALESCE(sum(c.tokens), 0) ELSE sum(c.calls) END,
+	CASE WHEN b.scope <> 'run' AND b.scope_value IS NULL AND count(DISTINCT c.user_id) = 1 AND count(*) = count(c.user_id)
+		THEN min(c.user_id::text)::uuid END
 FROM charges AS c CROSS JOIN b
 WHERE c.value IS NOT NULL AND COALESCE(c.value = b.scope_value, true)
-GROUP BY c.value, b.measure
+GROUP BY c.value, b.measure, b.scope, b.scope_value
 $usage$;
 COMMENT ON FUNCTION @extschema@.airun_store_budget_usage(bigint, timestamptz, timestamptz) IS
 'What has been used in a time by each value of a budget''s scope';
@@ -174,9 +177,10 @@ BEGIN
 	CROSS JOIN LATERAL @extschema@.airun_store_period(b.period, b.zone, b.anchor, clock_timestamp()) AS p
 	WHERE b.id = budget_id;
 	IF counts THEN
-		INSERT INTO airun.budget_periods (id, budget_id, value, period_key, slot, base, spent)
+		INSERT INTO airun.budget_periods (id, budget_id, value, period_key, slot, base, spent, only_user)
 		SELECT (airun_store_begin_budget.budget_id << 40) + row_number() OVER (),
-			airun_store_begin_budget.budget_id, left(u.value, 200), period.period_key, 0, sum(u.used), sum(u.used)
+			airun_store_begin_budget.budget_id, left(u.value, 200), period.period_key, 0, sum(u.used), sum(u.used),
+			CASE WHEN count(DISTINCT u.person) = 1 AND count(*) = count(u.person) THEN min(u.person::text)::uuid END
 		FROM @extschema@.airun_store_budget_usage(budget_id, period.starts_at, period.ends_at) AS u
 		GROUP BY left(u.value, 200) HAVING sum(u.used) > 0;
 	END IF;

@@ -23,6 +23,9 @@
  * and wants the row.  So that statement is a subtransaction, which is undone then.
  * With one slot the slot is the gate, and there is nothing to undo.
  *
+ * A tag or a value of metadata may be a person's own word.  As long as one user alone has
+ * used it, its counters name her, so that erasing her finds them.
+ *
  * All is done as the owner of the table, who alone may write it.
  *
  * Refused: 40001 where a counter is removed meanwhile, as with a user who is erased.
@@ -217,9 +220,9 @@ static int64
 have_slot(const CounterKey *key)
 {
 	static Statement insert = {
-		"INSERT INTO airun.budget_periods AS p (id, budget_id, value, period_key, slot) "
-		"VALUES ($4, $1, $2, $3, $5) ON CONFLICT DO NOTHING",
-		5, {INT8OID, TEXTOID, TEXTOID, INT8OID, INT4OID}
+		"INSERT INTO airun.budget_periods AS p (id, budget_id, value, period_key, slot, only_user) "
+		"VALUES ($4, $1, $2, $3, $5, $6) ON CONFLICT DO NOTHING",
+		6, {INT8OID, TEXTOID, TEXTOID, INT8OID, INT4OID, UUIDOID}
 	};
 	int64		id;
 
@@ -233,11 +236,30 @@ have_slot(const CounterKey *key)
 		arg_counter(&args, key);
 		arg_int64(&args, new_id(key->budget_id));
 		arg_add(&args, Int32GetDatum(key->slot), false);
+		arg_uuid(&args, key->is_word ? key->user_id : NULL);
 		(void) write_counter(&insert, &args);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 			 errmsg("a trigger on airun.budget_periods has suppressed a row")));
+}
+
+/* Who starts here is one more user of a word, unless she is the only one */
+static void
+note_user(const CounterKey *key, int64 id)
+{
+	static Statement update = {
+		"UPDATE airun.budget_periods AS p SET only_user = NULL "
+		"WHERE p.id" EQ "$1 AND ($2 IS NULL OR p.only_user" NE "$2) AND p.only_user IS NOT NULL",
+		2, {INT8OID, UUIDOID}
+	};
+	Args		args = {0};
+
+	if (!key->is_word)
+		return;
+	arg_int64(&args, id);
+	arg_uuid(&args, key->user_id);
+	(void) write_counter(&update, &args);
 }
 
 /*
@@ -562,6 +584,7 @@ through_gate(const CounterKey *key, const CounterChange *change, Numeric need,
 		return 0;
 	used = decimal_add(decimal_add(stand->spent, stand->held), need);
 	settle_slots(key, &gate, change, need, used);
+	note_user(key, gate.own->id);
 	warn(key, &gate, used);
 	return gate.own->id;
 }
@@ -573,16 +596,34 @@ static bool
 take_by_statement(const CounterKey *key, Numeric amount, int64 *id)
 {
 	static Statement take = {
-		"UPDATE airun.budget_periods AS p SET held = p.held" PLUS "$5 "
+		"UPDATE airun.budget_periods AS p SET held = p.held" PLUS "$5, "
+		"only_user = CASE WHEN p.only_user" EQ "$6 THEN p.only_user END "
 		"WHERE " THIS_COUNTER " AND p.slot" EQ "$4 AND " USED PLUS "$5" LT "p.quota RETURNING p.id",
-		5, {INT8OID, TEXTOID, TEXTOID, INT4OID, NUMERICOID}
+		6, {INT8OID, TEXTOID, TEXTOID, INT4OID, NUMERICOID, UUIDOID}
 	};
 	Args		args = {0};
 
 	arg_counter(&args, key);
 	arg_add(&args, Int32GetDatum(key->slot), false);
 	arg_numeric(&args, amount);
+	arg_uuid(&args, key->user_id);
 	return fits_slot(&take, &args, key->slot != 0, id);
+}
+
+/* The slot of a counter for who starts here */
+CounterKey
+counter_key(const Budget *budget, const char *value, const char *period_key,
+			const BudgetSubject *subject)
+{
+	return (CounterKey) {
+		.budget_id = budget->id,
+		.value = value,
+		.period_key = period_key,
+		.slot = home_slot(budget->slots),
+		.is_word = (budget->scope == SCOPE_TAG || budget->scope == SCOPE_METADATA) &&
+			budget->scope_value == NULL,
+		.user_id = subject->user_id.isnull ? NULL : DatumGetUUIDP(subject->user_id.value)
+	};
 }
 
 /*
@@ -590,29 +631,28 @@ take_by_statement(const CounterKey *key, Numeric amount, int64 *id)
  * sets how the counter stands.
  */
 int64
-counter_take(const BudgetNeed *need, const char *value, const char *period_key,
-			 BudgetStand *stand)
+counter_take(const CounterKey *key, const BudgetNeed *need, BudgetStand *stand)
 {
-	const Budget *budget = need->budget;
-	CounterKey	key = {budget->id, value, period_key, home_slot(budget->slots)};
+	CounterKey	found = *key;
 	Numeric		zero = decimal_of(0);
 	CounterChange change = {need->amount, zero, zero, zero};
 	int64		id = 0;
-	SlotAnswer	answer = slot_change(&id, &key, &change, need->amount);
+	SlotAnswer	answer = slot_change(&id, &found, &change, need->amount);
 
 	if (answer == SLOT_CHANGED ||
-		(answer == SLOT_NEEDS_STATEMENT && take_by_statement(&key, need->amount, &id)))
+		(answer == SLOT_NEEDS_STATEMENT && take_by_statement(key, need->amount, &id)))
 		return id;
-	return through_gate(&key, &change, need->amount, need, stand);
+	return through_gate(key, &change, need->amount, need, stand);
 }
 
 /* The slot of a counter, of which nothing is needed yet */
 int64
-counter_find(const Budget *budget, const char *value, const char *period_key)
+counter_find(const CounterKey *key)
 {
-	CounterKey	key = {budget->id, value, period_key, home_slot(budget->slots)};
+	int64		id = have_slot(key);
 
-	return have_slot(&key);
+	note_user(key, id);
+	return id;
 }
 
 /* The counter that a slot is of; false where it is gone */

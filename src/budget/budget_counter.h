@@ -16,6 +16,8 @@ typedef struct CounterKey
 	const char *value;
 	const char *period_key;
 	int			slot;
+	bool		is_word;		/* a tag, or a value of metadata: who starts may have written it */
+	const pg_uuid_t *user_id;	/* who starts, or NULL */
 } CounterKey;
 
 /* What is added to a counter */
@@ -27,9 +29,10 @@ typedef struct CounterChange
 	Numeric		base;			/* of what is spent, by whom no row is there any more */
 } CounterChange;
 
-extern int64 counter_take(const BudgetNeed *need, const char *value, const char *period_key,
-						  BudgetStand *stand);
-extern int64 counter_find(const Budget *budget, const char *value, const char *period_key);
+extern CounterKey counter_key(const Budget *budget, const char *value, const char *period_key,
+							  const BudgetSubject *subject);
+extern int64 counter_take(const CounterKey *key, const BudgetNeed *need, BudgetStand *stand);
+extern int64 counter_find(const CounterKey *key);
 extern void counter_change(int64 id, const CounterChange *change);
 
 #endif							/* AIRUN_BUDGET_COUNTER_H */

@@ -2,10 +2,12 @@
  * budget_estimate.c
  *		What a task or call that starts may use and cost at the most.
  *
- * Input: the words of the request, counted as airun_context() counts them; a file is
- * a thousand tokens.  Output: what the request allows, for each answer that it asks
- * for, and at the most airun.max_hold_output, which counts where it says nothing that
- * is a number.  Cost: these by the price book, at the rates of the length that the
+ * Input: the words of the request, counted as airun_context() counts them; an image or
+ * another file, sent or named, is airun.max_hold_file.  Output: what the request allows,
+ * for each answer that it asks for, and at the most airun.max_hold_output, which counts
+ * where it says nothing that is a number.  What it allows for thinking is a part of that,
+ * unless it is as much alone: such a provider counts it apart.  The names by which
+ * requests say so are lists, the providers' own first.  Cost: these by the price book, at the rates of the length that the
  * input has, in the service tier that is asked for, and where the request has
  * anything cached at the rate for that, if it is dearer.  No discount is taken that
  * may not apply: what is read from a cache counts as fresh.
@@ -30,16 +32,100 @@
 /* Answers that a request may ask for; more is none */
 #define MAX_ANSWERS		128
 
+/* Keys on the way to a value in a request, NULL behind the last */
+typedef const char *Path[4];
+
+/* How much may come out, of each answer */
+static const Path limits[] = {
+	{"max_completion_tokens"}, {"max_output_tokens"}, {"max_tokens"}, {"maxOutputTokens"},
+	{"maxTokens"}, {"max_new_tokens"}, {"max_tokens_to_sample"}, {"max_gen_len"},
+	{"generationConfig", "maxOutputTokens"}, {"generation_config", "max_output_tokens"},
+	{"config", "maxOutputTokens"}, {"inferenceConfig", "maxTokens"},
+	{"textGenerationConfig", "maxTokenCount"}, {"options", "num_predict"},
+	{"parameters", "max_new_tokens"}, {"parameters", "maxOutputTokens"}
+};
+
+/* How much of it, or beside it, for thinking */
+static const Path thinking[] = {
+	{"thinking", "budget_tokens"}, {"reasoning", "max_tokens"}, {"thinking_budget"},
+	{"generationConfig", "thinkingConfig", "thinkingBudget"},
+	{"generation_config", "thinking_config", "thinking_budget"},
+	{"config", "thinkingConfig", "thinkingBudget"},
+	{"additionalModelRequestFields", "thinking", "budget_tokens"},
+	{"additionalModelRequestFields", "reasoning_config", "budget_tokens"}
+};
+
+/* How many answers; who has the best of several pays for all */
+static const Path answers[] = {
+	{"best_of"}, {"n"}, {"generationConfig", "candidateCount"},
+	{"generation_config", "candidate_count"}, {"config", "candidateCount"},
+	{"num_return_sequences"}, {"num_generations"}
+};
+
+/* Where a string names a file: its key, and where that says nothing alone the key around it */
+static const Path file_names[] = {
+	{"image_url"}, {"file_id"}, {"file_url"}, {"file_uri"}, {"fileUri"}, {"url", "image_url"},
+	{"url", "video_url"}, {"url", "source"}, {"uri", "s3Location"}
+};
+
 /* ---------- tokens ---------- */
+
+/* Keys around a value; what is deeper has none */
+#define KEYS	64
+
+typedef struct Place
+{
+	int			depth;
+	JsonbValue	keys[KEYS];
+} Place;
+
+static bool
+is_below(const Place *place, int up, const char *key)
+{
+	int			depth = place->depth - up;
+
+	return depth >= 0 && depth < KEYS && place->keys[depth].type == jbvString &&
+		jsonb_string_is(&place->keys[depth], key);
+}
+
+/* Go into an object or array; what is in an array has the key of that */
+static void
+go_in(Place *place, bool is_object)
+{
+	place->depth++;
+	if (place->depth < KEYS)
+	{
+		place->keys[place->depth].type = jbvNull;
+		if (!is_object && place->depth > 0)
+			place->keys[place->depth] = place->keys[place->depth - 1];
+	}
+}
 
 /* Is a string a file, rather than something to be read? */
 static bool
-is_file(const char *string, int length)
+is_file(const Place *place, const char *string, int length)
 {
+	for (int i = 0; i < lengthof(file_names); i++)
+	{
+		if (is_below(place, 0, file_names[i][0]) &&
+			(file_names[i][1] == NULL || is_below(place, 1, file_names[i][1])))
+			return true;
+	}
 	if (length >= 5 && strncmp(string, "data:", 5) == 0)
 		return true;
 	return length > LONGEST_WORD && memchr(string, ' ', LONGEST_WORD) == NULL &&
 		memchr(string, '\n', LONGEST_WORD) == NULL;
+}
+
+/* The tokens of a string, in quarters */
+static int64
+quarters_of(const Place *place, const JsonbValue *value)
+{
+	const char *string = value->val.string.val;
+	int			length = value->val.string.len;
+
+	return is_file(place, string, length) ? (int64) airun_max_hold_file * 4 :
+		tokens_in_quarters(string, length);
 }
 
 /* Count the words of a request, and look whether any of it shall be cached */
@@ -49,37 +135,43 @@ read_request(Jsonb *request, BudgetEstimate *estimate)
 	JsonbIterator *it = JsonbIteratorInit(&request->root);
 	JsonbIteratorToken token;
 	JsonbValue	value;
+	Place		place = {.depth = -1};
 	int64		quarters = 0;
 
 	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
 	{
-		if (token == WJB_KEY && (jsonb_string_is(&value, "cache_control") ||
-								 jsonb_string_is(&value, "cachePoint")))
-			estimate->writes_cache = true;
-		if ((token != WJB_VALUE && token != WJB_ELEM) || value.type != jbvString)
-			continue;
-		quarters += is_file(value.val.string.val, value.val.string.len) ?
-			TOKENS_A_FILE * 4 :
-			tokens_in_quarters(value.val.string.val, value.val.string.len);
+		if (token == WJB_BEGIN_OBJECT || token == WJB_BEGIN_ARRAY)
+			go_in(&place, token == WJB_BEGIN_OBJECT);
+		else if (token == WJB_END_OBJECT || token == WJB_END_ARRAY)
+			place.depth--;
+		else if (token == WJB_KEY)
+		{
+			if (place.depth < KEYS)
+				place.keys[place.depth] = value;
+			estimate->writes_cache |= jsonb_string_is(&value, "cache_control") ||
+				jsonb_string_is(&value, "cachePoint");
+		}
+		else if (value.type == jbvString)
+			quarters += quarters_of(&place, &value);
 	}
 	estimate->input = (quarters + 3) / 4;
 }
 
-/* A whole number from 1 to most under a key, or under a key of an object; else 0 */
+/* A whole number from 1 to most at the end of a path; else 0 */
 static int64
-number_in(JsonbContainer *request, const char *object, const char *key, int64 most)
+number_at(JsonbContainer *request, const Path path, int64 most)
 {
 	JsonbValue	value;
 	Numeric		number;
 
-	if (object != NULL)
+	for (; path[1] != NULL; path++)
 	{
-		if (!jsonb_field(request, object, &value) || value.type != jbvBinary ||
+		if (!jsonb_field(request, path[0], &value) || value.type != jbvBinary ||
 			!JsonContainerIsObject(value.val.binary.data))
 			return 0;
 		request = value.val.binary.data;
 	}
-	if (!jsonb_field(request, key, &value) || value.type != jbvNumeric)
+	if (!jsonb_field(request, path[0], &value) || value.type != jbvNumeric)
 		return 0;
 	number = value.val.numeric;
 	if (numeric_is_nan(number) || numeric_is_inf(number) || decimal_sign(number) <= 0)
@@ -89,37 +181,35 @@ number_in(JsonbContainer *request, const char *object, const char *key, int64 mo
 	return Max(DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(number))), 1);
 }
 
-/* The first of several names that a request has */
-typedef struct RequestName
-{
-	const char *object;
-	const char *key;
-} RequestName;
-
+/* That at the first of several paths that has one */
 static int64
-first_number(JsonbContainer *request, const RequestName *names, int count, int64 most)
+first_number(JsonbContainer *request, const Path *paths, int count, int64 most)
 {
 	int64		number = 0;
 
 	for (int i = 0; i < count && number == 0; i++)
-		number = number_in(request, names[i].object, names[i].key, most);
+		number = number_at(request, paths[i], most);
 	return number;
+}
+
+/* What may come out of each answer */
+static int64
+output_limit(JsonbContainer *request)
+{
+	int64		most = airun_max_hold_output;
+	int64		limit = first_number(request, limits, lengthof(limits), most);
+	int64		apart = first_number(request, thinking, lengthof(thinking), most);
+
+	if (limit == 0)
+		return most;
+	return apart < limit ? limit : Min(limit + apart, most);
 }
 
 /* Work the tokens out, once */
 static void
 estimate_tokens(const BudgetSubject *subject, BudgetEstimate *estimate)
 {
-	static const RequestName limits[] = {
-		{NULL, "max_completion_tokens"}, {NULL, "max_output_tokens"}, {NULL, "max_tokens"},
-		{NULL, "maxOutputTokens"}, {NULL, "maxTokens"}, {NULL, "max_new_tokens"},
-		{"generationConfig", "maxOutputTokens"}, {"inferenceConfig", "maxTokens"},
-		{"options", "num_predict"}
-	};
-	static const RequestName answers[] = {
-		{NULL, "n"}, {"generationConfig", "candidateCount"}
-	};
-	int64		limit = 0;
+	int64		output = airun_max_hold_output;
 	Jsonb	   *request;
 
 	if (estimate->has_tokens)
@@ -131,13 +221,13 @@ estimate_tokens(const BudgetSubject *subject, BudgetEstimate *estimate)
 		char	   *tier = jsonb_field_string(&request->root, "service_tier");
 
 		read_request(request, estimate);
-		limit = first_number(&request->root, limits, lengthof(limits), airun_max_hold_output);
+		output = output_limit(&request->root);
 		estimate->answers = first_number(&request->root, answers, lengthof(answers), MAX_ANSWERS);
 		if (tier != NULL)
 			estimate->service_tier = served_service_tier(tier);
 	}
 	estimate->answers = Max(estimate->answers, 1);
-	estimate->output = (limit > 0 ? limit : airun_max_hold_output) * estimate->answers;
+	estimate->output = output * estimate->answers;
 }
 
 /* ---------- cost ---------- */

@@ -94,14 +94,14 @@ static Hold *
 hold(const BudgetSubject *subject, List *fits, BudgetFit *fit)
 {
 	Hold	   *taken = palloc_object(Hold);
+	CounterKey	key = counter_key(fit->need.budget, fit->value, fit->period_key, subject);
 	BudgetStand stand;
 
 	if (subject->is_paid)
 		fit->need.amount = decimal_of(0);
 	taken->need = &fit->need;
 	taken->counter = decimal_sign(fit->need.amount) > 0 ?
-		counter_take(&fit->need, fit->value, fit->period_key, &stand) :
-		counter_find(fit->need.budget, fit->value, fit->period_key);
+		counter_take(&key, &fit->need, &stand) : counter_find(&key);
 	if (taken->counter == 0)
 	{
 		budget_fit_stands(fit, &stand);

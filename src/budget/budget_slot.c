@@ -25,6 +25,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "store/direct.h"
+#include "store/identity.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -42,12 +43,14 @@ enum
 	OF_BASE,
 	OF_ESTIMATED,
 	OF_SPENT,
-	OF_HELD
+	OF_HELD,
+	OF_ONLY_USER
 };
 
 static ColumnList columns = {
 	TABLE_BUDGET_PERIODS,
-	{"id", "budget_id", "slot", "value", "period_key", "quota", "base", "estimated", "spent", "held"}
+	{"id", "budget_id", "slot", "value", "period_key", "quota", "base", "estimated", "spent", "held",
+	"only_user"}
 };
 
 #define AT(column)	(columns.numbers[column] - 1)
@@ -177,6 +180,14 @@ replace_row(SlotRow *row, const CounterChange *change)
 	return result;
 }
 
+/* Has nobody but this user used it? */
+static bool
+is_of_user(const SlotRow *row, const pg_uuid_t *user_id)
+{
+	return user_id != NULL && !row->nulls[AT(OF_ONLY_USER)] &&
+		uuid_equal(DatumGetUUIDP(row->values[AT(OF_ONLY_USER)]), user_id);
+}
+
 /* Change the slot as it is found now; key is what it is then */
 static SlotAnswer
 change_once(SlotRow *row, int64 id, CounterKey *key, const CounterChange *change, Numeric need)
@@ -194,6 +205,8 @@ change_once(SlotRow *row, int64 id, CounterKey *key, const CounterChange *change
 	key->period_key = TextDatumGetCString(row->values[AT(OF_PERIOD)]);
 	if (need != NULL && !fits(row, need))
 		return SLOT_MISSED;
+	if (key->is_word && !is_of_user(row, key->user_id))
+		row->nulls[AT(OF_ONLY_USER)] = true;
 	return replace_row(row, change) == TM_Ok ? SLOT_CHANGED : SLOT_NEEDS_STATEMENT;
 }
 

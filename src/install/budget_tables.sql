@@ -76,6 +76,8 @@ FROM (VALUES
 	 'What has been charged'),
 	('budget_periods', 'held', 'numeric', 'NOT NULL', '0',
 	 'What is held by tasks and calls that have not ended'),
+	('budget_periods', 'only_user', 'uuid', '', NULL,
+	 'Of a tag or a value of metadata: the user whose word it is, as long as no other has used it'),
 
 	-- airun.budget_events
 	('budget_events', 'budget_id', 'bigint', 'NOT NULL', NULL,

@@ -292,7 +292,6 @@ RETURNS @extschema@.ai_erasure
 AS $erase$
 DECLARE
 	until constant timestamptz := clock_timestamp() + max_ms * interval '1 ms';
-	nobody constant uuid := gen_random_uuid();
 	done @extschema@.ai_erasure := (false, 0, 0, 0, 0, 0, 0);
 	skipped uuid[] := '{}';
 	step record;
@@ -353,14 +352,23 @@ BEGIN
 	END IF;
 	done.is_done := NOT @extschema@.airun_store_has_person(person);
 
-	-- Her own counters of budgets are nobody's: tasks in others' runs name them by their ids
+	-- Counters of budgets keep the money: hers, and of words that nobody but she has used, are nobody's
 	IF done.is_done THEN
-		DELETE FROM airun.budget_events AS e USING airun.budgets AS b
-		WHERE b.id = e.budget_id AND b.scope = 'user' AND e.value = person::text;
-		UPDATE airun.budget_periods AS p SET value = nobody::text FROM airun.budgets AS b
-		WHERE b.id = p.budget_id AND b.scope = 'user' AND p.value = person::text;
+		WITH hers AS MATERIALIZED (
+			SELECT p.budget_id, p.period_key, p.value, 'erased ' || gen_random_uuid() AS nobody
+			FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
+			WHERE b.scope IN ('user', 'tag', 'metadata')
+			GROUP BY p.budget_id, p.period_key, p.value
+			HAVING bool_and(COALESCE(p.value = person::text OR p.only_user = person, false))
+		), events AS (
+			UPDATE airun.budget_events AS e SET value = h.nobody FROM hers AS h
+			WHERE (e.budget_id, e.period_key, e.value) = (h.budget_id, h.period_key, h.value)
+		)
+		UPDATE airun.budget_periods AS p SET value = h.nobody, only_user = NULL FROM hers AS h
+		WHERE (p.budget_id, p.period_key, p.value) = (h.budget_id, h.period_key, h.value);
+		UPDATE airun.budget_periods AS p SET only_user = NULL WHERE p.only_user = person;
 		UPDATE airun.budgets AS b
-		SET scope_value = nobody::text, valid_to = COALESCE(b.valid_to, clock_timestamp())
+		SET scope_value = 'erased ' || gen_random_uuid(), valid_to = COALESCE(b.valid_to, clock_timestamp())
 		WHERE b.scope = 'user' AND b.scope_value = person::text;
 	END IF;
 	RETURN done;
