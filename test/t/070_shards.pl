@@ -286,7 +286,7 @@ is(on_proxy("SELECT api.airun_set_budget('for all', 1000, measure => 'calls', pe
 is(state_of($proxy, 'proxy', 'CALL airun_lib.airun_move_bucket(4096, 0)'), 'PT422', 'there is no such bucket');
 is(state_of($proxy, 'proxy', "CALL airun_lib.airun_move_bucket(0, $shards)"), 'PT422', 'there is no such shard');
 
-is(on_proxy("SELECT api.airun_set_budget('each user', 1000000, 'user', measure => 'calls', period => 'none')"), '1', 'a budget has one id on all shards');
+is(on_proxy("SELECT api.airun_set_budget('each user', 1000000, 'user', measure => 'calls', period => 'none')"), '2', 'a budget has one id on all shards');
 
 # Users of one bucket, and their clients, each with a run of its own and tasks, too
 my $bucket = on_proxy("SELECT airun_lib.airun_bucket('$first')");
