@@ -4,7 +4,7 @@
 # streams on all shards.
 #
 # A proxy has functions alone.  For what the tests look up in tables and views, the
-# proxy's database has views of these names, which read on all shards as who is calling.
+# proxy's database has views of these names, which ask the shard as who is calling.
 
 use strict;
 use warnings;
