@@ -163,7 +163,7 @@ BEGIN
 
 	/* The counters of budgets that the bucket's users have each to themselves */
 	CREATE OR REPLACE VIEW airun_remote.user_counters AS
-	SELECT p.id, b.name, @extschema@.airun_bucket(p.value::uuid) AS bucket
+	SELECT p.id, b.name, @extschema@.airun_bucket(CASE WHEN b.scope = 'user' THEN NULLIF(p.value, '')::uuid END) AS bucket
 	FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
 	WHERE b.scope = 'user';
 
