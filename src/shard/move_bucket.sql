@@ -163,7 +163,8 @@ BEGIN
 
 	/* The counters of budgets that the bucket's users have each to themselves */
 	CREATE OR REPLACE VIEW airun_remote.user_counters AS
-	SELECT p.id, b.name, @extschema@.airun_bucket(CASE WHEN b.scope = 'user' THEN NULLIF(p.value, '')::uuid END) AS bucket
+	SELECT p.id, b.name, @extschema@.airun_bucket(CASE WHEN b.scope = 'user' AND p.value NOT LIKE 'erased %'
+		THEN NULLIF(p.value, '')::uuid END) AS bucket
 	FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
 	WHERE b.scope = 'user';
 
@@ -509,7 +510,7 @@ BEGIN
 	INSERT INTO pg_temp.airun_spread
 	WITH fair AS (
 		SELECT s.shard, 4096 OPERATOR(pg_catalog./) n.count
-			OPERATOR(pg_catalog.+) (CASE WHEN s.shard OPERATOR(pg_catalog.<) 4096 OPERATOR(pg_catalog.%) n.count THEN 1 ELSE 0 END) AS share
+			OPERATOR(pg_catalog.+) (CASE WHEN s.shard OPERATOR(pg_catalog.<) (4096 OPERATOR(pg_catalog.%) n.count) THEN 1 ELSE 0 END) AS share
 		FROM airun_remote.shards AS s, (SELECT pg_catalog.count(*) FROM airun_remote.shards) AS n
 	), placed AS (
 		SELECT b.bucket, b.shard, pg_catalog.row_number() OVER (PARTITION BY b.shard ORDER BY b.bucket) AS place
