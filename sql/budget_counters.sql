@@ -197,7 +197,7 @@ CREATE TEMP TABLE events AS SELECT b.name, e.warn_at, e.used FROM airun.budget_e
 SELECT count(*) FROM leftovers('Bubinga');
 SELECT is_done, runs, calls FROM airun_erase_user(airun_user_uuid('counters erased'), 60000);
 SELECT b.name, CASE WHEN p.value ~ '^erased [0-9a-f-]{36}$' THEN 'erased' WHEN p.value ~ '^[0-9a-f-]{36}$' THEN 'a user' ELSE p.value END AS value, sum(p.spent) AS spent, count(p.only_user) > 0 AS is_hers
-FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id WHERE b.name LIKE 'e %' GROUP BY b.name, p.value ORDER BY 1, 2, 3;
+FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id WHERE b.name LIKE 'e %' AND (p.value ~ '^(erased|ours|shared)' OR p.value = airun_user_id()::text) GROUP BY b.name, p.value ORDER BY 1, 2, 3;
 SELECT DISTINCT regexp_replace(e.value, '[0-9a-f-]{36}$', '') FROM airun.budget_events AS e JOIN airun.budgets AS b ON b.id = e.budget_id WHERE b.name LIKE 'e %' ORDER BY 1;
 TABLE sums_before EXCEPT TABLE sums;
 TABLE events EXCEPT ALL SELECT b.name, e.warn_at, e.used FROM airun.budget_events AS e JOIN airun.budgets AS b ON b.id = e.budget_id;
