@@ -173,6 +173,16 @@ SELECT end_task(29, 1), stand('all');
 SELECT airun_set_price('budget-1', '{"input": 0.001, "output": 0.002}', effective_from => now() - interval '1 hour') IS NOT NULL;
 SELECT count(*) > 0 FROM airun_reprice(model_id => 'budget-1', all_tasks => true);
 SELECT stand('all');
+-- B11: what starts in a long transaction was created by the clock, and is of the period of that time
+BEGIN; SELECT pg_sleep(0.01) IS NULL, status, created_at > now() FROM airun_create_task(run_id(1), task_id(32), model_id => 'budget-free'); COMMIT;
+SELECT end_task(32, 0), stand('all');
+-- B29: no price gives anything back
+SELECT attempt('SELECT airun_set_price(''budget-1'', ''{"input": -1}'')');
+-- B31: a dearer rate that the input reaches is held for; what turns out to have been cached costs less
+SELECT airun_set_price('budget-tier', '{"input": 0.001, "cache_read": 0.0001, "output": 0.002}', context_tiers => '[{"above": 10, "rates": {"input": 0.002, "cache_read": 0.0002, "output": 0.004}}]', effective_from => '-infinity') IS NOT NULL;
+SELECT begin_task(33, $$model_id => 'budget-tier', request_data => '{"max_tokens": 1, "messages": "twenty tokens are forty letters or so: and these are twenty"}'$$);
+SELECT split_part(holds, ',', 2) AS held FROM airun.tasks WHERE task_id = task_id(33);
+SELECT attempt(format('SELECT cost FROM airun_complete_task(%L, ''x'', usage => ''{"prompt_tokens": 20, "prompt_tokens_details": {"cached_tokens": 18}, "completion_tokens": 1}'')', task_id(33)));
 -- B18: ended with open holds: they end in it, and nothing more starts in it
 SELECT begin_task(30), airun_set_budget('all', NULL) > 0, begin_task(31), end_task(30, 5), end_task(31, 5);
 SELECT trim_scale(sum(held)), trim_scale(sum(spent)) FROM airun.budget_periods WHERE budget_id = (SELECT max(id) FROM airun.budgets);

@@ -8,11 +8,12 @@
  * a part of the limit, its quota.  The quotas together are never more than the limit,
  * so that whoever fits into his slot's quota needs to look at no other.
  *
- * Who does not fit goes through the gate, slot 0: it locks that, then all the slots in
- * order, unless who had the gate before has left enough, adds them up, is refused where
- * that is too much, and shares the free rest out again: equally while a share is several times what is asked for, else all of it to
- * who asks.  Quotas are handed out only up to the next amount that shall be warned of,
- * so that nobody passes it but at the gate, where the sum is known.
+ * Who does not fit goes through the gate, slot 0: it locks that, then, unless who had the
+ * gate before has left enough, all the slots in order, adds them up, is refused where
+ * that is too much, and shares the free rest out again: equally while a share is several
+ * times what is asked for, else all of it to who asks.  Quotas are handed out only up to
+ * the next amount that shall be warned of, so that nobody passes it but at the gate, where
+ * the sum is known.
  *
  * What has been spent is added whatever the limit: it has been paid for.  Where it is
  * more than was held, it goes the same way as a start, but is never refused.

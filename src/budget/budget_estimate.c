@@ -7,8 +7,8 @@
  * for each answer that it asks for, and at the most airun.max_hold_output, which counts
  * where it says nothing that is a number.  What it allows for thinking is a part of that,
  * unless it is as much alone: such a provider counts it apart.  The names by which
- * requests say so are lists, the providers' own first.  Cost: these by the price book, at the rates of the length that the
- * input has, in the service tier that is asked for, and where the request has
+ * requests say so are lists.  Cost: these by the price book, at the rates of the length
+ * that the input has, in the service tier that is asked for, and where the request has
  * anything cached at the rate for that, if it is dearer.  No discount is taken that
  * may not apply: what is read from a cache counts as fresh.
  *

@@ -262,6 +262,7 @@ my %calls = (
 	airun_request => [q('{"messages": [], "n": 1}', '{"key": "messages", "at": 0, "from": 1, "count": 1, "keys": ["role"]}', '[{"role": "user", "content": "x"}]')],
 	airun_check_usage => [''],
 	airun_check_budgets => [''],
+	# B49
 	airun_budget_status => [''],
 	airun_budget_check => [ '', "run_id => '$run'", "run_id => '$nobody'" ],
 	airun_set_budget => ["'b', 5"],
