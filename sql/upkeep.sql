@@ -402,7 +402,7 @@ RESET ROLE;
 SELECT right(r.id::text, 2), r.status FROM airun.runs AS r WHERE r.id >= run_id(70) AND r.id <= run_id(79) ORDER BY r.id;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM regress_airun_other;
 -- nothing is left for others
-DELETE FROM airun.runs WHERE user_id IN ('0f100000-0000-4000-8000-0000000000aa', '0f100000-0000-4000-8000-0000000000bb');
+DELETE FROM airun.runs WHERE user_id IN ('0f100000-0000-4000-8000-0000000000aa', '0f100000-0000-4000-8000-0000000000bb', '0f100000-0000-4000-8000-0000000000cc');
 DELETE FROM airun.calls WHERE user_id IN ('0f100000-0000-4000-8000-0000000000aa', '0f100000-0000-4000-8000-0000000000bb');
 DELETE FROM airun.budget_periods WHERE budget_id IN (SELECT id FROM airun.budgets WHERE name LIKE 'upkeep of%');
 DELETE FROM airun.budgets WHERE name LIKE 'upkeep of%';

@@ -34,6 +34,7 @@ my @left_out = (
 	[ 'turn', 'DROP OWNED BY regress_airun_turn', 'DROP ROLE', $roles ],
 	[ 'budget', 'SET airun.budget_enforce', 'RESET', $settings ],
 	[ 'budget', "BEGIN;\nSELECT begin_task(16)", "SELECT stand('all'), end_task(16", $together ],
+	[ 'budget', "BEGIN; SELECT airun_set_budget('money'", undef, $together ],
 	[ 'budget', 'SET airun.max_hold_output', 'RESET', $settings ],
 	[ 'budget', "SELECT c, attempt(c) FROM unnest(ARRAY['SELECT airun_set_budget(''few'', 1)'", "\t'SELECT FROM", $server ],
 	[ 'budget', "BEGIN;\nUPDATE airun.budget_periods", "SELECT stand('few');\nROLLBACK;", $together ],
