@@ -346,7 +346,7 @@ run_hold(const pg_uuid_t *run_id)
 		"SELECT FROM airun.runs AS r WHERE " LIVE_RUN " FOR KEY SHARE OF r", 1, {UUIDOID}
 	};
 
-	return hold(&hold_live, run_id);
+	return direct_hold_run(run_id) || hold(&hold_live, run_id);
 }
 
 /* The same for a run that may be deleted */

@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "store/direct.h"
 #include "store/identity.h"
 #include "store/plans.h"
 #include "store/store.h"
@@ -62,6 +63,8 @@ ask(const pg_uuid_t *run_id, bool for_writing)
 
 	if (for_writing && store_binds_caller() && !caller_id(&caller))
 		return false;
+	if (for_writing && direct_hold_run(run_id))
+		return true;
 	arg_uuid(&args, run_id);
 	store_open(false);
 	found = for_writing ? statement_write(&write, &args) : statement_read(&see, &args, 1);

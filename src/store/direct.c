@@ -32,8 +32,8 @@
  * older one.  ExecutorStart and the hooks behind it (pg_stat_statements,
  * auto_explain) see nothing of these rows.
  *
- * Locks: the table and its indexes, as for a statement; direct_scan_lock() and
- * direct_update() the row.  direct_scan_lock() waits for it.
+ * Locks: the table and its indexes, as for a statement; direct_scan_lock(),
+ * direct_hold_run() and direct_update() the row.  The first two wait for it.
  */
 #include "store/direct.h"
 
@@ -292,21 +292,28 @@ direct_scan_next(DirectScan *scan)
 }
 
 /*
- * Lock the row, as FOR NO KEY UPDATE does.  Returns false where it is not the
- * latest version any more: a statement goes on from there.
+ * Lock the row.  Returns false where it is not the latest version any more: a
+ * statement goes on from there.
  */
-bool
-direct_scan_lock(DirectScan *scan)
+static bool
+lock_row(DirectScan *scan, LockTupleMode mode)
 {
 	TupleTableSlot *slot = table_slot_create(scan->relation, NULL);
 	TM_FailureData failure;
 	TM_Result	result;
 
 	result = table_tuple_lock(scan->relation, &scan->row->t_self, scan->snapshot, slot,
-							  GetCurrentCommandId(false), LockTupleNoKeyExclusive,
+							  GetCurrentCommandId(false), mode,
 							  LockWaitBlock, TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS, &failure);
 	ExecDropSingleTupleTableSlot(slot);
 	return result == TM_Ok;
+}
+
+/* The same as FOR NO KEY UPDATE does */
+bool
+direct_scan_lock(DirectScan *scan)
+{
+	return lock_row(scan, LockTupleNoKeyExclusive);
 }
 
 /* These columns of the row; returns false where one is missing */
@@ -368,6 +375,25 @@ direct_scan_run(DirectScan *scan, LOCKMODE mode, const pg_uuid_t *run_id)
 		return true;
 	direct_scan_end(scan);
 	return false;
+}
+
+/*
+ * Hold against removal, as FOR KEY SHARE does, a run that is not deleted, and that the
+ * caller may see and change.  Returns false where there is none, or that is a
+ * statement's to tell.
+ */
+bool
+direct_hold_run(const pg_uuid_t *run_id)
+{
+	DirectScan	scan;
+	bool		is_held;
+
+	/* where a snapshot lasts, the statement tells whether the run is in it */
+	if (IsolationUsesXactSnapshot() || !direct_scan_run(&scan, RowShareLock, run_id))
+		return false;
+	is_held = lock_row(&scan, LockTupleKeyShare);
+	direct_scan_end(&scan);
+	return is_held;
 }
 
 /* ---------- rows written ---------- */

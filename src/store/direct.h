@@ -78,6 +78,7 @@ extern void direct_scan_next(DirectScan *scan);
 extern bool direct_scan_lock(DirectScan *scan);
 extern bool direct_scan_values(DirectScan *scan, ColumnList *list, Datum *values, bool *nulls);
 extern void direct_scan_end(DirectScan *scan);
+extern bool direct_hold_run(const pg_uuid_t *run_id);
 
 extern bool direct_insert(RowWrite *write, Args *args, bool as_owner, ResultRow *result);
 extern bool direct_update(RowWrite *write, Args *args, ItemPointer place, ResultRow *result);

@@ -112,8 +112,8 @@ row_from_trigger(Row *row, TriggerData *trigger)
 static int
 column_number(Row *row, const char *column)
 {
-	static int16 hints[HINTS];	/* by the address of the name */
-	int16	   *hint = &hints[(uintptr_t) column % HINTS];
+	static int16 hints[HINTS];	/* by the address of the name, and the table or view */
+	int16	   *hint = &hints[((uintptr_t) column + row->desc->tdtypeid) % HINTS];
 	int			number = *hint;
 
 	if (number > 0 && number <= row->desc->natts &&
