@@ -13,6 +13,7 @@ use warnings;
 use AirunShards;
 use AirunTest;
 use IPC::Run ();
+use List::Util qw(max);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -304,19 +305,20 @@ for my $client (@clients)
 	{
 		$sql .= "SELECT 'kept ' || message_id FROM api.airun_append_message('$id', '{\"role\": \"user\", \"content\": \"$_\"}', '$client-$_');\n"
 		  . "SELECT 'metered ' || id FROM api.airun_meter(model_id => 'gpt-x', provider => 'openai', tokens_input => 1, tokens_output => 1);\n";
+		$sql .= "SELECT pg_sleep(0.1) \\g /dev/null\n" if $ENV{AIRUN_LONG};
 		$sql .= "\\set over `test -e $dir/over && echo true || echo false`\n\\if :over\n\\q\n\\endif\n" if $_ % 10 == 0;
 	}
 	append_to_file("$dir/$client.sql", $sql);
 	push @running, IPC::Run::start([ $proxy->installed_command('psql'), '-XAtq', '-d', $proxy->connstr('proxy'), '-f', "$dir/$client.sql" ],
 		'<', '/dev/null', '>', "$dir/$client.out", '2>', "$dir/$client.err", IPC::Run::timeout(1500));
 }
-my ($moves, $killed, $crashed) = (0, 0, 0);
+my ($moves, $killed, $crashed, $closed) = (0, 0, 0, 0);
 while ($moves < quick_or_long(3, 20))
 {
 	my $target = ($moves + 1) % $shards;
 	my ($move_out, $move_err) = ('', '');
-	my $mover = IPC::Run::start([ $proxy->installed_command('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $proxy->connstr('proxy') . ' application_name=mover',
-		'-c', "CALL airun_lib.airun_move_bucket($bucket, $target)" ], '<', '/dev/null', '>', \$move_out, '2>', \$move_err, IPC::Run::timeout(120));
+	my $mover = IPC::Run::start([ $proxy->installed_command('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $proxy->connstr('proxy') . q( application_name=mover options='-c client_min_messages=notice'),
+		'-c', "CALL airun_lib.airun_move_bucket($bucket, $target)" ], '<', '/dev/null', '>', \$move_out, '2>', \$move_err, IPC::Run::timeout(600));
 
 	# every second mover is killed somewhere on its way, with its sessions on the shards, and called again
 	if ($moves % 2 == 1 && $killed < 2 * $moves)
@@ -337,6 +339,7 @@ while ($moves < quick_or_long(3, 20))
 	}
 	IPC::Run::finish($mover);
 	$moves++ if $mover->result == 0;
+	$closed = max($closed, $move_err =~ /it was closed for (\d+) ms/ ? $1 : 0);
 }
 append_to_file("$dir/over", '');
 IPC::Run::finish($_) for @running;
@@ -373,6 +376,7 @@ for my $shard (0 .. $shards - 1)
 	is(on_shard($shard, 'SELECT * FROM airun_check_budgets()'), '', "nor has airun_check_budgets()");
 }
 proven('messages appended while their bucket moves', $kept);
+proven('longest time that a moving bucket was closed, ms', $closed);
 
 #--- one more shard --------------------------------------------------------------------------
 
