@@ -637,7 +637,7 @@ run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields, ResultRow 
 			{"metadata", JSONBOID}, {"settings", JSONBOID}, {"variable_values", JSONBOID}, \
 			{"forked_from", UUIDOID}, {"forked_at_seq", INT8OID} \
 		}, \
-		.skips_taken = once, \
+		.skips_taken = (once), \
 		.returning = &whole_columns \
 	}
 	static RowWrite inserts[] = {INSERT_RUN(false), INSERT_RUN(true)};
