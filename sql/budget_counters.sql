@@ -244,18 +244,18 @@ SELECT count(airun_set_budget(name, NULL)) FROM airun.budgets WHERE valid_to IS 
 BEGIN;
 -- a word that was used before its budget began, words of her run, of her task and of her call; others have said some of them, too
 SET airun.user_id = 'counters erased';
-SELECT count(airun_create_run(id => run_id(n), tags => ARRAY['Sapeli tag', 'shared'], metadata => '{"who": "Sapeli name"}')) FROM generate_series(61, 62) AS n;
+SELECT count(airun_create_run(id => run_id(n), tags => ARRAY['Padouk tag', 'shared'], metadata => '{"who": "Padouk name"}')) FROM generate_series(61, 62) AS n;
 SELECT begin_task(61, $$service => 's'$$, 61), end_task(61, 3);
 SELECT airun_set_budget('e ' || s, 1000, scope => s, scope_key => CASE s WHEN 'metadata' THEN 'who' END, measure => 'tokens', period => 'none', count_from => 'period', warn_at => '{0.001}', slots => CASE s WHEN 'tag' THEN 2 ELSE 1 END) > 0
 FROM unnest('{user,tag,metadata}'::text[]) AS s;
 SELECT begin_task(62, $$request_data => '{"max_tokens": 9}'$$, 62), end_task(62, 9), begin_task(63, $$request_data => '{"max_tokens": 9}', metadata => '{"who": "ours"}'$$, 62), end_task(63, 1);
-SELECT (airun_meter(task_id(64), tokens_input => 4, tokens_output => 1, metadata => '{"who": "Sapeli call"}')).tokens_total;
+SELECT (airun_meter(task_id(64), tokens_input => 4, tokens_output => 1, metadata => '{"who": "Padouk call"}')).tokens_total;
 SET airun.user_id = 'counters test';
 SELECT count(airun_create_run(id => run_id(65), tags => '{shared}', metadata => '{"who": "ours"}'));
 SELECT begin_task(65, $$request_data => '{"max_tokens": 2}'$$, 65), end_task(65, 2);
 CREATE TEMP TABLE sums_before AS TABLE sums;
 CREATE TEMP TABLE events AS SELECT b.name, e.warn_at, e.used FROM airun.budget_events AS e JOIN airun.budgets AS b ON b.id = e.budget_id;
-SELECT count(*) FROM leftovers('Sapeli');
+SELECT count(*) FROM leftovers('Padouk');
 SELECT is_done, runs, calls FROM airun_erase_user(airun_user_uuid('counters erased'), 60000);
 SELECT b.name, CASE WHEN p.value ~ '^erased [0-9a-f-]{36}$' THEN 'erased' WHEN p.value ~ '^[0-9a-f-]{36}$' THEN 'a user' ELSE p.value END AS value, sum(p.spent) AS spent, count(p.only_user) > 0 AS is_hers
 FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id WHERE b.name LIKE 'e %' AND (p.value ~ '^(erased|ours|shared)' OR p.value = airun_user_id()::text) GROUP BY b.name, p.value ORDER BY 1, 2, 3;
@@ -263,12 +263,12 @@ SELECT DISTINCT regexp_replace(e.value, '[0-9a-f-]{36}$', '') FROM airun.budget_
 TABLE sums_before EXCEPT TABLE sums;
 TABLE events EXCEPT ALL SELECT b.name, e.warn_at, e.used FROM airun.budget_events AS e JOIN airun.budgets AS b ON b.id = e.budget_id;
 SELECT * FROM airun_check_budgets();
-SELECT leftovers('Sapeli');
+SELECT leftovers('Padouk');
 SELECT leftovers(airun_user_uuid('counters erased')::text);
 SELECT count(*) > 1 FROM leftovers('shared');
 -- the word begins anew, with whoever says it
-SELECT count(airun_update_run(run_id(65), tags => ARRAY['Sapeli tag'])), begin_task(66, $$request_data => '{"max_tokens": 700}'$$, 65), end_task(66, 1);
-SELECT sum(spent) FROM airun.budget_periods WHERE value = 'Sapeli tag';
+SELECT count(airun_update_run(run_id(65), tags => ARRAY['Padouk tag'])), begin_task(66, $$request_data => '{"max_tokens": 700}'$$, 65), end_task(66, 1);
+SELECT sum(spent) FROM airun.budget_periods WHERE value = 'Padouk tag';
 ROLLBACK;
 
 --
