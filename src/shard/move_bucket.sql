@@ -509,7 +509,7 @@ BEGIN
 	INSERT INTO pg_temp.airun_spread
 	WITH fair AS (
 		SELECT s.shard, 4096 OPERATOR(pg_catalog./) n.count
-			OPERATOR(pg_catalog.+) (CASE WHEN s.shard OPERATOR(pg_catalog.<) 4096 OPERATOR(pg_catalog.%) n.count THEN 1 ELSE 0 END) AS share
+			OPERATOR(pg_catalog.+) (CASE WHEN s.shard OPERATOR(pg_catalog.<) (4096 OPERATOR(pg_catalog.%) n.count) THEN 1 ELSE 0 END) AS share
 		FROM airun_remote.shards AS s, (SELECT pg_catalog.count(*) FROM airun_remote.shards) AS n
 	), placed AS (
 		SELECT b.bucket, b.shard, pg_catalog.row_number() OVER (PARTITION BY b.shard ORDER BY b.bucket) AS place
