@@ -321,7 +321,10 @@ sub differences
 
 {
 	my ($all) = slurp_file('Makefile') =~ /^REGRESS = ((?:.*\\\n)*.*)$/m;
-	my @tests = grep { $ENV{AIRUN_LONG} ? !$apart{$_} : /^(?:run|message|task|turn)$/ } split /[\s\\]+/, $all;
+	# all of them once, since some show which way rows are written; the lines that differ are the words of 15
+	my $is_all = $ENV{AIRUN_LONG} && ($ENV{AIRUN_DIRECT} // 'on') eq 'on';
+	my ($major) = $node->config_data('--version') =~ /^PostgreSQL (\d+)/;
+	my @tests = grep { $is_all ? !$apart{$_} && ($major == 15 || !$stated{$_}) : /^(?:run|message|task|turn)$/ } split /[\s\\]+/, $all;
 	my $equal = 0;
 
 	sql('CREATE DATABASE contrib_regression');
