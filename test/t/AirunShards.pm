@@ -21,6 +21,14 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+# Those that run, also where a test dies
+my %pools;
+END
+{
+	local $?;
+	$_->signal('TERM') for values %pools;
+}
+
 # PL/Proxy, in a database, without its extension's files
 sub create_language
 {
@@ -135,6 +143,7 @@ logfile = $dir/log
 END
 	chomp($ENV{PGBOUNCER} = `command -v pgbouncer || ls /usr/sbin/pgbouncer`) if !$ENV{PGBOUNCER};
 	$self->{pool} = IPC::Run::start([ $ENV{PGBOUNCER}, '-q', "$dir/ini" ], '<', '/dev/null', '>&', \$out);
+	$pools{$port} = $self->{pool};
 	$self->{pooled} = "host=$dir port=$port dbname=proxy user=client";
 	return map { "host=$dir port=$port dbname=shard$_" } 0 .. $#connections;
 }
@@ -143,10 +152,9 @@ sub stop_pool
 {
 	my ($self) = @_;
 
-	return if !$self->{pool};
+	delete @pools{ grep { $pools{$_} == $self->{pool} } keys %pools };
 	$self->{pool}->signal('TERM');
 	IPC::Run::finish($self->{pool});
-	delete $self->{pool};
 }
 
 1;
