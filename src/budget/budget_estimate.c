@@ -33,10 +33,10 @@
 #define MAX_ANSWERS		128
 
 /* Keys on the way to a value in a request, NULL behind the last */
-typedef const char *Path[4];
+typedef const char *KeyPath[4];
 
 /* How much may come out, of each answer */
-static const Path limits[] = {
+static const KeyPath limits[] = {
 	{"max_completion_tokens"}, {"max_output_tokens"}, {"max_tokens"}, {"maxOutputTokens"},
 	{"maxTokens"}, {"max_new_tokens"}, {"max_tokens_to_sample"}, {"max_gen_len"},
 	{"generationConfig", "maxOutputTokens"}, {"generation_config", "max_output_tokens"},
@@ -46,7 +46,7 @@ static const Path limits[] = {
 };
 
 /* How much of it, or beside it, for thinking */
-static const Path thinking[] = {
+static const KeyPath thinking[] = {
 	{"thinking", "budget_tokens"}, {"reasoning", "max_tokens"}, {"thinking_budget"},
 	{"generationConfig", "thinkingConfig", "thinkingBudget"},
 	{"generation_config", "thinking_config", "thinking_budget"},
@@ -56,14 +56,14 @@ static const Path thinking[] = {
 };
 
 /* How many answers; who has the best of several pays for all */
-static const Path answers[] = {
+static const KeyPath answers[] = {
 	{"best_of"}, {"n"}, {"generationConfig", "candidateCount"},
 	{"generation_config", "candidate_count"}, {"config", "candidateCount"},
 	{"num_return_sequences"}, {"num_generations"}
 };
 
 /* Where a string names a file: its key, and where that says nothing alone the key around it */
-static const Path file_names[] = {
+static const KeyPath file_names[] = {
 	{"image_url"}, {"file_id"}, {"file_url"}, {"file_uri"}, {"fileUri"}, {"url", "image_url"},
 	{"url", "video_url"}, {"url", "source"}, {"uri", "s3Location"}
 };
@@ -159,7 +159,7 @@ read_request(Jsonb *request, BudgetEstimate *estimate)
 
 /* A whole number from 1 to most at the end of a path; else 0 */
 static int64
-number_at(JsonbContainer *request, const Path path, int64 most)
+number_at(JsonbContainer *request, const KeyPath path, int64 most)
 {
 	JsonbValue	value;
 	Numeric		number;
@@ -183,7 +183,7 @@ number_at(JsonbContainer *request, const Path path, int64 most)
 
 /* That at the first of several paths that has one */
 static int64
-first_number(JsonbContainer *request, const Path *paths, int count, int64 most)
+first_number(JsonbContainer *request, const KeyPath *paths, int count, int64 most)
 {
 	int64		number = 0;
 
