@@ -31,6 +31,7 @@
 #include "utils/datetime.h"
 #include "utils/hsearch.h"
 #include "utils/numeric.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(airun_store_import_messages);
 PG_FUNCTION_INFO_V1(airun_store_import_states);
