@@ -39,6 +39,11 @@
 #define pg_noreturn _Noreturn
 #endif
 
+/* 19 asks compilers for the attribute, where a comment did before */
+#ifndef pg_fallthrough
+#define pg_fallthrough __attribute__((fallthrough))
+#endif
+
 /* 18 lets a module tell its name and version */
 #ifndef PG_MODULE_MAGIC_EXT
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC

@@ -631,7 +631,7 @@ gemini_part(StringInfo out, const Part *part, bool is_first_call, bool for_reque
 		case PART_REASONING:
 			if (for_request)
 				break;
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case PART_TEXT:
 			if (part->text.type != jbvString || part->text.val.string.len == 0)
 				break;
