@@ -133,6 +133,9 @@ SELECT seq, role, task_id IS NOT NULL AS has_task FROM ai_messages WHERE run_id 
 SELECT run_id AS same FROM airun_import((SELECT jsonb_build_object('id', 'same', 'messages', jsonb_agg(jsonb_build_object('id', CASE WHEN n % 1000 = 2 THEN 'a.' || n ELSE 'a' END, 'role', 'user', 'content', 'x')))::text
 	FROM generate_series(1, 10000) AS n)) \gset
 SELECT count(*), count(DISTINCT message_id), min(message_id), max(message_id) FILTER (WHERE seq < 9), max(substr(message_id, 3)::int) FILTER (WHERE message_id ~ '^a[.]\d+$') FROM ai_messages WHERE run_id = :'same';
+-- many calls of tools in one message
+SELECT message_count FROM airun_import((SELECT jsonb_build_object('id', 'calls', 'messages', jsonb_build_array(jsonb_build_object('role', 'user', 'content', 'x'), jsonb_build_object('role', 'assistant', 'content', NULL, 'tool_calls',
+	jsonb_agg(jsonb_build_object('id', 'c' || n, 'type', 'function', 'function', '{"name": "f", "arguments": "{}"}'::jsonb)))))::text FROM generate_series(1, 10000) AS n));
 RESET ROLE;
 -- an error that is not about what an entry says ends the call, and leaves no subtransaction of its own open
 CREATE FUNCTION pg_temp.deny() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF new.name = 'denied' THEN RAISE EXCEPTION 'denied' USING ERRCODE = '42501'; END IF; RETURN new; END$$;
