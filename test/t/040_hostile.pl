@@ -892,6 +892,12 @@ for my $database (@databases)
 	$state = ($seed + 104729) % 4294967296;
 	$long = 0.25;
 	my $called = write_script("$dir/starved.sql", $starved_calls, $limit);
+
+	# and one that surely is too much
+	append_to_file("$dir/starved.sql", join("\n", 'ROLLBACK;', 'SET statement_timeout = 0;',
+		q(\! prlimit --pid $PID --as=$(( ($(sed -n 's/^VmSize:[^0-9]*\([0-9]*\).*/\1/p' /proc/$PID/status) + 8000) * 1024 )):),
+		"SELECT t FROM airun_json(repeat('x', 200000000)) AS t;", ''));
+	push @$called, ('') x 3, 'plain airun_json';
 	run_scripts($node, [ 'starved', "$dir/starved.sql", $called ], [ 'large', "$dir/large.sql", write_large("$dir/large.sql") ]);
 }
 
