@@ -108,8 +108,7 @@ guard_release_skipped(void)
 
 	if (new_holds == NIL)
 		return;
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	store_open(true);
 	changes = budget_changes_begin();
 	foreach(cell, new_holds)
 	{

@@ -6,12 +6,14 @@
  * as asked for is absent.  Times come as numbers of seconds, milliseconds,
  * microseconds or nanoseconds, told apart by their size, or in ISO 8601; one that
  * cannot be read, or lies before 1970 or after 2200, is none.  Nothing is locked.
+ * Reading can be cancelled at every look, and what stands for a word of a document is
+ * found in the same time however many words there are.
  */
 #include "import/json_read.h"
 
+#include "common/hashfn.h"
 #include "datatype/timestamp.h"
 #include "json/json_text.h"
-#include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include <math.h>
 #include "miscadmin.h"
