@@ -305,7 +305,8 @@ sub regress
 	return $out;
 }
 
-# An error of the server names the partition's index in place of the table's
+# An error of the server names the partition's index in place of the table's; and some tests
+# name a partition themselves
 sub without_partitions { return $_[0] =~ s/\b(runs|messages|message_versions|tasks|task_chunks)_(?:earlier|other|default|\d{4}_\d\d)(?=_|\b)/$1/gr; }
 
 # The lines in which the output of a test is not what it should be
@@ -314,8 +315,9 @@ sub differences
 	my ($name, $found) = @_;
 	my $out = '';
 
-	append_to_file("$dir/$name.out", $found);
-	IPC::Run::run([ 'diff', "expected/$name.out", "$dir/$name.out" ], '>', \$out);
+	append_to_file("$dir/$name.expected", without_partitions(slurp_file("expected/$name.out")));
+	append_to_file("$dir/$name.out", without_partitions($found));
+	IPC::Run::run([ 'diff', "$dir/$name.expected", "$dir/$name.out" ], '>', \$out);
 	return join '', grep { /^[<>]/ } split /^/, $out;
 }
 
@@ -335,7 +337,7 @@ sub differences
 	{
 		# what is left of another test is not overdue in this one, however long it took
 		sql('DELETE FROM airun.tasks WHERE completed_at IS NULL', 'contrib_regression');
-		$equal += is(differences($test, without_partitions(regress($test))), $stated{$test} // '', "$test passes on a partitioned store");
+		$equal += is(differences($test, regress($test)), $stated{$test} // '', "$test passes on a partitioned store");
 		check_ok($node, "after $test", 'contrib_regression');
 	}
 	is(sql("SELECT relkind FROM pg_class WHERE oid = 'airun.runs'::regclass", 'contrib_regression'), 'p', 'which is one still');
