@@ -23,7 +23,7 @@ PARTS = airun \
 	search/plain_text search/search_query search/search \
 	task/position task/chunk task/request_compact task/keep_message \
 	pricing/names pricing/usage_shapes pricing/usage_site pricing/usage_settle \
-	pricing/usage_leaves pricing/usage_read pricing/usage pricing/served pricing/price_terms pricing/name_pattern pricing/price_cache \
+	pricing/usage_leaves pricing/usage_read pricing/usage pricing/served pricing/price_terms pricing/name_pattern pricing/price_cache pricing/price_lookup \
 	pricing/odd_rates pricing/unpriced \
 	pricing/cost pricing/rate_collector pricing/import_litellm pricing/import_genai \
 	pricing/price_period pricing/import pricing/charge \

@@ -24,7 +24,7 @@
 #include "json/jsonb_util.h"
 #include "miscadmin.h"
 #include "pricing/names.h"
-#include "pricing/price_cache.h"
+#include "pricing/price_lookup.h"
 #include "store/args.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -187,7 +187,7 @@ is_own_price(const Match *match, const char *provider)
 		return false;
 	if (provider == NULL || provider[0] == '\0')
 		return match->name == NULL;
-	return price_cache_is_of(match->price, provider);
+	return price_is_of(match->price, provider);
 }
 
 /*
@@ -200,11 +200,11 @@ find_price(const CostQuery *query, Match *match)
 	const char *served = query->served->model;
 	Match		asked;
 
-	price_cache_find(served != NULL ? served : query->model, query->provider, query->at, match);
+	price_find(served != NULL ? served : query->model, query->provider, query->at, match);
 	if (served == NULL || query->model == NULL || strcmp(served, query->model) == 0 ||
 		is_own_price(match, query->provider) || !same_model(served, query->model))
 		return;
-	price_cache_find(query->model, query->provider, query->at, &asked);
+	price_find(query->model, query->provider, query->at, &asked);
 	if (asked.price != NULL &&
 		(match->price == NULL || is_own_price(&asked, query->provider)))
 		*match = asked;
@@ -384,7 +384,7 @@ quote_usage(const CostQuery *query, Quote *quote)
 		if (usage->request_count > 0)
 			part->model = usage->requests[i].model;
 		if (part->model != NULL)
-			price_cache_find(part->model, query->provider, query->at, &part->match);
+			price_find(part->model, query->provider, query->at, &part->match);
 		else
 			find_price(query, &part->match);
 		quote_part(query, usage->request_count > 0 ? usage->requests[i].count : usage->count,
@@ -449,7 +449,7 @@ put_price(JsonbBuilder *builder, const Part *part, const char *service_tier)
 	if (price == NULL)
 		return;
 	put_string(builder, "price_id", uuid_string(&price->price_id));
-	put_string(builder, "provider", price_cache_provider(price));
+	put_string(builder, "provider", price_provider(price));
 	put_string(builder, "model", price->model);
 	put_string(builder, "source", price->source);
 	put_string(builder, "matched_by", part->match.by);

@@ -12,7 +12,7 @@
  */
 #include "pricing/odd_rates.h"
 
-#include "pricing/price_cache.h"
+#include "pricing/price_lookup.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -155,7 +155,7 @@ static const char *
 beside_others(const Price *price)
 {
 	const Price *others[MAX_OTHERS];
-	int			count = price_cache_others(price, others, MAX_OTHERS);
+	int			count = price_others(price, others, MAX_OTHERS);
 
 	for (int i = 0; i < BUCKET_COUNT && count > 0; i++)
 	{
@@ -186,7 +186,7 @@ beside_others(const Price *price)
 const char *
 odd_rates(const pg_uuid_t *price_id)
 {
-	const Price *price = price_cache_by_id(price_id);
+	const Price *price = price_by_id(price_id);
 	const char *odd;
 
 	if (price == NULL)

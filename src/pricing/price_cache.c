@@ -1,6 +1,6 @@
 /*
  * price_cache.c
- *		The prices as a backend keeps them: which one a model's name means.
+ *		The prices as a backend keeps them.
  *
  * Each backend keeps all prices in memory, read once and looked up in
  * microseconds.  A trigger on airun.prices gives them another version with
@@ -11,29 +11,9 @@
  * policy on the prices is ours; with a site's own policies each statement
  * reads its own.
  *
- * A name is looked for in this order; the first step that has a price in force
- * at the time counts.
- *
- *	1. the model's name, as it is;
- *	2. an alias of that name;
- *	3. a name pattern, the price's match_rule; where the name has a variant behind
- *	   it (deepseek-r1:free), one that does not match it without that as well;
- *	4. the same three for the name without what stands in front of it, piece by
- *	   piece: a provider (openai/gpt-4o), a region (eu.anthropic.claude-...);
- *	5. the same for all those names without a date or version behind;
- *	6. a price for one of the names with a date or version behind, the last one.
- *
- * Case does not count.  With a provider that has prices, by any of its names,
- * only its prices are asked, those without a provider, and then those of the
- * providers it falls back to.  A provider that has none says nothing.  Without
- * one, a provider that claims the model's name goes before the others; where
- * others still disagree there is no price, rather than one of somebody else's.
- * Among prices of one step those that the site has set itself go first, then
- * the one that came into force last, then the one that was entered last.
- *
- * No lock is taken but the one of every reader.  Nothing in a price or a pattern
- * raises an error here: a price that cannot be read is passed over with a
- * reason.
+ * price_lookup.c finds a model in it.  No lock is taken but the one of every
+ * reader.  Nothing in a price raises an error here: one that cannot be used has a
+ * problem.
  */
 #include "pricing/price_cache.h"
 
@@ -44,7 +24,6 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "json/jsonb_util.h"
 #include "miscadmin.h"
 #include "pricing/names.h"
@@ -63,76 +42,6 @@
 
 PG_FUNCTION_INFO_V1(airun_price_changed);
 
-struct Provider
-{
-	char	   *name;
-	char	   *family;
-	NamePattern *names;			/* tells whether a provider's name means it, or NULL */
-	NamePattern *models;		/* tells whether a model is its own, or NULL */
-	int			fallback_count;
-	char	  **fallback;		/* families */
-};
-
-/* A name that leads to a price */
-typedef struct NameEntry
-{
-	char	   *name;			/* normalized */
-	Price	   *price;
-	const char *by;				/* exact, alias or dated */
-} NameEntry;
-
-/* A price that a name may mean, and how well it fits: less is better */
-typedef struct Candidate
-{
-	Price	   *price;
-	int			step;
-	int			rank;
-	const char *name;			/* NULL for the name asked for */
-	const char *by;
-} Candidate;
-
-/* What is known of a model's name and a provider's, in any time */
-typedef struct Resolution
-{
-	struct Resolution *next;
-	uint32		hash;
-	char	   *model;
-	char	   *provider;		/* or NULL */
-	int			count;
-	Candidate  *candidates;		/* the best first */
-} Resolution;
-
-/* How a name can lead to a price */
-static const char by_exact[] = "exact";
-static const char by_alias[] = "alias";
-static const char by_pattern[] = "rule";
-static const char by_dated[] = "dated";
-
-/*
- * The steps of a lookup: three for each name, then one for each that a price
- * may have with a date behind; and all of them again for other providers.
- */
-#define STEP_DATED			(MODEL_NAMES * 3)
-#define STEPS				1000
-
-#define RESOLUTION_SLOTS	1024
-#define MAX_RESOLUTIONS		8192
-
-typedef struct PriceCache
-{
-	MemoryContext context;
-	MemoryContext resolution_context;
-	pg_uuid_t	version;
-	int			price_count;
-	Price	   *prices;
-	int			provider_count;
-	Provider   *providers;
-	int			name_count;
-	NameEntry  *names;			/* in order */
-	int			resolution_count;
-	Resolution *resolutions[RESOLUTION_SLOTS];
-} PriceCache;
-
 /* Of this backend, or NULL; lives until another one replaces it */
 static PriceCache *cache = NULL;
 static bool cache_is_shared = false; /* it holds what all roles see */
@@ -143,9 +52,6 @@ static bool cache_is_shared = false; /* it holds what all roles see */
  */
 static bool definition_changed = true;
 static bool callback_is_registered = false;
-
-/* The longest name of a model or provider that is looked for, in bytes */
-#define MAX_NAME_SOUGHT	1000
 
 /* The tables, as they were when the definition was last looked at */
 static Oid	prices_oid = InvalidOid;
@@ -315,15 +221,15 @@ index_names(PriceCache *new, ArrayType **aliases)
 			new->names = repalloc_array(new->names, NameEntry, capacity);
 		}
 		name = name_normalize(new->prices[i].model);
-		new->names[new->name_count++] = (NameEntry) {name, &new->prices[i], by_exact};
+		new->names[new->name_count++] = (NameEntry) {name, &new->prices[i], NAME_EXACT};
 		name = model_undated(name);
 		if (name != NULL)
-			new->names[new->name_count++] = (NameEntry) {name, &new->prices[i], by_dated};
+			new->names[new->name_count++] = (NameEntry) {name, &new->prices[i], NAME_DATED};
 		for (int j = 0; j < count; j++)
 		{
 			if (!nulls[j])
 				new->names[new->name_count++] = (NameEntry) {
-					name_normalize(TextDatumGetCString(elements[j])), &new->prices[i], by_alias
+					name_normalize(TextDatumGetCString(elements[j])), &new->prices[i], NAME_ALIAS
 				};
 		}
 	}
@@ -523,232 +429,18 @@ price_cache_open_latest(void)
 	return is_open;
 }
 
-/* ---------- finding ---------- */
+/* ---------- what the others read ---------- */
 
-/* The prices that a lookup may use, one after the other */
-typedef struct Scope
+/* The cache, which has to be open */
+PriceCache *
+price_cache_get(void)
 {
-	bool		is_known;		/* the provider is, and only its prices count */
-	uint8	   *order;			/* of each provider: 0 for its own, 1 to fall back to, else 2 */
-} Scope;
-
-static void
-scope_of(const char *provider, Scope *scope)
-{
-	char	   *normalized = provider == NULL ? NULL : name_normalize(provider);
-	char	   *family;
-
-	scope->is_known = false;
-	scope->order = palloc0_array(uint8, Max(cache->provider_count, 1));
-	if (normalized == NULL || normalized[0] == '\0')
-		return;
-	family = provider_family(normalized);
-	for (int i = 0; i < cache->provider_count; i++)
-	{
-		Provider   *p = &cache->providers[i];
-		bool		is_it = strcmp(p->family, family) == 0 ||
-			(p->names != NULL && name_pattern_matches(p->names, normalized));
-
-		/* a price without a provider is everybody's, and makes nobody known */
-		scope->order[i] = is_it || p->name[0] == '\0' ? 0 : 2;
-		scope->is_known |= is_it && p->name[0] != '\0';
-	}
-	if (!scope->is_known)
-	{
-		memset(scope->order, 0, cache->provider_count);
-		return;
-	}
-	for (int i = 0; i < cache->provider_count; i++)
-	{
-		Provider   *p = &cache->providers[i];
-
-		if (scope->order[i] != 0 || p->name[0] == '\0')
-			continue;
-		for (int j = 0; j < p->fallback_count; j++)
-		{
-			for (int k = 0; k < cache->provider_count; k++)
-			{
-				if (scope->order[k] == 2 &&
-					strcmp(cache->providers[k].family, p->fallback[j]) == 0)
-					scope->order[k] = 1;
-			}
-		}
-	}
-}
-
-typedef struct CandidateList
-{
-	Candidate  *candidates;
-	int			count;
-	int			capacity;
-} CandidateList;
-
-static void
-add_candidate(CandidateList *list, const Scope *scope, Price *price, int step, bool is_claimed,
-			  const char *name, const char *by)
-{
-	uint8		order = scope->order[price->provider - cache->providers];
-	int			rank = strcmp(price->source, OWN_SOURCE) == 0 ? 0 : is_claimed ? 1 : 2;
-
-	if (order == 2)
-		return;
-	if (list->count == list->capacity)
-	{
-		list->capacity = list->capacity == 0 ? 16 : list->capacity * 2;
-		list->candidates = list->candidates == NULL ?
-			palloc_array(Candidate, list->capacity) :
-			repalloc_array(list->candidates, Candidate, list->capacity);
-	}
-	list->candidates[list->count++] =
-		(Candidate) {price, order * STEPS + step, rank, name, by};
-}
-
-/* Where the names begin that are not less than this one */
-static int
-first_name(const char *name)
-{
-	int			low = 0;
-	int			high = cache->name_count;
-
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-
-		if (strcmp(cache->names[middle].name, name) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static int
-candidate_order(const void *a, const void *b)
-{
-	const Candidate *x = a;
-	const Candidate *y = b;
-	int			order = 0;
-
-	if (x->step != y->step)
-		return x->step < y->step ? -1 : 1;
-	if (x->rank != y->rank)
-		return x->rank < y->rank ? -1 : 1;
-	if (x->step % STEPS >= STEP_DATED)
-		order = strcmp(y->price->model, x->price->model);
-	if (order != 0)
-		return order;
-	if (x->price->effective_from != y->price->effective_from)
-		return x->price->effective_from > y->price->effective_from ? -1 : 1;
-	if (x->price->created_at != y->price->created_at)
-		return x->price->created_at > y->price->created_at ? -1 : 1;
-	/* of one transaction: in some order, the same on all shards */
-	return memcmp(&y->price->price_id, &x->price->price_id, sizeof(pg_uuid_t));
-}
-
-/* All prices that the name may mean, whatever the time, the best first */
-static void
-find_candidates(const char *model, const char *provider, CandidateList *list)
-{
-	const char *names[MODEL_NAMES];
-	const char *fronts[MODEL_NAMES];
-	int			count = model_names(model, names, fronts);
-	Scope		asked;
-	bool	   *claims = palloc0_array(bool, Max(cache->provider_count, 1));
-
-	scope_of(provider, &asked);
-	for (int n = 0; n < count; n++)
-	{
-		Scope		scope = asked;
-		const char *found = n == 0 ? NULL : names[n];
-		const char *base = model_without_variant(names[n]);
-
-		/* without a provider, the one in front of the name is meant */
-		if (!asked.is_known && fronts[n] != NULL)
-			scope_of(fronts[n], &scope);
-		for (int i = 0; i < cache->provider_count; i++)
-			claims[i] = scope.is_known ||
-				(cache->providers[i].models != NULL &&
-				 name_pattern_matches(cache->providers[i].models, names[n]));
-
-#define CLAIMED(price)	claims[(price)->provider - cache->providers]
-		for (int i = first_name(names[n]);
-			 i < cache->name_count && strcmp(cache->names[i].name, names[n]) == 0; i++)
-		{
-			NameEntry  *entry = &cache->names[i];
-
-			add_candidate(list, &scope, entry->price,
-						  entry->by == by_exact ? n * 3 : entry->by == by_alias ? n * 3 + 1 :
-						  STEP_DATED + n,
-						  CLAIMED(entry->price), found, entry->by);
-		}
-		for (int i = 0; i < cache->price_count; i++)
-		{
-			Price	   *price = &cache->prices[i];
-
-			if (price->pattern != NULL && scope.order[price->provider - cache->providers] != 2 &&
-				(base == NULL ? name_pattern_matches(price->pattern, names[n]) :
-				 name_pattern_means(price->pattern, names[n], base)))
-				add_candidate(list, &scope, price, n * 3 + 2, CLAIMED(price), found, by_pattern);
-		}
-#undef CLAIMED
-	}
-	if (list->count > 1)
-		qsort(list->candidates, list->count, sizeof(Candidate), candidate_order);
-}
-
-/* What is known of the name; found out when it is first asked for */
-static Resolution *
-resolve(const char *model, const char *provider)
-{
-	char	   *normalized = name_normalize(model);
-	uint32		hash = hash_bytes((const unsigned char *) normalized, strlen(normalized)) ^
-		(provider == NULL ? 0 :
-		 hash_bytes((const unsigned char *) provider, strlen(provider)));
-	Resolution **slot = &cache->resolutions[hash % RESOLUTION_SLOTS];
-	Resolution *resolution;
-	CandidateList list = {0};
-	MemoryContext old_context;
-
-	for (resolution = *slot; resolution != NULL; resolution = resolution->next)
-	{
-		if (resolution->hash == hash && strcmp(resolution->model, normalized) == 0 &&
-			(provider == NULL ? resolution->provider == NULL :
-			 resolution->provider != NULL && strcmp(resolution->provider, provider) == 0))
-			return resolution;
-	}
-
-	/* clients choose the names, and shall not fill the memory with them */
-	if (cache->resolution_count >= MAX_RESOLUTIONS)
-	{
-		MemoryContextReset(cache->resolution_context);
-		memset(cache->resolutions, 0, sizeof(cache->resolutions));
-		cache->resolution_count = 0;
-	}
-	find_candidates(normalized, provider, &list);
-
-	old_context = MemoryContextSwitchTo(cache->resolution_context);
-	resolution = palloc0_object(Resolution);
-	resolution->hash = hash;
-	resolution->model = pstrdup(normalized);
-	resolution->provider = provider == NULL ? NULL : pstrdup(provider);
-	resolution->candidates = palloc_array(Candidate, Max(list.count, 1));
-	for (int i = 0; i < list.count; i++)
-	{
-		resolution->candidates[i] = list.candidates[i];
-		if (list.candidates[i].name != NULL)
-			resolution->candidates[i].name = pstrdup(list.candidates[i].name);
-	}
-	resolution->count = list.count;
-	resolution->next = *slot;
-	*slot = resolution;
-	cache->resolution_count++;
-	MemoryContextSwitchTo(old_context);
-	return resolution;
+	return cache;
 }
 
 /* Have the price taken apart; false where it cannot be */
-static bool
-is_usable(Price *price)
+bool
+price_is_usable(Price *price)
 {
 	if (!price->is_read)
 	{
@@ -761,132 +453,21 @@ is_usable(Price *price)
 	return price->problem == NULL;
 }
 
-static bool
-same_terms(const Price *a, const Price *b)
-{
-	return jsonb_same(a->columns.rates, b->columns.rates) &&
-		jsonb_same(a->columns.context_tiers, b->columns.context_tiers) &&
-		jsonb_same(a->columns.service_tiers, b->columns.service_tiers) &&
-		jsonb_same(a->columns.time_windows, b->columns.time_windows) &&
-		jsonb_same(a->columns.multipliers, b->columns.multipliers);
-}
-
-static bool
-is_in_force(const Price *price, TimestampTz at)
-{
-	return price->effective_from <= at && at < price->effective_to;
-}
-
-/*
- * Find the price of a model.  provider may be NULL.  The cache has to be open;
- * what is found lasts until it is opened again.
- */
-void
-price_cache_find(const char *model, const char *provider, TimestampTz at, Match *match)
-{
-	Resolution *resolution;
-	const Candidate *best = NULL;
-
-	memset(match, 0, sizeof(Match));
-
-	/* Clients choose the names: longer ones are nobody's, and not to be kept */
-	if (strlen(model) > MAX_NAME_SOUGHT ||
-		(provider != NULL && strlen(provider) > MAX_NAME_SOUGHT))
-	{
-		match->reason = "the name is too long for any price";
-		return;
-	}
-	resolution = resolve(model, provider);
-	for (int i = 0; i < resolution->count; i++)
-	{
-		const Candidate *candidate = &resolution->candidates[i];
-
-		if (!is_in_force(candidate->price, at))
-			continue;
-		if (best == NULL)
-		{
-			best = candidate;
-			if (best->rank < 2)
-				break;
-			continue;
-		}
-		if (candidate->step != best->step || candidate->rank != best->rank)
-			break;
-		if (strcmp(candidate->price->provider->family, best->price->provider->family) != 0 &&
-			!same_terms(candidate->price, best->price))
-		{
-			match->reason = psprintf("providers %s and %s have different prices for it",
-									 best->price->provider->name,
-									 candidate->price->provider->name);
-			return;
-		}
-	}
-	if (best == NULL)
-		match->reason = resolution->count > 0 ? "no price of it was in force then" :
-			"the price book does not have it";
-	else if (!is_usable(best->price))
-		match->reason = psprintf("its price %s cannot be read: %s",
-								 best->price->model, best->price->problem);
-	else
-	{
-		match->price = best->price;
-		match->name = best->name;
-		match->by = best->by;
-	}
-}
-
 /* A price that can be read, by its id, or NULL.  The cache has to be open. */
 const Price *
-price_cache_by_id(const pg_uuid_t *price_id)
+price_by_id(const pg_uuid_t *price_id)
 {
 	for (int i = 0; i < cache->price_count; i++)
 	{
 		if (memcmp(&cache->prices[i].price_id, price_id, sizeof(pg_uuid_t)) == 0)
-			return is_usable(&cache->prices[i]) ? &cache->prices[i] : NULL;
+			return price_is_usable(&cache->prices[i]) ? &cache->prices[i] : NULL;
 	}
 	return NULL;
 }
 
-/*
- * Other prices that were in force when this one began, of a model of the same
- * name, but for provider, region and date.  Returns how many.
- */
-int
-price_cache_others(const Price *price, const Price **others, int space)
-{
-	const char *names[MODEL_NAMES];
-	const char *fronts[MODEL_NAMES];
-	int			name_count = model_names(name_normalize(price->model), names, fronts);
-	int			count = 0;
-
-	for (int n = 0; n < name_count; n++)
-	{
-		for (int i = first_name(names[n]); count < space && i < cache->name_count &&
-			 strcmp(cache->names[i].name, names[n]) == 0; i++)
-		{
-			Price	   *other = cache->names[i].price;
-
-			if (other != price && is_in_force(other, price->effective_from) &&
-				is_usable(other))
-				others[count++] = other;
-		}
-	}
-	return count;
-}
-
-/* Is it a price of this provider, or everybody's? */
-bool
-price_cache_is_of(const Price *price, const char *provider)
-{
-	const Provider *own = price->provider;
-
-	return own->name[0] == '\0' || strcmp(own->family, provider_family(provider)) == 0 ||
-		(own->names != NULL && name_pattern_matches(own->names, name_normalize(provider)));
-}
-
 /* The provider of a price, or NULL where it is everybody's */
 const char *
-price_cache_provider(const Price *price)
+price_provider(const Price *price)
 {
 	return price->provider->name[0] == '\0' ? NULL : price->provider->name;
 }

@@ -1,6 +1,6 @@
 /*
  * price_cache.h
- *		The prices as a backend keeps them: which one a model's name means.
+ *		The prices as a backend keeps them.
  */
 #ifndef AIRUN_PRICE_CACHE_H
 #define AIRUN_PRICE_CACHE_H
@@ -11,7 +11,16 @@
 #include "pricing/price_terms.h"
 #include "utils/uuid.h"
 
-typedef struct Provider Provider;
+/* Who offers models, by all the names that mean it */
+typedef struct Provider
+{
+	char	   *name;
+	char	   *family;
+	NamePattern *names;			/* tells whether a provider's name means it, or NULL */
+	NamePattern *models;		/* tells whether a model is its own, or NULL */
+	int			fallback_count;
+	char	  **fallback;		/* families */
+} Provider;
 
 /* One row of airun.prices, as this backend keeps it */
 typedef struct Price
@@ -30,25 +39,45 @@ typedef struct Price
 	const char *problem;		/* why it cannot be used, or NULL */
 } Price;
 
-/* What was found, or why nothing was */
-typedef struct Match
+/* How a name can lead to a price */
+typedef enum NameKind
 {
-	Price	   *price;			/* NULL for none */
-	const char *name;			/* the name that was found, or NULL for the one asked for */
-	const char *by;				/* exact, alias, rule or dated */
-	const char *reason;			/* why there is none */
-} Match;
+	NAME_EXACT,
+	NAME_ALIAS,
+	NAME_PATTERN,
+	NAME_DATED
+} NameKind;
 
-/* The source of prices that a site has set itself, which go first */
-#define OWN_SOURCE	"own"
+/* A name that leads to a price */
+typedef struct NameEntry
+{
+	char	   *name;			/* normalized */
+	Price	   *price;
+	NameKind	by;
+} NameEntry;
+
+#define RESOLUTION_SLOTS	1024
+
+typedef struct PriceCache
+{
+	MemoryContext context;
+	MemoryContext resolution_context;
+	pg_uuid_t	version;
+	int			price_count;
+	Price	   *prices;
+	int			provider_count;
+	Provider   *providers;
+	int			name_count;
+	NameEntry  *names;			/* in order */
+	int			resolution_count;
+	struct Resolution *resolutions[RESOLUTION_SLOTS];	/* those of price_lookup.c */
+} PriceCache;
 
 extern bool price_cache_open(bool must_be_allowed);
 extern bool price_cache_open_latest(void);
-extern void price_cache_find(const char *model, const char *provider, TimestampTz at,
-							 Match *match);
-extern const Price *price_cache_by_id(const pg_uuid_t *price_id);
-extern int	price_cache_others(const Price *price, const Price **others, int space);
-extern bool price_cache_is_of(const Price *price, const char *provider);
-extern const char *price_cache_provider(const Price *price);
+extern PriceCache *price_cache_get(void);
+extern bool price_is_usable(Price *price);
+extern const Price *price_by_id(const pg_uuid_t *price_id);
+extern const char *price_provider(const Price *price);
 
 #endif							/* AIRUN_PRICE_CACHE_H */

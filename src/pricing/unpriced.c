@@ -13,7 +13,7 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "pricing/price_cache.h"
+#include "pricing/price_lookup.h"
 #include "store/plans.h"
 #include "store/store.h"
 #include "utils/acl.h"
@@ -25,7 +25,7 @@ price_at(const UnpricedModel *unpriced, TimestampTz at)
 {
 	Match		match;
 
-	price_cache_find(unpriced->model, unpriced->provider, at, &match);
+	price_find(unpriced->model, unpriced->provider, at, &match);
 	return match.price;
 }
 
@@ -78,7 +78,7 @@ unpriced_read(int *count)
 static bool
 is_price(const Price *price, const char *provider, const char *model, const char *source)
 {
-	const char *found = price == NULL ? NULL : price_cache_provider(price);
+	const char *found = price == NULL ? NULL : price_provider(price);
 
 	return price != NULL && strcmp(price->model, model) == 0 &&
 		strcmp(price->source, source) == 0 &&
