@@ -302,6 +302,10 @@ SELECT count(airun_edit_message(run_id(72), n, say('Zebrawood'))) FROM generate_
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
 SELECT count(airun_edit_message(run_id(72), 2, say('ours again')));
 SELECT id AS fork_of_edited FROM airun_fork_run(run_id(72)) \gset
+-- all of that is hers, also when she asks for it
+SELECT n AS run, e.kind, e.row ->> 'seq' AS seq, e.row -> 'message' ->> 'content' AS content
+	FROM (VALUES (61), (72)) AS r (n), (SELECT line ->> 'kind', (line -> (line ->> 'kind'))::jsonb FROM airun_export_user('0f100000-0000-4000-8000-0000000000aa') AS line) AS e (kind, "row")
+	WHERE (e.row ->> 'run_id')::uuid = run_id(n) AND e.kind LIKE 'message%' ORDER BY n, e.kind, seq, content;
 -- a fork of that run, in which one of her messages has been edited since
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
 SELECT id AS fork_of_ours FROM airun_fork_run(run_id(61)) \gset

@@ -3,7 +3,9 @@
  *
  * For requests for access.  A user has her own, the owner of the store anybody's.
  * What is deleted and not purged yet is hers as well, and so is what stood in messages
- * before.  Entries of the ledger come as far as the caller may read them.
+ * before.  In runs of others, as far as the caller may see them, it is what airun_erase_user()
+ * would empty: what belongs to her tasks, and what she has put into the place of a message.
+ * Entries of the ledger come as far as the caller may read them.
  *
  * Refuses: nobody (PT401), another person's data to all but the owner (42501).
  * Nothing is locked.
@@ -18,6 +20,7 @@ DECLARE
 	owner constant oid := (SELECT c.relowner FROM pg_class AS c
 						   WHERE c.oid = to_regclass('airun.runs'));
 	entries text;				-- a table of the ledger
+	others uuid[];				-- the runs of others in which she has said something
 BEGIN
 	-- Is there a store, of this version, where it can be?  Other functions tell.
 	PERFORM @extschema@.airun_sees_run(@extschema@.airun_uuid());
@@ -40,6 +43,28 @@ BEGIN
 	RETURN QUERY SELECT json_build_object('kind', 'message_version', 'message_version', to_json(v))
 		FROM airun.runs AS r JOIN airun.message_versions AS v ON v.run_id = r.id
 		WHERE r.user_id = person ORDER BY r.created_at, r.id, v.seq, v.version;
+	others := ARRAY(
+		SELECT r.id FROM airun.runs AS r WHERE r.user_id IS DISTINCT FROM person AND r.id IN (
+			SELECT t.run_id FROM airun.tasks AS t WHERE t.user_id = person
+			UNION SELECT v.run_id FROM airun.message_versions AS v WHERE v.replaced_by = person));
+	RETURN QUERY SELECT json_build_object('kind', 'message', 'message', to_json(m))
+		FROM airun.messages AS m
+		WHERE m.run_id = ANY (others) AND (
+			EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id = m.run_id AND t.task_id = m.task_id
+				AND t.user_id = person)
+			OR person = (SELECT w.replaced_by FROM airun.message_versions AS w
+				WHERE w.run_id = m.run_id AND w.seq = m.seq AND w.action = 'replaced'
+				ORDER BY w.version DESC LIMIT 1))
+		ORDER BY m.run_id, m.seq;
+	RETURN QUERY SELECT json_build_object('kind', 'message_version', 'message_version', to_json(v))
+		FROM airun.message_versions AS v
+		WHERE v.run_id = ANY (others) AND (
+			EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id = v.run_id AND t.task_id = v.task_id
+				AND t.user_id = person)
+			OR EXISTS (SELECT FROM airun.message_versions AS w
+				WHERE w.run_id = v.run_id AND w.seq = v.seq AND w.version + 1 = v.version
+				AND w.action = 'replaced' AND w.replaced_by = person))
+		ORDER BY v.run_id, v.seq, v.version;
 	RETURN QUERY SELECT json_build_object('kind', 'task', 'task', to_jsonb(t) || jsonb_build_object(
 			'request_data', CASE WHEN t.request_reference IS NULL THEN t.request_data
 				ELSE @extschema@.airun_request(t.request_data, t.request_reference, (
