@@ -73,6 +73,30 @@ WHERE name = 'Hello' RETURNING message_count;
 -- Backup
 SELECT * FROM airun_check();
 
+-- When a check finds something
+SET session_replication_role = replica;
+UPDATE airun.runs SET total_tokens = 7, total_cost = 99 WHERE id = '019c0000-0000-7000-8000-0000000000c0';
+RESET session_replication_role;
+SELECT problem, expected, found FROM airun_check();
+
+BEGIN;
+ALTER TABLE airun.runs DISABLE TRIGGER airun_guard;
+UPDATE airun.runs AS r
+SET message_count = m.last_seq, last_message_at = COALESCE(m.last_at, r.created_at),
+    active_hour = date_trunc('hour', COALESCE(m.last_at, r.created_at), 'UTC'),
+    task_count = t.tasks, total_tokens = t.tokens, total_cost = t.cost
+FROM (SELECT DISTINCT run_id FROM airun_check()) AS c,
+    LATERAL (SELECT COALESCE(max(m.seq), 0) AS last_seq, max(m.created_at) AS last_at
+             FROM airun.messages AS m WHERE m.run_id = c.run_id) AS m,
+    LATERAL (SELECT count(*) AS tasks, COALESCE(sum(t.tokens_total), 0) AS tokens,
+                 COALESCE(sum(t.cost), 0) AS cost
+             FROM airun.tasks AS t WHERE t.run_id = c.run_id) AS t
+WHERE r.id = c.run_id AND r.stripped_at IS NULL;
+ALTER TABLE airun.runs ENABLE TRIGGER airun_guard;
+COMMIT;
+
+SELECT problem, expected, found FROM airun_check();
+
 -- Clean up
 \set QUIET on
 DROP SCHEMA original_app CASCADE;
