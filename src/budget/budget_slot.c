@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "store/direct.h"
 #include "store/identity.h"
+#include "store/store.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -79,7 +80,7 @@ open_table(StoreIndex by)
 	Relation	relation;
 
 	if (XactReadOnly || IsInParallelMode() || IsolationUsesXactSnapshot() ||
-		ExecutorCheckPerms_hook != NULL || !airun_direct_writes)
+		store_has_rights_hook() || !airun_direct_writes)
 		return NULL;
 	relation = store_open_table(TABLE_BUDGET_PERIODS, RowExclusiveLock);
 	if (store_is_exact(TABLE_BUDGET_PERIODS) && OidIsValid(store_index(by)) &&

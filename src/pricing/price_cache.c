@@ -30,6 +30,7 @@
 #include "store/definition.h"
 #include "store/plans.h"
 #include "store/row_trigger.h"
+#include "store/store.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -56,7 +57,7 @@ static bool callback_is_registered = false;
 /* The tables, as they were when the definition was last looked at */
 static Oid	prices_oid = InvalidOid;
 static Oid	version_oid = InvalidOid;
-static bool is_shared = false;	/* all roles see the same prices */
+static bool is_open_to_all = false;	/* by its policies all roles see the same prices */
 
 /* ---------- is it there, and whose is it? ---------- */
 
@@ -94,7 +95,14 @@ look_at_definition(void)
 	version_oid = OidIsValid(schema_oid) ? get_relname_relid("price_book", schema_oid) :
 		InvalidOid;
 	if (OidIsValid(prices_oid) && OidIsValid(version_oid))
-		is_shared = is_same_for_all(prices_oid) && is_same_for_all(version_oid);
+		is_open_to_all = is_same_for_all(prices_oid) && is_same_for_all(version_oid);
+}
+
+/* Do all roles see the same prices? */
+static bool
+is_shared(void)
+{
+	return is_open_to_all && !store_has_policy_hook();
 }
 
 /* Are the tables there, and may the caller read them? */
@@ -352,7 +360,7 @@ read_version(pg_uuid_t *version)
 	bool		isnull;
 
 	/* every task that ends asks for this one row: where all may see it, without a plan */
-	if (is_shared && may_read(version_oid))
+	if (is_shared() && may_read(version_oid))
 	{
 		Relation	relation = table_open(version_oid, AccessShareLock);
 		SysScanDesc scan = systable_beginscan(relation, InvalidOid, false,
@@ -396,7 +404,7 @@ price_cache_open(bool must_be_allowed)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	found = read_version(&version);
-	if (cache == NULL || !is_shared || !cache_is_shared ||
+	if (cache == NULL || !is_shared() || !cache_is_shared ||
 		memcmp(&cache->version, &version, sizeof(version)) != 0 ||
 		!(found || has_no_prices()))
 	{
@@ -406,7 +414,7 @@ price_cache_open(bool must_be_allowed)
 		MemoryContextSetParent(new->context, CacheMemoryContext);
 		cache = new;
 		/* what has no version cannot be known again, unless it is nothing */
-		cache_is_shared = is_shared && (found || new->price_count == 0);
+		cache_is_shared = is_shared() && (found || new->price_count == 0);
 		if (old != NULL)
 			free_cache(old);
 	}

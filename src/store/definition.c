@@ -858,8 +858,8 @@ bool
 store_seeing_is_changing(void)
 {
 	look();
-	return definition.seeing_is_changing && store_is_granted(TABLE_RUNS, ACL_UPDATE) &&
-		store_is_granted(TABLE_TASKS, ACL_UPDATE);
+	return definition.seeing_is_changing && !store_has_policy_hook() &&
+		store_is_granted(TABLE_RUNS, ACL_UPDATE) && store_is_granted(TABLE_TASKS, ACL_UPDATE);
 }
 
 /* Has a site a trigger of its own on a table of the store? */

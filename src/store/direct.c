@@ -17,12 +17,12 @@
  *	 its caller's rights, or updates just that as he has seen it, or has locked
  *	 the text that a chunk belongs to.
  * - It is closed where a permission hook is set (sepgsql, pgaudit's auditing of
- *	 objects), where the caller lacks a privilege on the table or on a function
- *	 of its policies, in parallel mode, in a read-only transaction, to an update
- *	 under REPEATABLE READ or above (the first updater wins there, which the
- *	 executor tells), and to whoever has set row_security to off.  The setting
- *	 airun.direct_writes closes it for all tables but task_chunks and usage_tail,
- *	 which nobody but airun may write.
+ *	 objects) or a hook that adds policies, where the caller lacks a privilege on
+ *	 the table or on a function of its policies, in parallel mode, in a read-only
+ *	 transaction, to an update under REPEATABLE READ or above (the first updater
+ *	 wins there, which the executor tells), and to whoever has set row_security to
+ *	 off.  The setting airun.direct_writes closes it for all tables but task_chunks
+ *	 and usage_tail, which nobody but airun may write.
  * - Indexes are filled by the server's own code, whatever their kind.
  * - Statistics, predicate locks, WAL and logical decoding are those of the table
  *	 access method, as for a statement.
@@ -65,7 +65,7 @@
 static bool
 is_open(Relation relation, StoreTable table)
 {
-	return ExecutorCheckPerms_hook == NULL && !IsInParallelMode() &&
+	return !store_has_rights_hook() && !IsInParallelMode() &&
 		(airun_direct_writes || TABLE_IS_OWNERS(table)) && store_rows_are_exact(relation, table);
 }
 

@@ -195,7 +195,7 @@ static void
 shorten_context(const Statement *statement, MemoryContext context)
 {
 	List	   *sources = SPI_plan_get_plan_sources(statement->plan);
-	const char *text = linitial_node(CachedPlanSource, sources)->query_string;
+	const char *text = ((CachedPlanSource *) linitial(sources))->query_string;
 	int			len = strlen(text);
 	int			shown = SHOWN_STATEMENT;
 	ErrorData  *error;

@@ -17,8 +17,10 @@
 #include "catalog/pg_namespace.h"
 #include "commands/comment.h"
 #include "commands/dbcommands.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "rewrite/rowsecurity.h"
 #include "store/citus.h"
 #include "store/definition.h"
 #include "store/identity.h"
@@ -122,6 +124,21 @@ bool
 store_binds_caller(void)
 {
 	return check_enable_rls(store_runs_oid(), InvalidOid, true) == RLS_ENABLED;
+}
+
+/* Has an extension a hook that adds policies, of which the catalog knows nothing? */
+bool
+store_has_policy_hook(void)
+{
+	return row_security_policy_hook_permissive != NULL ||
+		row_security_policy_hook_restrictive != NULL;
+}
+
+/* Has one a hook that decides about rights, which every statement has to ask? */
+bool
+store_has_rights_hook(void)
+{
+	return ExecutorCheckPerms_hook != NULL || store_has_policy_hook();
 }
 
 /*

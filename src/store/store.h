@@ -21,6 +21,8 @@ extern Oid	store_table_owner(const char *name);
 extern void store_open(bool for_writing);
 extern void store_close(void);
 extern bool store_binds_caller(void);
+extern bool store_has_policy_hook(void);
+extern bool store_has_rights_hook(void);
 extern void store_require_caller(void);
 extern void store_require_owner(const char *function);
 extern void store_require_rights(const char *table, AclMode rights, const char *words);

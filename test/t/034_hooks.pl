@@ -1,12 +1,12 @@
 # What extensions hang on the executor is asked about every row that airun writes:
-# a hook that denies writes denies all of them, pgaudit's auditing of objects sees
+# a hook that denies writes, by itself or by a policy, denies all of them, pgaudit's auditing of objects sees
 # all of them, and a planner that needs the arguments gets them where the tables are
 # not as airun_install() made them.  All of this with rows written directly as far as
 # that is allowed, and by statements.
 #
-# The hook is test/modules/deny_writes, which is built here.  pgaudit is the server's
-# own where it has one; else Debian's package is unpacked into a private folder, and
-# where there is none, that part is skipped.
+# The hooks are test/modules/deny_writes and deny_by_policy, which are built here.
+# pgaudit is the server's own where it has one; else Debian's package is unpacked into a
+# private folder, and where there is none, that part is skipped.
 
 use strict;
 use warnings;
@@ -83,15 +83,25 @@ sub store
 
 #--- a hook that denies --------------------------------------------------------------
 
-my $dir = PostgreSQL::Test::Utils::tempdir();
-copy("test/modules/deny_writes/$_", $dir) or die "$_: $!" for 'Makefile', 'deny_writes.c';
 my $bindir = $node->config_data('--bindir');
-is(system("make -s -C $dir PG_CONFIG=$bindir/pg_config >$dir/make.log 2>&1"), 0, 'the module is built')
-  or diag(slurp_file("$dir/make.log"));
-# into the stage, if there is one
-my $stage = $ENV{AIRUN_STAGE} ? $ENV{AIRUN_STAGE} . $node->config_data('--pkglibdir') : $dir;
-copy("$dir/deny_writes.so", $stage) or die $! if $stage ne $dir;
-my $module = "$stage/deny_writes.so";
+
+# Builds a module of test/modules; returns its library
+sub module
+{
+	my ($name) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+
+	copy("test/modules/$name/$_", $dir) or die "$_: $!" for 'Makefile', "$name.c";
+	is(system("make -s -C $dir PG_CONFIG=$bindir/pg_config >$dir/make.log 2>&1"), 0, "the module $name is built")
+	  or diag(slurp_file("$dir/make.log"));
+	# into the stage, if there is one
+	my $stage = $ENV{AIRUN_STAGE} ? $ENV{AIRUN_STAGE} . $node->config_data('--pkglibdir') : $dir;
+	copy("$dir/$name.so", $stage) or die $! if $stage ne $dir;
+	return "$stage/$name.so";
+}
+
+my $module = module('deny_writes');
+my $policies = module('deny_by_policy');
 
 for my $way ('on', 'off')
 {
@@ -107,6 +117,11 @@ for my $way ('on', 'off')
 	is(store(), $before, "and nothing was written, with airun.direct_writes $way");
 	($states) = as_app("LOAD '$module'; SET airun.direct_writes = $way;", "SELECT airun_messages('$run')", "SELECT count(*) FROM ai_tasks");
 	is("@$states", '', "reading is not denied, with airun.direct_writes $way");
+
+	# a policy hides rows from an update, and refuses new ones
+	($states) = as_app("LOAD '$policies'; SET airun.direct_writes = $way;", map { "DO \$\$BEGIN PERFORM $_; END\$\$" } @calls);
+	is(join(' ', map { /^(42501|PT404)$/ ? 'denied' : $_ } @$states), join(' ', ('denied') x @calls), "denied by a policy, each call, with airun.direct_writes $way");
+	is(store(), $before, "and nothing was written then, with airun.direct_writes $way");
 }
 # what goes straight to the tables before the hook is there does not go on
 {
