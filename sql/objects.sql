@@ -15,6 +15,9 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	WITH r AS (
 		SELECT oid, relname FROM pg_class WHERE relnamespace = 'airun'::regnamespace AND relkind = 'r'
 			OR relnamespace = 'public'::regnamespace AND relkind = 'v' AND relname LIKE 'ai\_%')
+	SELECT 'column', r.relname, a.attname, format_type(a.atttypid, NULL)
+	FROM r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE r.relname NOT LIKE 'ai\_%'
+	UNION ALL
 	SELECT 'constraint', r.relname, k.conname, pg_get_constraintdef(k.oid)
 	FROM r JOIN pg_constraint k ON k.conrelid = r.oid AND k.contype <> 'n'
 	UNION ALL
@@ -74,7 +77,7 @@ DECLARE
 	number int := 0;
 BEGIN
 	FOR o IN SELECT l.*, CASE WHEN l.relation LIKE 'ai\_%' THEN 'public.' ELSE 'airun.' END || l.relation AS target
-		FROM airun_store_objects() l
+		FROM airun_store_objects() l WHERE l.kind <> 'column'
 	LOOP
 		EXECUTE format(CASE o.kind
 			WHEN 'constraint' THEN 'ALTER TABLE %1$s DROP CONSTRAINT %2$I CASCADE'
@@ -191,5 +194,48 @@ RESET airun.user_id;
 SELECT airun_install();
 DROP OWNED BY regress_airun_objects;
 DROP ROLE regress_airun_objects;
+--
+-- A column of another type: what is read by its type would be read as an address.  Every
+-- call is refused, of whatever table it is, and nothing is written, until it is what it was.
+--
+CREATE FUNCTION objects_test.answer(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	detail text;
+	hint text;
+BEGIN
+	EXECUTE statement;
+	RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(E'\n  ', SQLSTATE || ': ' || SQLERRM, detail, hint);
+END $$;
+SET airun.user_id = 'objects';
+SELECT airun_set_price('objects', '{"input": 1}') IS NOT NULL, (airun_create_run(id => '0b1ec700-0000-4000-8000-000000000001')).status;
+BEGIN;
+DO $$BEGIN EXECUTE (SELECT 'DROP VIEW ' || string_agg(name, ', ') || ' CASCADE' FROM airun_store_views()); END$$;
+ALTER TABLE airun.runs ALTER COLUMN total_cost DROP DEFAULT, ALTER COLUMN total_cost TYPE double precision;
+SELECT objects_test.answer('SELECT (airun_create_run()).id');
+SELECT split_part(objects_test.answer(s), E'\n', 1) FROM unnest(ARRAY['SELECT airun_append_message(''0b1ec700-0000-4000-8000-000000000001'', ''{"role": "user", "content": "x"}'')',
+	'INSERT INTO airun.runs DEFAULT VALUES', 'SELECT airun_meter(model_id => ''objects'')', 'SELECT airun_list_runs()', 'SELECT airun_cost(''objects'', ''{"prompt_tokens": 1}'')',
+	'SELECT airun_check()']) s;
+SELECT objects_test.answer('SELECT airun_install()');
+SELECT count(*) FROM airun.runs WHERE id = '0b1ec700-0000-4000-8000-000000000001';
+ALTER TABLE airun.runs ALTER COLUMN total_cost TYPE numeric;
+SELECT airun_install() ~ 'default of runs.total_cost';
+SELECT * FROM airun_check();
+ROLLBACK;
+-- a column of any table
+SELECT o.relation, o.name, a FROM (SELECT DISTINCT ON (relation) * FROM airun_store_objects() WHERE kind = 'column' ORDER BY relation, name) o
+CROSS JOIN LATERAL (VALUES (CASE WHEN o.definition IN ('text', 'bytea') THEN 'varchar' WHEN o.definition = 'double precision' THEN 'numeric' ELSE 'text' END)) n (type)
+CROSS JOIN LATERAL objects_test.answer(format($q$DO $do$BEGIN
+	SET LOCAL session_replication_role = replica;
+	UPDATE pg_attribute SET atttypid = %L::regtype WHERE attrelid = 'airun.%s'::regclass AND attname = %L;
+	PERFORM airun_messages('0b1ec700-0000-4000-8000-000000000001');
+	RAISE SQLSTATE 'UNDO0';
+END$do$ $q$, n.type, o.relation, o.name)) AS a
+WHERE a NOT LIKE format('55000: column "%s" of table airun.%s is of type %%', o.name, o.relation);
+SELECT * FROM airun_check();
+DELETE FROM airun.runs WHERE id = '0b1ec700-0000-4000-8000-000000000001';
+DELETE FROM airun.prices WHERE model = 'objects';
 DROP SCHEMA objects_test CASCADE;
 SELECT * FROM airun_check();

@@ -28,6 +28,10 @@ ALTER DEFAULT PRIVILEGES FOR ROLE :"bootstrap" GRANT EXECUTE ON FUNCTIONS TO reg
 ALTER DEFAULT PRIVILEGES FOR ROLE :"bootstrap" IN SCHEMA public
 	GRANT EXECUTE ON FUNCTIONS TO regress_airun_anon, "regress_airun Odd'Role" WITH GRANT OPTION;
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_airun_dba IN SCHEMA public GRANT ALL ON TABLES TO regress_airun_anon, regress_airun_user;
+-- not in one schema alone: what is made in the store as well
+CREATE ROLE regress_airun_all;
+ALTER DEFAULT PRIVILEGES FOR ROLE regress_airun_dba GRANT ALL ON TABLES TO regress_airun_all, PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE regress_airun_dba GRANT ALL ON SCHEMAS TO regress_airun_all, PUBLIC;
 CREATE SCHEMA owner_test;
 GRANT USAGE ON SCHEMA owner_test TO PUBLIC;
 
@@ -103,6 +107,21 @@ SELECT owner_test.may('regress_airun Odd''Role') = owner_test.may('regress_airun
 SELECT proname FROM owner_test.members WHERE NOT has_function_privilege('regress_airun_user', oid, 'EXECUTE') ORDER BY proname COLLATE "C";
 SELECT DISTINCT a.grantee::regrole, a.grantor::regrole, a.is_grantable FROM owner_test.members m, aclexplode(m.proacl) a
 WHERE a.grantee NOT IN (0, m.proowner) ORDER BY 1;
+
+-- nor anything of the store, and of partitions that come later; nor is it taken for what airun_grant() gives
+CREATE FUNCTION owner_test.given() RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(what || ' ' || grantee::regrole, ', ') FROM (
+		SELECT c.oid::regclass::text, a.grantee FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'airun'::regnamespace
+		UNION SELECT n.nspname, a.grantee FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'airun') AS g (what, grantee)
+	WHERE grantee NOT IN ('regress_airun_dba'::regrole, 'regress_airun_user'::regrole)
+$$;
+SELECT owner_test.given(), owner_test.may('regress_airun_all') = owner_test.may('regress_airun_anon');
+BEGIN;
+SET LOCAL SESSION AUTHORIZATION regress_airun_dba;
+SELECT airun_partition(1) ~ 'is partitioned', airun_add_partitions(2);
+SET LOCAL SESSION AUTHORIZATION DEFAULT;
+SELECT owner_test.given(), owner_test.may('regress_airun_all') = owner_test.may('regress_airun_anon');
+ROLLBACK;
 
 --
 -- Users
@@ -225,4 +244,4 @@ RESET SESSION AUTHORIZATION;
 -- clean up
 \c :original
 DROP DATABASE contrib_regression_owner;
-DROP ROLE regress_airun_member, regress_airun_dba, regress_airun_anon, regress_airun_user, "regress_airun Odd'Role", regress_airun_clerk;
+DROP ROLE regress_airun_member, regress_airun_dba, regress_airun_anon, regress_airun_user, "regress_airun Odd'Role", regress_airun_clerk, regress_airun_all;

@@ -21,6 +21,34 @@
  * Locks: the tables that it alters, exclusively; where nothing is to do, none that
  * anybody waits for.
  */
+/*
+ * What default privileges have given away of a table, or of the schema, that has just
+ * been made is taken back: airun_grant() gives a role what it is to have.
+ */
+CREATE FUNCTION @extschema@.airun_store_take_back(kind text, made text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $take_back$
+DECLARE
+	grantees constant text := (
+		SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ')
+		FROM (
+			SELECT c.relacl, c.relowner FROM pg_class AS c
+			WHERE kind = 'TABLE' AND c.oid = to_regclass(made)
+			UNION ALL
+			SELECT n.nspacl, n.nspowner FROM pg_namespace AS n
+			WHERE kind = 'SCHEMA' AND n.oid = to_regnamespace(made)) AS o (acl, owner),
+			aclexplode(o.acl) AS a
+		WHERE a.grantee <> o.owner);
+BEGIN
+	IF grantees IS NOT NULL THEN
+		EXECUTE format('REVOKE ALL ON %s %s FROM %s', kind, made, grantees);
+	END IF;
+END
+$take_back$;
+COMMENT ON FUNCTION @extschema@.airun_store_take_back(text, text) IS
+'Takes back what default privileges have given away of a table or a schema of the store';
+
 CREATE FUNCTION @extschema@.airun_install() RETURNS text
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -49,6 +77,7 @@ BEGIN
 	SELECT nspowner INTO owner FROM pg_namespace WHERE nspname = 'airun';
 	IF NOT FOUND THEN
 		CREATE SCHEMA airun;
+		PERFORM @extschema@.airun_store_take_back('SCHEMA', 'airun');
 		owner := (SELECT nspowner FROM pg_namespace WHERE nspname = 'airun');
 		done := done || 'schema airun'::text;
 	ELSIF owner <> (SELECT oid FROM pg_roles WHERE rolname = current_user) THEN
@@ -142,6 +171,7 @@ BEGIN
 		IF item.present IS NULL THEN
 			EXECUTE format('CREATE TABLE airun.%I (%s) %s', item.name,
 						   array_to_string(specifications, ', '), item.options);
+			PERFORM @extschema@.airun_store_take_back('TABLE', format('airun.%I', item.name));
 			EXECUTE format('COMMENT ON TABLE airun.%I IS %L', item.name, item.comment);
 			done := done || format('table airun.%I', item.name);
 		ELSIF specifications <> '{}' THEN

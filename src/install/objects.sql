@@ -1,7 +1,7 @@
 /*
  * objects.sql: what guards the store, as one list
  *
- * Of each constraint, index, default, policy and trigger that airun_install()
+ * Of each column, constraint, index, default, policy and trigger that airun_install()
  * makes, the definition stands once, in constraints.sql, tables.sql, policies.sql
  * and triggers.sql, and serves three times: airun_install() makes it, airun_check()
  * reports where it is missing or another, and the direct path is open only where
@@ -10,6 +10,7 @@
  * Definitions are exactly the server's own words, with the search_path
  * pg_catalog, pg_temp, without quote_all_identifiers, and on every version that
  * airun knows:
+ *	column		format_type(atttypid, NULL), its type
  *	constraint	pg_get_constraintdef(oid); a primary or foreign key or a CHECK
  *	index		pg_get_indexdef(oid); those that belong to no constraint
  *	default		pg_get_expr(adbin, adrelid); its name is the column's
@@ -29,20 +30,22 @@ RETURNS TABLE (kind text, relation text, name text, definition text)
 	SET search_path = pg_catalog, pg_temp
 AS $objects$
 -- Where the lists break a line, the server puts a space.
+WITH columns AS MATERIALIZED (SELECT * FROM @extschema@.airun_store_columns())
 SELECT o.kind, o.relation, o.name,
 	regexp_replace(o.definition, '[[:space:]]+', ' ', 'g')
 FROM (
+	SELECT 'column', c.relation, c.name, format_type(c.type::regtype, NULL) FROM columns AS c
+	UNION ALL
 	SELECT * FROM @extschema@.airun_store_constraints()
 	UNION ALL
-	SELECT 'default', c.relation, c.name, c.value
-	FROM @extschema@.airun_store_columns() AS c WHERE c.value IS NOT NULL
+	SELECT 'default', c.relation, c.name, c.value FROM columns AS c WHERE c.value IS NOT NULL
 	UNION ALL
 	SELECT * FROM @extschema@.airun_store_policies()
 	UNION ALL
-	SELECT * FROM @extschema@.airun_store_triggers()) AS o
+	SELECT * FROM @extschema@.airun_store_triggers()) AS o (kind, relation, name, definition)
 $objects$;
 COMMENT ON FUNCTION @extschema@.airun_store_objects() IS
-'What guards the store: each constraint, index, default, policy and trigger with its definition';
+'What the store is made of: each column with its type, and each constraint, index, default, policy and trigger with its definition';
 
 /*
  * Where the store is not as the list says: the definition that was found, NULL
@@ -71,7 +74,7 @@ WITH listed AS (
 	SELECT o.*, to_regclass(CASE WHEN starts_with(o.relation, 'ai_') THEN '@extschema@.'
 		ELSE 'airun.' END || o.relation) AS target
 	FROM (
-		SELECT l.* FROM listed AS l
+		SELECT l.* FROM listed AS l WHERE l.kind <> 'column'
 		UNION ALL
 		SELECT 'row security', l.relation, NULL, 'enabled', min(l.place)
 		FROM listed AS l WHERE l.kind = 'policy' GROUP BY l.relation) AS o
@@ -90,44 +93,54 @@ WITH listed AS (
 			SELECT FROM pg_trigger AS t WHERE t.tgrelid = p.partition AND t.tgname = l.name)
 	UNION ALL
 	SELECT 'row security', p.relation, NULL, 'enabled', NULL, p.partition
-	FROM partitions AS p)
-SELECT w.kind, w.relation, w.name, w.definition, w.target, f.found, f.state
-FROM wanted AS w
-LEFT JOIN LATERAL (
-	SELECT pg_get_constraintdef(k.oid), NULL::"char"
-	FROM pg_constraint AS k
-	WHERE w.kind = 'constraint' AND k.conrelid = w.target AND k.conname = w.name
+	FROM partitions AS p
+), compared AS (
+	SELECT w.*, f.found, f.state
+	FROM wanted AS w
+	LEFT JOIN LATERAL (
+		SELECT pg_get_constraintdef(k.oid), NULL::"char"
+		FROM pg_constraint AS k
+		WHERE w.kind = 'constraint' AND k.conrelid = w.target AND k.conname = w.name
+		UNION ALL
+		SELECT replace(pg_get_indexdef(x.indexrelid), ' ON ONLY airun.', ' ON airun.')
+			|| CASE WHEN x.indisvalid THEN '' ELSE ' INVALID' END, NULL
+		FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+		WHERE w.kind = 'index' AND x.indrelid = w.target AND i.relname = w.name
+		UNION ALL
+		SELECT pg_get_expr(d.adbin, d.adrelid), NULL
+		FROM pg_attrdef AS d
+		JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+		WHERE w.kind = 'default' AND d.adrelid = w.target AND a.attname = w.name
+		UNION ALL
+		SELECT CASE WHEN c.relrowsecurity THEN 'enabled' ELSE 'disabled' END, NULL
+		FROM pg_class AS c
+		WHERE w.kind = 'row security' AND c.oid = w.target
+		UNION ALL
+		SELECT concat(CASE WHEN NOT p.polpermissive THEN 'AS RESTRICTIVE ' END,
+			'FOR ', CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT'
+				WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+			CASE WHEN p.polroles <> '{0}' THEN ' TO ' || array_to_string(p.polroles::regrole[], ', ') END,
+			' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+			' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'), NULL
+		FROM pg_policy AS p
+		WHERE w.kind = 'policy' AND p.polrelid = w.target AND p.polname = w.name
+		UNION ALL
+		SELECT pg_get_triggerdef(t.oid), t.tgenabled
+		FROM pg_trigger AS t
+		WHERE w.kind = 'trigger' AND t.tgrelid = w.target AND t.tgname = w.name
+			AND NOT t.tgisinternal
+	) AS f (found, state) ON true
+	WHERE f.found IS DISTINCT FROM w.definition OR f.state NOT IN ('O', 'A')
 	UNION ALL
-	SELECT replace(pg_get_indexdef(x.indexrelid), ' ON ONLY airun.', ' ON airun.')
-		|| CASE WHEN x.indisvalid THEN '' ELSE ' INVALID' END, NULL
-	FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-	WHERE w.kind = 'index' AND x.indrelid = w.target AND i.relname = w.name
-	UNION ALL
-	SELECT pg_get_expr(d.adbin, d.adrelid), NULL
-	FROM pg_attrdef AS d
-	JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-	WHERE w.kind = 'default' AND d.adrelid = w.target AND a.attname = w.name
-	UNION ALL
-	SELECT CASE WHEN c.relrowsecurity THEN 'enabled' ELSE 'disabled' END, NULL
-	FROM pg_class AS c
-	WHERE w.kind = 'row security' AND c.oid = w.target
-	UNION ALL
-	SELECT concat(CASE WHEN NOT p.polpermissive THEN 'AS RESTRICTIVE ' END,
-		'FOR ', CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT'
-			WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
-		CASE WHEN p.polroles <> '{0}' THEN ' TO ' || array_to_string(p.polroles::regrole[], ', ') END,
-		' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
-		' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'), NULL
-	FROM pg_policy AS p
-	WHERE w.kind = 'policy' AND p.polrelid = w.target AND p.polname = w.name
-	UNION ALL
-	SELECT pg_get_triggerdef(t.oid), t.tgenabled
-	FROM pg_trigger AS t
-	WHERE w.kind = 'trigger' AND t.tgrelid = w.target AND t.tgname = w.name
-		AND NOT t.tgisinternal
-) AS f (found, state) ON true
-WHERE f.found IS DISTINCT FROM w.definition OR f.state NOT IN ('O', 'A')
-ORDER BY w.place, w.name NULLS FIRST
+	SELECT l.*, c.oid, format_type(a.atttypid, NULL), NULL
+	FROM listed AS l
+	LEFT JOIN pg_class AS c ON c.relnamespace = to_regnamespace('airun') AND c.relname = l.relation
+	LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = l.name
+	WHERE l.kind = 'column' AND format_type(a.atttypid, NULL) IS DISTINCT FROM l.definition
+)
+SELECT d.kind, d.relation, d.name, d.definition, d.target, d.found, d.state
+FROM compared AS d
+ORDER BY d.place, d.name NULLS FIRST
 $differences$;
 COMMENT ON FUNCTION @extschema@.airun_store_differences() IS
 'What airun_store_objects() lists and the store has not, or has otherwise';
@@ -153,6 +166,14 @@ BEGIN
 		JOIN pg_class AS c ON c.oid = d.target
 		WHERE d.found IS DISTINCT FROM d.definition
 	LOOP
+		-- what a column has, somebody has to bring over
+		IF item.kind = 'column' THEN
+			RAISE EXCEPTION 'column "%" of table % is of type %', item.name, item.target, item.found
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+					DETAIL = format('airun keeps values of type %s there.', item.definition),
+					HINT = format('Make it that again: ALTER TABLE %s ALTER COLUMN %I TYPE %s.',
+								  item.target, item.name, item.definition);
+		END IF;
 		IF item.found IS NOT NULL THEN
 			command := CASE item.kind
 				WHEN 'constraint' THEN 'ALTER TABLE %s DROP CONSTRAINT %I'

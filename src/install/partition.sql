@@ -219,6 +219,7 @@ BEGIN
 	LOOP
 		EXECUTE format('CREATE TABLE %s (LIKE airun.%I INCLUDING ALL EXCLUDING STATISTICS) %s',
 					   item.partition, item.name, item.options);
+		PERFORM @extschema@.airun_store_take_back('TABLE', item.partition);
 		EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', item.partition);
 	END LOOP;
 	IF source IS NOT NULL THEN
@@ -571,6 +572,7 @@ BEGIN
 		EXECUTE (SELECT format('CREATE TABLE airun.%I (LIKE airun.%I INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS) PARTITION BY RANGE (%I)',
 							   t.name, t.name || '_earlier', t.key)
 				 FROM @extschema@.airun_store_partitioned_tables() AS t WHERE t.name = relation);
+		PERFORM @extschema@.airun_store_take_back('TABLE', format('airun.%I', relation));
 	END LOOP;
 	FOREACH command IN ARRAY commands LOOP
 		EXECUTE command;

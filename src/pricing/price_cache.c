@@ -27,6 +27,7 @@
 #include "json/jsonb_util.h"
 #include "miscadmin.h"
 #include "pricing/names.h"
+#include "store/column_types.h"
 #include "store/definition.h"
 #include "store/plans.h"
 #include "store/row_trigger.h"
@@ -398,6 +399,7 @@ price_cache_open(bool must_be_allowed)
 	pg_uuid_t	version = {{0}};
 	bool		found;
 
+	column_types_require();
 	if (!is_readable(must_be_allowed))
 		return false;
 

@@ -7,6 +7,7 @@
 #include "pricing/usage.h"
 
 #include "store/citus.h"
+#include "store/column_types.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -138,6 +139,7 @@ airun_normalize_usage(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	refuse_citus();				/* of a site's shapes there would be an empty shell */
+	column_types_require();
 	usage_read(PG_GETARG_JSONB_P(0),
 			   PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)), &usage);
 	PG_RETURN_JSONB_P(usage_to_jsonb(&usage));

@@ -10,10 +10,9 @@
  * that merely has Citus loaded works.
  *
  * What Citus has taken stands in its catalogs pg_dist_partition and
- * pg_dist_schema.  They are read as catalogs are, whatever the rights of the
- * caller, and once until the server says that a table has changed: Citus
- * invalidates each table that it takes or gives back.  Without Citus, a look is
- * one look-up of a name.
+ * pg_dist_schema.  Where they are, every call reads them, as catalogs are read,
+ * whatever the rights of the caller.  That they are not there is kept until the
+ * server says that a table has come.
  *
  * Error: 0A000.  Locks: the two catalogs, ACCESS SHARE, while they are read.
  */
@@ -28,7 +27,7 @@
 #include "utils/lsyscache.h"
 
 static uint64 changes = 1;		/* of tables, as far as they have been heard of */
-static uint64 looked_at = 0;	/* the last one before which nothing was Citus' */
+static uint64 looked_at = 0;	/* the last one before which there was no Citus */
 
 static void
 relation_changed(Datum arg, Oid relation)
@@ -89,8 +88,11 @@ refuse_row(HeapTuple row, Relation catalog, const char *key, Oid schema)
 		   psprintf("undistribute_table('airun.%s')", table));
 }
 
-/* Look through one of Citus' catalogs, whose rows are of the object that key names */
-static void
+/*
+ * Look through one of Citus' catalogs, whose rows are of the object that key names.
+ * Returns whether it is there.
+ */
+static bool
 look_through(const char *name, const char *key, Oid schema)
 {
 	Oid			oid = get_relname_relid(name, PG_CATALOG_NAMESPACE);
@@ -99,13 +101,14 @@ look_through(const char *name, const char *key, Oid schema)
 	HeapTuple	row;
 
 	if (!OidIsValid(oid))
-		return;
+		return false;
 	catalog = table_open(oid, AccessShareLock);
 	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(row = systable_getnext(scan)))
 		refuse_row(row, catalog, key, schema);
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+	return true;
 }
 
 /* Refuse a store of which Citus has taken a part */
@@ -115,6 +118,7 @@ refuse_citus(void)
 	static bool is_registered = false;
 	uint64		before;
 	Oid			schema;
+	bool		is_there = false;
 
 	if (looked_at == changes)
 		return;
@@ -125,10 +129,11 @@ refuse_citus(void)
 	schema = get_namespace_oid("airun", true);
 	if (OidIsValid(schema))
 	{
-		look_through("pg_dist_schema", "schemaid", schema);
-		look_through("pg_dist_partition", "logicalrelid", schema);
+		is_there |= look_through("pg_dist_schema", "schemaid", schema);
+		is_there |= look_through("pg_dist_partition", "logicalrelid", schema);
 	}
-	looked_at = before;
+	if (!is_there)
+		looked_at = before;
 }
 
 /*

@@ -19,15 +19,6 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-/* An object that airun_install() makes */
-typedef struct StoreObject
-{
-	char	   *kind;			/* "policy", "trigger", "constraint" ... */
-	char	   *relation;		/* the table that it is on */
-	char	   *name;
-	char	   *definition;		/* in the server's words */
-} StoreObject;
-
 /* All of them, read once and again when a function has changed */
 typedef struct ObjectList
 {
@@ -162,6 +153,16 @@ object_is_listed(const char *kind, const char *relation, const char *name, const
 			return strcmp(object->definition, words) == 0;
 	}
 	return false;
+}
+
+/* The next object of a kind, or the first behind NULL; NULL where there is none */
+const StoreObject *
+object_next(const char *kind, const StoreObject *object)
+{
+	for (int i = object == NULL ? 0 : object - list.objects + 1; i < list.count; i++)
+		if (strcmp(list.objects[i].kind, kind) == 0)
+			return &list.objects[i];
+	return NULL;
 }
 
 /* How many objects of a kind are on the list for a table */

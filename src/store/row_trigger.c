@@ -10,6 +10,7 @@
 #include "access/htup_details.h"
 #include "catalog/partition.h"
 #include "store/citus.h"
+#include "store/column_types.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -89,6 +90,7 @@ trigger_data(FunctionCallInfo fcinfo, const char *schema, const char *table,
 				 errmsg("function \"%s\" must be fired as airun_install() declares it",
 						get_func_name(fcinfo->flinfo->fn_oid))));
 	refuse_citus();
+	column_types_require();
 	return trigger;
 }
 

@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "rewrite/rowsecurity.h"
 #include "store/citus.h"
+#include "store/column_types.h"
 #include "store/definition.h"
 #include "store/identity.h"
 #include "utils/acl.h"
@@ -64,6 +65,7 @@ store_runs_oid(void)
 	Oid			namespace_oid;
 
 	refuse_citus();
+	column_types_require();
 	if (OidIsValid(runs_oid) && runs_oid == known_runs_oid)
 		return runs_oid;
 	runs_oid = InvalidOid;

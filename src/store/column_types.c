@@ -1,0 +1,107 @@
+/*
+ * column_types.c
+ *		Are the columns of the store of the types that airun_install() gave them?
+ *
+ * The library reads values by the type that a column was made with, wherever they come
+ * from: a number of another type would be read as an address.  So a store in which
+ * somebody has changed one is refused, by every call and every trigger of ours, until the
+ * column is what it was.  A column that is missing is the server's to tell.  The answer is
+ * kept until the server says that one of the tables has changed.
+ *
+ * Error: 55000.  Locks: none; who changes a type locks out who uses the table.
+ */
+#include "store/column_types.h"
+
+#include "catalog/namespace.h"
+#include "store/object_list.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+
+/* The tables whose columns are on the list */
+#define MAX_TABLES	64
+static Oid	tables[MAX_TABLES];
+static int	table_count = 0;
+static bool are_as_made = false;
+static uint64 changes = 0;		/* of these tables */
+
+static void
+relation_changed(Datum arg, Oid relation)
+{
+	bool		is_listed = !OidIsValid(relation);
+
+	for (int i = 0; i < table_count; i++)
+		is_listed |= tables[i] == relation;
+	if (is_listed)
+	{
+		are_as_made = false;
+		changes++;
+	}
+}
+
+/* Refuse a column of another type than it was made with */
+static void
+require_type(Oid table, const StoreObject *column)
+{
+	AttrNumber	number = get_attnum(table, column->name);
+	char	   *found;
+
+	if (number == InvalidAttrNumber)
+		return;
+	found = format_type_be(get_atttype(table, number));
+	if (strcmp(found, column->definition) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("column \"%s\" of table airun.%s is of type %s",
+						column->name, column->relation, found),
+				 errdetail("airun keeps values of type %s there.", column->definition),
+				 errhint("Make it that again: ALTER TABLE airun.%s ALTER COLUMN %s TYPE %s.",
+						 column->relation, column->name, column->definition)));
+	pfree(found);
+}
+
+/* Compare all columns that are on the list */
+static void
+compare_all(Oid schema)
+{
+	const char *relation = "";
+	Oid			table = InvalidOid;
+
+	table_count = 0;
+	for (const StoreObject *column = NULL; (column = object_next("column", column)) != NULL;)
+	{
+		if (strcmp(column->relation, relation) != 0)
+		{
+			relation = column->relation;
+			table = get_relname_relid(relation, schema);
+			if (OidIsValid(table) && table_count < MAX_TABLES)
+				tables[table_count++] = table;
+		}
+		if (OidIsValid(table))
+			require_type(table, column);
+	}
+}
+
+/* Refuse a store of which a column has another type than it was made with */
+void
+column_types_require(void)
+{
+	static bool is_registered = false;
+	Oid			schema;
+	uint64		before;
+
+	if (are_as_made)
+		return;
+	schema = get_namespace_oid("airun", true);
+	if (!OidIsValid(schema))
+		return;
+	if (!is_registered)
+		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	is_registered = true;
+	if (!object_list_is_known())
+		object_list_read();
+	/* a change that comes while we compare is not to be lost */
+	before = changes;
+	compare_all(schema);
+	are_as_made = object_list_is_known() && before == changes;
+}
