@@ -117,6 +117,10 @@ CREATE FUNCTION owner_test.given() RETURNS text LANGUAGE sql AS $$
 $$;
 SELECT owner_test.given(), owner_test.may('regress_airun_all') = owner_test.may('regress_airun_anon');
 BEGIN;
+-- whoever has forced row security on himself does not see what he would partition, or drop
+ALTER TABLE airun.runs FORCE ROW LEVEL SECURITY;
+SELECT owner_test.answer('regress_airun_dba', 'SELECT airun_partition(1)');
+ALTER TABLE airun.runs NO FORCE ROW LEVEL SECURITY;
 SET LOCAL SESSION AUTHORIZATION regress_airun_dba;
 SELECT airun_partition(1) ~ 'is partitioned', airun_add_partitions(2);
 SET LOCAL SESSION AUTHORIZATION DEFAULT;

@@ -17,9 +17,13 @@
  * partition again, for what is written there by its own name.  Nobody but the owner
  * has rights on partitions, and they are under row security without a policy.
  *
+ * Refuses: an owner who has forced row security on himself and would not see all rows
+ * (42501).
+ *
  * Locks: runs first, waiting for it one second at most, and the other tables
- * behind it without waiting, and again until ten seconds have gone (one, for months ahead); so nobody meets a
- * deadlock, and whoever keeps a table for long makes the call fail (55P03).
+ * behind it without waiting, and again until ten seconds have gone (one, for months
+ * ahead); so nobody meets a deadlock, and whoever keeps a table for long makes the
+ * call fail (55P03).
  */
 
 /* The tables that are partitioned, in the order in which they are locked */
@@ -541,6 +545,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_check_partitionable() IS
 CREATE FUNCTION @extschema@.airun_partition(months_ahead bigint DEFAULT 3) RETURNS text
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET lock_timeout = '10s'
+	SET row_security = off
 	SET client_min_messages = warning
 AS $partition$
 DECLARE
@@ -551,6 +557,10 @@ DECLARE
 	relation text;
 BEGIN
 	PERFORM @extschema@.airun_store_require_owner('airun_partition');
+	-- of two calls the second one waits here, and finds done what the first has done
+	IF NOT EXISTS (SELECT FROM @extschema@.airun_store_partitions()) THEN
+		LOCK TABLE ONLY airun.runs IN SHARE UPDATE EXCLUSIVE MODE;
+	END IF;
 	IF EXISTS (SELECT FROM @extschema@.airun_store_partitions()) THEN
 		added := @extschema@.airun_add_partitions(months_ahead);
 		RETURN format('The store is partitioned; partitions have been made for %s months.', added);
@@ -606,6 +616,7 @@ CREATE FUNCTION @extschema@.airun_drop_partitions(ended_before timestamptz, with
 RETURNS SETOF @extschema@.ai_partition
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET row_security = off
 	SET client_min_messages = warning
 AS $drop_partitions$
 DECLARE

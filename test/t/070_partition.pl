@@ -136,6 +136,22 @@ if ($ENV{AIRUN_LONG})
 }
 is(refused("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT airun_drop_partitions('infinity')", 'months'), '25001', 'under REPEATABLE READ months do not go');
 
+# Two at the same time: the second finds done what it waited for
+database('twice');
+{
+	my $first = $node->background_psql('twice');
+	my ($out, $err) = ('', '');
+
+	$first->query_safe('BEGIN; SELECT airun_partition(1)');
+	my $second = IPC::Run::start([ $node->installed_command('psql'), '-XAtq', '-c', 'SELECT airun_partition(2)', '-d', $node->connstr('twice') ],
+		'<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(180));
+	$node->poll_query_until('twice', q(SELECT count(*) > 0 FROM pg_stat_activity WHERE query = 'SELECT airun_partition(2)' AND wait_event_type = 'Lock')) or die 'nobody waits';
+	$first->query_safe('COMMIT');
+	$first->quit;
+	$second->finish;
+	is($out . $err, "The store is partitioned; partitions have been made for 1 months.\n", 'a second call waits for the first, and does the rest');
+}
+
 #--- TRUNCATE ----------------------------------------------------------------------------
 
 is(refused("TRUNCATE airun.${_}_2025_05", 'months'), '0A000', "a partition of $_ is not truncated alone") for qw(messages tasks);
