@@ -434,6 +434,23 @@ WITH u AS (UPDATE ai_tasks t SET (service, task_name, provider, endpoint, model_
 SELECT to_jsonb(t) - '{metadata,updated_at}'::text[] = :'before'::jsonb - '{metadata,updated_at}'::text[] FROM airun.tasks t WHERE task_id = task_id(101);
 SELECT totals(15);
 
+-- what a statement through the view returns of a task is what the view shows of it then: a request
+-- that is stored in part, a text that is a message or streams, and new ones
+SELECT count(airun_start_turn(run_id(60), say(repeat('a', 500)), task_id => task_id(600), request_data => jsonb_build_object('messages', jsonb_build_array(say(repeat('a', 500))))));
+SELECT count(airun_finish_turn(task_id(600), '{"role": "assistant", "content": "answered"}'));
+SELECT new_task(60, 601, 'streaming'), new_task(60, 602);
+CREATE TEMP TABLE returned (how text, task_id uuid, shown jsonb);
+WITH i AS (INSERT INTO ai_tasks AS t (run_id, task_id, status, response_text, request_data) VALUES (run_id(60), task_id(604), 'completed', 'text', NULL),
+	(run_id(60), task_id(605), 'pending', 'beginning', NULL), (run_id(60), NULL, 'pending', NULL, jsonb_build_object('messages', jsonb_build_array(say(repeat('a', 500)))))
+	RETURNING t.task_id, to_jsonb(t) AS shown) INSERT INTO returned SELECT 'inserted', * FROM i;
+SELECT count(*) FROM airun.tasks WHERE run_id = run_id(60) AND request_reference IS NOT NULL;
+SELECT count(*), count(*) FILTER (WHERE r.shown = to_jsonb(t)) AS same FROM returned AS r JOIN ai_tasks AS t USING (task_id);
+WITH u AS (UPDATE ai_tasks AS t SET metadata = '{"seen": true}' WHERE run_id = run_id(60) RETURNING t.task_id, to_jsonb(t) AS shown)
+	INSERT INTO returned SELECT 'updated', * FROM u;
+SELECT r.shown ->> 'status', r.shown ->> 'response_text', octet_length(r.shown ->> 'request_data') AS request, r.shown = to_jsonb(t) AS same
+FROM returned AS r JOIN ai_tasks AS t USING (task_id) WHERE how = 'updated' ORDER BY 1, 2, 3;
+DROP TABLE returned;
+
 DELETE FROM airun.runs WHERE user_id = airun_user_id();
 SELECT count(*) FROM airun.tasks WHERE run_id BETWEEN run_id(0) AND run_id(9999);
 SELECT * FROM airun_check();

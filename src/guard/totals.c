@@ -41,6 +41,7 @@
 #include "task/keep_message.h"
 #include "task/task.h"
 #include "task/task_entry.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
@@ -55,7 +56,7 @@ PG_FUNCTION_INFO_V1(airun_roll_up_tasks);
  * result: how many runs there were to move, and how many have been moved.
  */
 #define LOCK_RUNS(delta) \
-	"SELECT r.id FROM airun.runs AS r WHERE r.id" EQ \
+	"SELECT r.id, r.status FROM airun.runs AS r WHERE r.id" EQ \
 	"ANY (SELECT d.run_id FROM (" delta ") AS d) ORDER BY r.id FOR NO KEY UPDATE OF r"
 #define MOVE_RUNS(delta, set, condition) \
 	"WITH d AS MATERIALIZED (" delta "), " \
@@ -77,7 +78,7 @@ refuse_rows_without_run(void)
 			 errhint("airun_list_runs() lists your runs, airun_create_run() creates one.")));
 }
 
-/* Run a statement made by LOCK_RUNS; returns how many runs there are */
+/* Run a statement made by LOCK_RUNS; returns how many runs there are, by id and status */
 static uint64
 lock_runs(Statement *statement)
 {
@@ -262,17 +263,6 @@ begin_roll_up(FunctionCallInfo fcinfo, const char *table, int after, int before)
 }
 
 /* ---------- messages ---------- */
-
-/* A completed run takes no new message and no new task */
-static void
-refuse_completed_runs(Statement *completed)
-{
-	Args		args = {0};
-	bool		isnull;
-
-	if (statement_write(completed, &args) > 0)
-		run_refuse_completed(DatumGetUUIDP(result_value(0, 1, &isnull)));
-}
 
 /*
  * Name the runs that have no name yet, each from its first user message that
@@ -485,14 +475,20 @@ move_texts(void)
 	}
 }
 
+/* Of the runs that have been locked, a completed one takes no new task */
+static void
+refuse_completed_runs(uint64 count)
+{
+	bool		isnull;
+
+	for (uint64 i = 0; i < count; i++)
+		if (strcmp(TextDatumGetCString(result_value(i, 2, &isnull)), "completed") == 0)
+			run_refuse_completed(DatumGetUUIDP(result_value(i, 1, &isnull)));
+}
+
 static void
 roll_up_inserted_tasks(void)
 {
-	static Statement completed = {
-		"SELECT r.id FROM airun.runs AS r WHERE r.status" EQ "'completed' "
-		"AND r.id" EQ "ANY (SELECT t.run_id FROM new_rows AS t) LIMIT 1",
-		0, {0}
-	};
 #define INSERTED_TASKS \
 	"SELECT t.run_id, pg_catalog.count(*) AS count, " \
 	SUM("t.tokens_total", "bigint") " AS tokens, " SUM("t.cost", "numeric") " AS cost, " \
@@ -510,8 +506,7 @@ roll_up_inserted_tasks(void)
 		0, {0}
 	};
 
-	lock_runs(&lock);
-	refuse_completed_runs(&completed);
+	refuse_completed_runs(lock_runs(&lock));
 	if (!move_runs(&move))
 		refuse_rows_without_run();
 	move_texts();

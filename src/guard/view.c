@@ -29,9 +29,11 @@
 #include "run/message.h"
 #include "run/run.h"
 #include "run/save_message.h"
+#include "store/direct.h"
 #include "store/identity.h"
 #include "store/row_trigger.h"
 #include "store/store.h"
+#include "task/lease.h"
 #include "task/task.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -253,11 +255,25 @@ airun_view_message(PG_FUNCTION_ARGS)
 static const TaskColumn *view_columns[Natts_tasks];
 static int	view_column_count;
 
+/* They, and behind them what else tells how the view shows a task */
+static ColumnList shown_columns = {TABLE_TASKS};
+static const char *const shown_besides[] = {
+	"updated_at", "request_reference", "text_in_answer"
+};
+enum
+{
+	SHOWN_updated_at,
+	SHOWN_request_reference,
+	SHOWN_text_in_answer
+};
+
 #define FIRST_COLUMN_ARG	4	/* behind run_id, task_id and the changes */
 
 StaticAssertDecl(Natts_tasks + FIRST_COLUMN_ARG <= STATEMENT_MAX_ARGS,
 				 "a statement must have room for all the columns");
 StaticAssertDecl(Natts_tasks + 1 <= ROW_MAX_COLUMNS, "a row must have room for them, and is_overdue");
+StaticAssertDecl(Natts_tasks + lengthof(shown_besides) <= COLUMN_LIST_MAX,
+				 "a list must have room for them, and what else tells");
 
 static void
 find_view_columns(void)
@@ -265,9 +281,13 @@ find_view_columns(void)
 	view_column_count = 0;
 	for (int i = 0; i < Natts_tasks; i++)
 	{
-		if (task_columns[i].in_view)
-			view_columns[view_column_count++] = &task_columns[i];
+		if (!task_columns[i].in_view)
+			continue;
+		shown_columns.names[view_column_count] = task_columns[i].name;
+		view_columns[view_column_count++] = &task_columns[i];
 	}
+	for (int i = 0; i < lengthof(shown_besides); i++)
+		shown_columns.names[view_column_count + i] = shown_besides[i];
 }
 
 /* How the view shows a column: some it computes */
@@ -354,6 +374,71 @@ lock_text(Row *row)
 				   DatumGetUUIDP(row_old(row, "task_id").value));
 }
 
+/*
+ * Show in the new row a task that is found without a plan, as it is stored: nothing of
+ * it is elsewhere.  Returns false for any other.  The run is locked, and so the caller
+ * may see the task.
+ */
+static bool
+show_at_once(Row *row, const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	DirectScan	find;
+	Datum		values[COLUMN_LIST_MAX];
+	bool		nulls[COLUMN_LIST_MAX];
+	const Datum *besides = &values[view_column_count];
+	const bool *none = &nulls[view_column_count];
+	bool		is_shown = false;
+
+	if (!store_is_granted(TABLE_TASKS, ACL_SELECT) ||
+		!direct_scan_begin(&find, TASKS_KEY, AccessShareLock, run_id, task_id, NULL))
+		return false;
+	if (find.row != NULL && direct_scan_values(&find, &shown_columns, values, nulls) &&
+		none[SHOWN_request_reference] && !DatumGetBool(besides[SHOWN_text_in_answer]))
+	{
+		TimestampTz	updated_at = DatumGetTimestampTz(besides[SHOWN_updated_at]);
+		TaskStatus	status;
+		Field		timeout;
+
+		for (int i = 0; i < view_column_count; i++)
+			row_set(row, view_columns[i]->name, values[i], nulls[i]);
+		status = task_status_word(DatumGetTextPP(row_new(row, "status").value));
+		timeout = row_new(row, "timeout");
+		row_set(row, "updated_at", TimestampTzGetDatum(updated_at), false);
+		row_set(row, "is_overdue",
+				BoolGetDatum(task_is_overdue(status, updated_at, &timeout)), false);
+		is_shown = status != TASK_STREAMING;
+	}
+	direct_scan_end(&find);
+	return is_shown;
+}
+
+/* Show in the new row how the task, which has been written, stands now */
+static void
+show_task(Row *row, Statement *read, const Args *key, Oid function)
+{
+	pg_uuid_t  *run_id = DatumGetUUIDP(key->values[0]);
+	pg_uuid_t  *task_id = DatumGetUUIDP(key->values[1]);
+	Args		args = *key;
+	bool		isnull;
+
+	row_set(row, "task_id", UUIDPGetDatum(task_id), false);
+	if (show_at_once(row, run_id, task_id))
+		return;
+	statement_in_extension(read, function);
+	if (statement_write(read, &args) != 1)
+		task_not_found(task_id);
+	row_set(row, "run_id", result_value(0, 1, &isnull), false);
+	row_set(row, "updated_at", result_value(0, 3, &isnull), false);
+	for (int i = 0; i < view_column_count; i++)
+	{
+		Datum		value = result_value(0, FIRST_COLUMN_ARG + i, &isnull);
+
+		row_set(row, view_columns[i]->name, value, isnull);
+	}
+	row_set(row, "is_overdue",
+			result_value(0, FIRST_COLUMN_ARG + view_column_count, &isnull), false);
+}
+
 /* Insert or update the task, and show in the new row how it stands now */
 static void
 write_task(Row *row, Oid function)
@@ -369,7 +454,6 @@ write_task(Row *row, Oid function)
 	Args		args = {0};
 	Args		key = {0};
 	uint64		changed_rows;
-	bool		isnull;
 
 	if (insert.sql == NULL)
 		make_task_statements(&insert, &update, &read);
@@ -426,25 +510,13 @@ write_task(Row *row, Oid function)
 	}
 	arg_add(&key, args.values[0], false);
 	arg_add(&key, args.values[1], false);
-	statement_in_extension(&read, function);
 	if (inserts && brings_beginning_of_text(row))
 		changed_rows = statement_write(&insert, &args); /* moves the text, which we show */
 	else
 		changed_rows = change_row(inserts ? &insert : &update, &args);
-	if (changed_rows != 1 || statement_write(&read, &key) != 1)
+	if (changed_rows != 1)
 		task_not_found(DatumGetUUIDP(args.values[1]));
-
-	row_set(row, "run_id", result_value(0, 1, &isnull), false);
-	row_set(row, "task_id", result_value(0, 2, &isnull), false);
-	row_set(row, "updated_at", result_value(0, 3, &isnull), false);
-	for (int i = 0; i < view_column_count; i++)
-	{
-		Datum		value = result_value(0, FIRST_COLUMN_ARG + i, &isnull);
-
-		row_set(row, view_columns[i]->name, value, isnull);
-	}
-	row_set(row, "is_overdue",
-			result_value(0, FIRST_COLUMN_ARG + view_column_count, &isnull), false);
+	show_task(row, &read, &key, function);
 }
 
 /* Delete the task; returns false where somebody has meanwhile */

@@ -3,7 +3,7 @@
  *		What the triggers share: the protocol, and rows by column name.
  *
  * Columns are found by name, since a site may add columns of its own.  The names
- * are constants, and where each was found last is looked at first.
+ * are constants, and where each was found is remembered by its address.
  */
 #include "store/row_trigger.h"
 
@@ -12,6 +12,7 @@
 #include "store/citus.h"
 #include "store/column_types.h"
 #include "utils/datum.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -111,24 +112,48 @@ row_from_trigger(Row *row, TriggerData *trigger)
 
 #define HINTS	1021
 
-static int
-column_number(Row *row, const char *column)
+/* Where a column was found, which is good until any table or view is changed */
+typedef struct Hint
 {
-	static int16 hints[HINTS];	/* by the address of the name, and the table or view */
-	int16	   *hint = &hints[((uintptr_t) column + row->desc->tdtypeid) % HINTS];
-	int			number = *hint;
+	const char *column;
+	Oid			type;			/* of the rows */
+	int			number;
+} Hint;
 
-	if (number > 0 && number <= row->desc->natts &&
-		strcmp(NameStr(TupleDescAttr(row->desc, number - 1)->attname), column) == 0)
-		return number;
-	number = SPI_fnumber(row->desc, column);
+static Hint hints[HINTS];
+
+static void
+forget_hints(Datum arg, Oid relation)
+{
+	memset(hints, 0, sizeof(hints));
+}
+
+static int
+find_column(Row *row, const char *column, Hint *hint)
+{
+	static bool is_registered = false;
+	int			number = SPI_fnumber(row->desc, column);
+
 	if (number <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of airun's store is missing", column),
 				 errhint("Run SELECT airun_install().")));
-	*hint = number;
+	if (!is_registered)
+		CacheRegisterRelcacheCallback(forget_hints, (Datum) 0);
+	is_registered = true;
+	*hint = (Hint) {column, row->desc->tdtypeid, number};
 	return number;
+}
+
+static int
+column_number(Row *row, const char *column)
+{
+	Hint	   *hint = &hints[((uintptr_t) column + row->desc->tdtypeid) % HINTS];
+
+	if (hint->column == column && hint->type == row->desc->tdtypeid)
+		return hint->number;
+	return find_column(row, column, hint);
 }
 
 /* All values of a row */

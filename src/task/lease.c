@@ -58,21 +58,32 @@ lease_default_timeout(void)
 	"AND NOT EXISTS (SELECT FROM airun.task_chunks AS c WHERE c.run_id" EQ "t.run_id " \
 	"AND c.task_id" EQ "t.task_id AND (c.created_at" PLUS "COALESCE(t.timeout, $2))" GE "$1)"
 
+/* Has a task been without progress for longer than it may?  timeout may be absent */
+bool
+task_is_overdue(TaskStatus status, TimestampTz last_progress, const Field *timeout)
+{
+	Datum		since;
+
+	if (task_is_final(status))
+		return false;
+	since = DirectFunctionCall2(timestamptz_mi_interval,
+								TimestampTzGetDatum(GetCurrentTimestamp()),
+								timeout->isnull ? lease_default_timeout() : timeout->value);
+	return last_progress < DatumGetTimestampTz(since);
+}
+
 /*
  * airun_is_overdue(status, last_progress, timeout) returns boolean
  */
 Datum
 airun_is_overdue(PG_FUNCTION_ARGS)
 {
-	Datum		since;
+	Field		timeout = argument_field(fcinfo, 2);
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) ||
-		task_is_final(task_status_word(PG_GETARG_TEXT_PP(0))))
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_BOOL(false);
-	since = DirectFunctionCall2(timestamptz_mi_interval,
-								TimestampTzGetDatum(GetCurrentTimestamp()),
-								PG_ARGISNULL(2) ? lease_default_timeout() : PG_GETARG_DATUM(2));
-	PG_RETURN_BOOL(PG_GETARG_TIMESTAMPTZ(1) < DatumGetTimestampTz(since));
+	PG_RETURN_BOOL(task_is_overdue(task_status_word(PG_GETARG_TEXT_PP(0)),
+								   PG_GETARG_TIMESTAMPTZ(1), &timeout));
 }
 
 /*

@@ -44,7 +44,7 @@ SELECT octet_length(airun_messages((:kind::text || :r)::uuid)::text);
 SELECT jsonb_array_length(messages) FROM ai_runs WHERE id = (:kind::text || :r)::uuid;
 
 -- @create_run
-SELECT id FROM airun_create_run('chat', name => 'A run');
+SELECT (airun_create_run('chat', name => 'A run')).id;
 
 -- @turn
 \set r 100000000000 + random(1, :runs)
