@@ -2,8 +2,9 @@
  * install_shard.sql: a database becomes a shard
  *
  * A shard is an ordinary database with a store.  What a proxy needs besides is in
- * the schema airun_remote: the buckets that lie here, and a wrapper of each function
- * that enters with who is calling (shard_call.c) and then calls.  The role of the
+ * the schema airun_remote: the buckets that lie here, and what enters with who is
+ * calling (shard_call.c) and then calls: one function for all that return a value
+ * (packed_call.c), and a wrapper of each other.  The role of the
  * proxy may call these, and nothing else: it logs in, inherits nothing, and may
  * become the API roles that have been granted to it.
  *
@@ -52,7 +53,6 @@ AS $install$
 DECLARE
 	item record;
 	call text;
-	wrappers bigint := 0;
 	strangers bigint;
 BEGIN
 	IF to_regclass('airun.runs') IS NULL THEN
@@ -106,7 +106,7 @@ BEGIN
 			(SELECT string_agg('$' || i + 5, ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i) AS passed
 		FROM @extschema@.airun_store_routes() AS f
 		JOIN pg_proc AS p ON p.oid = f.function
-		WHERE f.route <> 'local'
+		WHERE f.route IN ('merged', 'every') OR f.route <> 'local' AND p.proretset
 	LOOP
 		call := format('%s(%s)', item.function, item.passed);
 		EXECUTE format(
@@ -117,8 +117,12 @@ BEGIN
 				CASE WHEN item.proretset THEN format('RETURN QUERY SELECT * FROM %s;', call)
 					WHEN item.is_void THEN format('PERFORM %s;', call)
 					ELSE format('RETURN %s;', call) END));
-		wrappers := wrappers + 1;
 	END LOOP;
+
+	/* The calls that travel in one value */
+	CREATE OR REPLACE FUNCTION airun_remote.call(call bytea) RETURNS bytea
+		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $call$ BEGIN RETURN @extschema@.airun_store_receive($1); END $call$;
 
 	/* In which bucket a client's id is: asked where neither id nor caller tell */
 	CREATE OR REPLACE FUNCTION airun_remote.bucket_of(_shard integer, run_id uuid, task_id uuid, call_id uuid)
@@ -174,11 +178,12 @@ BEGIN
 	SELECT string_agg(f.oid::regprocedure::text, ', ') INTO call
 	FROM pg_proc AS f
 	WHERE f.pronamespace = 'airun_remote'::regnamespace
-		AND (f.proname IN ('bucket_of', 'status')
+		AND (f.proname IN ('call', 'bucket_of', 'status')
 			 OR f.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'));
 	EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', call, proxy_role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text) TO %I', proxy_role);
-	RETURN wrappers;
+	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text),'
+		' @extschema@.airun_store_receive(bytea) TO %I', proxy_role);
+	RETURN (SELECT count(*) FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'local');
 END
 $install$;
 COMMENT ON FUNCTION @extschema@.airun_install_shard(name) IS
