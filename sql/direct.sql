@@ -743,7 +743,7 @@ SELECT * FROM airun_check();
 BEGIN;
 DROP VIEW public.ai_runs, public.ai_messages CASCADE;
 ALTER TABLE airun.messages ALTER message_id TYPE name COLLATE "C";
-SELECT seq FROM airun_append_message(run_id(3), said('one'), 'one');
+SELECT attempt('SELECT seq FROM airun_append_message(run_id(3), said(''one''), ''one'')');
 ALTER TABLE airun.messages ALTER message_id TYPE "char"[] USING string_to_array(message_id::text, NULL)::"char"[];
 SELECT attempt('SELECT airun_append_message(run_id(3), said(''one''), ''one'')');
 ROLLBACK;

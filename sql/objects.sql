@@ -226,7 +226,7 @@ SELECT * FROM airun_check();
 ROLLBACK;
 -- a column of any table
 SELECT o.relation, o.name, a FROM (SELECT DISTINCT ON (relation) * FROM airun_store_objects() WHERE kind = 'column' ORDER BY relation, name) o
-CROSS JOIN LATERAL (VALUES (CASE WHEN o.definition IN ('text', 'bytea') THEN 'varchar' WHEN o.definition = 'double precision' THEN 'numeric' ELSE 'text' END)) n (type)
+CROSS JOIN LATERAL (VALUES (CASE WHEN o.definition IN ('text', 'bytea') THEN 'integer' WHEN o.definition = 'double precision' THEN 'numeric' ELSE 'text' END)) n (type)
 CROSS JOIN LATERAL objects_test.answer(format($q$DO $do$BEGIN
 	SET LOCAL session_replication_role = replica;
 	UPDATE pg_attribute SET atttypid = %L::regtype WHERE attrelid = 'airun.%s'::regclass AND attname = %L;

@@ -136,7 +136,14 @@ WITH listed AS (
 	FROM listed AS l
 	LEFT JOIN pg_class AS c ON c.relnamespace = to_regnamespace('airun') AND c.relname = l.relation
 	LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = l.name
+	LEFT JOIN pg_type AS y ON y.oid = a.atttypid
 	WHERE l.kind = 'column' AND format_type(a.atttypid, NULL) IS DISTINCT FROM l.definition
+		-- what is read in the same way will do: a domain, varchar in place of text
+		AND format_type(y.typbasetype, NULL) IS DISTINCT FROM l.definition
+		AND NOT EXISTS (
+			SELECT FROM pg_cast AS k
+			WHERE k.castsource IN (a.atttypid, y.typbasetype) AND k.casttarget = to_regtype(l.definition)
+				AND k.castmethod = 'b')
 )
 SELECT d.kind, d.relation, d.name, d.definition, d.target, d.found, d.state
 FROM compared AS d

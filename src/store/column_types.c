@@ -5,16 +5,21 @@
  * The library reads values by the type that a column was made with, wherever they come
  * from: a number of another type would be read as an address.  So a store in which
  * somebody has changed one is refused, by every call and every trigger of ours, until the
- * column is what it was.  A column that is missing is the server's to tell.  The answer is
- * kept until the server says that one of the tables has changed.
+ * column is what it was.  One that is read in the same way (varchar in place of text, a
+ * domain) will do, and a column that is missing is the server's to tell.  The answer is kept
+ * until the server says that one of the tables has changed.
  *
  * Error: 55000.  Locks: none; who changes a type locks out who uses the table.
  */
 #include "store/column_types.h"
 
 #include "catalog/namespace.h"
+#include "parser/parse_coerce.h"
+#include "store/definition.h"
 #include "store/object_list.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 
@@ -45,11 +50,15 @@ require_type(Oid table, const StoreObject *column)
 {
 	AttrNumber	number = get_attnum(table, column->name);
 	char	   *found;
+	Oid			type;
 
 	if (number == InvalidAttrNumber)
 		return;
 	found = format_type_be(get_atttype(table, number));
-	if (strcmp(found, column->definition) != 0)
+	if (strcmp(found, column->definition) == 0)
+		return;
+	type = DatumGetObjectId(DirectFunctionCall1(regtypein, CStringGetDatum(column->definition)));
+	if (!IsBinaryCoercible(get_atttype(table, number), type))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("column \"%s\" of table airun.%s is of type %s",
@@ -57,7 +66,6 @@ require_type(Oid table, const StoreObject *column)
 				 errdetail("airun keeps values of type %s there.", column->definition),
 				 errhint("Make it that again: ALTER TABLE airun.%s ALTER COLUMN %s TYPE %s.",
 						 column->relation, column->name, column->definition)));
-	pfree(found);
 }
 
 /* Compare all columns that are on the list */
@@ -89,6 +97,7 @@ column_types_require(void)
 	static bool is_registered = false;
 	Oid			schema;
 	uint64		before;
+	int			nest_level;
 
 	if (are_as_made)
 		return;
@@ -102,6 +111,8 @@ column_types_require(void)
 		object_list_read();
 	/* a change that comes while we compare is not to be lost */
 	before = changes;
+	nest_level = store_begin_words();
 	compare_all(schema);
+	AtEOXact_GUC(true, nest_level);
 	are_as_made = object_list_is_known() && before == changes;
 }

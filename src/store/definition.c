@@ -542,8 +542,8 @@ owner_of(Oid table)
  * Say things in the words of the list, until AtEOXact_GUC(): the server's depend
  * on these settings.
  */
-static int
-begin_words(void)
+int
+store_begin_words(void)
 {
 	int			nest_level = NewGUCNestLevel();
 
@@ -576,7 +576,7 @@ look_again(void)
 	definition.seeing_is_changing = true;
 	definition.is_all_exact = true;
 
-	nest_level = begin_words();
+	nest_level = store_begin_words();
 	for (int i = 0; i < STORE_TABLES; i++)
 	{
 		look_at_table(i, owner_of(definition.tables[TABLE_RUNS]));
@@ -621,7 +621,7 @@ look_at_leaf(Relation relation, StoreTable table)
 	leaf->version = 0;
 	before = version;
 	whole = table_open(definition.tables[table], AccessShareLock);
-	nest_level = begin_words();
+	nest_level = store_begin_words();
 	is_exact = definition.is_split[table] &&
 		is_ordinary(relation, whole->rd_rel->relowner, true) &&
 		!finds_site_trigger(relation, table) && constraints_are_listed(relation, table) &&

@@ -66,6 +66,7 @@ extern const char *store_table_alias(StoreTable table);
 extern void store_append_columns(StringInfo sql, const ColumnList *list);
 extern bool store_find_columns(ColumnList *list);
 
+extern int	store_begin_words(void);
 extern uint64 store_definition_version(void);
 extern Oid	store_table(StoreTable table);
 extern Relation store_open_rows(StoreTable table, const pg_uuid_t *run_id, LOCKMODE mode);
