@@ -71,7 +71,7 @@ UPDATE original_app.ai_runs SET messages = messages || '[{"role": "assistant", "
 WHERE name = 'Hello' RETURNING message_count;
 
 -- Backup
-SELECT * FROM airun_check();
+SELECT * FROM airun_check() UNION ALL SELECT * FROM airun_check_usage() UNION ALL SELECT * FROM airun_check_budgets();
 
 -- When a check finds something
 SET session_replication_role = replica;

@@ -17,13 +17,32 @@ CREATE ROLE regress_airun_monitor NOLOGIN;
 GRANT USAGE ON SCHEMA airun TO regress_airun_monitor;
 GRANT SELECT ON airun.worker_status TO regress_airun_monitor;
 
+-- the alarm rings where nothing has ever run
+SELECT s.step, w.failures, w.last_error, w.backlog
+FROM unnest('{expire_tasks,expire_calls,fold,reprice,partitions,prune}'::text[]) AS s (step)
+LEFT JOIN airun.worker_status AS w ON w.step = s.step
+WHERE w.last_ok IS NULL OR w.last_ok < now() - interval '1 hour' OR w.failures >= 3 OR w.backlog >= 1000000 ORDER BY s.step;
+
 CALL airun_work();
 
 SELECT step, rows, backlog, failures, now() - last_ok < interval '1 minute' AS is_recent
 FROM airun.worker_status WHERE step IN ('expire_tasks', 'expire_calls', 'fold') ORDER BY last_started;
 
-SELECT step, failures, last_error, backlog FROM airun.worker_status
-WHERE failures >= 3 OR last_ok IS NULL OR last_ok < now() - interval '1 hour' OR backlog > 1000000;
+-- with more time than a busy machine takes, so that each step has had its turn
+CALL airun_work(600000);
+SELECT s.step, w.failures, w.last_error, w.backlog
+FROM unnest('{expire_tasks,expire_calls,fold,reprice,partitions,prune}'::text[]) AS s (step)
+LEFT JOIN airun.worker_status AS w ON w.step = s.step
+WHERE w.last_ok IS NULL OR w.last_ok < now() - interval '1 hour' OR w.failures >= 3 OR w.backlog >= 1000000 ORDER BY s.step;
+
+-- and where one step has not, or has failed thrice
+UPDATE airun.worker_status SET failures = 3, last_error = '57014: cancelled' WHERE step = 'fold';
+UPDATE airun.worker_status SET last_ok = now() - interval '61 minutes' WHERE step = 'prune';
+SELECT s.step, w.failures, w.last_error, w.backlog
+FROM unnest('{expire_tasks,expire_calls,fold,reprice,partitions,prune}'::text[]) AS s (step)
+LEFT JOIN airun.worker_status AS w ON w.step = s.step
+WHERE w.last_ok IS NULL OR w.last_ok < now() - interval '1 hour' OR w.failures >= 3 OR w.backlog >= 1000000 ORDER BY s.step;
+CALL airun_work(600000);
 
 CREATE FUNCTION veto() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -43,6 +62,12 @@ DELETE FROM airun.worker_status WHERE step = 'expire_tasks';
 CALL airun_work();
 
 SELECT rows, failures FROM airun.worker_status WHERE step = 'expire_tasks';
+
+-- sizes are not the test's
+\o /dev/null
+SELECT s.relname AS table, pg_size_pretty(pg_total_relation_size(s.relid)) AS size, s.n_live_tup AS live, s.n_dead_tup AS dead
+FROM pg_stat_user_tables AS s WHERE s.schemaname = 'airun' ORDER BY pg_total_relation_size(s.relid) DESC LIMIT 5;
+\o
 
 TRUNCATE airun.retention;
 SET airun.user_id = 'gone@example.com';

@@ -201,7 +201,6 @@ GRANT EXECUTE ON PROCEDURE airun_work TO regress_airun_operator;
 \set VERBOSITY default
 SET ROLE regress_airun_operator;
 CALL airun_work();
-SELECT * FROM airun.worker_status;
 RESET ROLE;
 SET ROLE regress_airun_member;
 CALL airun_work();
@@ -209,11 +208,11 @@ RESET ROLE;
 SET ROLE regress_airun_keeper;
 CALL airun_work();
 RESET ROLE;
--- the owner lets somebody watch
-SELECT has_table_privilege('regress_airun_operator', 'airun.worker_status', 'SELECT, INSERT, UPDATE, DELETE');
-GRANT SELECT ON airun.worker_status TO regress_airun_operator;
+-- an operator watches, and changes nothing
 SET ROLE regress_airun_operator;
-SELECT count(*) > 0 FROM airun.worker_status;
+SELECT count(*) > 0 AS any FROM airun.worker_status;
+UPDATE airun.worker_status SET failures = 0;
+DELETE FROM airun.worker_status;
 RESET ROLE;
 \set VERBOSITY sqlstate
 CALL airun_work(0);
