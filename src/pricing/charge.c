@@ -82,8 +82,11 @@ charge_read_served(ChargeBasis *basis)
 	Served		served = {0};
 
 	if (!basis->service_tier.isnull)
-		basis->service_tier.value =
-			CStringGetTextDatum(served_service_tier(TextDatumGetCString(basis->service_tier.value)));
+	{
+		char	   *tier = TextDatumGetCString(basis->service_tier.value);
+
+		basis->service_tier.value = CStringGetTextDatum(served_service_tier(tier));
+	}
 	if (!basis->response_data.isnull)
 		served_read(DatumGetJsonbP(basis->response_data.value), false, &served);
 	if (!basis->usage.isnull)

@@ -55,7 +55,8 @@ typedef struct RunState
 
 /* Its columns, of a table aliased r; they come first in a result */
 #define RUN_STATE \
-	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ "'completed', r.ctid, r.source_type"
+	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ \
+	"'completed', r.ctid, r.source_type"
 
 /* What happens to a run in one step */
 typedef struct RunChange

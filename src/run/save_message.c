@@ -225,7 +225,8 @@ require_id(const NewMessage *message)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("a message to be saved has no id"),
-				 errdetail("There is neither a \"message_id\" nor a string \"id\" in the message."),
+				 errdetail("There is neither a \"message_id\" nor a string \"id\" in "
+						   "the message."),
 				 errhint("Give it one; airun_append_message() takes messages without.")));
 }
 

@@ -356,8 +356,12 @@ parts_of(pg_wchar c)
 		pg_wchar   *apart = unicode_normalize(UNICODE_NFKD, whole);
 
 		parts->of = c;
-		for (parts->count = 0; parts->count < MAX_PARTS && apart[parts->count] != 0; parts->count++)
+		parts->count = 0;
+		while (parts->count < MAX_PARTS && apart[parts->count] != 0)
+		{
 			parts->parts[parts->count] = apart[parts->count];
+			parts->count++;
+		}
 		pfree(apart);
 	}
 	return parts;

@@ -409,14 +409,16 @@ execute_internal(Statement *statement, Args *args, const pg_uuid_t *run_id, Inte
 uint64
 statement_write_internal(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, INTERNAL_WRITE, NULL);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN},
+							INTERNAL_WRITE, NULL);
 }
 
 /* The same, for a statement that only reads or locks and sees what is committed by now */
 uint64
 statement_read_latest(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, INTERNAL_LATEST, NULL);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN},
+							INTERNAL_LATEST, NULL);
 }
 
 /* The same, for a statement that inserts this one message */
@@ -442,7 +444,8 @@ statement_write_messages(Statement *statement, Args *args, const pg_uuid_t *run_
 uint64
 statement_write_messages_of_runs(Statement *statement, Args *args)
 {
-	return execute_internal(statement, args, NULL, (InternalRow) {.kind = INTERNAL_MESSAGES_OF_RUNS},
+	return execute_internal(statement, args, NULL,
+							(InternalRow) {.kind = INTERNAL_MESSAGES_OF_RUNS},
 							INTERNAL_WRITE, NULL);
 }
 
@@ -467,10 +470,11 @@ statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 const pg_uuid_t *task_id)
 {
 	return execute_internal(statement, args, run_id,
-					   (InternalRow) {.kind = INTERNAL_TASK, .task_id = *task_id}, INTERNAL_WRITE, NULL);
+							(InternalRow) {.kind = INTERNAL_TASK, .task_id = *task_id},
+							INTERNAL_WRITE, NULL);
 }
 
-/* Run a query with the caller's snapshot, for rows of a run whose own row the caller has been shown */
+/* Run a query with the caller's snapshot, for rows of a run that the caller has been shown */
 uint64
 statement_read_internal(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
@@ -485,7 +489,8 @@ statement_read_internal(Statement *statement, Args *args, const pg_uuid_t *run_i
 uint64
 statement_write_past(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_PAST}, false, NULL);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_PAST},
+							false, NULL);
 }
 
 /*
@@ -527,7 +532,8 @@ uint64
 statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 DestReceiver *dest)
 {
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, INTERNAL_QUERY, dest);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN},
+							INTERNAL_QUERY, dest);
 }
 
 static int
@@ -619,7 +625,8 @@ internal_writes_run(const pg_uuid_t *run_id)
 bool
 internal_write_expression(const pg_uuid_t *run_id)
 {
-	return internal_call != NULL && !internal_call->any_run && internal_call->depth == trigger_depth() &&
+	return internal_call != NULL && !internal_call->any_run &&
+		internal_call->depth == trigger_depth() &&
 		memcmp(&internal_call->run_id, run_id, sizeof(pg_uuid_t)) == 0;
 }
 

@@ -526,7 +526,8 @@ count_instructions(const JsonbValue *elements, int count)
 		JsonbValue	buffer;
 		JsonbValue *role = element == NULL ? NULL : jsonb_get_key(element, "role", &buffer);
 
-		if (role == NULL || !(jsonb_string_is(role, "system") || jsonb_string_is(role, "developer")))
+		if (role == NULL ||
+			!(jsonb_string_is(role, "system") || jsonb_string_is(role, "developer")))
 			break;
 	}
 	return i;

@@ -145,7 +145,8 @@ airun_store_strip_runs(PG_FUNCTION_ARGS)
 	"(" m ".task_id" EQ "ANY (ARRAY(SELECT t.task_id FROM airun.tasks AS t " \
 	"WHERE t.run_id" EQ run " AND t.user_id" EQ person ")) " \
 	"OR EXISTS (SELECT FROM airun.message_versions AS w WHERE w.run_id" EQ run \
-	" AND w.seq" EQ m ".seq AND w.action" EQ "'replaced' AND w.replaced_by" EQ person " AND " follows "))"
+	" AND w.seq" EQ m ".seq AND w.action" EQ "'replaced' AND w.replaced_by" EQ person \
+	" AND " follows "))"
 #define BY_VERSION(m)	"w.version" PLUS "1" EQ m ".version"
 #define BY_MESSAGE \
 	"NOT EXISTS (SELECT FROM airun.message_versions AS n WHERE n.run_id" EQ "w.run_id " \
@@ -221,7 +222,7 @@ airun_store_empty_messages(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64((int64) empty_run(steps, lengthof(steps), &args, PG_GETARG_UUID_P(0)));
 }
 
-/* What a fork x has, up to seq $2, as the person's words stand, or stood, at that place of run $3 */
+/* What a fork x has, up to seq $2, as the person's words stand, or stood, there in run $3 */
 #define IS_COPY_IN(rows, follows) \
 	"EXISTS (SELECT FROM " rows " AS m WHERE m.run_id" EQ "$3 AND m.seq" EQ "x.seq " \
 	"AND m.message" EQ "x.message AND " IS_SAID("m", "$3", "$4", follows) ")"

@@ -320,7 +320,8 @@ end_row_again(CallRow *row, TaskState *state, TaskEnd *end)
 				(errcode(ERRCODE_AIRUN_CONFLICT),
 				 errmsg("call \"%s\" is %s and cannot become %s", uuid_string(id),
 						task_status_name(state->status), task_status_name(end->status)),
-				 errhint("An end is final; state what it lacks, such as its usage, with the status that it has.")));
+				 errhint("An end is final; state what it lacks, such as its usage, with the "
+						 "status that it has.")));
 	end_check_repeated(NULL, id, state, end);
 	if (!end_leave_what_lacks(state, end))
 		return false;
