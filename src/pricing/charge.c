@@ -316,6 +316,15 @@ charge_compute(const ChargeBasis *basis, Charge *charge)
 	charge->reason = answer.reason;
 }
 
+/* Are two amounts the same, or both absent? */
+bool
+same_amount(const Field *a, const Field *b)
+{
+	if (a->isnull || b->isnull)
+		return a->isnull == b->isnull;
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, a->value, b->value));
+}
+
 /*
  * What has a cost keeps it where nothing says a cost any more, with what has come
  * late: in doubt, with the reason.  cost, details: the charge that stands.

@@ -88,14 +88,6 @@ add(Numeric sum, const Field *amount)
 }
 
 static bool
-same_amount(const Field *a, const Field *b)
-{
-	if (a->isnull || b->isnull)
-		return a->isnull == b->isnull;
-	return DatumGetBool(DirectFunctionCall2(numeric_eq, a->value, b->value));
-}
-
-static bool
 same_word(const text *a, const Field *b)
 {
 	text	   *word = b->isnull ? NULL : DatumGetTextPP(b->value);

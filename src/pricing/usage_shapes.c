@@ -50,13 +50,6 @@ static const char *const part_names[PART_COUNT] = {
 	[PART_IGNORED] = "ignored",
 };
 
-/* The name of a part, as airun.usage_shapes has it */
-const char *
-usage_part_name(UsagePart part)
-{
-	return part_names[part];
-}
-
 /* The part of a name, which need not end in a zero byte */
 bool
 usage_part_from_name(const char *name, int len, UsagePart *part)

@@ -215,7 +215,7 @@ status_is(Datum status, const char *word)
 }
 
 /* From the first columns of the current SPI result, which are RUN_STATE */
-void
+static void
 run_state_from_result(RunState *state)
 {
 	bool		isnull;

@@ -88,7 +88,6 @@ typedef struct RunFields
 #define NO_FIELD	((Field) {(Datum) 0, true})
 
 extern pg_uuid_t *run_id_argument(FunctionCallInfo fcinfo, int argument);
-extern void run_state_from_result(RunState *state);
 extern bool run_try_lock(const pg_uuid_t *run_id, RunState *state);
 extern bool run_try_lock_deleted(const pg_uuid_t *run_id, RunState *state);
 extern void run_lock(const pg_uuid_t *run_id, RunState *state);

@@ -438,11 +438,3 @@ plain_read(PlainText *plain, const char *source, int len)
 	}
 	plain->offsets[plain->count] = end;
 }
-
-void
-plain_free(PlainText *plain)
-{
-	pfree(plain->chars);
-	pfree(plain->flags);
-	pfree(plain->offsets);
-}

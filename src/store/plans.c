@@ -29,6 +29,7 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "store/identity.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -434,7 +435,7 @@ uint64
 statement_write_messages(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
 	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_MESSAGES},
-							false, NULL);
+							INTERNAL_WRITE, NULL);
 }
 
 /*
@@ -474,14 +475,6 @@ statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 							INTERNAL_WRITE, NULL);
 }
 
-/* Run a query with the caller's snapshot, for rows of a run that the caller has been shown */
-uint64
-statement_read_internal(Statement *statement, Args *args, const pg_uuid_t *run_id)
-{
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN},
-							INTERNAL_QUERY, NULL);
-}
-
 /*
  * The same, for a statement whose rows of the run are checked and completed as
  * anybody's, but may say when they were made.
@@ -490,7 +483,7 @@ uint64
 statement_write_past(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
 	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_PAST},
-							false, NULL);
+							INTERNAL_WRITE, NULL);
 }
 
 /*
@@ -536,18 +529,12 @@ statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run
 							INTERNAL_QUERY, dest);
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(pg_uuid_t));
-}
-
 /* Is the run one of those that a call names? */
 static bool
 is_of_call(const InternalCall *call, const pg_uuid_t *run_id)
 {
 	return call->run_count > 0 &&
-		bsearch(run_id, call->runs, call->run_count, sizeof(pg_uuid_t), compare_ids) != NULL;
+		bsearch(run_id, call->runs, call->run_count, sizeof(pg_uuid_t), uuid_order) != NULL;
 }
 
 static bool

@@ -117,7 +117,7 @@ settle_word(TaskEnd *end, const char *name, Field *field)
 #define SERVED_OF_STATE(name)	.name = state->name,
 
 /* What is known of a task for its charge, before its end */
-ChargeBasis
+static ChargeBasis
 task_charge_basis(const TaskState *state)
 {
 	return (ChargeBasis) {

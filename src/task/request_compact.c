@@ -305,7 +305,7 @@ reference_read(Jsonb *jsonb, Reference *reference)
  * alone; those that remain will be put in front of them, at the same place.)
  * PT422 where the three do not fit otherwise.
  */
-Jsonb *
+static Jsonb *
 request_expand(Jsonb *request_data, Jsonb *reference, Jsonb *messages)
 {
 	Reference	parts;

@@ -19,6 +19,7 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "store/identity.h"
 #include "store/plans.h"
 #include "store/store.h"
 #include "upkeep/purge.h"
@@ -28,12 +29,6 @@ PG_FUNCTION_INFO_V1(airun_store_remove_runs);
 PG_FUNCTION_INFO_V1(airun_store_strip_runs);
 PG_FUNCTION_INFO_V1(airun_store_empty_messages);
 PG_FUNCTION_INFO_V1(airun_store_empty_copies);
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	return memcmp(a, b, UUID_LEN);
-}
 
 /* Have the batch be the runs of an array, in the order of their ids */
 static void
@@ -49,7 +44,7 @@ take_array(Purge *purge, ArrayType *array)
 				 errhint("Give at most %d.", PURGE_BATCH)));
 	for (int i = 0; i < purge->count; i++)
 		purge->ids[i] = *DatumGetUUIDP(ids[i]);
-	qsort(purge->ids, purge->count, sizeof(pg_uuid_t), compare_ids);
+	qsort(purge->ids, purge->count, sizeof(pg_uuid_t), uuid_order);
 }
 
 /*

@@ -377,12 +377,6 @@ begin_row(CallRow *row, const Caller *caller, const pg_uuid_t *id)
 	row->field[CALL_updated_at] = now;
 }
 
-static bool
-same_word(const Field *a, const Field *b)
-{
-	return text_equal(DatumGetTextPP(a->value), DatumGetTextPP(b->value));
-}
-
 #define CHECK_NATURE(name, ...) \
 	check_same(row, stated, CALL_##name);
 
@@ -393,7 +387,8 @@ check_same(const CallRow *row, const CallRow *stated, int column)
 	const Field *stands = &row->field[column];
 	const Field *said = &stated->field[column];
 
-	if (said->isnull || (!stands->isnull && same_word(stands, said)))
+	if (said->isnull || (!stands->isnull && text_equal(DatumGetTextPP(stands->value),
+													   DatumGetTextPP(said->value))))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_CONFLICT),
@@ -619,14 +614,6 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 }
 
 /* ---------- charged again ---------- */
-
-static bool
-same_amount(const Field *a, const Field *b)
-{
-	if (a->isnull || b->isnull)
-		return a->isnull == b->isnull;
-	return DatumGetBool(DirectFunctionCall2(numeric_eq, a->value, b->value));
-}
 
 /*
  * Give a call another charge, unless it has another cost by now than the one
