@@ -111,6 +111,61 @@ check_report_zone(char **value, void **extra, GucSource source)
 	return false;
 }
 
+/* Settings that are numbers */
+static void
+define_numbers(void)
+{
+	DefineCustomIntVariable("airun.max_hold_file",
+							"Sets for how many tokens budgets hold for an image or another file "
+							"of a request.",
+							NULL,
+							&airun_max_hold_file,
+							2000, 0, 10 * 1000 * 1000,
+							PGC_SUSET, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("airun.max_hold_output",
+							"Sets for how many tokens of output budgets hold at the most.",
+							"A request that asks for fewer holds for these.",
+							&airun_max_hold_output,
+							4096, 0, 10 * 1000 * 1000,
+							PGC_SUSET, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("airun.max_message_size",
+							"Sets the largest message that a run accepts.",
+							NULL,
+							&airun_max_message_size,
+							16 * 1024, 1, 256 * 1024,
+							PGC_SUSET, GUC_UNIT_KB | GUC_ALLOW_IN_PARALLEL,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("airun.max_wait",
+							"Sets the longest that airun_stream_read() waits for more.",
+							NULL,
+							&airun_max_wait,
+							20 * 1000, 0, 20 * 1000,
+							PGC_SUSET, GUC_UNIT_MS | GUC_ALLOW_IN_PARALLEL,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("airun.max_waiting",
+							"Sets how many calls of airun_stream_read() may wait at a time, in "
+							"the whole server.",
+							"Others are answered at once.",
+							&airun_max_waiting,
+							16, 0, 10000,
+							PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("airun.task_timeout",
+							"Sets how long a task may be without progress before it is overdue.",
+							"A task that has a timeout of its own keeps to that.",
+							&airun_task_timeout,
+							10 * 60, 1, 366 * 24 * 3600,
+							PGC_USERSET, GUC_UNIT_S | GUC_ALLOW_IN_PARALLEL,
+							NULL, NULL, NULL);
+}
+
 /* Settings that are on or off */
 static void
 define_switches(void)
@@ -168,61 +223,6 @@ define_switches(void)
 							 NULL, NULL, NULL);
 }
 
-/* Settings that are numbers */
-static void
-define_numbers(void)
-{
-	DefineCustomIntVariable("airun.max_hold_file",
-							"Sets for how many tokens budgets hold for an image or another file "
-							"of a request.",
-							NULL,
-							&airun_max_hold_file,
-							2000, 0, 10 * 1000 * 1000,
-							PGC_SUSET, 0,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("airun.max_hold_output",
-							"Sets for how many tokens of output budgets hold at the most.",
-							"A request that asks for fewer holds for these.",
-							&airun_max_hold_output,
-							4096, 0, 10 * 1000 * 1000,
-							PGC_SUSET, 0,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("airun.max_message_size",
-							"Sets the largest message that a run accepts.",
-							NULL,
-							&airun_max_message_size,
-							16 * 1024, 1, 256 * 1024,
-							PGC_SUSET, GUC_UNIT_KB | GUC_ALLOW_IN_PARALLEL,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("airun.max_wait",
-							"Sets the longest that airun_stream_read() waits for more.",
-							NULL,
-							&airun_max_wait,
-							20 * 1000, 0, 20 * 1000,
-							PGC_SUSET, GUC_UNIT_MS | GUC_ALLOW_IN_PARALLEL,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("airun.max_waiting",
-							"Sets how many calls of airun_stream_read() may wait at a time, in "
-							"the whole server.",
-							"Others are answered at once.",
-							&airun_max_waiting,
-							16, 0, 10000,
-							PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("airun.task_timeout",
-							"Sets how long a task may be without progress before it is overdue.",
-							"A task that has a timeout of its own keeps to that.",
-							&airun_task_timeout,
-							10 * 60, 1, 366 * 24 * 3600,
-							PGC_USERSET, GUC_UNIT_S | GUC_ALLOW_IN_PARALLEL,
-							NULL, NULL, NULL);
-}
-
 /* Settings that are words */
 static void
 define_words(void)
@@ -258,8 +258,8 @@ define_words(void)
 void
 _PG_init(void)
 {
-	define_switches();
 	define_numbers();
+	define_switches();
 	define_words();
 	launcher_init();
 	MarkGUCPrefixReserved("airun");

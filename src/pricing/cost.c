@@ -16,8 +16,9 @@
  * states as the cost is the cost where no price of that provider gives one, or
  * where airun.cost_source says so.
  *
- * Rates are found as price_terms.c says, prices as price_cache.c says.  No lock
- * is taken that anybody would wait for.
+ * Rates are found as price_terms.c says, prices as price_lookup.c says.  No lock
+ * is taken that anybody would wait for.  Nothing is refused: what has no price has
+ * a reason.
  */
 #include "pricing/cost.h"
 

@@ -7,7 +7,7 @@
  * many of the cached ones as must be are of audio, then image.
  *
  * Nothing is refused.  Where parts contradict each other, the larger figure is
- * counted, and the usage is in doubt, with the reason in words.
+ * counted, and the usage is in doubt, with the reason in words.  No lock is taken.
  */
 #include "pricing/usage_settle.h"
 

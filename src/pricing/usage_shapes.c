@@ -10,6 +10,8 @@
  * The first shape that is recognised counts, so that the more certain ones
  * come first.  Of several paths to one part that are there, all must say the
  * same.
+ *
+ * Constants: no lock is taken, and nothing is refused.
  */
 #include "pricing/usage_shapes.h"
 

@@ -23,8 +23,8 @@
  * message's.
  *
  * Errors: PT404 for a run or a task that the caller cannot change, or a message that
- * the run has not; PT409 for a
- * new message of a completed run; PT422 for what is not acceptable, or has no id.
+ * the run has not; PT409 for a new message of a completed run; PT422 for what is not
+ * acceptable, or has no id.
  */
 #include "run/save_message.h"
 

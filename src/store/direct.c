@@ -11,10 +11,9 @@
  * - The way is open only where the table, and the partition where it is partitioned,
  *	 is exactly what airun_install() made (definition.c has the list), so that there is
  *	 nothing else to be honoured than what stands here: NOT NULL, the indexes, and the
- *	 policies and triggers
- *	 of our own, which let our own rows pass.  What policies and triggers would
- *	 check the caller of these answers for: he has locked the run's row under
- *	 its caller's rights, or updates just that as he has seen it, or has locked
+ *	 policies and triggers of our own, which let our own rows pass.  What policies and
+ *	 triggers would check the caller of these answers for: he has locked the run's row
+ *	 under its caller's rights, or updates just that as he has seen it, or has locked
  *	 the text that a chunk belongs to.
  * - It is closed where a permission hook is set (sepgsql, pgaudit's auditing of
  *	 objects) or a hook that adds policies, where the caller lacks a privilege on

@@ -144,7 +144,7 @@ enum
 };
 #define Natts_tasks				(Anum_tasks_end - 1)
 
-/* of the summary, */
+/* and of the summary */
 #define TASK_SUMMARY_NUMBER(name)	Anum_task_summary_##name,
 enum
 {

@@ -7,6 +7,11 @@
  * is in usage_tail has not been folded, whenever it was committed.  Who writes entries
  * never waits for it.
  *
+ * Locks: folding takes an advisory lock, and returns at once where another one has it;
+ * then the rows that go and those of cubes.  airun_rebuild_usage() locks airun.tasks and
+ * airun.calls in SHARE mode, so that no task and no call can be written until it has
+ * committed, and then waits for who folds.  Checks lock nothing.
+ *
  * The statements are made of the columns' lists and queries, in usage_tables.sql, by functions
  * that the store's owner alone may call; airun_rollup() and its kin call them in his
  * name (rollup.c).

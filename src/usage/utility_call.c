@@ -23,9 +23,9 @@
  * no call.
  *
  * Errors: PT401 when nobody is calling, 42501 for who may not create tasks; PT402 for a
- * beginning that does not fit into a budget; PT404
- * for a call that is not there, or not the caller's; PT409 for what stands
- * otherwise, and for ids that are taken; PT422 for values.
+ * beginning that does not fit into a budget; PT404 for a call that is not there, or not
+ * the caller's; PT409 for what stands otherwise, and for ids that are taken; PT422 for
+ * values.
  */
 #include "usage/utility_call.h"
 
