@@ -261,6 +261,8 @@ _PG_init(void)
 	define_numbers();
 	define_switches();
 	define_words();
+
 	launcher_init();
+
 	MarkGUCPrefixReserved("airun");
 }
