@@ -63,8 +63,7 @@ WITH listed AS (
 		AS o (kind, relation, name, definition, place)
 ), partitions AS (
 	SELECT p.*, format('\mairun\.(%s)\M', (
-		SELECT string_agg(t.name, '|')
-			FROM @extschema@.airun_store_partitioned_tables() AS t)) AS names
+		SELECT string_agg(t.name, '|') FROM @extschema@.airun_store_partitioned_tables() AS t)) AS names
 	FROM @extschema@.airun_store_partitions() AS p
 	WHERE EXISTS (SELECT FROM @extschema@.airun_store_partitions() AS r
 				  WHERE r.relation = 'runs' AND r.suffix = p.suffix)
@@ -116,8 +115,7 @@ LEFT JOIN LATERAL (
 	SELECT concat(CASE WHEN NOT p.polpermissive THEN 'AS RESTRICTIVE ' END,
 		'FOR ', CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT'
 			WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
-		CASE WHEN p.polroles <> '{0}' THEN ' TO '
-			|| array_to_string(p.polroles::regrole[], ', ') END,
+		CASE WHEN p.polroles <> '{0}' THEN ' TO ' || array_to_string(p.polroles::regrole[], ', ') END,
 		' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
 		' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'), NULL
 	FROM pg_policy AS p

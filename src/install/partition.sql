@@ -18,8 +18,9 @@
  * has rights on partitions, and they are under row security without a policy.
  *
  * Locks: runs first, waiting for it one second at most, and the other tables
- * behind it without waiting, and again until ten seconds have gone (one, for months ahead); so
- * nobody meets a deadlock, and whoever keeps a table for long makes the call fail (55P03).
+ * behind it without waiting, and again until ten seconds have gone (one, for months
+ * ahead); so nobody meets a deadlock, and whoever keeps a table for long makes the
+ * call fail (55P03).
  */
 
 /* The tables that are partitioned, in the order in which they are locked */
