@@ -111,6 +111,62 @@ check_report_zone(char **value, void **extra, GucSource source)
 	return false;
 }
 
+/* Settings that are on or off */
+static void
+define_switches(void)
+{
+	DefineCustomBoolVariable("airun.async_progress",
+							 "Lets progress commit without waiting for the disk.",
+							 "A crash of the server may lose the last moment's progress, and "
+							 "nothing else.",
+							 &airun_async_progress,
+							 false,
+							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("airun.budget_enforce",
+							 "Has tasks and calls that start hold of budgets.",
+							 "When off, they are refused nothing, and count in no budget.",
+							 &airun_budget_enforce,
+							 true,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("airun.direct_writes",
+							 "Lets airun find and write rows of its store without the executor.",
+							 "When off, statements do it, but for the text of a stream that is arriving and new entries of the ledger.",
+							 &airun_direct_writes,
+							 true,
+							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("airun.notify",
+							 "Notifies the channel \"airun\" of progress and ends of tasks.",
+							 "The payload says which task has moved; any role can listen to it.",
+							 &airun_notify,
+							 false,
+							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("airun.partial_answers",
+							 "Lets a proxy answer for all shards when some cannot be reached.",
+							 "What is left out is told by a warning.  It is for functions that "
+							 "only read.",
+							 &airun_partial_answers,
+							 false,
+							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("airun.trust_client_cost",
+							 "Charges a task what the client states that it costs.",
+							 "When off, a task costs what the price book says; the client's "
+							 "figure is kept beside.",
+							 &airun_trust_client_cost,
+							 false,
+							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
+							 NULL, NULL, NULL);
+}
+
 /* Settings that are numbers */
 static void
 define_numbers(void)
@@ -164,63 +220,6 @@ define_numbers(void)
 							10 * 60, 1, 366 * 24 * 3600,
 							PGC_USERSET, GUC_UNIT_S | GUC_ALLOW_IN_PARALLEL,
 							NULL, NULL, NULL);
-}
-
-/* Settings that are on or off */
-static void
-define_switches(void)
-{
-	DefineCustomBoolVariable("airun.async_progress",
-							 "Lets progress commit without waiting for the disk.",
-							 "A crash of the server may lose the last moment's progress, and "
-							 "nothing else.",
-							 &airun_async_progress,
-							 false,
-							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
-							 NULL, NULL, NULL);
-
-	DefineCustomBoolVariable("airun.budget_enforce",
-							 "Has tasks and calls that start hold of budgets.",
-							 "When off, they are refused nothing, and count in no budget.",
-							 &airun_budget_enforce,
-							 true,
-							 PGC_SUSET, 0,
-							 NULL, NULL, NULL);
-
-	DefineCustomBoolVariable("airun.direct_writes",
-							 "Lets airun find and write rows of its store without the executor.",
-							 "When off, statements do it, but for the text of a stream and the "
-							 "entries of the ledger, which nobody else writes.",
-							 &airun_direct_writes,
-							 true,
-							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
-							 NULL, NULL, NULL);
-
-	DefineCustomBoolVariable("airun.notify",
-							 "Notifies the channel \"airun\" of progress and ends of tasks.",
-							 "The payload says which task has moved; any role can listen to it.",
-							 &airun_notify,
-							 false,
-							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
-							 NULL, NULL, NULL);
-
-	DefineCustomBoolVariable("airun.partial_answers",
-							 "Lets a proxy answer for all shards when some cannot be reached.",
-							 "What is left out is told by a warning.  It is for functions that "
-							 "only read.",
-							 &airun_partial_answers,
-							 false,
-							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
-							 NULL, NULL, NULL);
-
-	DefineCustomBoolVariable("airun.trust_client_cost",
-							 "Charges a task what the client states that it costs.",
-							 "When off, a task costs what the price book says; the client's "
-							 "figure is kept beside.",
-							 &airun_trust_client_cost,
-							 false,
-							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
-							 NULL, NULL, NULL);
 }
 
 /* Settings that are words */

@@ -193,9 +193,6 @@ BEGIN
 END
 $grant$;
 COMMENT ON FUNCTION @extschema@.airun_grant(name, text) IS
-'Gives a role what it needs to use airun as an API role, and no more: it may delete nothing but '
-'the last messages of a run, and row security binds it
-As a reporter it may read the figures of all users, and no word of them; as an operator it may '
-'fold and check these as well, expire, purge and prune.
-For the owner of the store.  To that role itself, a superuser gives all functions with grant '
-'option by it.';
+'Gives a role what it needs to use airun as an API role, and no more: it may delete nothing but the last messages of a run, and row security binds it
+As a reporter it may read the figures of all users, and no word of them; as an operator it may fold and check these as well, expire, purge and prune.
+For the owner of the store.  To that role itself, a superuser gives all functions with grant option by it.';
