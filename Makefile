@@ -53,7 +53,7 @@ DIRECT_ONLY = direct stream_visibility exact exact_partition
 # Those for which it does not matter which way rows are written, and that take their
 # time: check has them once.
 ONCE = install objects json report 003_dump 004_cost 005_backend 007_prices 011_usage 013_import \
-	014_context 015_import_files 030_standby 031_update 033_owner 060_page 061_rollup 062_build 065_worker \
+	014_context 015_import_files 016_source 030_standby 031_update 033_owner 060_page 061_rollup 062_build 065_worker \
 	070_shards 071_upkeep 072_proxy 073_pool
 
 # The isolation specs of test/specs.

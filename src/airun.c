@@ -64,8 +64,9 @@ bool		airun_async_progress = false;
 bool		airun_budget_enforce = true;
 
 /*
- * How many tokens of output budgets hold for, at the most.  A smaller one holds less
- * than may be spent, so that only a superuser may change it.
+ * How many tokens budgets hold for: for an image or another file of a request, and of
+ * output at the most.  Smaller ones hold less than may be spent, so that only a superuser
+ * may change them.
  */
 int			airun_max_hold_file = 2000;
 int			airun_max_hold_output = 4096;
@@ -110,12 +111,14 @@ check_report_zone(char **value, void **extra, GucSource source)
 	return false;
 }
 
-void
-_PG_init(void)
+/* Settings that are on or off */
+static void
+define_switches(void)
 {
 	DefineCustomBoolVariable("airun.async_progress",
 							 "Lets progress commit without waiting for the disk.",
-							 "A crash of the server may lose the last moment's progress, and nothing else.",
+							 "A crash of the server may lose the last moment's progress, and "
+							 "nothing else.",
 							 &airun_async_progress,
 							 false,
 							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
@@ -129,14 +132,6 @@ _PG_init(void)
 							 PGC_SUSET, 0,
 							 NULL, NULL, NULL);
 
-	DefineCustomEnumVariable("airun.cost_source",
-							 "Sets which cost counts where the price book and the provider both state one.",
-							 "The other is kept beside it; where there is no price, the provider's counts in any case.",
-							 &airun_cost_source,
-							 COST_SOURCE_PRICE, cost_sources,
-							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
-							 NULL, NULL, NULL);
-
 	DefineCustomBoolVariable("airun.direct_writes",
 							 "Lets airun find and write rows of its store without the executor.",
 							 "When off, statements do it, but for the text of a stream that is arriving and new entries of the ledger.",
@@ -145,8 +140,40 @@ _PG_init(void)
 							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
+	DefineCustomBoolVariable("airun.notify",
+							 "Notifies the channel \"airun\" of progress and ends of tasks.",
+							 "The payload says which task has moved; any role can listen to it.",
+							 &airun_notify,
+							 false,
+							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("airun.partial_answers",
+							 "Lets a proxy answer for all shards when some cannot be reached.",
+							 "What is left out is told by a warning.  It is for functions that "
+							 "only read.",
+							 &airun_partial_answers,
+							 false,
+							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("airun.trust_client_cost",
+							 "Charges a task what the client states that it costs.",
+							 "When off, a task costs what the price book says; the client's "
+							 "figure is kept beside.",
+							 &airun_trust_client_cost,
+							 false,
+							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
+							 NULL, NULL, NULL);
+}
+
+/* Settings that are numbers */
+static void
+define_numbers(void)
+{
 	DefineCustomIntVariable("airun.max_hold_file",
-							"Sets for how many tokens budgets hold for an image or another file of a request.",
+							"Sets for how many tokens budgets hold for an image or another file "
+							"of a request.",
 							NULL,
 							&airun_max_hold_file,
 							2000, 0, 10 * 1000 * 1000,
@@ -160,14 +187,6 @@ _PG_init(void)
 							4096, 0, 10 * 1000 * 1000,
 							PGC_SUSET, 0,
 							NULL, NULL, NULL);
-
-	DefineCustomBoolVariable("airun.partial_answers",
-							 "Lets a proxy answer for all shards when some cannot be reached.",
-							 "What is left out is told by a warning.  It is for functions that only read.",
-							 &airun_partial_answers,
-							 false,
-							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
-							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("airun.max_message_size",
 							"Sets the largest message that a run accepts.",
@@ -186,19 +205,35 @@ _PG_init(void)
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("airun.max_waiting",
-							"Sets how many calls of airun_stream_read() may wait at a time, in the whole server.",
+							"Sets how many calls of airun_stream_read() may wait at a time, in "
+							"the whole server.",
 							"Others are answered at once.",
 							&airun_max_waiting,
 							16, 0, 10000,
 							PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
 							NULL, NULL, NULL);
 
-	DefineCustomBoolVariable("airun.notify",
-							 "Notifies the channel \"airun\" of progress and ends of tasks.",
-							 "The payload says which task has moved; any role can listen to it.",
-							 &airun_notify,
-							 false,
-							 PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
+	DefineCustomIntVariable("airun.task_timeout",
+							"Sets how long a task may be without progress before it is overdue.",
+							"A task that has a timeout of its own keeps to that.",
+							&airun_task_timeout,
+							10 * 60, 1, 366 * 24 * 3600,
+							PGC_USERSET, GUC_UNIT_S | GUC_ALLOW_IN_PARALLEL,
+							NULL, NULL, NULL);
+}
+
+/* Settings that are words */
+static void
+define_words(void)
+{
+	DefineCustomEnumVariable("airun.cost_source",
+							 "Sets which cost counts where the price book and the provider both "
+							 "state one.",
+							 "The other is kept beside it; where there is no price, the "
+							 "provider's counts in any case.",
+							 &airun_cost_source,
+							 COST_SOURCE_PRICE, cost_sources,
+							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 	DefineCustomStringVariable("airun.report_zone",
@@ -209,29 +244,22 @@ _PG_init(void)
 							   PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
 							   check_report_zone, NULL, NULL);
 
-	DefineCustomIntVariable("airun.task_timeout",
-							"Sets how long a task may be without progress before it is overdue.",
-							"A task that has a timeout of its own keeps to that.",
-							&airun_task_timeout,
-							10 * 60, 1, 366 * 24 * 3600,
-							PGC_USERSET, GUC_UNIT_S | GUC_ALLOW_IN_PARALLEL,
-							NULL, NULL, NULL);
-
-	DefineCustomBoolVariable("airun.trust_client_cost",
-							 "Charges a task what the client states that it costs.",
-							 "When off, a task costs what the price book says; the client's figure is kept beside.",
-							 &airun_trust_client_cost,
-							 false,
-							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,
-							 NULL, NULL, NULL);
-
 	DefineCustomStringVariable("airun.user_id",
-							   "Sets the user who is calling, where request.jwt.claims is not set.",
+							   "Sets the user who is calling, where request.jwt.claims is not "
+							   "set.",
 							   "A subject that is not a UUID stands for its version-5 UUID.",
 							   &airun_user_setting,
 							   NULL,
 							   PGC_USERSET, GUC_ALLOW_IN_PARALLEL,
 							   NULL, NULL, NULL);
+}
+
+void
+_PG_init(void)
+{
+	define_numbers();
+	define_switches();
+	define_words();
 
 	launcher_init();
 

@@ -22,7 +22,8 @@ PG_FUNCTION_INFO_V1(airun_check_budgets);
 
 /* What budgets ask of a task or call, as columns of t */
 #define SUBJECT_COLUMNS \
-	"t.user_id, t.service, t.task_name, t.provider, t.endpoint, t.model_id, t.metadata, t.created_at"
+	"t.user_id, t.service, t.task_name, t.provider, t.endpoint, t.model_id, t.metadata, " \
+	"t.created_at"
 
 static Field
 result_field(int column)
@@ -97,7 +98,8 @@ holds_of_open(const Budget *budget, const BudgetSubject *subject)
 	Period		period = period_of(&budget->period, subject->at);
 	Numeric		zero = decimal_of(0);
 	Numeric		held = decimal_of(budget->measure == MEASURE_CALLS ? 1 : 0);
-	int			numbers = budget->measure == MEASURE_CALLS ? 1 : budget->measure == MEASURE_TOKENS ? 2 : 3;
+	int			numbers = budget->measure == MEASURE_CALLS ? 1 :
+		budget->measure == MEASURE_TOKENS ? 2 : 3;
 	JsonbBuilder builder = {0};
 	ListCell   *cell;
 

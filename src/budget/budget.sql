@@ -53,43 +53,57 @@ BEGIN
 		measure text, amount numeric, period text, anchor bigint, mode text, warn_at numeric[],
 		unpriced text, assumed_rate numeric, slots bigint, count_from text)
 	CROSS JOIN LATERAL (VALUES
-		(length(b.name) BETWEEN 1 AND 200, 'a budget''s name must have 1 to 200 characters', 'Give it another one.'),
-		(b.amount >= 0 AND b.amount < 'Infinity', format('"amount" must be a number from 0 on, not %s', b.amount),
+		(length(b.name) BETWEEN 1 AND 200, 'a budget''s name must have 1 to 200 characters',
+		 'Give it another one.'),
+		(b.amount >= 0 AND b.amount < 'Infinity',
+		 format('"amount" must be a number from 0 on, not %s', b.amount),
 		 'With NULL the budget ends.'),
-		(b.scope IN ('all', 'user', 'source', 'provider', 'model', 'service', 'task_name', 'tag', 'metadata', 'run'),
+		(b.scope IN ('all', 'user', 'source', 'provider', 'model', 'service', 'task_name', 'tag',
+		 'metadata', 'run'),
 		 format('"%s" is not a scope of a budget', left(b.scope, 100)),
 		 'It is all, user, source, provider, model, service, task_name, tag, metadata or run.'),
-		((b.scope = 'metadata') = (b.scope_key IS NOT NULL), '"scope_key" goes with the scope "metadata", and with no other',
+		((b.scope = 'metadata') = (b.scope_key IS NOT NULL),
+		 '"scope_key" goes with the scope "metadata", and with no other',
 		 'It names the key of metadata whose values are counted.'),
 		(b.scope <> 'all' OR b.scope_value IS NULL, 'a budget for all has no "scope_value"',
 		 'Leave it out, or choose another scope.'),
 		(b.scope NOT IN ('user', 'run') OR b.scope_value IS NULL OR b.scope_value
 			~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
-		 format('"scope_value" must be the UUID of a %s, in lower case, not "%s"', b.scope, left(b.scope_value, 100)),
+		 format('"scope_value" must be the UUID of a %s, in lower case, not "%s"', b.scope,
+		 left(b.scope_value, 100)),
 		 'airun_user_uuid() gives the one that a name stands for.'),
-		(length(b.scope_value) <= 200, '"scope_value" has more than 200 characters', 'Shorten it.'),
-		(b.measure IN ('cost', 'tokens', 'calls'), format('"%s" is not a measure of a budget', left(b.measure, 100)),
+		(length(b.scope_value) <= 200, '"scope_value" has more than 200 characters',
+		 'Shorten it.'),
+		(b.measure IN ('cost', 'tokens', 'calls'),
+		 format('"%s" is not a measure of a budget', left(b.measure, 100)),
 		 'It is cost, tokens or calls.'),
-		(b.period IN ('none', 'hour', 'day', 'week', 'month'), format('"%s" is not a period of a budget', left(b.period, 100)),
+		(b.period IN ('none', 'hour', 'day', 'week', 'month'),
+		 format('"%s" is not a period of a budget', left(b.period, 100)),
 		 'It is none, hour, day, week or month.'),
-		(CASE b.period WHEN 'day' THEN b.anchor BETWEEN 0 AND 23 WHEN 'week' THEN b.anchor BETWEEN 1 AND 7
+		(CASE b.period WHEN 'day' THEN b.anchor BETWEEN 0 AND 23
+		 WHEN 'week' THEN b.anchor BETWEEN 1 AND 7
 			WHEN 'month' THEN b.anchor BETWEEN 1 AND 31 ELSE b.anchor = 0 END,
 		 format('"anchor" cannot be %s with the period "%s"', b.anchor, left(b.period, 100)),
-		 'It is the hour of a day (0 to 23), the weekday of a week (1, Monday, to 7) or the day of a month (1 to 31).'),
+		 'It is the hour of a day (0 to 23), the weekday of a week (1, Monday, to 7) or the day '
+		 'of a month (1 to 31).'),
 		(b.mode IN ('hard', 'soft'), format('"%s" is not a mode of a budget', left(b.mode, 100)),
 		 'It is hard, which refuses, or soft, which warns.'),
 		(cardinality(b.warn_at) <= 20 AND array_position(b.warn_at, NULL) IS NULL
 			AND 0 < ALL (b.warn_at) AND 'Infinity' > ALL (b.warn_at),
-		 '"warn_at" must be parts of the amount, such as 0.8, and at most 20', 'Use numbers above 0.'),
-		(b.unpriced IN ('block', 'allow', 'assume'), format('"%s" is not a word for "unpriced"', left(b.unpriced, 100)),
+		 '"warn_at" must be parts of the amount, such as 0.8, and at most 20',
+		 'Use numbers above 0.'),
+		(b.unpriced IN ('block', 'allow', 'assume'),
+		 format('"%s" is not a word for "unpriced"', left(b.unpriced, 100)),
 		 'It is block, allow or assume.'),
 		(b.unpriced <> 'assume' OR b.assumed_rate IS NOT NULL, '"assume" needs an "assumed_rate"',
 		 'Say what a token of a model without a price is taken to cost.'),
-		(b.assumed_rate >= 0 AND b.assumed_rate < 'Infinity', format('"assumed_rate" must be a number from 0 on, not %s', b.assumed_rate),
+		(b.assumed_rate >= 0 AND b.assumed_rate < 'Infinity',
+		 format('"assumed_rate" must be a number from 0 on, not %s', b.assumed_rate),
 		 'It is what one token is taken to cost.'),
 		(b.slots BETWEEN 1 AND 64, format('"slots" must be between 1 and 64, not %s', b.slots),
 		 'One does for some hundred calls a second.'),
-		(b.count_from IN ('period', 'now'), format('"%s" is not a word for "count_from"', left(b.count_from, 100)),
+		(b.count_from IN ('period', 'now'),
+		 format('"%s" is not a word for "count_from"', left(b.count_from, 100)),
 		 'It is period or now.')
 	) AS p (is_fine, message, remedy)
 	WHERE NOT p.is_fine LIMIT 1;
@@ -126,9 +140,11 @@ WITH RECURSIVE b AS (
 ), charges AS (
 	SELECT v.value, NULL::uuid AS user_id, e.cost, e.calls,
 		e.tokens_input + e.tokens_cache_read + e.tokens_cache_write + e.tokens_output AS tokens
-	FROM b CROSS JOIN (SELECT * FROM airun.usage_ledger UNION ALL SELECT * FROM airun.usage_tail) AS e
+	FROM b
+	CROSS JOIN (SELECT * FROM airun.usage_ledger UNION ALL SELECT * FROM airun.usage_tail) AS e
 	CROSS JOIN LATERAL (SELECT CASE b.scope WHEN 'all' THEN '' WHEN 'user' THEN e.user_id::text
-		WHEN 'source' THEN e.source_type WHEN 'provider' THEN e.provider WHEN 'model' THEN e.model_id
+		WHEN 'source' THEN e.source_type WHEN 'provider' THEN e.provider
+			WHEN 'model' THEN e.model_id
 		WHEN 'service' THEN e.service WHEN 'task_name' THEN e.task_name END) AS v (value)
 	WHERE e.at >= $2 AND e.at < $3
 	UNION ALL
@@ -137,7 +153,8 @@ WITH RECURSIVE b AS (
 	CROSS JOIN LATERAL (
 		SELECT DISTINCT unnest(r.tags) WHERE b.scope = 'tag'
 		UNION ALL
-		SELECT COALESCE(t.metadata ->> b.scope_key, r.metadata ->> b.scope_key) WHERE b.scope = 'metadata'
+		SELECT COALESCE(t.metadata ->> b.scope_key, r.metadata ->> b.scope_key)
+			WHERE b.scope = 'metadata'
 		UNION ALL
 		SELECT f.value FROM family AS f WHERE f.id = r.id) AS v (value)
 	WHERE b.scope IN ('tag', 'metadata', 'run') AND t.completed_at IS NOT NULL
@@ -150,7 +167,8 @@ WITH RECURSIVE b AS (
 )
 SELECT c.value, CASE b.measure WHEN 'cost' THEN COALESCE(sum(c.cost), 0)
 	WHEN 'tokens' THEN COALESCE(sum(c.tokens), 0) ELSE sum(c.calls) END,
-	CASE WHEN b.scope <> 'run' AND b.scope_value IS NULL AND count(DISTINCT c.user_id) = 1 AND count(*) = count(c.user_id)
+	CASE WHEN b.scope <> 'run' AND b.scope_value IS NULL AND count(DISTINCT c.user_id) = 1
+		AND count(*) = count(c.user_id)
 		THEN min(c.user_id::text)::uuid END
 FROM charges AS c CROSS JOIN b
 WHERE c.value IS NOT NULL AND COALESCE(c.value = b.scope_value, true)
@@ -159,10 +177,12 @@ $usage$;
 COMMENT ON FUNCTION @extschema@.airun_store_budget_usage(bigint, timestamptz, timestamptz) IS
 'What has been used in a time by each value of a budget''s scope';
 
-CREATE FUNCTION @extschema@.airun_store_hold_open(budget_id bigint, run_id uuid, id uuid) RETURNS void
+CREATE FUNCTION @extschema@.airun_store_hold_open(budget_id bigint, run_id uuid, id uuid)
+RETURNS void
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_store_hold_open IS
-'Has a task, or without a run a call, that has not ended count in a budget which is new; for airun_set_budget()';
+'Has a task, or without a run a call, that has not ended count in a budget which is new; for '
+'airun_set_budget()';
 
 /* A budget that is new: what its current period has used counts, and what is open will */
 CREATE FUNCTION @extschema@.airun_store_begin_budget(budget_id bigint, counts boolean) RETURNS void
@@ -174,22 +194,28 @@ DECLARE
 BEGIN
 	SELECT p.* INTO period
 	FROM airun.budgets AS b
-	CROSS JOIN LATERAL @extschema@.airun_store_period(b.period, b.zone, b.anchor, clock_timestamp()) AS p
+	CROSS JOIN LATERAL @extschema@.airun_store_period(b.period, b.zone, b.anchor,
+		clock_timestamp()) AS p
 	WHERE b.id = budget_id;
 	IF counts THEN
-		INSERT INTO airun.budget_periods (id, budget_id, value, period_key, slot, base, spent, only_user)
+		INSERT INTO airun.budget_periods (id, budget_id, value, period_key, slot, base,
+			spent, only_user)
 		SELECT (airun_store_begin_budget.budget_id << 40) + row_number() OVER (),
-			airun_store_begin_budget.budget_id, left(u.value, 200), period.period_key, 0, sum(u.used), sum(u.used),
-			CASE WHEN count(DISTINCT u.person) = 1 AND count(*) = count(u.person) THEN min(u.person::text)::uuid END
+			airun_store_begin_budget.budget_id, left(u.value, 200), period.period_key, 0,
+			sum(u.used), sum(u.used),
+			CASE WHEN count(DISTINCT u.person) = 1 AND count(*) = count(u.person)
+				THEN min(u.person::text)::uuid END
 		FROM @extschema@.airun_store_budget_usage(budget_id, period.starts_at, period.ends_at) AS u
 		GROUP BY left(u.value, 200) HAVING sum(u.used) > 0;
 	END IF;
 	PERFORM @extschema@.airun_store_hold_open(budget_id, t.run_id, t.task_id)
 	FROM airun.tasks AS t
-	WHERE t.completed_at IS NULL AND t.created_at >= period.starts_at AND t.created_at < period.ends_at;
+	WHERE t.completed_at IS NULL AND t.created_at >= period.starts_at
+		AND t.created_at < period.ends_at;
 	PERFORM @extschema@.airun_store_hold_open(budget_id, NULL, c.id)
 	FROM airun.calls AS c
-	WHERE c.completed_at IS NULL AND c.created_at >= period.starts_at AND c.created_at < period.ends_at;
+	WHERE c.completed_at IS NULL AND c.created_at >= period.starts_at
+		AND c.created_at < period.ends_at;
 END
 $begin$;
 COMMENT ON FUNCTION @extschema@.airun_store_begin_budget(bigint, boolean) IS
@@ -243,10 +269,13 @@ BEGIN
 	budget.measure := COALESCE(measure, stood.measure, 'cost');
 	budget.period := COALESCE(period, stood.period, 'month');
 	budget.zone := COALESCE(zone, stood.zone, current_setting('airun.report_zone', true), 'UTC');
-	budget.anchor := COALESCE(CASE WHEN anchor IS NOT NULL THEN LEAST(GREATEST(anchor, -1), 99) END, CASE WHEN budget.period = stood.period THEN stood.anchor
+	budget.anchor := COALESCE(
+		CASE WHEN anchor IS NOT NULL THEN LEAST(GREATEST(anchor, -1), 99) END,
+		CASE WHEN budget.period = stood.period THEN stood.anchor
 		WHEN budget.period IN ('week', 'month') THEN 1 ELSE 0 END);
 	budget.mode := COALESCE(mode, stood.mode, 'hard');
-	budget.warn_at := COALESCE(ARRAY(SELECT DISTINCT w.part::numeric FROM unnest(warn_at) AS w (part) ORDER BY 1),
+	budget.warn_at := COALESCE(ARRAY(SELECT DISTINCT w.part::numeric
+		FROM unnest(warn_at) AS w (part) ORDER BY 1),
 		'{}');
 	IF warn_at IS NULL THEN
 		budget.warn_at := COALESCE(stood.warn_at, '{0.8,1}');
@@ -254,21 +283,28 @@ BEGIN
 	budget.unpriced := COALESCE(unpriced, stood.unpriced, 'block');
 	budget.assumed_rate := COALESCE(assumed_rate::numeric, stood.assumed_rate);
 	budget.show_amounts := COALESCE(show_amounts, stood.show_amounts, true);
-	budget.slots := COALESCE(CASE WHEN slots IS NOT NULL THEN LEAST(GREATEST(slots, 0), 1000) END, stood.slots, 1);
+	budget.slots := COALESCE(CASE WHEN slots IS NOT NULL THEN LEAST(GREATEST(slots, 0), 1000) END,
+		stood.slots, 1);
 	PERFORM @extschema@.airun_store_check_budget(to_jsonb(budget)
-		|| jsonb_build_object('count_from', count_from, 'name', COALESCE(name, ''), 'amount', amount::numeric,
+		|| jsonb_build_object('count_from', count_from, 'name', COALESCE(name, ''),
+			'amount', amount::numeric,
 			'anchor', COALESCE(anchor, budget.anchor), 'slots', COALESCE(slots, budget.slots)));
-	PERFORM @extschema@.airun_store_period(budget.period, budget.zone, budget.anchor, clock_timestamp());
+	PERFORM @extschema@.airun_store_period(budget.period, budget.zone, budget.anchor,
+		clock_timestamp());
 
-	IF (stood.scope, stood.scope_key, stood.scope_value, stood.measure, stood.period, stood.zone, stood.anchor)
-		IS NOT DISTINCT FROM (budget.scope, budget.scope_key, budget.scope_value, budget.measure, budget.period,
+	IF (stood.scope, stood.scope_key, stood.scope_value, stood.measure, stood.period, stood.zone,
+		stood.anchor)
+		IS NOT DISTINCT FROM (budget.scope, budget.scope_key, budget.scope_value, budget.measure,
+			budget.period,
 			budget.zone, budget.anchor) THEN
 		LOCK TABLE airun.budget_periods IN EXCLUSIVE MODE;
-		UPDATE airun.budgets AS b SET (amount, mode, warn_at, unpriced, assumed_rate, show_amounts, slots)
+		UPDATE airun.budgets AS b SET (amount, mode, warn_at, unpriced, assumed_rate,
+			show_amounts, slots)
 			= (budget.amount, budget.mode, budget.warn_at, budget.unpriced, budget.assumed_rate,
 				budget.show_amounts, budget.slots)
 		WHERE b.id = budget.id;
-		UPDATE airun.budget_periods AS p SET quota = 0 WHERE p.budget_id = budget.id AND p.quota <> 0;
+		UPDATE airun.budget_periods AS p SET quota = 0 WHERE p.budget_id = budget.id
+			AND p.quota <> 0;
 		RETURN budget.id;
 	END IF;
 
@@ -279,13 +315,20 @@ BEGIN
 	budget.valid_from := clock_timestamp();
 	INSERT INTO airun.budgets SELECT budget.*;
 	PERFORM @extschema@.airun_store_begin_budget(budget.id,
-		COALESCE(count_from, CASE budget.period WHEN 'none' THEN 'now' ELSE 'period' END) = 'period');
+		COALESCE(count_from,
+			CASE budget.period WHEN 'none' THEN 'now' ELSE 'period' END) = 'period');
 	RETURN budget.id;
 END
 $set$;
 COMMENT ON FUNCTION @extschema@.airun_set_budget IS
-'Sets a budget: how much may be used in each period, of all or of each user, source, provider, model, service, task name, tag, value of a metadata key, or run with its forks; returns its id
-What is left out stays as it is, or else is: scope all, measure cost (tokens, calls), period month (none, hour, day, week) in airun.report_zone from its first day on, mode hard (soft only warns), warnings at 0.8 and 1 of the amount, unpriced block (allow, or assume with assumed_rate a token), one slot, and what the period has used already counts, unless count_from is now.  Another scope, measure, period, zone or anchor begins another budget in its place.  An amount of NULL ends the budget.  For the owner of the store.';
+'Sets a budget: how much may be used in each period, of all or of each user, source, provider, '
+'model, service, task name, tag, value of a metadata key, or run with its forks; returns its id
+What is left out stays as it is, or else is: scope all, measure cost (tokens, calls), period '
+'month (none, hour, day, week) in airun.report_zone from its first day on, mode hard (soft only '
+'warns), warnings at 0.8 and 1 of the amount, unpriced block (allow, or assume with assumed_rate '
+'a token), one slot, and what the period has used already counts, unless count_from is now.  '
+'Another scope, measure, period, zone or anchor begins another budget in its place.  An amount of '
+'NULL ends the budget.  For the owner of the store.';
 
 CREATE FUNCTION @extschema@.airun_credit_budget(
 	name text,
@@ -317,22 +360,28 @@ BEGIN
 		OR value <> budget.scope_value THEN
 		RAISE EXCEPTION 'budget "%" has no counter for "%"', left(name, 100), left(value, 100)
 			USING ERRCODE = 'PT422',
-				HINT = 'Name the value that it counts for: a user''s id, a model, ...; none where the budget is for all.';
+				HINT = 'Name the value that it counts for: a user''s id, a model, ...; none where '
+					'the budget is for all.';
 	END IF;
 	LOCK TABLE airun.budget_periods IN EXCLUSIVE MODE;
-	period := (@extschema@.airun_store_period(budget.period, budget.zone, budget.anchor, clock_timestamp())).period_key;
+	period := (@extschema@.airun_store_period(budget.period, budget.zone, budget.anchor,
+		clock_timestamp())).period_key;
 	INSERT INTO airun.budget_periods AS p (id, budget_id, value, period_key, slot, credit)
-	VALUES ((budget.id << 40) + (random() * 1e12)::bigint, budget.id, airun_credit_budget.value, period, 0,
+	VALUES ((budget.id << 40) + (random() * 1e12)::bigint, budget.id,
+		airun_credit_budget.value, period, 0,
 		airun_credit_budget.amount::numeric)
-	ON CONFLICT (budget_id, period_key, value, slot) DO UPDATE SET credit = p.credit + excluded.credit
+	ON CONFLICT (budget_id, period_key, value, slot) DO UPDATE
+		SET credit = p.credit + excluded.credit
 	RETURNING p.credit INTO credited;
 	UPDATE airun.budget_periods AS p SET quota = 0
-	WHERE p.budget_id = budget.id AND p.value = airun_credit_budget.value AND p.period_key = period;
+	WHERE p.budget_id = budget.id AND p.value = airun_credit_budget.value
+		AND p.period_key = period;
 	RETURN credited;
 END
 $credit$;
 COMMENT ON FUNCTION @extschema@.airun_credit_budget IS
-'Adds to the limit of a budget''s current period, of one value where each has a counter; returns what has been added in all
+'Adds to the limit of a budget''s current period, of one value where each has a counter; returns '
+'what has been added in all
 What has been spent stays told: to start afresh, add that.  For the owner of the store.';
 
 /* Where counters are not what tasks and calls say, for airun_check_budgets() */
@@ -342,7 +391,8 @@ CREATE FUNCTION @extschema@.airun_store_budget_problems() RETURNS SETOF @extsche
 AS $problems$
 BEGIN
 	RETURN QUERY
-	SELECT NULL::uuid, NULL::uuid, NULL::bigint, format('%s of counter %s of budget "%s"', p.problem, c.id, b.name),
+	SELECT NULL::uuid, NULL::uuid, NULL::bigint,
+		format('%s of counter %s of budget "%s"', p.problem, c.id, b.name),
 		p.expected::text, p.found::text
 	FROM airun.budget_periods AS c
 	LEFT JOIN airun.budgets AS b ON b.id = c.budget_id
@@ -355,7 +405,8 @@ BEGIN
 	ORDER BY c.id, p.problem;
 
 	RETURN QUERY
-	SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'a hold of a counter'::text, 'a row of airun.budget_periods'::text,
+	SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'a hold of a counter'::text,
+		'a row of airun.budget_periods'::text,
 		format('counter %s, which is not there', s.counter)
 	FROM @extschema@.airun_store_budget_parts() AS s
 	WHERE NOT EXISTS (SELECT FROM airun.budget_periods AS c WHERE c.id = s.counter)
@@ -379,4 +430,5 @@ COMMENT ON FUNCTION @extschema@.airun_store_budget_problems() IS
 CREATE FUNCTION @extschema@.airun_check_budgets() RETURNS SETOF @extschema@.ai_problem
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
 COMMENT ON FUNCTION @extschema@.airun_check_budgets IS
-'Compares the counters of budgets with what tasks and calls that are there hold and have used; no row means that all agree';
+'Compares the counters of budgets with what tasks and calls that are there hold and have used; no '
+'row means that all agree';

@@ -75,7 +75,7 @@ typedef struct Gate
 {
 	int64		id;				/* of its row */
 	Numeric		limit;
-	Numeric		warned;			/* the largest part of the limit that has been warned of; or NULL */
+	Numeric		warned;			/* the largest part of the limit warned of; or NULL */
 	bool		is_hard;
 	int			slots;			/* that are in use */
 	int			warning_count;
@@ -122,7 +122,10 @@ int64_value(uint64 row, int column)
 	return DatumGetInt64(result_value(row, column, &isnull));
 }
 
-/* The slot of this backend, shared by as few as can be; slot 0 is the only one, or the gate of others */
+/*
+ * The slot of this backend, shared by as few as can be; slot 0 is the only one, or the
+ * gate of others.
+ */
 static int
 home_slot(int slots)
 {
@@ -221,8 +224,8 @@ static int64
 have_slot(const CounterKey *key)
 {
 	static Statement insert = {
-		"INSERT INTO airun.budget_periods AS p (id, budget_id, value, period_key, slot, only_user) "
-		"VALUES ($4, $1, $2, $3, $5, $6) ON CONFLICT DO NOTHING",
+		"INSERT INTO airun.budget_periods AS p (id, budget_id, value, period_key, slot, "
+		"only_user) VALUES ($4, $1, $2, $3, $5, $6) ON CONFLICT DO NOTHING",
 		6, {INT8OID, TEXTOID, TEXTOID, INT8OID, INT4OID, UUIDOID}
 	};
 	int64		id;
@@ -423,8 +426,8 @@ static void
 write_event(const CounterKey *key, const Gate *gate, Datum part, Numeric used)
 {
 	static Statement insert = {
-		"INSERT INTO airun.budget_events AS e (budget_id, value, period_key, at, warn_at, amount, used) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7) "
+		"INSERT INTO airun.budget_events AS e (budget_id, value, period_key, at, warn_at, "
+		"amount, used) VALUES ($1, $2, $3, $4, $5, $6, $7) "
 		"ON CONFLICT (budget_id, period_key, value, warn_at) DO NOTHING",
 		7, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID, NUMERICOID}
 	};
@@ -489,7 +492,8 @@ share_out(const CounterKey *key, const Gate *gate, const CounterChange *change,
 	};
 	static Statement others = {
 #define OTHER_QUOTA \
-	"COALESCE(" USED PLUS "CASE WHEN $7 IS NULL OR p.slot" GE "$5 AND p.slot" LE "$6 THEN $7 ELSE 0 END, 0)"
+	"COALESCE(" USED PLUS "CASE WHEN $7 IS NULL OR p.slot" GE "$5 AND p.slot" LE "$6 " \
+	"THEN $7 ELSE 0 END, 0)"
 		"UPDATE airun.budget_periods AS p SET quota = " OTHER_QUOTA
 		" WHERE " THIS_COUNTER " AND p.id" NE "$4 AND p.quota" NE OTHER_QUOTA,
 		7, {INT8OID, TEXTOID, TEXTOID, INT8OID, INT4OID, INT4OID, NUMERICOID}
@@ -532,7 +536,8 @@ settle_slots(const CounterKey *key, const Gate *gate, const CounterChange *chang
 	}
 	if (most == NULL)
 	{
-		Numeric		any = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum("Infinity"),
+		Numeric		any = DatumGetNumeric(DirectFunctionCall3(numeric_in,
+															  CStringGetDatum("Infinity"),
 															  ObjectIdGetDatum(InvalidOid),
 															  Int32GetDatum(-1)));
 
@@ -599,7 +604,8 @@ take_by_statement(const CounterKey *key, Numeric amount, int64 *id)
 	static Statement take = {
 		"UPDATE airun.budget_periods AS p SET held = p.held" PLUS "$5, "
 		"only_user = CASE WHEN p.only_user" EQ "$6 THEN p.only_user END "
-		"WHERE " THIS_COUNTER " AND p.slot" EQ "$4 AND " USED PLUS "$5" LT "p.quota RETURNING p.id",
+		"WHERE " THIS_COUNTER " AND p.slot" EQ "$4 AND " USED PLUS "$5" LT "p.quota "
+		"RETURNING p.id",
 		6, {INT8OID, TEXTOID, TEXTOID, INT4OID, NUMERICOID, UUIDOID}
 	};
 	Args		args = {0};

@@ -108,7 +108,8 @@ budget_fit_look(BudgetFit *fit, Snapshot snapshot)
 {
 	static Statement read = {
 		"SELECT b.amount" PLUS "COALESCE(pg_catalog.sum(p.credit), 0), "
-		"COALESCE(pg_catalog.sum(p.spent" PLUS "p.estimated), 0), COALESCE(pg_catalog.sum(p.held), 0) "
+		"COALESCE(pg_catalog.sum(p.spent" PLUS "p.estimated), 0), "
+		"COALESCE(pg_catalog.sum(p.held), 0) "
 		"FROM airun.budgets AS b LEFT JOIN airun.budget_periods AS p ON p.budget_id" EQ "b.id "
 		"AND p.value" EQ "$2 AND p.period_key" EQ "$3 WHERE b.id" EQ "$1 GROUP BY b.amount",
 		3, {INT8OID, TEXTOID, TEXTOID}

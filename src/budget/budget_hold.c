@@ -379,13 +379,14 @@ budget_changes_add(BudgetChanges *changes, const BudgetState *before, const Budg
 {
 	const Field *column = after != NULL ? &after->holds : &before->holds;
 	MemoryContext old_context;
+	char	   *words;
 	Jsonb	   *document;
 	JsonbContainer *holds;
 
 	if (column->isnull)
 		return;
-	document = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-												  CStringGetDatum(TextDatumGetCString(column->value))));
+	words = TextDatumGetCString(column->value);
+	document = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(words)));
 	if (!JB_ROOT_IS_ARRAY(document))
 		return;
 	old_context = MemoryContextSwitchTo(changes->context);

@@ -1,7 +1,8 @@
 /*
  * budget_hold.sql: what tasks and calls make of counters, for statements
  */
-CREATE FUNCTION @extschema@.airun_store_hold_part(hold jsonb, has_ended boolean, is_completed boolean,
+CREATE FUNCTION @extschema@.airun_store_hold_part(hold jsonb, has_ended boolean,
+	is_completed boolean,
 	cost numeric, tokens bigint, length bigint)
 RETURNS numeric[]
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;

@@ -113,7 +113,8 @@ instant_of(pg_tz *zone, Timestamp local)
 static TimestampTz
 start_of_day(pg_tz *zone, int day, int hour)
 {
-	Timestamp	local = ((int64) day - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY + hour * USECS_PER_HOUR;
+	Timestamp	local = ((int64) day - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY +
+		hour * USECS_PER_HOUR;
 
 	return Min(instant_of(zone, local), instant_of(zone, local - 1) + 1);
 }

@@ -1,7 +1,8 @@
 /*
  * budget_period.sql: the period of a budget that a time is in
  */
-CREATE FUNCTION @extschema@.airun_store_period(period text, zone text, anchor integer, at timestamptz,
+CREATE FUNCTION @extschema@.airun_store_period(period text, zone text, anchor integer,
+	at timestamptz,
 	OUT period_key text, OUT starts_at timestamptz, OUT ends_at timestamptz)
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.airun_store_period IS

@@ -104,7 +104,8 @@ advice(const BudgetNeed *need, const char *reason, const BudgetStand *stand)
 	if (affordable > 0)
 		return psprintf("Ask for at most " INT64_FORMAT " tokens of output.", affordable);
 	if (resets_at != NULL)
-		return psprintf("Wait until %s, or have the owner of the store raise the budget.", resets_at);
+		return psprintf("Wait until %s, or have the owner of the store raise the budget.",
+						resets_at);
 	return "Have the owner of the store raise the budget.";
 }
 
@@ -128,7 +129,8 @@ pg_noreturn static void
 refuse_unpriced(const BudgetFit *fit, const BudgetSubject *subject)
 {
 	const char *name = fit->need.budget->name;
-	char	   *model = subject->model_id.isnull ? NULL : TextDatumGetCString(subject->model_id.value);
+	char	   *model = subject->model_id.isnull ? NULL :
+		TextDatumGetCString(subject->model_id.value);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_OVER_BUDGET),
@@ -137,7 +139,8 @@ refuse_unpriced(const BudgetFit *fit, const BudgetSubject *subject)
 			 errmsg("budget \"%s\" takes no call of model \"%s\", which has no price",
 					name, excerpt(model, strlen(model))),
 			 errdetail_internal("%s", describe(&fit->need, fit->value, fit->reason, NULL)),
-			 errhint("Have the owner of the store enter its price with airun_set_price(), or have the budget allow models without one.")));
+			 errhint("Have the owner of the store enter its price with airun_set_price(), or have "
+					 "the budget allow models without one.")));
 }
 
 /* PT402, for a fit that has a reason */

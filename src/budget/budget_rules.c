@@ -357,7 +357,8 @@ budget_values(const Budget *budget, const BudgetSubject *subject, RunFacts *fact
 	{
 		char	   *value = lfirst(cell);
 		ListCell   *known;
-		bool		is_new = budget->scope_value == NULL || strcmp(value, budget->scope_value) == 0;
+		bool		is_new = budget->scope_value == NULL ||
+			strcmp(value, budget->scope_value) == 0;
 
 		foreach(known, unique)
 		{

@@ -50,8 +50,8 @@ enum
 
 static ColumnList columns = {
 	TABLE_BUDGET_PERIODS,
-	{"id", "budget_id", "slot", "value", "period_key", "quota", "base", "estimated", "spent", "held",
-	"only_user"}
+	{"id", "budget_id", "slot", "value", "period_key", "quota", "base", "estimated",
+	"spent", "held", "only_user"}
 };
 
 #define AT(column)	(columns.numbers[column] - 1)

@@ -12,7 +12,7 @@
 typedef enum SlotAnswer
 {
 	SLOT_CHANGED,
-	SLOT_MISSED,				/* there is none, or what is needed does not fit; no lock is left */
+	SLOT_MISSED,				/* there is none, or it does not fit; no lock is left */
 	SLOT_NEEDS_STATEMENT		/* nothing has happened */
 } SlotAnswer;
 

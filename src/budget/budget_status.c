@@ -54,8 +54,9 @@ sees_all(void)
 	"FROM airun.budgets AS b CROSS JOIN LATERAL " \
 	EXTSCHEMA ".airun_store_period(b.period, b.zone, b.anchor, $4) AS p " \
 	"LEFT JOIN LATERAL (" counters ") AS c ON true " \
-	"WHERE b.valid_to IS NULL AND ($1 IS NULL OR b.name" EQ "$1) AND ($2 OR (b.scope" EQ "'user' " \
-	"AND $3 IS NOT NULL AND (b.scope_value IS NULL OR b.scope_value" EQ "$3))) "
+	"WHERE b.valid_to IS NULL AND ($1 IS NULL OR b.name" EQ "$1) AND ($2 OR (" \
+	"b.scope" EQ "'user' AND $3 IS NOT NULL AND (b.scope_value IS NULL OR " \
+	"b.scope_value" EQ "$3))) "
 #define COUNTERS(value) \
 	"SELECT q.value, pg_catalog.sum(q.credit) AS credit, " \
 	"pg_catalog.sum(q.spent) AS spent, pg_catalog.sum(q.estimated) AS estimated, " \
@@ -171,8 +172,10 @@ standing_row(uint64 row)
 #define FULL_AT	"(b.amount" PLUS "COALESCE(pg_catalog.sum(q.credit), 0))"
 #define FULLEST \
 	"SELECT h.value, pg_catalog.row_number() OVER w AS place FROM (SELECT g.* FROM (" \
-	"SELECT q.value, pg_catalog.sum((q.spent" PLUS "q.estimated" PLUS "q.held)::pg_catalog.float8) " \
-	"OPERATOR(pg_catalog./) CASE WHEN " FULL_AT GT "0 THEN " FULL_AT "::pg_catalog.float8 END AS share " \
+	"SELECT q.value, pg_catalog.sum((q.spent" PLUS "q.estimated" PLUS "q.held)" \
+	"::pg_catalog.float8) " \
+	"OPERATOR(pg_catalog./) CASE WHEN " FULL_AT GT "0 THEN " FULL_AT \
+	"::pg_catalog.float8 END AS share " \
 	"FROM airun.budget_periods AS q WHERE q.budget_id" EQ "b.id " \
 	"AND q.period_key" EQ "p.period_key AND " VISIBLE " GROUP BY q.value) AS g " \
 	"ORDER BY " BY_SHARE("g") " LIMIT $7) AS h WINDOW w AS (ORDER BY " BY_SHARE("h") ")"
@@ -194,8 +197,8 @@ budget_read_fullest(Oid function, bool all, const char *zone, int max_budgets, i
 		"'YYYY-MM-DD HH24:MI') AS resets_at, "
 		SHOWN(LIMIT) " AS amount, " SHOWN("COALESCE(c.spent" PLUS "c.estimated, 0)") " AS spent, "
 		SHOWN("COALESCE(c.held, 0)") " AS held, "
-		SHOWN("pg_catalog.round(CASE WHEN " LIMIT GT "0 THEN COALESCE(c.used, 0) OPERATOR(pg_catalog./) "
-			  LIMIT " ELSE 1 END, 6)") " AS share, "
+		SHOWN("pg_catalog.round(CASE WHEN " LIMIT GT "0 THEN COALESCE(c.used, 0) "
+			  "OPERATOR(pg_catalog./) " LIMIT " ELSE 1 END, 6)") " AS share, "
 		REST LE "0 AS is_exhausted, COALESCE(c.place, 1) AS place "
 		STANDING("SELECT e.*, f.place FROM (" FULLEST ") AS f CROSS JOIN LATERAL ("
 				 COUNTERS("q.value" EQ "f.value") ") AS e") "), "
@@ -203,11 +206,12 @@ budget_read_fullest(Oid function, bool all, const char *zone, int max_budgets, i
 		"u AS (SELECT t.*, pg_catalog.dense_rank() OVER (ORDER BY t.fullest DESC NULLS LAST, "
 		"t.name COLLATE pg_catalog.\"C\") AS rank FROM t), "
 		"v AS (SELECT u.*, pg_catalog.max(u.rank) OVER () AS budgets FROM u) "
-		"SELECT v.name, v.scope, v.value, v.measure, v.mode, v.period, v.resets_at, v.amount, v.spent, "
-		"v.held, v.share, v.is_exhausted, v.place, CASE WHEN v.place" LT "$7 THEN v.place ELSE ("
+		"SELECT v.name, v.scope, v.value, v.measure, v.mode, v.period, v.resets_at, "
+		"v.amount, v.spent, v.held, v.share, v.is_exhausted, v.place, "
+		"CASE WHEN v.place" LT "$7 THEN v.place ELSE ("
 		"SELECT pg_catalog.count(*) FROM (SELECT DISTINCT q.value FROM airun.budget_periods AS q "
-		"WHERE q.budget_id" EQ "v.id AND q.period_key" EQ "v.period_key AND " VISIBLE ") AS n) END, "
-		"v.rank, v.budgets "
+		"WHERE q.budget_id" EQ "v.id AND q.period_key" EQ "v.period_key AND " VISIBLE
+		") AS n) END, v.rank, v.budgets "
 		"FROM v WHERE v.rank" LE "$6 ORDER BY v.rank, v.place",
 		7, {STANDING_ARGS, TEXTOID, INT8OID, INT8OID}
 	};

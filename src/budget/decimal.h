@@ -58,7 +58,8 @@ decimal_share(Numeric a, int count)
 	Datum		scale = NumericGetDatum(int64_to_numeric(INT64CONST(1000000000000)));
 	Datum		units = DirectFunctionCall2(numeric_mul, NumericGetDatum(a), scale);
 
-	units = DirectFunctionCall2(numeric_div_trunc, units, NumericGetDatum(int64_to_numeric(count)));
+	units = DirectFunctionCall2(numeric_div_trunc, units,
+								NumericGetDatum(int64_to_numeric(count)));
 	return DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
 											   DirectFunctionCall2(numeric_div, units, scale)));
 }

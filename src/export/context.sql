@@ -10,4 +10,5 @@ RETURNS json
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.airun_context IS
 'The messages to send to a model to continue a run, within limits, and what was left out
-for_provider is openai, responses, anthropic or gemini.  The oldest turns are left out first; system messages at the beginning stay.';
+for_provider is openai, responses, anthropic or gemini.  The oldest turns are left out first; '
+'system messages at the beginning stay.';

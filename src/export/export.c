@@ -41,7 +41,8 @@ static RunHead
 read_head(const pg_uuid_t *run_id)
 {
 	static Statement read = {
-		"SELECT r.id::pg_catalog.text, r.name, r.created_at, r.last_message_at FROM airun.runs AS r WHERE " LIVE_RUN,
+		"SELECT r.id::pg_catalog.text, r.name, r.created_at, r.last_message_at "
+		"FROM airun.runs AS r WHERE " LIVE_RUN,
 		1, {UUIDOID}
 	};
 	Args		args = {0};
@@ -207,7 +208,8 @@ find_form(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("unknown export format \"%s\"", excerpt(name, strlen(name))),
-			 errhint("The formats are openai, responses, anthropic, gemini, ai-sdk, sharegpt, otel, markdown and airun.")));
+			 errhint("The formats are openai, responses, anthropic, gemini, ai-sdk, sharegpt, "
+					 "otel, markdown and airun.")));
 }
 
 /* ---------- airun's own form ---------- */

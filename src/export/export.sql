@@ -8,4 +8,5 @@ RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.airun_export IS
 'A run as a document that other systems read: JSON on one line, or Markdown
-format is openai, responses, anthropic, gemini, ai-sdk, sharegpt, otel, markdown or airun, which alone loses nothing.';
+format is openai, responses, anthropic, gemini, ai-sdk, sharegpt, otel, markdown or airun, which '
+'alone loses nothing.';

@@ -29,7 +29,8 @@ modality_of(const Part *part)
 {
 	if (media_is_image(part))
 		return "image";
-	return media_begins(part, "audio/") ? "audio" : media_begins(part, "video/") ? "video" : "document";
+	return media_begins(part, "audio/") ? "audio" :
+		media_begins(part, "video/") ? "video" : "document";
 }
 
 static bool
@@ -258,7 +259,8 @@ static void
 whole_attributes(StringInfo out, const Conversation *conversation, const char *finish_reason)
 {
 	Utterance  *answer = last_answer(conversation);
-	Utterance  *first = conversation->utterances == NIL ? NULL : linitial(conversation->utterances);
+	Utterance  *first = conversation->utterances == NIL ? NULL :
+		linitial(conversation->utterances);
 	StringInfoData list;
 	ListCell   *cell;
 
@@ -310,8 +312,8 @@ whole_attributes(StringInfo out, const Conversation *conversation, const char *f
 	A("gen_ai.usage.reasoning.output_tokens", "intValue", BUCKET("reasoning")) \
 	A("gen_ai.usage.cost", "doubleValue", "t.cost") \
 	A("error.type", "stringValue", "CASE WHEN t.status" EQ "'error' THEN " \
-	  "COALESCE(t.error OPERATOR(pg_catalog.->>) 'code', t.error OPERATOR(pg_catalog.->>) 'type', " \
-	  "'_OTHER') END")
+	  "COALESCE(t.error OPERATOR(pg_catalog.->>) 'code', " \
+	  "t.error OPERATOR(pg_catalog.->>) 'type', '_OTHER') END")
 
 #define ATTRIBUTE_NAME(name, kind, value)	{name, kind},
 #define ATTRIBUTE_SQL(name, kind, value)	", (" value ")::pg_catalog.text"
@@ -397,7 +399,8 @@ columns_as_attributes(StringInfo out, uint64 row)
 			appendStringInfoString(&value, TextDatumGetCString(column));
 		else
 			json_string(&value, TextDatumGetCString(column));
-		attribute(out, task_attributes[i].name, kind, strcmp(kind, "arrayValue") != 0 ? value.data :
+		attribute(out, task_attributes[i].name, kind,
+				  strcmp(kind, "arrayValue") != 0 ? value.data :
 				  psprintf("{\"values\":[{\"stringValue\":%s}]}", value.data));
 	}
 }
@@ -438,7 +441,8 @@ spans_write(StringInfo out, const pg_uuid_t *run_id, TimestampTz begin, Timestam
 		"SELECT t.task_id, t.created_at, t.completed_at, "
 		"pg_catalog.max(t.answer_seq) OVER (ORDER BY t.answer_seq "
 		"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), "
-		"t.answer_seq, t.status" EQ "'error', t.model_id, t.finish_reason" TASK_ATTRIBUTES(ATTRIBUTE_SQL)
+		"t.answer_seq, t.status" EQ "'error', t.model_id, t.finish_reason"
+		TASK_ATTRIBUTES(ATTRIBUTE_SQL)
 		" FROM airun.tasks AS t WHERE t.run_id" EQ "$1 ORDER BY t.created_at, t.task_id",
 		1, {UUIDOID}
 	};

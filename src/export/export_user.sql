@@ -27,7 +27,8 @@ BEGIN
 	IF person IS NULL THEN
 		RAISE EXCEPTION 'nobody is calling'
 			USING ERRCODE = 'PT401',
-				HINT = 'Send a token whose claims (request.jwt.claims) have a "sub", or set airun.user_id.';
+				HINT = 'Send a token whose claims (request.jwt.claims) have a "sub", or set '
+					'airun.user_id.';
 	END IF;
 	IF person IS DISTINCT FROM @extschema@.airun_user_id() AND NOT pg_has_role(owner, 'USAGE') THEN
 		RAISE EXCEPTION 'must be owner of airun''s store to export what belongs to another user'
@@ -50,7 +51,8 @@ BEGIN
 	RETURN QUERY SELECT json_build_object('kind', 'message', 'message', to_json(m))
 		FROM airun.messages AS m
 		WHERE m.run_id = ANY (others) AND (
-			EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id = m.run_id AND t.task_id = m.task_id
+			EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id = m.run_id
+				AND t.task_id = m.task_id
 				AND t.user_id = person)
 			OR person = (SELECT w.replaced_by FROM airun.message_versions AS w
 				WHERE w.run_id = m.run_id AND w.seq = m.seq AND w.action = 'replaced'
@@ -59,13 +61,15 @@ BEGIN
 	RETURN QUERY SELECT json_build_object('kind', 'message_version', 'message_version', to_json(v))
 		FROM airun.message_versions AS v
 		WHERE v.run_id = ANY (others) AND (
-			EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id = v.run_id AND t.task_id = v.task_id
+			EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id = v.run_id
+				AND t.task_id = v.task_id
 				AND t.user_id = person)
 			OR EXISTS (SELECT FROM airun.message_versions AS w
 				WHERE w.run_id = v.run_id AND w.seq = v.seq AND w.version + 1 = v.version
 				AND w.action = 'replaced' AND w.replaced_by = person))
 		ORDER BY v.run_id, v.seq, v.version;
-	RETURN QUERY SELECT json_build_object('kind', 'task', 'task', to_jsonb(t) || jsonb_build_object(
+	RETURN QUERY SELECT json_build_object('kind', 'task', 'task',
+		to_jsonb(t) || jsonb_build_object(
 			'request_data', CASE WHEN t.request_reference IS NULL THEN t.request_data
 				ELSE @extschema@.airun_request(t.request_data, t.request_reference, (
 					SELECT @extschema@.airun_array_in_order(b.message, b.seq)
@@ -88,11 +92,13 @@ BEGIN
 		FROM airun.calls AS c WHERE c.user_id = person ORDER BY c.created_at, c.id;
 	FOREACH entries IN ARRAY '{usage_ledger,usage_tail}'::text[] LOOP
 		CONTINUE WHEN NOT has_table_privilege(format('airun.%I', entries), 'SELECT');
-		RETURN QUERY EXECUTE format($$SELECT json_build_object('kind', 'usage', 'usage', to_json(u))
+		RETURN QUERY EXECUTE format($$SELECT json_build_object('kind', 'usage',
+			'usage', to_json(u))
 			FROM airun.%I AS u WHERE u.user_id = $1 ORDER BY u.at$$, entries) USING person;
 	END LOOP;
 END
 $export_user$;
 COMMENT ON FUNCTION @extschema@.airun_export_user(uuid) IS
-'Everything that the store has of a person, one JSON object a row: runs, messages, versions, tasks, calls, usage
+'Everything that the store has of a person, one JSON object a row: runs, messages, versions, '
+'tasks, calls, usage
 Your own; the owner of the store may name anybody.';

@@ -35,15 +35,16 @@ json_key(StringInfo out, const char *key)
 void
 json_value(StringInfo out, const JsonbValue *value)
 {
+	Datum		number;
+
 	switch (value->type)
 	{
 		case jbvString:
 			json_append_string(out, value->val.string.val, value->val.string.len);
 			break;
 		case jbvNumeric:
-			appendStringInfoString(out,
-								   DatumGetCString(DirectFunctionCall1(numeric_out,
-																	   NumericGetDatum(value->val.numeric))));
+			number = NumericGetDatum(value->val.numeric);
+			appendStringInfoString(out, DatumGetCString(DirectFunctionCall1(numeric_out, number)));
 			break;
 		case jbvBool:
 			appendStringInfoString(out, value->val.boolean ? "true" : "false");

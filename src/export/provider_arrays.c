@@ -433,7 +433,8 @@ anthropic_media(StringInfo out, const Part *part)
 	if (!is_present(reference))
 		return;
 	json_next(out);
-	appendStringInfo(out, "{\"type\":\"%s\",\"source\":{", media_is_image(part) ? "image" : "document");
+	appendStringInfo(out, "{\"type\":\"%s\",\"source\":{",
+					 media_is_image(part) ? "image" : "document");
 	json_field(out, "type", reference == &part->data ? "base64" :
 			   reference == &part->url ? "url" : "file");
 	if (reference == &part->data)
@@ -577,7 +578,8 @@ gemini_media(StringInfo out, const Part *part)
 	if (is_present(&part->mime))
 		json_present(out, "mimeType", &part->mime);
 	else
-		json_field(out, "mimeType", media_is_image(part) ? "image/png" : "application/octet-stream");
+		json_field(out, "mimeType", media_is_image(part) ? "image/png" :
+				   "application/octet-stream");
 	json_present(out, reference == &part->data ? "data" : "fileUri", reference);
 	appendStringInfoString(out, "}}");
 }

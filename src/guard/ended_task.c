@@ -43,7 +43,8 @@ refuse_change(Row *row, TaskStatus status, const TaskColumn *column)
 			 old.isnull ? errdetail("Column \"%s\" would change.", column->name) :
 			 errdetail("Column \"%s\" would change; what stands is \"%s\".", column->name,
 					   excerpt(stands, strlen(stands))),
-			 errhint("An end is final, and takes only what it lacks; create another task with airun_create_task(run_id).")));
+			 errhint("An end is final, and takes only what it lacks; create another task with "
+					 "airun_create_task(run_id).")));
 }
 
 /* The text of a task that has ended, or NULL for none, as long as SPI is open */

@@ -193,7 +193,8 @@ check_origin(Row *row)
 	if (forked_from.isnull || seq.isnull || DatumGetInt64(seq.value) < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("\"forked_from\" and \"forked_at_seq\" do not say where the run branches off"),
+				 errmsg("\"forked_from\" and \"forked_at_seq\" do not say where the run "
+						"branches off"),
 				 errdetail("One of them is missing, or the seq is negative."),
 				 errhint("Give both, or neither; airun_fork_run() forks a run.")));
 }
@@ -313,7 +314,8 @@ airun_guard_run(PG_FUNCTION_ARGS)
 
 	row_from_trigger(&row, trigger);
 	id = row_new(&row, "id");
-	if (!id.isnull && internal_write_row(DatumGetUUIDP(id.value), (InternalRow) {.kind = INTERNAL_RUN}))
+	if (!id.isnull &&
+		internal_write_row(DatumGetUUIDP(id.value), (InternalRow) {.kind = INTERNAL_RUN}))
 		return PointerGetDatum(row.new);
 
 	store_require_caller();

@@ -4,7 +4,8 @@
 CREATE FUNCTION @extschema@.airun_guard_run() RETURNS trigger
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_guard_run() IS
-'Trigger on airun.runs: completes and checks what comes in past the functions, and keeps the counters from it';
+'Trigger on airun.runs: completes and checks what comes in past the functions, and keeps the '
+'counters from it';
 
 CREATE FUNCTION @extschema@.airun_guard_message() RETURNS trigger
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;

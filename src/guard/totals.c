@@ -191,8 +191,8 @@ is_left_to_table(TriggerData *trigger, const char *table)
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("partition \"%s\" cannot be truncated alone",
 					RelationGetRelationName(trigger->tg_relation)),
-			 errhint("airun_drop_partitions() drops whole months; TRUNCATE airun.%s empties the table.",
-					 table)));
+			 errhint("airun_drop_partitions() drops whole months; TRUNCATE airun.%s "
+					 "empties the table.", table)));
 }
 
 /*
@@ -654,7 +654,8 @@ check_rows_of_triggers(TriggerData *trigger)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("a trigger on airun.tasks has made a task that cannot be"),
-				 errdetail("Task \"%s\" has a status that is none or does not go with \"completed_at\", or a figure that is negative or not finite.",
+				 errdetail("Task \"%s\" has a status that is none or does not go with "
+						   "\"completed_at\", or a figure that is negative or not finite.",
 						   uuid_string(DatumGetUUIDP(result_value(0, 1, &isnull)))),
 				 errhint("Mend the trigger.")));
 	store_close();

@@ -299,8 +299,8 @@ result_message(Composer *composer, const char *id, const char *name, JsonbValue 
 			   bool is_error)
 {
 	OpenCall   *call = find_call(composer, id, name);
-	OutMessage *message = new_message(composer,
-									  strcmp(composer->role, "function") == 0 ? "function" : "tool");
+	bool		is_function = strcmp(composer->role, "function") == 0;
+	OutMessage *message = new_message(composer, is_function ? "function" : "tool");
 
 	message->says_more = true;
 	message->tool_call_id = id != NULL ? id : call != NULL ? call->id : NULL;

@@ -30,5 +30,8 @@ CREATE FUNCTION @extschema@.airun_import(
 RETURNS SETOF @extschema@.ai_imported
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
 COMMENT ON FUNCTION @extschema@.airun_import IS
-'Brings in conversations of other systems: exports of ChatGPT, Claude, Open WebUI, LibreChat, Google AI Studio and Gemini; lists of messages of OpenAI, Anthropic, Gemini, ShareGPT, Hugging Face, AI SDK, LangChain, Mastra; spans of OpenTelemetry; rows of the original application
-JSON, JSON lines or an array.  A row for each entry: its run, or why it has none.  The same again changes nothing.  for_user is for the owner of the store.';
+'Brings in conversations of other systems: exports of ChatGPT, Claude, Open WebUI, LibreChat, '
+'Google AI Studio and Gemini; lists of messages of OpenAI, Anthropic, Gemini, ShareGPT, Hugging '
+'Face, AI SDK, LangChain, Mastra; spans of OpenTelemetry; rows of the original application
+JSON, JSON lines or an array.  A row for each entry: its run, or why it has none.  The same again '
+'changes nothing.  for_user is for the owner of the store.';

@@ -75,14 +75,16 @@ COMMENT ON FUNCTION @extschema@.airun_store_import_columns() IS
  * an object of the columns that are none of them.  PT422 for a mapping that names what
  * is not there.
  */
-CREATE FUNCTION @extschema@.airun_store_import_expressions(relation text, source regclass, mapping jsonb)
+CREATE FUNCTION @extschema@.airun_store_import_expressions(relation text, source regclass,
+	mapping jsonb)
 RETURNS jsonb
 	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $expressions$
 #variable_conflict use_variable
 DECLARE
-	computed constant text[] := '{id,total_tokens,total_cost,message_count,task_count,last_message_at,
+	computed constant text[] :=
+		'{id,total_tokens,total_cost,message_count,task_count,last_message_at,
 		active_hour,response_complete}';
 	item record;
 	used text[] := '{}';
@@ -96,8 +98,10 @@ BEGIN
 	IF FOUND THEN
 		RAISE EXCEPTION '"mapping" says nothing about column "%" of %', item.key, relation
 			USING ERRCODE = 'PT422',
-				DETAIL = 'There is no such column to bring in, or its value is neither a string nor null.',
-				HINT = 'Write {"runs": {"name": "title"}}: airun''s column, and that of the source.';
+				DETAIL = 'There is no such column to bring in, or its value is neither a string '
+					'nor null.',
+				HINT = 'Write {"runs": {"name": "title"}}: airun''s column, and that '
+					'of the source.';
 	END IF;
 	FOR item IN
 		SELECT c.name, c.type, a.attname, format_type(a.atttypid, NULL) AS source_type,
@@ -137,7 +141,8 @@ BEGIN
 			ELSE format('s.%I::%s', item.attname, item.type) END);
 		-- What is no uuid is kept beside, where airun_install_original() shows it.
 		IF item.name = 'source_id' AND item.source_type <> 'uuid' THEN
-			others := format($$jsonb_build_object('source_id', CASE WHEN %s IS NULL THEN s.%I END)$$,
+			others := format($$jsonb_build_object('source_id',
+				CASE WHEN %s IS NULL THEN s.%I END)$$,
 							 result ->> 'source_id', item.attname);
 		END IF;
 	END LOOP;
@@ -155,13 +160,15 @@ COMMENT ON FUNCTION @extschema@.airun_store_import_expressions(text, regclass, j
 /*
  * The statements that bring runs and tasks in; $1 are the ids of rows of the source.
  */
-CREATE FUNCTION @extschema@.airun_store_import_statements(runs regclass, tasks regclass, mapping jsonb)
+CREATE FUNCTION @extschema@.airun_store_import_statements(runs regclass, tasks regclass,
+	mapping jsonb)
 RETURNS jsonb
 	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $statements$
 DECLARE
-	kept constant text := $$CASE WHEN %2$s = '{}' THEN COALESCE(%1$s, '{}') ELSE COALESCE(%1$s, '{}')
+	kept constant text := $$CASE WHEN %2$s = '{}' THEN COALESCE(%1$s, '{}')
+		ELSE COALESCE(%1$s, '{}')
 		|| jsonb_build_object('airun_original', %2$s) END$$;
 	r jsonb := @extschema@.airun_store_import_expressions('runs', runs, mapping -> 'runs');
 	t jsonb;
@@ -174,14 +181,18 @@ BEGIN
 		'runs', format($$WITH i AS (
 			INSERT INTO airun.runs (id, user_id, source_type, source_id, name, description, tags,
 				settings, variable_values, metadata, status, is_starred, is_archived, created_at)
-			SELECT %1$s, CASE WHEN %2$s IN ('completed', 'archived', 'deleted') THEN 'active' ELSE %2$s END,
+			SELECT %1$s, CASE WHEN %2$s IN ('completed', 'archived', 'deleted') THEN 'active'
+				ELSE %2$s END,
 				%3$s, COALESCE(%4$s, false) OR COALESCE(%2$s = 'archived', false), %5$s
 			FROM %6$s AS s WHERE %7$s = ANY ($1)
 			ON CONFLICT (id) DO NOTHING RETURNING id)
 			SELECT array_agg(i.id) FROM i$$,
-			(SELECT string_agg(r ->> c, ', ' ORDER BY n) FROM unnest('{id,user_id,source_type,source_id,
-				name,description,tags,settings,variable_values}'::text[]) WITH ORDINALITY AS u (c, n))
-			|| ', ' || format(kept, r ->> 'metadata', r ->> 'rest'), r ->> 'status', r ->> 'is_starred',
+			(SELECT string_agg(r ->> c, ', ' ORDER BY n)
+			 FROM unnest('{id,user_id,source_type,source_id,
+				name,description,tags,settings,variable_values}'::text[])
+			 WITH ORDINALITY AS u (c, n))
+			|| ', ' || format(kept, r ->> 'metadata', r ->> 'rest'), r ->> 'status',
+				r ->> 'is_starred',
 			r ->> 'is_archived', r ->> 'created_at', runs, r ->> 'id'),
 		'messages', format('SELECT @extschema@.airun_store_import_messages(array_agg(r.id),
 			array_agg(r.created_at), array_agg(%s))
@@ -204,14 +215,20 @@ BEGIN
 			t ->> 'task_id', tasks, t ->> 'run_id'),
 		'tasks_of', format('SELECT array_agg(%s) FROM %s AS s WHERE %s = ANY ($1)',
 			t ->> 'task_id', tasks, t ->> 'run_id'),
-		'tasks', format($$INSERT INTO airun.tasks (%1$s, metadata, status, created_at, updated_at, completed_at)
-			SELECT %2$s, %3$s, %4$s, %5$s, COALESCE(%6$s, %7$s, %5$s), CASE WHEN COALESCE(%4$s, 'pending')
+		'tasks', format($$INSERT INTO airun.tasks (%1$s, metadata, status, created_at, updated_at,
+		completed_at)
+			SELECT %2$s, %3$s, %4$s, %5$s, COALESCE(%6$s, %7$s, %5$s),
+			CASE WHEN COALESCE(%4$s, 'pending')
 				NOT IN ('pending', 'streaming') THEN COALESCE(%7$s, %6$s, %5$s) END
 			FROM %8$s AS s WHERE %9$s = ANY ($1)$$,
-			(SELECT string_agg(c.name, ', ' ORDER BY c.name) FROM @extschema@.airun_store_import_columns() AS c
-			 WHERE c.relation = 'tasks' AND c.name <> ALL ('{metadata,status,created_at,updated_at,completed_at}')),
-			(SELECT string_agg(t ->> c.name, ', ' ORDER BY c.name) FROM @extschema@.airun_store_import_columns() AS c
-			 WHERE c.relation = 'tasks' AND c.name <> ALL ('{metadata,status,created_at,updated_at,completed_at}')),
+			(SELECT string_agg(c.name, ', ' ORDER BY c.name)
+			 FROM @extschema@.airun_store_import_columns() AS c
+			 WHERE c.relation = 'tasks'
+			 AND c.name <> ALL ('{metadata,status,created_at,updated_at,completed_at}')),
+			(SELECT string_agg(t ->> c.name, ', ' ORDER BY c.name)
+			 FROM @extschema@.airun_store_import_columns() AS c
+			 WHERE c.relation = 'tasks'
+			 AND c.name <> ALL ('{metadata,status,created_at,updated_at,completed_at}')),
 			format(kept, t ->> 'metadata', t ->> 'rest'), t ->> 'status', t ->> 'created_at',
 			t ->> 'updated_at', t ->> 'completed_at', tasks, t ->> 'task_id'));
 END
@@ -305,7 +322,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_import_messages(uuid[], timestamptz[
 CREATE FUNCTION @extschema@.airun_store_import_states(run_ids uuid[], statuses text[],
 	deleted_at timestamptz[], updated_at timestamptz[]) RETURNS void
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION @extschema@.airun_store_import_states(uuid[], text[], timestamptz[], timestamptz[]) IS
+COMMENT ON FUNCTION @extschema@.airun_store_import_states(uuid[], text[], timestamptz[],
+	timestamptz[]) IS
 'Leaves runs with the status and the times that they have in the source';
 
 CREATE TYPE @extschema@.ai_tables_imported AS (
@@ -354,17 +372,20 @@ BEGIN
 	-- 42501 for who is not the owner, and 55000 without a store
 	PERFORM @extschema@.airun_store_import_messages('{}', '{}', '{}');
 	IF runs IS NULL OR COALESCE(max_runs, 0) < 1 THEN
-		RAISE EXCEPTION 'parameter "%" must not be %', CASE WHEN runs IS NULL THEN 'runs' ELSE 'max_runs' END,
+		RAISE EXCEPTION 'parameter "%" must not be %',
+			CASE WHEN runs IS NULL THEN 'runs' ELSE 'max_runs' END,
 			CASE WHEN runs IS NULL OR max_runs IS NULL THEN 'null' ELSE 'less than 1' END
 			USING ERRCODE = 'PT422',
-				HINT = 'Write airun_import_tables(''ai_runs'', ''ai_tasks''), and call it until "runs_left" is 0.';
+				HINT = 'Write airun_import_tables(''ai_runs'', ''ai_tasks''), and call it until '
+					'"runs_left" is 0.';
 	END IF;
 	IF jsonb_typeof(mapping) <> 'object' OR EXISTS (
 		SELECT FROM jsonb_each(CASE jsonb_typeof(mapping) WHEN 'object' THEN mapping END) AS m
 		WHERE m.key NOT IN ('runs', 'tasks') OR jsonb_typeof(m.value) <> 'object') THEN
 		RAISE EXCEPTION '"mapping" must be an object with the objects "runs" and "tasks"'
 			USING ERRCODE = 'PT422',
-				HINT = 'Write {"runs": {"name": "title"}}: airun''s column, and that of the source.';
+				HINT = 'Write {"runs": {"name": "title"}}: airun''s column, and that '
+					'of the source.';
 	END IF;
 	statements := @extschema@.airun_store_import_statements(runs, tasks, mapping);
 	result.run_count := 0;
@@ -374,14 +395,17 @@ BEGIN
 	result.problems := '[]';
 
 	-- Tasks of runs that were there before come last, once there is no run left.
-	FOREACH kind IN ARRAY CASE WHEN tasks IS NULL THEN '{runs}'::text[] ELSE '{runs,tasks}' END LOOP
+	FOREACH kind IN ARRAY
+		CASE WHEN tasks IS NULL THEN '{runs}'::text[] ELSE '{runs,tasks}' END LOOP
 		EXIT WHEN result.runs_left > 0;
-		OPEN pending FOR EXECUTE statements ->> CASE kind WHEN 'runs' THEN 'pending' ELSE 'pending_tasks' END;
+		OPEN pending FOR EXECUTE statements ->>
+			CASE kind WHEN 'runs' THEN 'pending' ELSE 'pending_tasks' END;
 		LOOP
 			FETCH pending INTO id, size;
 			is_end := NOT FOUND;
 			IF NOT is_end AND id IS NULL THEN
-				result.problems := result.problems || jsonb_build_object('code', 'PT422', 'problem', 'a row of ' || kind || ' has no id');
+				result.problems := result.problems || jsonb_build_object('code', 'PT422',
+					'problem', 'a row of ' || kind || ' has no id');
 				CONTINUE;
 			ELSIF NOT is_end THEN
 				ids := ids || id;
@@ -409,4 +433,6 @@ END
 $import$;
 COMMENT ON FUNCTION @extschema@.airun_import_tables IS
 'Brings in the runs, messages and tasks of an application''s own tables, with their times
-At most max_runs runs a call, and what is there is left alone: call it until runs_left is 0.  problems are rows that could not come in, and why.  mapping tells columns that are named otherwise.  For the owner of the store.';
+At most max_runs runs a call, and what is there is left alone: call it until runs_left is 0.  '
+'problems are rows that could not come in, and why.  mapping tells columns that are named '
+'otherwise.  For the owner of the store.';

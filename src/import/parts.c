@@ -8,7 +8,7 @@
  * provider runs by itself, and types that nobody knows yet.
  *
  * PT422 for a part that is neither a string nor an object: then the conversation
- * is not what it seems to be.  A null is passed over.
+ * is not what it seems to be.  A null is passed over.  No lock is taken.
  */
 #include "import/import.h"
 

@@ -181,7 +181,8 @@ chatgpt_output(JsonbValue *content)
 		if (json_is_object(part))
 			part = json_with_type(part, type != NULL ? type : "unknown");
 		else if (part != NULL && part->type == jbvString)
-			part = json_from_pairs(json_add_pair(json_add_pair(NIL, "type", json_new_string("text")),
+			part = json_from_pairs(json_add_pair(json_add_pair(NIL, "type",
+															   json_new_string("text")),
 												 "text", part));
 		else
 			continue;
@@ -319,7 +320,8 @@ has_block(JsonbValue *content)
 		JsonbValue *block = json_element(content, i);
 
 		if (json_is_object(block) && !json_is(json_get(block, "type"), "token_budget") &&
-			!(json_is(json_get(block, "type"), "text") && json_says_nothing(json_get(block, "text"))))
+			!(json_is(json_get(block, "type"), "text") &&
+			  json_says_nothing(json_get(block, "text"))))
 			return true;
 	}
 	return false;
@@ -403,8 +405,8 @@ static void
 openwebui_message(Composer *composer, JsonbValue *message)
 {
 	static const char *const known[] = {
-		"id", "parentId", "childrenIds", "role", "content", "timestamp", "files", "output", "error",
-		NULL
+		"id", "parentId", "childrenIds", "role", "content", "timestamp", "files",
+		"output", "error", NULL
 	};
 	const char *role = compose_role(json_string_of(json_get(message, "role")));
 	JsonbValue *output = json_get(message, "output");
@@ -473,7 +475,8 @@ read_openwebui(JsonbValue *entry, Conversation *conversation)
 	conversation->is_starred = json_get_bool(entry, "pinned");
 	add_tags(conversation, json_get_path(entry, "meta.tags"));
 	add_tags(conversation, json_get(chat, "tags"));
-	conversation->settings = json_is_object(json_get(chat, "params")) ? json_get(chat, "params") : NULL;
+	conversation->settings = json_is_object(json_get(chat, "params")) ?
+		json_get(chat, "params") : NULL;
 	conversation->import = list_concat(json_rest(entry, known), json_rest(chat, known));
 	read_times(entry, conversation);
 	if (conversation->created_at == NO_TIME)
@@ -548,7 +551,8 @@ read_librechat(JsonbValue *entry, Conversation *conversation)
 	librechat_nodes(&nodes, messages, NULL);
 	conversation->id = json_get_string(entry, "conversationId");
 	conversation->name = json_string_of(json_get(entry, "title"));
-	conversation->settings = json_is_object(json_get(entry, "options")) ? json_get(entry, "options") : NULL;
+	conversation->settings = json_is_object(json_get(entry, "options")) ?
+		json_get(entry, "options") : NULL;
 	conversation->import = json_rest(entry, known);
 	tree_to_branches(nodes, NULL, json_string_of(prompt) != NULL ? list_make1(prompt) : NIL,
 					 librechat_message, conversation);
@@ -578,15 +582,20 @@ aistudio_chunk(Composer *composer, JsonbValue *chunk)
 	keep_rest(composer, chunk, known);
 	if (json_get_bool(chunk, "isThought"))
 	{
-		compose_part(composer, json_with_type(json_from_pairs(json_rest(chunk, (const char *const[]) {"role", NULL})),
+		static const char *const role_key[] = {"role", NULL};
+
+		compose_part(composer, json_with_type(json_from_pairs(json_rest(chunk, role_key)),
 											  "reasoning"));
 		return;
 	}
 	for (int i = 0; i < lengthof(media); i++)
 	{
 		if (json_get(chunk, media[i]) != NULL)
-			compose_part(composer, json_with_type(json_from_pairs(json_add_pair(NIL, media[i], json_get(chunk, media[i]))),
-												  media[i]));
+		{
+			List	   *pair = json_add_pair(NIL, media[i], json_get(chunk, media[i]));
+
+			compose_part(composer, json_with_type(json_from_pairs(pair), media[i]));
+		}
 	}
 	if (!json_says_nothing(json_get(chunk, "text")))
 		compose_content(composer, json_get(chunk, "text"));

@@ -141,7 +141,8 @@ holds_results(JsonbValue *content)
 		const char *type = json_get_string(part, "type");
 
 		if (type != NULL ? strcmp(type, "tool-result") == 0 || strcmp(type, "tool_result") == 0 ||
-			strcmp(type, "tool_call_response") == 0 || strcmp(type, "tool-approval-response") == 0 :
+			strcmp(type, "tool_call_response") == 0 ||
+			strcmp(type, "tool-approval-response") == 0 :
 			json_is_object(json_get(part, "functionResponse")) ||
 			json_is_object(json_get(part, "function_response")))
 			return true;
@@ -221,9 +222,12 @@ read_body(Composer *composer, JsonbValue *message, const char *role)
 		JsonbValue *invocations = json_get(message, "toolInvocations");
 
 		for (int i = 0; i < json_length(invocations); i++)
-			compose_any_part(composer,
-							 json_from_pairs(json_add_pair(json_add_pair(NIL, "type", json_new_string("tool-invocation")),
-														   "toolInvocation", json_element(invocations, i))));
+		{
+			List	   *pairs = json_add_pair(NIL, "type", json_new_string("tool-invocation"));
+
+			pairs = json_add_pair(pairs, "toolInvocation", json_element(invocations, i));
+			compose_any_part(composer, json_from_pairs(pairs));
+		}
 	}
 	read_attachments(composer, json_get(message, "experimental_attachments"));
 }
@@ -419,7 +423,8 @@ read_about(JsonbValue *entry, Conversation *conversation)
 {
 	static const char *const created_keys[] = {"createdAt", "created_at", "created", NULL};
 	static const char *const updated_keys[] = {"updatedAt", "updated_at", NULL};
-	JsonbValue *about = json_is_object(json_get(entry, "thread")) ? json_get(entry, "thread") : entry;
+	JsonbValue *about = json_is_object(json_get(entry, "thread")) ?
+		json_get(entry, "thread") : entry;
 
 	conversation->id = json_string_of(json_get_any(about, id_keys));
 	conversation->name = json_string_of(json_get_any(about, name_keys));

@@ -119,12 +119,13 @@ unflatten_message(JsonbValue *flat)
 	{
 		JsonbValue *call = below(flat_calls, psprintf("%d.tool_call.", i));
 		List	   *function = json_add_pair(NIL, "name", json_get(call, "function.name"));
+		List	   *pairs_of_call = json_add_pair(NIL, "id", json_get(call, "id"));
 
 		if (call == NULL)
 			continue;
 		function = json_add_pair(function, "arguments", json_get(call, "function.arguments"));
-		calls = lappend(calls, json_from_pairs(json_add_pair(json_add_pair(NIL, "id", json_get(call, "id")),
-															 "function", json_from_pairs(function))));
+		pairs_of_call = json_add_pair(pairs_of_call, "function", json_from_pairs(function));
+		calls = lappend(calls, json_from_pairs(pairs_of_call));
 	}
 	for (int i = 0; i < count_below(flat_parts); i++)
 	{
@@ -134,9 +135,11 @@ unflatten_message(JsonbValue *flat)
 			continue;
 		if (json_get(part, "image.image.url") != NULL)
 		{
-			JsonbValue *url = json_from_pairs(json_add_pair(NIL, "url", json_get(part, "image.image.url")));
+			JsonbValue *url = json_from_pairs(json_add_pair(NIL, "url",
+															json_get(part, "image.image.url")));
 
-			part = json_from_pairs(json_add_pair(json_add_pair(NIL, "type", json_new_string("image_url")),
+			part = json_from_pairs(json_add_pair(json_add_pair(NIL, "type",
+															   json_new_string("image_url")),
 												 "image_url", url));
 		}
 		parts = lappend(parts, part);
@@ -261,7 +264,8 @@ read_span_task(JsonbValue *attributes, JsonbValue *span, Conversation *conversat
 	columns = json_add_pair(columns, "status",
 							json_new_string(error != NULL ? "error" : "completed"));
 	if (error != NULL)
-		columns = json_add_pair(columns, "error", json_from_pairs(json_add_pair(NIL, "code", error)));
+		columns = json_add_pair(columns, "error",
+								json_from_pairs(json_add_pair(NIL, "code", error)));
 	task->id = json_get_string(span, "spanId");
 	task->columns = json_from_pairs(columns);
 	task->created_at = json_time(json_get(span, "startTimeUnixNano"));
@@ -291,7 +295,8 @@ void
 read_attributes(JsonbValue *entry, Conversation *conversation)
 {
 	static const char *const known[] = {NULL};
-	JsonbValue *attributes = json_get(entry, "attributes") != NULL ? span_attributes(entry) : entry;
+	JsonbValue *attributes = json_get(entry, "attributes") != NULL ?
+		span_attributes(entry) : entry;
 	Composer   *composer = compose_attributes(attributes);
 	List	   *rest = NIL;
 	ListCell   *cell;
@@ -327,7 +332,8 @@ read_spans(JsonbValue *entry, Conversation *conversation)
 		read_span_task(attributes, span, conversation);
 		if (!has_messages(attributes))
 			continue;
-		if (conversation->created_at == NO_TIME || (time != NO_TIME && time < conversation->created_at))
+		if (conversation->created_at == NO_TIME ||
+			(time != NO_TIME && time < conversation->created_at))
 			conversation->created_at = time;
 		if (last != NULL && time < last_time)
 			continue;
@@ -399,7 +405,8 @@ read_original_task(JsonbValue *row, Conversation *conversation)
 							is_open || status == NULL ? json_new_string("error") : status);
 	if (is_open)
 		columns = json_add_pair(columns, "error",
-								json_from_pairs(json_add_pair(NIL, "code", json_new_string("expired"))));
+								json_from_pairs(json_add_pair(NIL, "code",
+															  json_new_string("expired"))));
 	task->id = json_get_string(row, "task_id");
 	task->columns = json_from_pairs(columns);
 	task->created_at = json_time(json_get(row, "created_at"));
@@ -455,7 +462,8 @@ read_original(JsonbValue *entry, Conversation *conversation)
 	for (int i = 0; i < json_length(tags); i++)
 	{
 		if (json_string_of(json_element(tags, i)) != NULL)
-			conversation->tags = lappend(conversation->tags, json_string_of(json_element(tags, i)));
+			conversation->tags = lappend(conversation->tags,
+										 json_string_of(json_element(tags, i)));
 	}
 	conversation->settings = json_is_object(json_get(entry, "settings")) ?
 		json_get(entry, "settings") : NULL;
@@ -474,7 +482,8 @@ read_original(JsonbValue *entry, Conversation *conversation)
 	conversation->source_id = palloc_object(pg_uuid_t);
 	if (json_string_of(json_get(entry, "source_id")) == NULL ||
 		!uuid_from_string(json_string_of(json_get(entry, "source_id")),
-						  strlen(json_string_of(json_get(entry, "source_id"))), conversation->source_id))
+						  strlen(json_string_of(json_get(entry, "source_id"))),
+						  conversation->source_id))
 	{
 		conversation->source_id = NULL;
 		conversation->metadata = json_add_pair(conversation->metadata, "source_id",

@@ -59,13 +59,15 @@ typedef struct Recogniser
 	ValueTest	tests[3];
 } Recogniser;
 
-#define LANGCHAIN_TYPES "human ai system tool function chat generic remove HumanMessageChunk AIMessageChunk"
+#define LANGCHAIN_TYPES \
+	"human ai system tool function chat generic remove HumanMessageChunk AIMessageChunk"
 #define ANTHROPIC_BLOCKS \
 	"tool_use tool_result thinking redacted_thinking document server_tool_use image"
 #define RESPONSES_ITEMS \
 	"input_text output_text input_image input_file"
 #define RESPONSES_TYPES \
-	"reasoning function_call function_call_output web_search_call computer_call file_search_call mcp_call compaction"
+	"reasoning function_call function_call_output web_search_call computer_call " \
+	"file_search_call mcp_call compaction"
 
 /* One object is one conversation */
 static const Recogniser objects[] = {
@@ -103,7 +105,8 @@ static const Recogniser objects[] = {
 	{"ai-sdk", {{"messages[].content[].type", IS_WORD, "tool-call tool-result"}}},
 	{"anthropic", {{"messages[].role", IS_STRING}, {"system", IS_THERE}}},
 	{"anthropic", {{"messages[].content[].type", IS_WORD, ANTHROPIC_BLOCKS}}},
-	{"anthropic", {{"type", IS_WORD, "message"}, {"content", IS_ARRAY}, {"stop_reason", IS_THERE}}},
+	{"anthropic", {{"type", IS_WORD, "message"}, {"content", IS_ARRAY},
+		{"stop_reason", IS_THERE}}},
 	{"openai", {{"messages[].role", IS_STRING}}},
 	{"openai", {{"prompt[].role", IS_STRING}, {"completion[].role", IS_STRING}}},
 	{"openai", {{"prompt[].role", IS_STRING}, {"chosen[].role", IS_STRING}}},
@@ -289,7 +292,8 @@ original_entries(List *entries, JsonbValue *document)
 		List	   *own = id == NULL ? NIL : *words_place(tasks_of, id);
 
 		if (json_is_object(run))
-			run = json_from_pairs(json_add_pair(json_pairs(run), "tasks", json_from_elements(own)));
+			run = json_from_pairs(json_add_pair(json_pairs(run), "tasks",
+												json_from_elements(own)));
 		entries = add_entry(entries, i, import_format_named("original"), run, NULL);
 	}
 	return entries;
@@ -371,10 +375,12 @@ span_entries(List *entries, JsonbValue *document)
 	if (groups == NIL)
 		return add_entry(entries, list_length(entries), NULL, NULL, "the export has no spans");
 	foreach(cell, groups)
+	{
+		JsonbValue *spans = json_from_elements(((RowGroup *) lfirst(cell))->members);
+
 		entries = add_entry(entries, list_length(entries), import_format_named("otlp"),
-							json_from_pairs(json_add_pair(NIL, "spans",
-														  json_from_elements(((RowGroup *) lfirst(cell))->members))),
-							NULL);
+							json_from_pairs(json_add_pair(NIL, "spans", spans)), NULL);
+	}
 	return entries;
 }
 

@@ -530,8 +530,12 @@ store_conversation(Conversation *conversation, const pg_uuid_t *user_id, JsonbVa
 				 errdetail("None that is neither empty nor hidden.")));
 	count = list_length(shown->messages);
 	if (conversation->branches_left_out > 0)
+	{
+		char	   *count = psprintf("%d", conversation->branches_left_out);
+
 		conversation->import = json_add_pair(conversation->import, "branches_left_out",
-											 json_new_string(psprintf("%d", conversation->branches_left_out)));
+											 json_new_string(count));
+	}
 	conversation_run_id(conversation, entry, user_id, &result->run_id);
 	messages = branch_messages(shown, begin_of(conversation, shown));
 	name = name_of(conversation, messages, count);

@@ -20,7 +20,8 @@ BEGIN
 				THEN e.extowner::pg_catalog.regrole END AS installer,
 			ARRAY(SELECT a.grantee::pg_catalog.regrole
 				  FROM pg_catalog.aclexplode(p.proacl) AS a
-				  WHERE a.grantee OPERATOR(pg_catalog.<>) ALL (ARRAY[p.proowner, 0::pg_catalog.oid])
+				  WHERE a.grantee OPERATOR(pg_catalog.<>) ALL
+						(ARRAY[p.proowner, 0::pg_catalog.oid])
 				 ) AS grantees,
 			p.proname OPERATOR(pg_catalog.=) ANY (ARRAY[
 				'airun_user_id', 'airun_user_uuid', 'airun_uuid', 'airun_bucket', 'airun_json',

@@ -23,7 +23,8 @@ FROM (VALUES
 	('budgets', 'name', 'text', 'NOT NULL', NULL,
 	 'Its name'),
 	('budgets', 'scope', 'text', 'NOT NULL', NULL,
-	 'What it is for: all, user, source, provider, model, service, task_name, tag, metadata or run (a run with its forks)'),
+	 'What it is for: all, user, source, provider, model, service, task_name, tag, metadata or '
+	 'run (a run with its forks)'),
 	('budgets', 'scope_key', 'text', '', NULL,
 	 'The key of metadata, for that scope'),
 	('budgets', 'scope_value', 'text', '', NULL,
@@ -37,7 +38,8 @@ FROM (VALUES
 	('budgets', 'zone', 'text', 'NOT NULL', NULL,
 	 'The time zone of the periods'),
 	('budgets', 'anchor', 'integer', 'NOT NULL', NULL,
-	 'When a period begins: the hour of a day, the weekday of a week (1 for Monday), the day of a month'),
+	 'When a period begins: the hour of a day, the weekday of a week (1 for Monday), the '
+	 'day of a month'),
 	('budgets', 'mode', 'text', 'NOT NULL', NULL,
 	 'What it does: hard, which refuses what does not fit, or soft, which only warns'),
 	('budgets', 'warn_at', 'numeric[]', 'NOT NULL', NULL,
@@ -59,9 +61,11 @@ FROM (VALUES
 	('budget_periods', 'slot', 'integer', 'NOT NULL', NULL,
 	 'Which slot of the counter; 0 is the gate to the others, or the only one'),
 	('budget_periods', 'value', 'text', 'NOT NULL', NULL,
-	 'The value that it counts for: a user''s id, a model, ...; empty where the budget is for all'),
+	 'The value that it counts for: a user''s id, a model, ...; empty where the '
+	 'budget is for all'),
 	('budget_periods', 'period_key', 'text', 'NOT NULL', NULL,
-	 'The period, by the local date (and hour) on which it begins; empty for the one that never ends'),
+	 'The period, by the local date (and hour) on which it begins; empty for the one '
+	 'that never ends'),
 	('budget_periods', 'credit', 'numeric', 'NOT NULL', '0',
 	 'Of the gate: what is added to the limit in this period'),
 	('budget_periods', 'warned', 'numeric', '', NULL,
@@ -77,7 +81,8 @@ FROM (VALUES
 	('budget_periods', 'held', 'numeric', 'NOT NULL', '0',
 	 'What is held by tasks and calls that have not ended'),
 	('budget_periods', 'only_user', 'uuid', '', NULL,
-	 'Of a tag or a value of metadata: the user whose word it is, as long as no other has used it'),
+	 'Of a tag or a value of metadata: the user whose word it is, as long as no other '
+	 'has used it'),
 
 	-- airun.budget_events
 	('budget_events', 'budget_id', 'bigint', 'NOT NULL', NULL,

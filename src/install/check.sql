@@ -86,7 +86,8 @@ BEGIN
 		(2, 'first seq', '1', f.first::text),
 		(3, 'last seq', f.count::text, f.last::text),
 		(4, 'last_message_at', COALESCE(f.last_at, f.created_at)::text, f.last_message_at::text),
-		(5, 'active_hour', date_trunc('hour', f.last_message_at, 'UTC')::text, f.active_hour::text),
+		(5, 'active_hour', date_trunc('hour', f.last_message_at, 'UTC')::text,
+		 f.active_hour::text),
 		(6, 'task_count', COALESCE(f.tasks, 0)::text, f.task_count::text),
 		(7, 'total_tokens', COALESCE(f.tokens, 0)::text, f.total_tokens::text),
 		(8, 'status', 'active, completed or error', f.status),
@@ -224,12 +225,14 @@ BEGIN
 
 	-- Rows whose run is gone, which only disabled triggers can leave
 	RETURN QUERY
-	SELECT m.run_id, NULL::uuid, m.seq, 'run of a message'::text, 'exists'::text, 'is missing'::text
+	SELECT m.run_id, NULL::uuid, m.seq, 'run of a message'::text, 'exists'::text,
+		'is missing'::text
 	FROM airun.messages AS m
 	WHERE m.run_id = ANY (doubtful)
 		AND NOT EXISTS (SELECT FROM airun.runs AS r WHERE r.id = m.run_id);
 	RETURN QUERY
-	SELECT v.run_id, NULL::uuid, v.seq, 'run of a version'::text, 'exists'::text, 'is missing'::text
+	SELECT v.run_id, NULL::uuid, v.seq, 'run of a version'::text, 'exists'::text,
+		'is missing'::text
 	FROM airun.message_versions AS v
 	WHERE NOT EXISTS (SELECT FROM airun.runs AS r WHERE r.id = v.run_id);
 	RETURN QUERY
@@ -293,7 +296,8 @@ BEGIN
 
 		-- Partitions: each range of all tables, and one for what is new
 		RETURN QUERY
-		SELECT NULL::uuid, NULL::uuid, NULL::bigint, 'partitions ' || COALESCE(p.suffix, 'of other names'),
+		SELECT NULL::uuid, NULL::uuid, NULL::bigint,
+			'partitions ' || COALESCE(p.suffix, 'of other names'),
 			'one range, of each of the tables',
 			string_agg(format('%s from %s to %s', p.relation, COALESCE(p.lower_id::text, 'any'),
 							  COALESCE(p.upper_id::text, 'any')), ', ' ORDER BY p.relation)

@@ -58,7 +58,8 @@ VALUES
 	 $$CHECK (((kind = ANY (ARRAY['run'::text, 'call'::text, 'deleted'::text])) AND
 		(action = ANY (ARRAY['delete'::text, 'strip'::text])) AND
 		((kind = 'run'::text) OR (action = 'delete'::text)) AND
-		(status = ANY (ARRAY['active'::text, 'completed'::text, 'error'::text, 'cancelled'::text])) AND
+		(status = ANY (ARRAY['active'::text, 'completed'::text, 'error'::text,
+		'cancelled'::text])) AND
 		(((kind = 'run'::text) AND (status <> 'cancelled'::text)) OR
 		((kind = 'call'::text) AND (status <> 'active'::text)) OR
 		((kind = 'deleted'::text) AND (source_type IS NULL) AND (status IS NULL))) AND

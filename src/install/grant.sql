@@ -19,17 +19,21 @@ SELECT CASE
 	WHEN $1 = 'airun_store_in_order' THEN 'user'	-- of airun_check()
 	WHEN $2 = 'trigger'::regtype OR starts_with($1::text, 'airun_store_') THEN 'owner'
 	WHEN starts_with($1::text, 'airun_install') OR $1 IN ('airun_grant', 'airun_erase_user',
-		'airun_reprice', 'airun_import_prices', 'airun_import_tables', 'airun_set_price', 'airun_work',
-		'airun_set_budget', 'airun_credit_budget', 'airun_shards', 'airun_move_bucket', 'airun_spread_buckets',
+		'airun_reprice', 'airun_import_prices', 'airun_import_tables', 'airun_set_price',
+		'airun_work',
+		'airun_set_budget', 'airun_credit_budget', 'airun_shards', 'airun_move_bucket',
+		'airun_spread_buckets',
 		'airun_partition', 'airun_add_partitions', 'airun_drop_partitions') THEN 'owner'
 	WHEN $1 IN ('airun_rollup', 'airun_check_usage', 'airun_rebuild_usage', 'airun_purge_runs',
 		'airun_prune', 'airun_check_budgets') THEN 'operator'
 	WHEN $1 IN ('airun_expire_tasks', 'airun_expire_calls') THEN 'user or operator'
-	WHEN $1::text ~ '^airun_(usage|sketch)(_|$)' OR $1 IN ('airun_user_id', 'airun_budget_status') THEN 'reporter'
+	WHEN $1::text ~ '^airun_(usage|sketch)(_|$)'
+		OR $1 IN ('airun_user_id', 'airun_budget_status') THEN 'reporter'
 	ELSE 'user' END
 $level$;
 COMMENT ON FUNCTION @extschema@.airun_store_level(name, oid) IS
-'The level of airun_grant() that a function is for: user, reporter (users, too), user or operator, operator, or owner';
+'The level of airun_grant() that a function is for: user, reporter (users, too), user or '
+'operator, operator, or owner';
 
 /*
  * Let a reporter see the rows of all users.  Policies for these roles alone, so that
@@ -85,7 +89,8 @@ BEGIN
 	IF COALESCE(level NOT IN ('user', 'reporter', 'operator'), true) THEN
 		RAISE EXCEPTION '"%" is not a level of rights', level
 			USING ERRCODE = 'PT422',
-				HINT = 'It is user (an API role), reporter (all figures, no words) or operator (a reporter who may fold, check, expire, purge and prune).';
+				HINT = 'It is user (an API role), reporter (all figures, no words) or operator (a '
+					'reporter who may fold, check, expire, purge and prune).';
 	END IF;
 	owner := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = 'airun.runs'::regclass);
 	is_owner := owner = (SELECT r.oid FROM pg_roles AS r WHERE r.rolname = airun_grant.role);
@@ -107,15 +112,19 @@ BEGIN
 		EXECUTE format('GRANT USAGE ON SCHEMA airun, %s TO %I',
 					   (SELECT e.extnamespace::regnamespace FROM pg_extension AS e
 						WHERE e.extname = 'airun'), airun_grant.role);
-		EXECUTE format('GRANT SELECT ON airun.usage_tail, airun.usage_ledger, airun.usage_people TO %I',
+		EXECUTE format('GRANT SELECT ON airun.usage_tail, airun.usage_ledger, '
+			'airun.usage_people TO %I',
 					   airun_grant.role);
-		EXECUTE format('GRANT SELECT ON @extschema@.ai_usage_by_user, @extschema@.ai_tasks_analytics TO %I',
+		EXECUTE format('GRANT SELECT ON @extschema@.ai_usage_by_user, '
+			'@extschema@.ai_tasks_analytics TO %I',
 					   airun_grant.role);
 	END IF;
 	IF NOT is_owner AND level <> 'user' THEN
-		EXECUTE format('GRANT SELECT ON airun.usage_clock, airun.usage_daily, airun.usage_work TO %I',
+		EXECUTE format('GRANT SELECT ON airun.usage_clock, airun.usage_daily, '
+			'airun.usage_work TO %I',
 					   airun_grant.role);
-		EXECUTE format('GRANT SELECT ON @extschema@.ai_usage_clock, @extschema@.ai_usage_daily, @extschema@.ai_usage_by_work TO %I',
+		EXECUTE format('GRANT SELECT ON @extschema@.ai_usage_clock, @extschema@.ai_usage_daily, '
+			'@extschema@.ai_usage_by_work TO %I',
 					   airun_grant.role);
 		PERFORM @extschema@.airun_store_let_report(airun_grant.role);
 	END IF;
@@ -131,22 +140,27 @@ BEGIN
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON airun.messages TO %I',
 					   airun_grant.role);
-		EXECUTE format('GRANT SELECT ON airun.message_versions, airun.task_chunks, airun.calls TO %I',
+		EXECUTE format('GRANT SELECT ON airun.message_versions, airun.task_chunks, '
+			'airun.calls TO %I',
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT ON airun.prices, airun.price_book, airun.usage_shapes TO %I',
 					   airun_grant.role);
-		EXECUTE format('GRANT SELECT, INSERT, UPDATE ON @extschema@.ai_runs, @extschema@.ai_tasks TO %I',
+		EXECUTE format('GRANT SELECT, INSERT, UPDATE ON @extschema@.ai_runs, '
+			'@extschema@.ai_tasks TO %I',
 					   airun_grant.role);
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON @extschema@.ai_messages TO %I',
 					   airun_grant.role);
-		EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries, @extschema@.ai_unpriced_models, @extschema@.ai_calls, @extschema@.ai_runs_summary TO %I',
+		EXECUTE format('GRANT SELECT ON @extschema@.ai_run_summaries, '
+			'@extschema@.ai_unpriced_models, @extschema@.ai_calls, '
+			'@extschema@.ai_runs_summary TO %I',
 					   airun_grant.role);
 		-- The original application's names; a DELETE hides there.
 		FOR schema IN SELECT * FROM @extschema@.airun_store_original_schemas() LOOP
 			IF NOT has_schema_privilege(airun_grant.role, schema, 'USAGE') THEN
 				EXECUTE format('GRANT USAGE ON SCHEMA %s TO %I', schema, airun_grant.role);
 			END IF;
-			EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %1$s.ai_runs, %1$s.ai_tasks TO %2$I',
+			EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %1$s.ai_runs, '
+				'%1$s.ai_tasks TO %2$I',
 						   schema, airun_grant.role);
 		END LOOP;
 	END IF;
@@ -169,7 +183,8 @@ BEGIN
 			RAISE EXCEPTION 'permission denied to grant function %', function
 				USING ERRCODE = 'insufficient_privilege',
 					DETAIL = format('Role "%s" does not have it with grant option.', current_user),
-					HINT = format('Have a superuser call SELECT airun_grant(%L), which gives that to the owner of the store.',
+					HINT = format('Have a superuser call SELECT airun_grant(%L), which gives that '
+						'to the owner of the store.',
 								  pg_get_userbyid(owner));
 		END IF;
 		EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I', function, airun_grant.role)

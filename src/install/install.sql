@@ -70,7 +70,8 @@ BEGIN
 		RAISE EXCEPTION 'airun''s functions cannot be in the schema of its store'
 			USING ERRCODE = 'invalid_schema_definition',
 				DETAIL = 'The schema "airun" is never exposed to clients.',
-				HINT = 'Put them elsewhere: DROP EXTENSION airun; CREATE EXTENSION airun SCHEMA public;';
+				HINT = 'Put them elsewhere: DROP EXTENSION airun; '
+					'CREATE EXTENSION airun SCHEMA public;';
 	END IF;
 
 	-- The schema.  One that somebody else has made is not ours to fill.
@@ -84,7 +85,8 @@ BEGIN
 		RAISE EXCEPTION 'schema "airun" belongs to role "%"', pg_get_userbyid(owner)
 			USING ERRCODE = 'insufficient_privilege',
 				DETAIL = format('The caller is "%s".', current_user),
-				HINT = 'If that role owns the store, call airun_install() as that role; if not, have the schema renamed or dropped.';
+				HINT = 'If that role owns the store, call airun_install() as that role; if not, '
+					'have the schema renamed or dropped.';
 	END IF;
 
 	PERFORM @extschema@.airun_store_refuse_citus();
@@ -125,7 +127,9 @@ BEGIN
 			USING ERRCODE = 'duplicate_table',
 				DETAIL = format('airun needs these names for its views: %s.',
 					(SELECT string_agg(v.name, ', ') FROM @extschema@.airun_store_views() AS v)),
-				HINT = 'Rename what has it, or give airun a schema of its own: DROP EXTENSION airun; CREATE SCHEMA api; CREATE EXTENSION airun SCHEMA api; SELECT api.airun_install();';
+				HINT = 'Rename what has it, or give airun a schema of its own: DROP EXTENSION '
+					'airun; CREATE SCHEMA api; CREATE EXTENSION airun SCHEMA api; SELECT '
+					'api.airun_install();';
 	END LOOP;
 
 	-- And so must those of the tables: a table with our columns is ours, if the
@@ -211,12 +215,14 @@ BEGIN
 		FROM (VALUES ('runs', '{name,description,tags,metadata,settings,variable_values}'::name[]),
 			('messages', '{message_id,message}'), ('message_versions', '{message_id,message}'),
 			('tasks', '{error,metadata,response_text,response_data,request_data}'),
-			('task_chunks', '{chunk}'), ('calls', '{error_code,metadata}')) AS t (relation, columns)
+			('task_chunks', '{chunk}'), ('calls', '{error_code,metadata}'))
+			AS t (relation, columns)
 		CROSS JOIN LATERAL (SELECT t.relation, unnest(t.columns) AS name) AS c
 		JOIN pg_attribute AS a ON a.attrelid = to_regclass('airun.' || c.relation)
 			AND a.attname = c.name AND COALESCE(a.attstattarget, -1) = -1
 	LOOP
-		EXECUTE format('ALTER TABLE airun.%I ALTER COLUMN %I SET STATISTICS 0', item.relation, item.name);
+		EXECUTE format('ALTER TABLE airun.%I ALTER COLUMN %I SET STATISTICS 0',
+			item.relation, item.name);
 		IF format('table airun.%I', item.relation) <> ALL (done) THEN
 			done := done || format('no statistics of airun.%I.%I', item.relation, item.name);
 		END IF;
@@ -262,7 +268,8 @@ BEGIN
 		FROM @extschema@.airun_store_views() AS v
 	LOOP
 		CONTINUE WHEN @extschema@.airun_store_has_view(
-			to_regclass(format('%s.%I', api::regnamespace, item.name)), item.columns, item.definition);
+			to_regclass(format('%s.%I', api::regnamespace, item.name)), item.columns,
+			item.definition);
 		EXECUTE format('CREATE OR REPLACE VIEW %s.%I WITH (security_invoker = true) AS %s',
 					   api::regnamespace, item.name, item.definition);
 		EXECUTE format('COMMENT ON VIEW %s.%I IS %L', api::regnamespace, item.name, item.comment);
@@ -276,27 +283,36 @@ BEGIN
 	FOR item IN
 		SELECT r.*, format('@extschema@.%I(@extschema@.%I)', r.name, r.origin) AS signature,
 			format('SELECT x.* FROM @extschema@.%I AS x WHERE ', r.name)
-				|| (SELECT string_agg(format('x.%I OPERATOR(pg_catalog.=) $1.%I', c.name, c.of_origin), ' AND ')
+				|| (SELECT string_agg(
+					format('x.%I OPERATOR(pg_catalog.=) $1.%I', c.name, c.of_origin), ' AND ')
 					FROM unnest(r.columns, r.of_origin) AS c (name, of_origin)) AS body
 		FROM (VALUES
-			('ai_tasks', 'ai_messages', 1, '{run_id,task_id}'::text[], '{run_id,task_id}'::text[], false,
+			('ai_tasks', 'ai_messages', 1, '{run_id,task_id}'::text[],
+			 '{run_id,task_id}'::text[], false,
 			 'The task that the message went in with, or came out of'),
 			('ai_messages', 'ai_tasks', 10, '{run_id,task_id}', '{run_id,task_id}', false,
 			 'The messages that went in with the task, and the one that came out'),
 			('ai_messages', 'ai_runs', 100, '{run_id}', '{id}', true, 'The messages of the run'),
 			('ai_tasks', 'ai_runs', 100, '{run_id}', '{id}', true, 'The tasks of the run'),
-			('ai_messages', 'ai_run_summaries', 100, '{run_id}', '{id}', true, 'The messages of the run'),
-			('ai_tasks', 'ai_run_summaries', 100, '{run_id}', '{id}', true, 'The tasks of the run'),
-			('ai_runs', 'ai_messages', 1, '{id}', '{run_id}', true, 'The run that the message belongs to'),
-			('ai_runs', 'ai_tasks', 1, '{id}', '{run_id}', true, 'The run that the task belongs to'),
-			('ai_run_summaries', 'ai_messages', 1, '{id}', '{run_id}', true, 'The run that the message belongs to'),
-			('ai_run_summaries', 'ai_tasks', 1, '{id}', '{run_id}', true, 'The run that the task belongs to'))
+			('ai_messages', 'ai_run_summaries', 100, '{run_id}', '{id}', true,
+			 'The messages of the run'),
+			('ai_tasks', 'ai_run_summaries', 100, '{run_id}', '{id}', true,
+			 'The tasks of the run'),
+			('ai_runs', 'ai_messages', 1, '{id}', '{run_id}', true,
+			 'The run that the message belongs to'),
+			('ai_runs', 'ai_tasks', 1, '{id}', '{run_id}', true,
+			 'The run that the task belongs to'),
+			('ai_run_summaries', 'ai_messages', 1, '{id}', '{run_id}', true,
+			 'The run that the message belongs to'),
+			('ai_run_summaries', 'ai_tasks', 1, '{id}', '{run_id}', true,
+			 'The run that the task belongs to'))
 			AS r (name, origin, rows, columns, of_origin, if_partitioned, comment)
 		WHERE NOT r.if_partitioned OR EXISTS (SELECT FROM @extschema@.airun_store_partitions())
 	LOOP
 		IF NOT EXISTS (SELECT FROM pg_proc AS p
 				WHERE p.oid = to_regprocedure(item.signature) AND p.prosrc = item.body) THEN
-			EXECUTE format('CREATE OR REPLACE FUNCTION %s RETURNS SETOF @extschema@.%I LANGUAGE sql STABLE PARALLEL SAFE ROWS %s AS %L',
+			EXECUTE format('CREATE OR REPLACE FUNCTION %s RETURNS SETOF @extschema@.%I LANGUAGE '
+				'sql STABLE PARALLEL SAFE ROWS %s AS %L',
 				item.signature, item.name, item.rows, item.body);
 			EXECUTE format('COMMENT ON FUNCTION %s IS %L', item.signature, item.comment);
 			done := done || format('function %I(%I)', item.name, item.origin);
@@ -330,7 +346,8 @@ BEGIN
 
 	IF old_version IS DISTINCT FROM store_version THEN
 		EXECUTE format('COMMENT ON SCHEMA airun IS %L',
-					   format('airun store version %s: what airun_install() made and airun''s functions work on',
+					   format('airun store version %s: what airun_install() made and airun''s '
+					   'functions work on',
 							  store_version));
 		done := done || 'version, in the comment on schema airun'::text;
 	END IF;
@@ -361,7 +378,8 @@ BEGIN
 	-- The original application's names, where they have been made
 	FOR item IN SELECT * FROM @extschema@.airun_store_original_schemas() AS o (schema) LOOP
 		IF @extschema@.airun_install_original((
-				SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = item.schema)) LIKE 'Made%' THEN
+				SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = item.schema))
+				LIKE 'Made%' THEN
 			done := done || format('views in schema %s', item.schema);
 		END IF;
 	END LOOP;
@@ -374,7 +392,8 @@ BEGIN
 			SELECT a.grantee, CASE c.relname WHEN 'runs' THEN 'user' ELSE 'reporter' END AS level
 			FROM pg_class AS c, aclexplode(c.relacl) AS a
 			WHERE c.relnamespace = 'airun'::regnamespace
-				AND (c.relname, a.privilege_type) IN (('runs', 'INSERT'), ('usage_daily', 'SELECT'))
+				AND (c.relname, a.privilege_type) IN (('runs', 'INSERT'),
+					('usage_daily', 'SELECT'))
 			UNION ALL
 			SELECT a.grantee, 'operator'
 			FROM pg_depend AS d
@@ -396,7 +415,8 @@ BEGIN
 					AND d.refclassid = 'pg_extension'::regclass
 					AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'airun')
 					AND @extschema@.airun_store_level(p.proname, p.prorettype) IN
-						('reporter', item.level, CASE WHEN item.level <> 'reporter' THEN 'user or operator' END)
+						('reporter', item.level,
+						 CASE WHEN item.level <> 'reporter' THEN 'user or operator' END)
 					AND NOT has_function_privilege(item.grantee, p.oid, 'EXECUTE')) THEN
 			PERFORM @extschema@.airun_grant(item.role, item.level);
 			done := done || (format('grants to %I', item.role)

@@ -204,7 +204,8 @@ DECLARE
 	fresh record;
 BEGIN
 	IF TG_NAME <> 'airun_original' OR TG_WHEN <> 'INSTEAD OF' OR TG_TABLE_NAME <> 'ai_runs' THEN
-		RAISE EXCEPTION 'function "airun_original_run" must be fired as airun_install_original() declares it'
+		RAISE EXCEPTION 'function "airun_original_run" must be fired as '
+			'airun_install_original() declares it'
 			USING ERRCODE = 'trigger_protocol_violated';
 	END IF;
 	IF TG_OP = 'DELETE' THEN
@@ -249,7 +250,8 @@ BEGIN
 	END IF;
 
 	-- What the client has changed, and nothing else
-	SELECT string_agg(format('%1$I = ($1).%1$I', n.key), ', ') FILTER (WHERE n.key = ANY (columns)),
+	SELECT string_agg(format('%1$I = ($1).%1$I', n.key), ', ')
+		FILTER (WHERE n.key = ANY (columns)),
 		jsonb_object_agg(n.key, n.value) FILTER (WHERE n.key = ANY (kept))
 	INTO sets, changes
 	FROM jsonb_each(to_jsonb(NEW)) AS n
@@ -295,7 +297,8 @@ BEGIN
 		END IF;
 		FOR fresh IN
 			WITH sent AS (
-				SELECT c.n, c.message, row_number() OVER (PARTITION BY c.message ORDER BY c.n) AS nth
+				SELECT c.n, c.message,
+					row_number() OVER (PARTITION BY c.message ORDER BY c.n) AS nth
 				FROM jsonb_array_elements(messages) WITH ORDINALITY AS c (message, n)
 			), held AS (
 				SELECT m.seq, m.message,
@@ -334,7 +337,8 @@ BEGIN
 			IF jsonb_typeof(fresh.message -> 'id') = 'string' THEN
 				PERFORM @extschema@.airun_save_message(run.id, fresh.message, NULL, fresh.task_id);
 			ELSE
-				PERFORM @extschema@.airun_append_message(run.id, fresh.message, NULL, fresh.task_id);
+				PERFORM @extschema@.airun_append_message(run.id, fresh.message, NULL,
+					fresh.task_id);
 			END IF;
 		END LOOP;
 	END IF;
@@ -355,7 +359,8 @@ BEGIN
 END
 $original_run$;
 COMMENT ON FUNCTION @extschema@.airun_original_run() IS
-'Trigger on the original application''s ai_runs: what is added to messages goes behind, a DELETE hides';
+'Trigger on the original application''s ai_runs: what is added to messages goes behind, a '
+'DELETE hides';
 
 /*
  * The trigger of ai_tasks.  Words of the original application become those of the
@@ -366,7 +371,8 @@ CREATE FUNCTION @extschema@.airun_original_task() RETURNS trigger
 	SET search_path = pg_catalog, pg_temp
 AS $original_task$
 DECLARE
-	columns constant text[] := '{run_id,task_id,user_id,service,task_name,provider,endpoint,model_id,
+	columns constant text[] :=
+		'{run_id,task_id,user_id,service,task_name,provider,endpoint,model_id,
 		request_data}';
 	figures constant text[] := '{tokens_input,tokens_output,tokens_total,cost,time_to_first_token,
 		total_time}';
@@ -381,7 +387,8 @@ DECLARE
 	task record;			-- as it is stored
 BEGIN
 	IF TG_NAME <> 'airun_original' OR TG_WHEN <> 'INSTEAD OF' OR TG_TABLE_NAME <> 'ai_tasks' THEN
-		RAISE EXCEPTION 'function "airun_original_task" must be fired as airun_install_original() declares it'
+		RAISE EXCEPTION 'function "airun_original_task" must be fired as '
+			'airun_install_original() declares it'
 			USING ERRCODE = 'trigger_protocol_violated';
 	END IF;
 	IF TG_OP = 'DELETE' THEN
@@ -423,7 +430,8 @@ BEGIN
 			FILTER (WHERE n.key = ANY (columns) AND TG_OP = 'UPDATE'
 					OR n.key = ANY (figures) AND COALESCE(word <> ALL (ended), true)),
 		jsonb_object_agg(n.key, n.value)
-			FILTER (WHERE n.key = ANY (kept) AND NOT (n.key = 'response_errors' AND word = 'failed'))
+			FILTER (WHERE n.key = ANY (kept)
+				AND NOT (n.key = 'response_errors' AND word = 'failed'))
 	INTO sets, changes
 	FROM jsonb_each(changed) AS n;
 	IF sets IS NOT NULL OR changes IS NOT NULL THEN
@@ -435,7 +443,8 @@ BEGIN
 			AND t.task_id = COALESCE(OLD.task_id, NEW.task_id);
 		-- It may have ended meanwhile, and then this is a late save as well.
 		IF task.completed_at IS NULL OR OLD.status = ANY (ended) OR word = ANY (ended) THEN
-			EXECUTE format('UPDATE @extschema@.ai_tasks AS t SET %s WHERE t.run_id = $3 AND t.task_id = $4',
+			EXECUTE format('UPDATE @extschema@.ai_tasks AS t SET %s WHERE t.run_id = $3 AND '
+				't.task_id = $4',
 						   concat_ws(', ', sets, 'metadata = $2'))
 			USING NEW,
 				CASE WHEN changes IS NULL THEN task.metadata
@@ -448,15 +457,18 @@ BEGIN
 	IF word = ANY (ended) THEN
 		EXECUTE format('SELECT @extschema@.%I(task_id => $1, response_text => $2,
 				tokens_input => $3, tokens_output => $4, tokens_total => $5, cost => $6,
-				time_to_first_token => $7, total_time => $8, response_data => $9, run_id => $10%s)',
-			CASE word WHEN 'completed' THEN 'airun_complete_task' WHEN 'failed' THEN 'airun_fail_task'
+				time_to_first_token => $7, total_time => $8, response_data => $9, '
+				'run_id => $10%s)',
+			CASE word WHEN 'completed' THEN 'airun_complete_task'
+				WHEN 'failed' THEN 'airun_fail_task'
 				ELSE 'airun_cancel_task' END,
 			CASE word WHEN 'failed' THEN ', error => $11' ELSE '' END)
 		USING NEW.task_id, changed ->> 'response_text', (changed ->> 'tokens_input')::bigint,
 			(changed ->> 'tokens_output')::bigint, (changed ->> 'tokens_total')::bigint,
 			(changed ->> 'cost')::double precision,
 			(changed ->> 'time_to_first_token')::double precision,
-			(changed ->> 'total_time')::double precision, NULLIF(changed -> 'response_data', 'null'),
+			(changed ->> 'total_time')::double precision,
+			NULLIF(changed -> 'response_data', 'null'),
 			NEW.run_id, NEW.response_errors;
 	ELSIF word <> ALL ('{pending,streaming}') THEN
 		-- no status of a task, as the store says
@@ -473,7 +485,8 @@ BEGIN
 END
 $original_task$;
 COMMENT ON FUNCTION @extschema@.airun_original_task() IS
-'Trigger on the original application''s ai_tasks: its words become those of the store, a DELETE hides';
+'Trigger on the original application''s ai_tasks: its words become those of the store, a '
+'DELETE hides';
 
 /*
  * airun_install_original(schema)
@@ -563,7 +576,8 @@ BEGIN
 
 	-- What is missing, lacks a column or is defined otherwise
 	FOR item IN
-		SELECT v.name, v.definition, v.comment, v.columns, format('%I.%I', schema, v.name) AS target
+		SELECT v.name, v.definition, v.comment, v.columns,
+			format('%I.%I', schema, v.name) AS target
 		FROM @extschema@.airun_store_original_views() AS v ORDER BY v.name
 	LOOP
 		IF NOT @extschema@.airun_store_has_view(to_regclass(item.target), item.columns,
@@ -573,10 +587,12 @@ BEGIN
 			EXECUTE format('COMMENT ON VIEW %s IS %L', item.target, item.comment);
 			EXECUTE (SELECT string_agg(format('COMMENT ON COLUMN %s.%I IS %L',
 											  item.target, c.name, c.comment), '; ')
-					 FROM @extschema@.airun_store_original_columns() AS c WHERE c.view = item.name);
+					 FROM @extschema@.airun_store_original_columns() AS c
+					 WHERE c.view = item.name);
 			done := done || format('view %s', item.target);
 		END IF;
-		definition := format('CREATE TRIGGER airun_original INSTEAD OF INSERT OR DELETE OR UPDATE ON %s'
+		definition :=
+			format('CREATE TRIGGER airun_original INSTEAD OF INSERT OR DELETE OR UPDATE ON %s'
 			' FOR EACH ROW EXECUTE FUNCTION %s', item.target,
 			CASE item.name WHEN 'ai_runs' THEN to_regprocedure('@extschema@.airun_original_run()')
 				ELSE to_regprocedure('@extschema@.airun_original_task()') END);
@@ -610,4 +626,5 @@ END
 $install_original$;
 COMMENT ON FUNCTION @extschema@.airun_install_original(name) IS
 'Makes ai_runs and ai_tasks as the original application has them, as views in a schema of their own
-For the owner of the store.  Clients of that application work as they are; what the store has no column for is kept in metadata.';
+For the owner of the store.  Clients of that application work as they are; what the store has no '
+'column for is kept in metadata.';

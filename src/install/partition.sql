@@ -161,7 +161,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_lock(regclass[], regclass[], interva
  * Nothing is counted: the rows stay what they are.  Triggers on the source rest
  * meanwhile; it is locked.
  */
-CREATE FUNCTION @extschema@.airun_store_move_rows(source text, target text, lower_id uuid, upper_id uuid)
+CREATE FUNCTION @extschema@.airun_store_move_rows(source text, target text, lower_id uuid,
+	upper_id uuid)
 RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -171,7 +172,8 @@ DECLARE
 	name text;
 	item record;
 BEGIN
-	EXECUTE format('SELECT EXISTS (SELECT FROM airun.%I AS r WHERE r.id >= $1 AND ($2 IS NULL OR r.id < $2))',
+	EXECUTE format('SELECT EXISTS (SELECT FROM airun.%I AS r WHERE r.id >= $1 AND ($2 IS NULL '
+		'OR r.id < $2))',
 				   'runs_' || source) INTO has_rows USING lower_id, upper_id;
 	IF NOT has_rows THEN
 		RETURN;
@@ -190,8 +192,10 @@ BEGIN
 		ORDER BY t.place DESC
 	LOOP
 		-- runs are the last ones: what their deletion would take along has been moved
-		EXECUTE format('WITH m AS (DELETE FROM %1$s AS s WHERE s.%3$I >= $1 AND ($2 IS NULL OR s.%3$I < $2) RETURNING %4$s)
-			INSERT INTO %2$s (%4$s) SELECT %4$s FROM m', item.source, item.target, item.key, item.columns)
+		EXECUTE format('WITH m AS (DELETE FROM %1$s AS s WHERE s.%3$I >= $1 AND ($2 IS NULL OR '
+			's.%3$I < $2) RETURNING %4$s)
+			INSERT INTO %2$s (%4$s) SELECT %4$s FROM m', item.source, item.target, item.key,
+			item.columns)
 			USING lower_id, upper_id;
 	END LOOP;
 	FOR name IN SELECT t.name FROM @extschema@.airun_store_partitioned_tables() AS t LOOP
@@ -309,7 +313,7 @@ COMMENT ON FUNCTION @extschema@.airun_add_partitions(bigint) IS
 'Makes partitions for the months to come, until so many after this one; returns for how many months
 For the owner of the store.  Where the store is not partitioned there is nothing to do.';
 
-/* What would go on looking at the table that was there: a site's views and functions, foreign keys */
+/* What would go on looking at the table that was: a site's views and functions, foreign keys */
 CREATE FUNCTION @extschema@.airun_store_dependents() RETURNS SETOF text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -398,9 +402,11 @@ FROM (
 	WHERE NOT EXISTS (SELECT FROM pg_constraint AS k
 					  WHERE k.conindid = x.indexrelid AND k.conrelid = t.oid)
 	UNION ALL
-	SELECT 3, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', t.name) FROM t WHERE t.relrowsecurity
+	SELECT 3, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', t.name) FROM t
+		WHERE t.relrowsecurity
 	UNION ALL
-	SELECT 3, format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', t.name) FROM t WHERE t.relforcerowsecurity
+	SELECT 3, format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', t.name) FROM t
+		WHERE t.relforcerowsecurity
 	UNION ALL
 	SELECT 4, format('CREATE POLICY %I ON %s AS %s FOR %s TO %s', p.polname, t.name,
 		CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
@@ -419,7 +425,8 @@ FROM (
 		WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'DISABLE' END, g.tgname)
 	FROM t JOIN pg_trigger AS g ON g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgenabled <> 'O'
 	UNION ALL
-	SELECT 7, format('GRANT %s%s ON %s TO %s%s', a.privilege_type, ' (' || quote_ident(a.column) || ')',
+	SELECT 7, format('GRANT %s%s ON %s TO %s%s', a.privilege_type,
+		' (' || quote_ident(a.column) || ')',
 		t.name, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END,
 		CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
 	FROM t CROSS JOIN LATERAL (
@@ -428,9 +435,11 @@ FROM (
 		SELECT x.*, b.attname FROM pg_attribute AS b, aclexplode(b.attacl) AS x
 		WHERE b.attrelid = t.oid) AS a
 	-- a role of which nothing but its rights is left cannot be named
-	WHERE a.grantee <> t.relowner AND (a.grantee = 0 OR a.grantee IN (SELECT r.oid FROM pg_roles AS r))
+	WHERE a.grantee <> t.relowner
+		AND (a.grantee = 0 OR a.grantee IN (SELECT r.oid FROM pg_roles AS r))
 	UNION ALL
-	SELECT 8, format('COMMENT ON TABLE %s IS %L', t.name, obj_description(t.oid, 'pg_class')) FROM t
+	SELECT 8, format('COMMENT ON TABLE %s IS %L', t.name, obj_description(t.oid, 'pg_class'))
+		FROM t
 	UNION ALL
 	SELECT 9, format('ALTER PUBLICATION %I ADD TABLE %s', b.pubname, t.name)
 	FROM t JOIN pg_publication_rel AS r ON r.prrelid = t.oid
@@ -511,14 +520,17 @@ BEGIN
 			  FROM @extschema@.airun_store_differences() AS d);
 	IF words IS NOT NULL THEN
 		RAISE EXCEPTION 'the store is not as airun_install() makes it'
-			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It lacks, or has otherwise: %s.', words),
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				DETAIL = format('It lacks, or has otherwise: %s.', words),
 				HINT = 'Run SELECT airun_install() first.';
 	END IF;
 	words := (SELECT string_agg(d, ', ') FROM @extschema@.airun_store_dependents() AS d);
 	IF words IS NOT NULL THEN
 		RAISE EXCEPTION 'the store cannot be partitioned while other objects depend on its tables'
-			USING ERRCODE = 'dependent_objects_still_exist', DETAIL = format('There is: %s.', words),
-				HINT = 'Drop them and make them again afterwards; views of ai_runs, ai_messages and ai_tasks may stay.';
+			USING ERRCODE = 'dependent_objects_still_exist',
+				DETAIL = format('There is: %s.', words),
+				HINT = 'Drop them and make them again afterwards; views of ai_runs, ai_messages '
+					'and ai_tasks may stay.';
 	END IF;
 	SELECT count(*) INTO strays
 	FROM (SELECT FROM airun.runs AS r
@@ -533,7 +545,8 @@ BEGIN
 END
 $check_partitionable$;
 COMMENT ON FUNCTION @extschema@.airun_store_check_partitionable() IS
-'Refuses a store that cannot be partitioned; returns until when what is there will be one partition';
+'Refuses a store that cannot be partitioned; returns until when what is there will be '
+'one partition';
 
 /*
  * airun_partition(months_ahead)
@@ -579,7 +592,8 @@ BEGIN
 		|| ARRAY(SELECT v.command FROM @extschema@.airun_store_present_views() AS v);
 	FOR relation IN SELECT t.name FROM @extschema@.airun_store_partitioned_tables() AS t LOOP
 		PERFORM @extschema@.airun_store_set_aside(relation);
-		EXECUTE (SELECT format('CREATE TABLE airun.%I (LIKE airun.%I INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS) PARTITION BY RANGE (%I)',
+		EXECUTE (SELECT format('CREATE TABLE airun.%I (LIKE airun.%I INCLUDING ALL EXCLUDING '
+			'INDEXES EXCLUDING STATISTICS) PARTITION BY RANGE (%I)',
 							   t.name, t.name || '_earlier', t.key)
 				 FROM @extschema@.airun_store_partitioned_tables() AS t WHERE t.name = relation);
 		PERFORM @extschema@.airun_store_take_back('TABLE', format('airun.%I', relation));
@@ -596,13 +610,16 @@ BEGIN
 		@extschema@.airun_store_first_id(bound), false);
 	PERFORM @extschema@.airun_install();	-- completes them
 	added := @extschema@.airun_add_partitions(months_ahead);
-	RETURN format('The store is partitioned.  Runs until %s are in the partition earlier; partitions have been made for %s months.',
+	RETURN format('The store is partitioned.  Runs until %s are in the partition earlier; '
+		'partitions have been made for %s months.',
 				  to_char(bound AT TIME ZONE 'UTC', 'YYYY-MM-DD'), added);
 END
 $partition$;
 COMMENT ON FUNCTION @extschema@.airun_partition(bigint) IS
-'Partitions the store by months, and makes partitions until so many after this one; says what it did
-For the owner of the store, whose tables are locked meanwhile.  Calling it again makes the partitions that are missing.';
+'Partitions the store by months, and makes partitions until so many after this one; '
+'says what it did
+For the owner of the store, whose tables are locked meanwhile.  Calling it again makes the '
+'partitions that are missing.';
 
 /*
  * airun_drop_partitions(ended_before, with_live)
@@ -612,7 +629,8 @@ For the owner of the store, whose tables are locked meanwhile.  Calling it again
  * starred; none of its tasks is unfinished; and nobody else's fork, in another month, has
  * copied from it.  What they have cost stays in the ledger and in budgets.
  */
-CREATE FUNCTION @extschema@.airun_drop_partitions(ended_before timestamptz, with_live boolean DEFAULT false)
+CREATE FUNCTION @extschema@.airun_drop_partitions(ended_before timestamptz,
+	with_live boolean DEFAULT false)
 RETURNS SETOF @extschema@.ai_partition
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -633,7 +651,8 @@ BEGIN
 	FOR item IN
 		SELECT p.suffix, p.lower_id, p.upper_id
 		FROM @extschema@.airun_store_partitions() AS p
-		WHERE p.relation = 'runs' AND p.upper_id <= @extschema@.airun_store_first_id(LEAST(ended_before, now()))
+		WHERE p.relation = 'runs'
+			AND p.upper_id <= @extschema@.airun_store_first_id(LEAST(ended_before, now()))
 		ORDER BY p.upper_id
 	LOOP
 		IF current_setting('transaction_isolation') NOT LIKE 'read %' THEN
@@ -646,12 +665,14 @@ BEGIN
 			EXECUTE format($$
 				SELECT count(*), count(*) FILTER (WHERE CASE
 					WHEN r.deleted_at IS NOT NULL THEN r.deleted_at >= $1
-					ELSE NOT $2 OR r.is_starred OR GREATEST(r.last_message_at, r.updated_at) >= $1 END
+					ELSE NOT $2 OR r.is_starred
+						OR GREATEST(r.last_message_at, r.updated_at) >= $1 END
 					OR r.id IN (SELECT t.run_id FROM airun.%I AS t WHERE t.completed_at IS NULL)
 					-- by its row a person's words are found in forks of others (purge.c)
 					OR EXISTS (SELECT FROM airun.runs AS f
 						WHERE f.forked_from = r.id AND f.tableoid <> r.tableoid
-							AND (f.user_id IS DISTINCT FROM r.user_id OR r.forked_from IS NOT NULL)))
+							AND (f.user_id IS DISTINCT FROM r.user_id
+								OR r.forked_from IS NOT NULL)))
 				FROM airun.%I AS r$$, 'tasks_' || item.suffix, 'runs_' || item.suffix)
 				INTO result.runs, result.kept USING ended_before, with_live;
 			EXIT WHEN is_locked OR result.kept > 0 OR item.lower_id IS NULL AND result.runs = 0;
@@ -664,7 +685,8 @@ BEGIN
 		IF result.kept = 0 THEN
 			PERFORM @extschema@.airun_store_drop_month(item.suffix);
 			IF item.lower_id IS NULL THEN
-				PERFORM @extschema@.airun_store_make_partitions(item.suffix, NULL, item.upper_id, NULL);
+				PERFORM @extschema@.airun_store_make_partitions(item.suffix, NULL,
+					item.upper_id, NULL);
 				PERFORM @extschema@.airun_store_mend();
 			END IF;
 		END IF;
@@ -673,5 +695,8 @@ BEGIN
 END
 $drop_partitions$;
 COMMENT ON FUNCTION @extschema@.airun_drop_partitions(timestamptz, boolean) IS
-'Drops the partitions of months that ended before a time, where each of their runs was deleted before it; with_live, also where nothing has happened since and the run is not starred; returns how many runs each had, and how many kept it
-Runs with unfinished tasks, and those of which others have forks in other months, keep theirs.  For the owner of the store.  What the runs have cost stays in the ledger.';
+'Drops the partitions of months that ended before a time, where each of their runs was deleted '
+'before it; with_live, also where nothing has happened since and the run is not starred; returns '
+'how many runs each had, and how many kept it
+Runs with unfinished tasks, and those of which others have forks in other months, keep theirs.  '
+'For the owner of the store.  What the runs have cost stays in the ledger.';

@@ -26,7 +26,8 @@ AS $tables$
 VALUES
 	('runs', '{id,user_id,message_count,active_hour,total_cost}'::name[],
 	 'WITH (fillfactor = 60)',
-	 'Conversations with AI models: one row is the lock and the counter of its messages and tasks'),
+	 'Conversations with AI models: one row is the lock and the counter of its '
+	 'messages and tasks'),
 	('messages', '{run_id,seq,created_at,message}', '',
 	 'The messages of runs, each a complete JSON object, in order without a gap'),
 	('message_versions', '{run_id,seq,version,action,message}', '',
@@ -36,28 +37,38 @@ VALUES
 	('task_chunks', '{run_id,task_id,chars,hash,chunk}', '',
 	 'The text of tasks that stream, in pieces, until they end'),
 	('calls', '{id,user_id,kind,cost,completed_at}', '',
-	 'Calls of models and tools that belong to no run: what they have used and cost, and none of their text'),
+	 'Calls of models and tools that belong to no run: what they have used and cost, and none '
+	 'of their text'),
 	('prices', '{price_id,model,source,effective_from,rates}', '',
 	 'The price book: what a model costs, from when until when, and who says so'),
 	('price_book', '{is_only,version}', '',
 	 'The version of the price book: another one with every change'),
 	('usage_shapes', '{shape,known_by,paths,by_total}', '',
-	 'How to read usages that airun does not know: shapes of the site''s own, which are tried first, and further paths for shapes that are built in'),
+	 'How to read usages that airun does not know: shapes of the site''s own, which are tried '
+	 'first, and further paths for shapes that are built in'),
 	('retention', '{kind,source_type,status,age,action,keep_shared}', '',
 	 'How long runs and utility calls are kept: what airun_prune() works off'),
 	('usage_tail', '{at,kind,charge_id,tokens_cache_read,calls}', '',
-	 'Entries of the ledger that airun_rollup() has not folded yet: what each charge has used and cost, or a part of that taken back'),
+	 'Entries of the ledger that airun_rollup() has not folded yet: what each charge has used and '
+	 'cost, or a part of that taken back'),
 	('usage_ledger', '{at,kind,charge_id,tokens_cache_read,calls}', '',
-	 'Entries of the ledger that have been folded, kept for good, whatever becomes of runs and tasks'),
+	 'Entries of the ledger that have been folded, kept for good, whatever becomes of '
+	 'runs and tasks'),
 	('usage_build', '{kind,run_id,charge_id}', '',
-	 'Where a store is older than its ledger: from which task and call on airun_rollup() has to enter them; no row when all are entered'),
-	('usage_clock', '{quarter,kind,served_model,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
+	 'Where a store is older than its ledger: from which task and call on airun_rollup() has to '
+	 'enter them; no row when all are entered'),
+	('usage_clock', '{quarter,kind,served_model,tokens_cache_read,unpriced}',
+	 'WITH (fillfactor = 80)',
 	 'The ledger summed by quarter of an hour (UTC) and model'),
-	('usage_daily', '{day,zone,kind,served_model,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
-	 'The ledger summed by day and model; the day is that of airun.report_zone when it was folded'),
-	('usage_people', '{day,zone,kind,user_id,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
+	('usage_daily', '{day,zone,kind,served_model,tokens_cache_read,unpriced}',
+	 'WITH (fillfactor = 80)',
+	 'The ledger summed by day and model; the day is that of airun.report_zone when '
+	 'it was folded'),
+	('usage_people', '{day,zone,kind,user_id,tokens_cache_read,unpriced}',
+	 'WITH (fillfactor = 80)',
 	 'The ledger summed by day, user and model'),
-	('usage_work', '{day,zone,kind,source_type,tokens_cache_read,unpriced}', 'WITH (fillfactor = 80)',
+	('usage_work', '{day,zone,kind,source_type,tokens_cache_read,unpriced}',
+	 'WITH (fillfactor = 80)',
 	 'The ledger summed by day, source, service, task name and model'),
 	('worker_status', '{step,last_started,last_ok,retry_at}', 'WITH (fillfactor = 50)',
 	 'What each step of upkeep has come to, be it airun_work() or the worker that did it'),
@@ -198,7 +209,8 @@ SELECT * FROM (VALUES
 	('tasks', 'tokens_total', 'bigint', '', NULL, 18, 15,
 	 'All its tokens; the sum of the two where not stated'),
 	('tasks', 'inputs_from', 'bigint', '', NULL, NULL, NULL,
-	 'The seq of the first message that went in with the task, where airun_start_turn() stored any'),
+	 'The seq of the first message that went in with the task, where '
+	 'airun_start_turn() stored any'),
 	('tasks', 'inputs_to', 'bigint', '', NULL, NULL, NULL,
 	 'The seq of the last message that went in with the task'),
 	('tasks', 'answer_seq', 'bigint', '', NULL, NULL, NULL,
@@ -234,7 +246,8 @@ SELECT * FROM (VALUES
 	('tasks', 'usage', 'jsonb', '', NULL, 19, 16,
 	 'The provider''s usage object, as it was sent'),
 	('tasks', 'cost_details', 'jsonb', '', NULL, 21, 18,
-	 'What the cost is made of; doubts about the usage, and what was left_out, each with the reason'),
+	 'What the cost is made of; doubts about the usage, and what was left_out, each '
+	 'with the reason'),
 	('tasks', 'error', 'jsonb', '', NULL, 12, 9,
 	 'What went wrong, as the client says'),
 	('tasks', 'metadata', 'jsonb', 'NOT NULL', $$'{}'::jsonb$$, 13, 10,
@@ -246,11 +259,14 @@ SELECT * FROM (VALUES
 	('tasks', 'request_data', 'jsonb', '', NULL, NULL, NULL,
 	 'What was sent to the model, without the messages that request_reference tells'),
 	('tasks', 'request_reference', 'jsonb', '', NULL, NULL, NULL,
-	 'Which array of request_data has the run''s own messages, from which seq, how many, with which keys'),
+	 'Which array of request_data has the run''s own messages, from which seq, how many, '
+	 'with which keys'),
 	('tasks', 'client_cost', 'numeric', '', NULL, 30, NULL,
 	 'What the client says that it costs'),
 	('tasks', 'price_status', 'text', '', NULL, 29, 19,
-	 'Where the cost is from: priced, doubtful (of what can be counted; cost_details say what is wrong), provider (as it states it), unbilled (nothing, since nothing was billed), client (the client has stated it), or unpriced (it is not known)'),
+	 'Where the cost is from: priced, doubtful (of what can be counted; cost_details say what is '
+	 'wrong), provider (as it states it), unbilled (nothing, since nothing was billed), client '
+	 '(the client has stated it), or unpriced (it is not known)'),
 	('tasks', 'usage_buckets', 'jsonb', '', NULL, 31, NULL,
 	 'What the usage says, in disjoint buckets'),
 	('tasks', 'pending_half', 'integer', '', NULL, NULL, NULL,
@@ -268,7 +284,8 @@ SELECT * FROM (VALUES
 	('tasks', 'speed', 'text', '', NULL, 37, 31,
 	 'The speed that it was served at, as the provider says'),
 	('tasks', 'holds', 'text', '', NULL, NULL, NULL,
-	 'In JSON, what it holds of budgets until it ends, and what to charge them where its end does not say; NULL where none is for it'),
+	 'In JSON, what it holds of budgets until it ends, and what to charge them where its end does '
+	 'not say; NULL where none is for it'),
 
 	-- airun.task_chunks
 	('task_chunks', 'run_id', 'uuid', 'NOT NULL', NULL, NULL, NULL,
@@ -308,7 +325,8 @@ SELECT * FROM (VALUES
 	('calls', 'timeout', 'interval', '', NULL, 30, 30,
 	 'How long it may take; airun.task_timeout where not stated'),
 	('calls', 'billed', 'boolean', '', NULL, 24, 24,
-	 'False for a call that costs nothing, such as one that a cache has answered; NULL where nobody says'),
+	 'False for a call that costs nothing, such as one that a cache has answered; NULL where '
+	 'nobody says'),
 	('calls', 'kind', 'text', 'NOT NULL', $$'call'::text$$, 3, 3,
 	 'What was called: call for a model, tool for a tool'),
 	('calls', 'status', 'text', 'NOT NULL', $$'pending'::text$$, 10, 10,
@@ -352,7 +370,8 @@ SELECT * FROM (VALUES
 	('calls', 'usage_buckets', 'jsonb', '', NULL, 28, 28,
 	 'What the usage says, in disjoint buckets'),
 	('calls', 'cost_details', 'jsonb', '', NULL, 17, 17,
-	 'What the cost is made of; doubts about the usage, and what was left_out, each with the reason'),
+	 'What the cost is made of; doubts about the usage, and what was left_out, each '
+	 'with the reason'),
 	('calls', 'metadata', 'jsonb', 'NOT NULL', $$'{}'::jsonb$$, 29, 29,
 	 'Anything the application keeps with it, in 1024 bytes at most'),
 	('calls', 'holds', 'text', '', NULL, NULL, NULL,
@@ -378,7 +397,8 @@ SELECT * FROM (VALUES
 	('prices', 'match_rule', 'jsonb', '', NULL, NULL, NULL,
 	 'A rule for more of its names: equals, starts_with, ends_with, contains, regex, or, and'),
 	('prices', 'provider_rule', 'jsonb', '', NULL, NULL, NULL,
-	 'Rules for the names of the provider and of models that are its own, and whom it falls back to'),
+	 'Rules for the names of the provider and of models that are its own, and whom it '
+	 'falls back to'),
 	('prices', 'rates', 'jsonb', 'NOT NULL', NULL, NULL, NULL,
 	 'What one unit of each bucket costs'),
 	('prices', 'context_tiers', 'jsonb', '', NULL, NULL, NULL,
@@ -390,7 +410,8 @@ SELECT * FROM (VALUES
 	('prices', 'raw', 'jsonb', '', NULL, NULL, NULL,
 	 'The entry of the price list, as it was'),
 	('prices', 'multipliers', 'jsonb', '', NULL, NULL, NULL,
-	 'By what the cost of tokens is multiplied in a region and at a speed: {"region": {"us": 1.1}, "speed": {"fast": 6}}'),
+	 'By what the cost of tokens is multiplied in a region and at a speed: {"region": {"us": '
+	 '1.1}, "speed": {"fast": 6}}'),
 
 	-- airun.price_book
 	('price_book', 'is_only', 'boolean', 'NOT NULL', 'true', NULL, NULL,
@@ -402,17 +423,27 @@ SELECT * FROM (VALUES
 
 	-- airun.usage_shapes
 	('usage_shapes', 'shape', 'text', 'NOT NULL', NULL, NULL, NULL,
-	 'Its name; that of a shape that is built in (OpenAI Chat, OpenAI Responses, Anthropic, Gemini, AI SDK 6, Bedrock, OpenTelemetry, ...) adds to that one'),
+	 'Its name; that of a shape that is built in (OpenAI Chat, OpenAI Responses, Anthropic, '
+	 'Gemini, AI SDK 6, Bedrock, OpenTelemetry, ...) adds to that one'),
 	('usage_shapes', 'created_at', 'timestamptz', 'NOT NULL', 'now()', NULL, NULL,
 	 'When it was entered'),
 	('usage_shapes', 'provider', 'text', '', NULL, NULL, NULL,
 	 'Only usages of this provider; NULL for all'),
 	('usage_shapes', 'known_by', 'text[]', 'NOT NULL', $$'{}'::text[]$$, NULL, NULL,
-	 'Paths of which any one tells that a usage has this shape; one that ends in a point stands for all under it'),
+	 'Paths of which any one tells that a usage has this shape; one that ends in a point stands '
+	 'for all under it'),
 	('usage_shapes', 'paths', 'jsonb', 'NOT NULL', NULL, NULL, NULL,
-	 'For each part its path, or a list of them: keys joined by points, an element of a list as [] or, by its modality, ttl or type, [AUDIO].  Parts: input (all), input_fresh (neither cached nor audio, image or video), input_text, input_tool, cache_read, cache_write, cache_write_5m, cache_write_1h, input_audio, input_image, input_video, cached_audio, cached_image, output (all), output_visible (without reasoning), output_fresh (text without reasoning), output_text, reasoning, output_audio, output_image, output_video, total, requests, web_searches, input_images, output_images, input_seconds, output_seconds, input_characters, output_characters, pages, ignored'),
+	 'For each part its path, or a list of them: keys joined by points, an element of a list as '
+	 '[] or, by its modality, ttl or type, [AUDIO].  Parts: input (all), input_fresh (neither '
+	 'cached nor audio, image or video), input_text, input_tool, cache_read, cache_write, '
+	 'cache_write_5m, cache_write_1h, input_audio, input_image, input_video, cached_audio, '
+	 'cached_image, output (all), output_visible (without reasoning), output_fresh (text without '
+	 'reasoning), output_text, reasoning, output_audio, output_image, output_video, total, '
+	 'requests, web_searches, input_images, output_images, input_seconds, output_seconds, '
+	 'input_characters, output_characters, pages, ignored'),
 	('usage_shapes', 'by_total', 'text[]', '', NULL, NULL, NULL,
-	 'Which of cache and reasoning lie inside of input and output or beside them as the total tells; NULL for what is built in'),
+	 'Which of cache and reasoning lie inside of input and output or beside them as the total '
+	 'tells; NULL for what is built in'),
 
 	-- airun.usage_build
 	('usage_build', 'kind', 'text', 'NOT NULL', NULL, NULL, NULL, 'What is entered: task or call'),
@@ -422,7 +453,8 @@ SELECT * FROM (VALUES
 	 'The next task or call to enter, or the last one entered'),
 	-- airun.worker_status.  In front what changes, all of it of fixed length but the last.
 	('worker_status', 'last_started', 'timestamptz', '', NULL, NULL, NULL,
-	 'When it was last begun; later than the other two while it is at work, or where the server went down meanwhile'),
+	 'When it was last begun; later than the other two while it is at work, or where the server '
+	 'went down meanwhile'),
 	('worker_status', 'last_ok', 'timestamptz', '', NULL, NULL, NULL,
 	 'When it last came to its end without an error'),
 	('worker_status', 'last_failed', 'timestamptz', '', NULL, NULL, NULL,
@@ -434,7 +466,8 @@ SELECT * FROM (VALUES
 	('worker_status', 'ms', 'bigint', '', NULL, NULL, NULL,
 	 'How many milliseconds it took the last time'),
 	('worker_status', 'backlog', 'bigint', '', NULL, NULL, NULL,
-	 'How many rows it left to the next time: 0 where there were no more, NULL where it is not known'),
+	 'How many rows it left to the next time: 0 where there were no more, NULL where it '
+	 'is not known'),
 	('worker_status', 'failures', 'integer', 'NOT NULL', '0', NULL, NULL,
 	 'How often it has failed since it last did not'),
 	('worker_status', 'step', 'text', 'NOT NULL', NULL, NULL, NULL,
@@ -446,15 +479,18 @@ SELECT * FROM (VALUES
 
 	-- airun.retention
 	('retention', 'kind', 'text', 'NOT NULL', $$'run'::text$$, NULL, NULL,
-	 'What it is for: run, call for utility calls, or deleted for runs that their users have deleted'),
+	 'What it is for: run, call for utility calls, or deleted for runs that their users '
+	 'have deleted'),
 	('retention', 'source_type', 'text', '', NULL, NULL, NULL,
 	 'Of which source; NULL for all others'),
 	('retention', 'status', 'text', '', NULL, NULL, NULL,
 	 'In which status; NULL for all others'),
 	('retention', 'age', 'interval', '', NULL, NULL, NULL,
-	 'After how long, from the last message of a run, the beginning of a call, or when a run was deleted; NULL for never'),
+	 'After how long, from the last message of a run, the beginning of a call, or when a run was '
+	 'deleted; NULL for never'),
 	('retention', 'action', 'text', 'NOT NULL', $$'delete'::text$$, NULL, NULL,
-	 'What becomes of them: delete, or strip, which removes what was said and keeps the run with its figures'),
+	 'What becomes of them: delete, or strip, which removes what was said and keeps the run with '
+	 'its figures'),
 	('retention', 'keep_starred', 'boolean', 'NOT NULL', 'true', NULL, NULL,
 	 'Are runs kept that are starred?'),
 	('retention', 'keep_shared', 'boolean', 'NOT NULL', 'true', NULL, NULL,

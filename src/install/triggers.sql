@@ -72,7 +72,8 @@ VALUES
 	 'CREATE TRIGGER airun_guard BEFORE INSERT OR UPDATE ON airun.usage_shapes
 		FOR EACH ROW EXECUTE FUNCTION @extschema@.airun_guard_usage_shape()'),
 	('trigger', 'usage_shapes', 'airun_changed',
-	 'CREATE TRIGGER airun_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON airun.usage_shapes
+	 'CREATE TRIGGER airun_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON '
+	 'airun.usage_shapes
 		FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.airun_usage_shapes_changed()'),
 
 	-- What a view computes, its trigger takes by the functions' own code.

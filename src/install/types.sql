@@ -269,7 +269,8 @@ COMMENT ON COLUMN @extschema@.ai_shard.runs IS
 COMMENT ON COLUMN @extschema@.ai_shard.bytes IS
 'The size of its store with indexes';
 COMMENT ON COLUMN @extschema@.ai_shard.problem IS
-'What is wrong with it: it cannot be reached, or has other buckets than the map says; NULL for nothing';
+'What is wrong with it: it cannot be reached, or has other buckets than the map says; '
+'NULL for nothing';
 
 CREATE TYPE @extschema@.ai_price_change AS (
 	provider text,
@@ -292,4 +293,5 @@ COMMENT ON COLUMN @extschema@.ai_price_change.price_id IS
 COMMENT ON COLUMN @extschema@.ai_price_change.effective_from IS
 'When that price came, or comes, into force';
 COMMENT ON COLUMN @extschema@.ai_price_change.reason IS
-'Why it was skipped; or what is odd about its rates, and which tasks it can charge that have no cost yet';
+'Why it was skipped; or what is odd about its rates, and which tasks it can charge that '
+'have no cost yet';

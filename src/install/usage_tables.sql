@@ -32,15 +32,18 @@ WITH words (name, type, required, comment) AS (VALUES
 	('price_status', 'text', 'NOT NULL',
 	 'Where the cost is from: priced, doubtful, provider, unbilled, client or unpriced')
 ), entry (name, type, required, comment) AS (VALUES
-	('at', 'timestamptz', 'NOT NULL', 'When the task or call was created: its time in every report'),
+	('at', 'timestamptz', 'NOT NULL',
+	 'When the task or call was created: its time in every report'),
 	('tokens_input', 'bigint', 'NOT NULL', 'Tokens that went in, without those of the cache'),
 	('tokens_cache_read', 'bigint', 'NOT NULL', 'Tokens that were read from the cache'),
 	('tokens_cache_write', 'bigint', 'NOT NULL', 'Tokens that were written to the cache'),
 	('tokens_output', 'bigint', 'NOT NULL', 'Tokens that came out'),
 	('first_token_us', 'bigint', '', 'Microseconds to the first token; NULL where not known'),
 	('total_us', 'bigint', '', 'Microseconds to the end; NULL where not known'),
-	('calls', 'integer', 'NOT NULL', 'How many charges: 1, or -1 in an entry that takes another one back'),
-	('first_token_bin', 'smallint', '', 'The bin of a sketch that the time to the first token belongs to'),
+	('calls', 'integer', 'NOT NULL',
+	 'How many charges: 1, or -1 in an entry that takes another one back'),
+	('first_token_bin', 'smallint', '',
+	 'The bin of a sketch that the time to the first token belongs to'),
 	('total_bin', 'smallint', '', 'The bin of a sketch that the total time belongs to'),
 	('charge_id', 'uuid', 'NOT NULL', 'The task, or the call'),
 	('user_id', 'uuid', '', NULL),
@@ -70,7 +73,8 @@ WITH words (name, type, required, comment) AS (VALUES
 	('tokens_cache_write', 'bigint', 'NOT NULL', '0', 'Tokens that were written to the cache'),
 	('tokens_output', 'bigint', 'NOT NULL', '0', 'Tokens that came out'),
 	('cost', 'numeric', 'NOT NULL', '0', 'What they cost, as far as it is known'),
-	('first_token_us', 'numeric', 'NOT NULL', '0', 'The sum of the times to the first token, in microseconds'),
+	('first_token_us', 'numeric', 'NOT NULL', '0',
+	 'The sum of the times to the first token, in microseconds'),
 	('first_token_count', 'bigint', 'NOT NULL', '0', 'How many of these are known'),
 	('total_us', 'numeric', 'NOT NULL', '0', 'The sum of the total times, in microseconds'),
 	('total_count', 'bigint', 'NOT NULL', '0', 'How many of these are known'),
@@ -103,7 +107,8 @@ CREATE FUNCTION @extschema@.airun_store_cube_query(cube text, source text, zone 
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $query$
-SELECT format('SELECT %s FROM %s AS e GROUP BY %s', string_agg(format('%s AS %I', x.expression, x.name), ', ' ORDER BY c.place),
+SELECT format('SELECT %s FROM %s AS e GROUP BY %s',
+	string_agg(format('%s AS %I', x.expression, x.name), ', ' ORDER BY c.place),
 	$2, string_agg(c.key::text, ', ' ORDER BY c.key))
 FROM (
 	SELECT c.name, c.place, CASE WHEN c.value IS NULL AND c.type <> 'bytea' THEN c.place END AS key
@@ -117,12 +122,16 @@ CROSS JOIN LATERAL (SELECT c.name, CASE
 	WHEN c.name = 'calls' THEN 'sum(e.calls)'
 	WHEN c.name = 'errors' THEN $$sum(CASE WHEN e.status = 'error' THEN e.calls ELSE 0 END)$$
 	WHEN c.name = 'unpriced' THEN 'sum(CASE WHEN e.cost IS NULL THEN e.calls ELSE 0 END)'
-	WHEN c.name = 'doubtful' THEN $$sum(CASE WHEN e.price_status = 'doubtful' THEN e.calls ELSE 0 END)$$
-	WHEN c.name = 'unpriced_tokens' THEN 'sum(CASE WHEN e.cost IS NULL THEN e.tokens_input + e.tokens_cache_read + e.tokens_cache_write + e.tokens_output ELSE 0 END)::bigint'
+	WHEN c.name = 'doubtful'
+		THEN $$sum(CASE WHEN e.price_status = 'doubtful' THEN e.calls ELSE 0 END)$$
+	WHEN c.name = 'unpriced_tokens'
+		THEN 'sum(CASE WHEN e.cost IS NULL THEN e.tokens_input + e.tokens_cache_read + '
+		'e.tokens_cache_write + e.tokens_output ELSE 0 END)::bigint'
 	WHEN c.name LIKE 'tokens\_%' THEN format('sum(e.%s)::bigint', c.name)
 	WHEN c.name LIKE '%\_count' THEN format('sum(CASE WHEN e.%s IS NULL THEN 0 ELSE e.calls END)',
 		replace(c.name, '_count', '_us'))
-	WHEN c.name LIKE '%\_sketch' THEN '@extschema@.airun_sketch_agg(e.' || replace(c.name, '_sketch', '_bin') || ', e.calls)'
+	WHEN c.name LIKE '%\_sketch' THEN '@extschema@.airun_sketch_agg(e.'
+		|| replace(c.name, '_sketch', '_bin') || ', e.calls)'
 	ELSE format('COALESCE(sum(e.%s), 0)', c.name) END AS expression) AS x
 $query$;
 COMMENT ON FUNCTION @extschema@.airun_store_cube_query(text, text, text) IS

@@ -80,7 +80,8 @@ UNION ALL VALUES
 
 	('ai_unpriced_models', 1, 'provider', 't.provider', 'Who served the model, as the tasks say'),
 	('ai_unpriced_models', 2, 'model_id', 't.model_id', 'The model, as the tasks call it'),
-	('ai_unpriced_models', 3, 'tasks', 'count(*)', 'How many tasks and calls have used it without a price'),
+	('ai_unpriced_models', 3, 'tasks', 'count(*)',
+	 'How many tasks and calls have used it without a price'),
 	('ai_unpriced_models', 4, 'tokens', 'sum(t.tokens_total)::bigint',
 	 'Their tokens, as far as they are known'),
 	('ai_unpriced_models', 5, 'first_used', 'min(t.created_at)',
@@ -96,22 +97,27 @@ UNION ALL VALUES
 
 	('ai_tasks_analytics', 1, 'user_id', 'u.user_id', 'Who made them'),
 	('ai_tasks_analytics', 2, 'service', 'u.service', 'The application''s service that asked'),
-	('ai_tasks_analytics', 3, 'task_name', 'u.task_name', 'What the service calls this kind of task'),
+	('ai_tasks_analytics', 3, 'task_name', 'u.task_name',
+	 'What the service calls this kind of task'),
 	('ai_tasks_analytics', 4, 'day', 'u.day', 'The day, in airun.report_zone'),
 	('ai_tasks_analytics', 5, 'total_tasks', 'sum(u.calls)::bigint', 'How many tasks have ended'),
 	('ai_tasks_analytics', 6, 'avg_total_time',
-	 'sum(u.total_us)::float8 / NULLIF(sum(u.calls) FILTER (WHERE u.total_us IS NOT NULL), 0)::float8 / 1000',
+	 'sum(u.total_us)::float8 / NULLIF(sum(u.calls) FILTER (WHERE u.total_us IS NOT NULL), '
+	 '0)::float8 / 1000',
 	 'The average total time in milliseconds'),
 	('ai_tasks_analytics', 7, 'avg_time_to_first_token',
-	 'sum(u.first_token_us)::float8 / NULLIF(sum(u.calls) FILTER (WHERE u.first_token_us IS NOT NULL), 0)::float8 / 1000',
+	 'sum(u.first_token_us)::float8 / NULLIF(sum(u.calls) FILTER (WHERE u.first_token_us IS NOT '
+	 'NULL), 0)::float8 / 1000',
 	 'The average time to the first token in milliseconds'),
 	('ai_tasks_analytics', 8, 'total_tokens',
 	 'sum(u.tokens_input + u.tokens_cache_read + u.tokens_cache_write + u.tokens_output)::bigint',
 	 'Their tokens'),
-	('ai_tasks_analytics', 9, 'total_cost', 'COALESCE(sum(u.cost), 0)', 'What they cost, as far as it is known')
+	('ai_tasks_analytics', 9, 'total_cost', 'COALESCE(sum(u.cost), 0)',
+	 'What they cost, as far as it is known')
 UNION ALL
 SELECT 'ai_runs_summary', o.place::integer, c.name, format('r.%I', c.name), c.comment
-FROM unnest('{id,name,source_type,source_id,message_count,task_count,total_tokens,total_cost,is_starred,status,created_at,last_message_at,user_id}'::text[])
+FROM unnest('{id,name,source_type,source_id,message_count,task_count,total_tokens,total_cost,'
+	'is_starred,status,created_at,last_message_at,user_id}'::text[])
 	WITH ORDINALITY AS o (name, place)
 JOIN @extschema@.airun_store_columns() AS c ON c.relation = 'runs' AND c.name = o.name
 UNION ALL
@@ -123,21 +129,27 @@ SELECT c.view, (row_number() OVER (PARTITION BY c.view ORDER BY c.place, p.place
 		ELSE format('sum(u.%I)::bigint', c.name) END,
 	CASE WHEN p.name = 'tokens_total' THEN 'The four together'
 		WHEN p.name IS NULL THEN c.comment
-		ELSE format(p.comment, CASE c.name WHEN 'total_sketch' THEN 'total time' ELSE 'time to the first token' END) END
+		ELSE format(p.comment, CASE c.name
+			WHEN 'total_sketch' THEN 'total time' ELSE 'time to the first token' END) END
 FROM @extschema@.airun_store_cube_columns() AS c
 LEFT JOIN LATERAL (
 	SELECT 0 AS place, NULL AS name, NULL AS expression, NULL AS comment
 	UNION ALL
-	SELECT 1, 'tokens_total', 'sum(u.tokens_input + u.tokens_cache_read + u.tokens_cache_write + u.tokens_output)::bigint', NULL
+	SELECT 1, 'tokens_total',
+		'sum(u.tokens_input + u.tokens_cache_read + u.tokens_cache_write + '
+		'u.tokens_output)::bigint', NULL
 	WHERE c.name = 'tokens_output'
 	UNION ALL
 	SELECT x.place, replace(x.name, '*', replace(c.name, '_sketch', '')), x.expression, x.comment
 	FROM (VALUES
-		(1, '*_p50', '@extschema@.airun_sketch_quantile(@extschema@.airun_sketch_sum(u.*_sketch), 0.5)',
+		(1, '*_p50',
+		 '@extschema@.airun_sketch_quantile(@extschema@.airun_sketch_sum(u.*_sketch), 0.5)',
 		 'The median of the %s in milliseconds, within 1 %%'),
-		(2, '*_p95', '@extschema@.airun_sketch_quantile(@extschema@.airun_sketch_sum(u.*_sketch), 0.95)',
+		(2, '*_p95',
+		 '@extschema@.airun_sketch_quantile(@extschema@.airun_sketch_sum(u.*_sketch), 0.95)',
 		 'The 95th percentile of the %s'),
-		(3, '*_p99', '@extschema@.airun_sketch_quantile(@extschema@.airun_sketch_sum(u.*_sketch), 0.99)',
+		(3, '*_p99',
+		 '@extschema@.airun_sketch_quantile(@extschema@.airun_sketch_sum(u.*_sketch), 0.99)',
 		 'The 99th percentile of the %s'),
 		(4, '*_avg', 'sum(u.*_us)::float8 / NULLIF(sum(u.*_count), 0)::float8 / 1000',
 		 'The average %s in milliseconds')) AS x (place, name, expression, comment)
@@ -153,7 +165,8 @@ RETURNS TABLE (name text, columns name[], definition text, comment text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $views$
-SELECT v.name, c.names, format('SELECT %s %s', c.expressions, COALESCE(v.origin, u.origin)), v.comment
+SELECT v.name, c.names, format('SELECT %s %s', c.expressions, COALESCE(v.origin, u.origin)),
+	v.comment
 FROM (VALUES
 	(1, 'ai_runs', $$
 		FROM airun.runs AS r
@@ -167,7 +180,8 @@ FROM (VALUES
 		FROM airun.messages AS m
 		WHERE EXISTS (SELECT FROM airun.runs AS r
 					  WHERE r.id = m.run_id AND r.deleted_at IS NULL)$$,
-	 'Messages, one row each; an insert without seq is an append, an update replaces, the last ones can be deleted. No ON CONFLICT with a target: airun_save_messages() is the upsert'),
+	 'Messages, one row each; an insert without seq is an append, an update replaces, the last '
+	 'ones can be deleted. No ON CONFLICT with a target: airun_save_messages() is the upsert'),
 	-- While a task streams, its last piece tells when it made progress.
 	(4, 'ai_tasks', $$
 		FROM airun.tasks AS t
@@ -195,7 +209,8 @@ FROM (VALUES
 			AND (t.usage_buckets IS NOT NULL OR t.tokens_input IS NOT NULL
 				 OR t.tokens_output IS NOT NULL)
 		GROUP BY t.provider, t.model_id, t.served_model, t.service_tier, t.region, t.speed$$,
-	 'Models that were used, in deleted runs and in calls too, and have no price: airun_set_price() gives them one, airun_reprice() charges them'),
+	 'Models that were used, in deleted runs and in calls too, and have no price: '
+	 'airun_set_price() gives them one, airun_reprice() charges them'),
 	(6, 'ai_calls', $$
 		FROM airun.calls AS c$$,
 	 'Calls of models and tools that belong to no run: what they have used and cost'),
@@ -213,12 +228,14 @@ FROM (VALUES
 	 'Runs in short, as the original application has them'),
 	(12, 'ai_tasks_analytics', $$
 		FROM (
-			SELECT e.*, (e.at AT TIME ZONE COALESCE(current_setting('airun.report_zone', true), 'UTC'))::date AS day
+			SELECT e.*, (e.at AT TIME ZONE COALESCE(current_setting('airun.report_zone', true),
+				'UTC'))::date AS day
 			FROM (SELECT * FROM airun.usage_ledger UNION ALL SELECT * FROM airun.usage_tail) AS e
 			WHERE e.kind = 'task') AS u
 		GROUP BY u.user_id, u.service, u.task_name, u.day
 		HAVING sum(u.calls) <> 0$$,
-	 'Tasks that have ended by user, service, task name and day, as the original application has them; those that were deleted, too')
+	 'Tasks that have ended by user, service, task name and day, as the original application has '
+	 'them; those that were deleted, too')
 ) AS v (place, name, origin, comment)
 CROSS JOIN LATERAL (
 	SELECT array_agg(c.name::name ORDER BY c.place) AS names,
@@ -226,7 +243,8 @@ CROSS JOIN LATERAL (
 	FROM @extschema@.airun_store_view_columns() AS c
 	WHERE c.view = v.name) AS c
 CROSS JOIN LATERAL (
-	SELECT format('FROM (SELECT %s FROM airun.%s UNION ALL %s) AS u GROUP BY %s HAVING sum(u.calls) <> 0',
+	SELECT format('FROM (SELECT %s FROM airun.%s UNION ALL %s) AS u GROUP BY %s HAVING '
+		'sum(u.calls) <> 0',
 		string_agg(c.name, ', ' ORDER BY c.place), min(c.cube),
 		@extschema@.airun_store_cube_query(min(c.cube), 'airun.usage_tail',
 			$$COALESCE(current_setting('airun.report_zone', true), 'UTC')$$),

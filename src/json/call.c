@@ -50,7 +50,8 @@ refuse_body(const char *found)
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("the body names no call"),
 			 errdetail("Found %s.", found),
-			 errhint("Send an object with one key, the function's name, whose value is an object of its arguments: {\"airun_create_run\": {}}.")));
+			 errhint("Send an object with one key, the function's name, whose value is an object "
+					 "of its arguments: {\"airun_create_run\": {}}.")));
 }
 
 static Call
@@ -175,13 +176,14 @@ figure_problem(const JsonbValue *value, FigureKind kind, char **word)
 		[FIGURE_AMOUNT] = "a number that can be stored",
 		[FIGURE_BOOLEAN] = "true or false"
 	};
+	Datum		number;
 
 	switch (value->type)
 	{
 		case jbvNumeric:
-			*word = DatumGetCString(DirectFunctionCall1(numeric_out,
-														DirectFunctionCall1(numeric_trim_scale,
-																			NumericGetDatum(value->val.numeric))));
+			number = DirectFunctionCall1(numeric_trim_scale,
+										 NumericGetDatum(value->val.numeric));
+			*word = DatumGetCString(DirectFunctionCall1(numeric_out, number));
 			break;
 		case jbvString:
 			*word = pnstrdup(value->val.string.val, value->val.string.len);
@@ -247,21 +249,23 @@ call_statement(const Call *call, Oid self, bool *is_end)
 		"pg_catalog.string_agg(pg_catalog.format('%I %s', a.name, "
 		"pg_catalog.format_type(a.type, NULL)), ', ' ORDER BY a.place) "
 		"FILTER (WHERE a.name IS NOT NULL), "
-		"pg_catalog.string_agg(pg_catalog.format('%1$I => a.%1$I', a.name), ', ' ORDER BY a.place) "
-		"FILTER (WHERE a.name IS NOT NULL), "
+		"pg_catalog.string_agg(pg_catalog.format('%1$I => a.%1$I', a.name), ', ' "
+		"ORDER BY a.place) FILTER (WHERE a.name IS NOT NULL), "
 		"(SELECT pg_catalog.min(k) FROM pg_catalog.jsonb_object_keys($2) AS k "
 		"WHERE k OPERATOR(pg_catalog.<>) ALL (COALESCE(p.proargnames, '{}'))), "
 		"pg_catalog.format('%I.%I', n.nspname, p.proname), "
 		"'provider_cost' OPERATOR(pg_catalog.=) ANY (COALESCE(p.proargnames, '{}')) "
 		"FROM pg_catalog.pg_proc AS p "
 		"JOIN pg_catalog.pg_proc AS s ON " EQUAL("s.oid", "$3") " "
-		"AND " EQUAL("s.pronamespace", "p.pronamespace") " AND p.oid OPERATOR(pg_catalog.<>) s.oid "
+		"AND " EQUAL("s.pronamespace", "p.pronamespace") " "
+		"AND p.oid OPERATOR(pg_catalog.<>) s.oid "
 		"JOIN pg_catalog.pg_namespace AS n ON " EQUAL("n.oid", "p.pronamespace") " "
 		"LEFT JOIN LATERAL ROWS FROM (pg_catalog.unnest(p.proargnames), "
-		"pg_catalog.unnest(p.proargtypes::pg_catalog.oid[])) WITH ORDINALITY AS a (name, type, place) "
-		"ON $2 OPERATOR(pg_catalog.?) a.name "
+		"pg_catalog.unnest(p.proargtypes::pg_catalog.oid[])) WITH ORDINALITY "
+		"AS a (name, type, place) ON $2 OPERATOR(pg_catalog.?) a.name "
 		"WHERE " EQUAL("p.proname::pg_catalog.text", "$1") " "
-		"AND p.proname OPERATOR(pg_catalog.~) '^airun_(?!store_)' AND " EQUAL("p.prokind", "'f'") " "
+		"AND p.proname OPERATOR(pg_catalog.~) '^airun_(?!store_)' "
+		"AND " EQUAL("p.prokind", "'f'") " "
 		"AND p.prorettype OPERATOR(pg_catalog.<>) ALL "
 		"('{trigger,internal}'::pg_catalog.regtype[]::pg_catalog.oid[]) "
 		"AND EXISTS (SELECT FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e "
@@ -289,7 +293,8 @@ call_statement(const Call *call, Oid self, bool *is_end)
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("airun has no function \"%s\" to call",
 						excerpt(VARDATA_ANY(call->function), VARSIZE_ANY_EXHDR(call->function))),
-				 errhint("Its functions are described in doc/reference.md; \\df airun_* lists them in psql.")));
+				 errhint("Its functions are described in doc/reference.md; \\df airun_* lists "
+						 "them in psql.")));
 	value = result_value(0, 4, &isnull);
 	if (!isnull)
 		ereport(ERROR,

@@ -386,7 +386,8 @@ receiver_receive(TupleTableSlot *slot, DestReceiver *self)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("the messages of the run are too large for one JSON value"),
-				 errhint("Read them in parts, with airun_messages(run_id, after_seq, max_messages).")));
+				 errhint("Read them in parts, with airun_messages(run_id, after_seq, "
+						 "max_messages).")));
 	if (receiver->is_jsonb)
 		json_append_container(out, &((Jsonb *) value)->root);
 	else

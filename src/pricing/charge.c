@@ -82,8 +82,11 @@ charge_read_served(ChargeBasis *basis)
 	Served		served = {0};
 
 	if (!basis->service_tier.isnull)
-		basis->service_tier.value =
-			CStringGetTextDatum(served_service_tier(TextDatumGetCString(basis->service_tier.value)));
+	{
+		char	   *tier = TextDatumGetCString(basis->service_tier.value);
+
+		basis->service_tier.value = CStringGetTextDatum(served_service_tier(tier));
+	}
 	if (!basis->response_data.isnull)
 		served_read(DatumGetJsonbP(basis->response_data.value), false, &served);
 	if (!basis->usage.isnull)
@@ -311,6 +314,15 @@ charge_compute(const ChargeBasis *basis, Charge *charge)
 	charge->cost_details = (Field) {PointerGetDatum(answer.details), answer.details == NULL};
 	charge->price_status = (Field) {CStringGetTextDatum(answer.status), false};
 	charge->reason = answer.reason;
+}
+
+/* Are two amounts the same, or both absent? */
+bool
+same_amount(const Field *a, const Field *b)
+{
+	if (a->isnull || b->isnull)
+		return a->isnull == b->isnull;
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, a->value, b->value));
 }
 
 /*

@@ -51,6 +51,7 @@ extern Usage *charge_count_usage(const ChargeBasis *basis, Field *tokens_input,
 						 Field *tokens_output, Field *tokens_total, Field *buckets);
 extern void charge_compute(const ChargeBasis *basis, Charge *charge);
 extern void charge_keep_cost(const Field *cost, const Field *details, Charge *charge);
+extern bool same_amount(const Field *a, const Field *b);
 extern void charge_leave_out(Field *left_out, const char *name, const char *reason);
 extern Jsonb *charge_left_out_details(Jsonb *left_out);
 extern Field charge_left_out(const Field *cost_details);

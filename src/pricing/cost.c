@@ -16,8 +16,9 @@
  * states as the cost is the cost where no price of that provider gives one, or
  * where airun.cost_source says so.
  *
- * Rates are found as price_terms.c says, prices as price_cache.c says.  No lock
- * is taken that anybody would wait for.
+ * Rates are found as price_terms.c says, prices as price_lookup.c says.  No lock
+ * is taken that anybody would wait for.  Nothing is refused: what has no price has
+ * a reason.
  */
 #include "pricing/cost.h"
 
@@ -62,7 +63,7 @@ typedef struct Part
 typedef struct Quote
 {
 	char	   *service_tier;	/* that served it, or NULL */
-	bool		is_own;			/* are the prices the provider's own?  Asked where he states a cost */
+	bool		is_own;			/* are the prices the provider's own?  Asked if he states a cost */
 	int			part_count;
 	Part	   *parts;
 	Numeric		cost;			/* NULL where it is not known */
@@ -516,7 +517,8 @@ quote_details(const Quote *quote, const CostQuery *query, const CostAnswer *answ
 	if (served->cost != NULL)
 		put_number(&builder, "provider_cost", trim(served->cost));
 	put_string(&builder, "reason", quote->reason);
-	if (served->model != NULL && (query->model == NULL || strcmp(served->model, query->model) != 0))
+	if (served->model != NULL &&
+		(query->model == NULL || strcmp(served->model, query->model) != 0))
 		put_string(&builder, "served_model", served->model);
 	if (quote->part_count > 0)
 		put_price(&builder, &quote->parts[0], quote->service_tier);

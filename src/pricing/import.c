@@ -174,8 +174,10 @@ remarks(const PriceEntry *entry, const char *source, const UnpricedModel *models
 
 	if (unpriced_of_price(models, count, entry->provider, entry->model, source, &waiting))
 		advice = psprintf(waiting.is_late ?
-						  INT64_FORMAT " tasks from %s on have no cost, some from before this price: import it with that effective_from, then call airun_reprice()" :
-						  INT64_FORMAT " tasks from %s on have no cost: airun_reprice() charges them",
+						  INT64_FORMAT " tasks from %s on have no cost, some from before this "
+						  "price: import it with that effective_from, then call airun_reprice()" :
+						  INT64_FORMAT " tasks from %s on have no cost: airun_reprice() charges "
+						  "them",
 						  waiting.tasks, timestamptz_to_str(waiting.first));
 	if (odd != NULL)
 		return advice == NULL ? pstrdup(odd) : psprintf("%s; %s", odd, advice);
@@ -236,14 +238,16 @@ airun_import_prices(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("a price must be in force for some time"),
 				 errdetail("It would begin at infinity."),
-				 errhint("Leave \"effective_from\" out for prices that are in force from now on.")));
+				 errhint("Leave \"effective_from\" out for prices that are in force "
+						 "from now on.")));
 
 	format = read_document(PG_GETARG_JSONB_P(0), &list);
 	if (format == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("the document is not a price list that is known here"),
-				 errdetail("It is neither LiteLLM's object of models nor genai-prices' array of providers."),
+				 errdetail("It is neither LiteLLM's object of models nor genai-prices' array of "
+						   "providers."),
 				 errhint("For a price of your own call airun_set_price().")));
 	check_names(&list);
 

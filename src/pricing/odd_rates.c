@@ -52,9 +52,10 @@ rate_of(const Rates *rates, Bucket bucket)
 static char *
 rate_text(const Rates *rates, Bucket bucket)
 {
-	return DatumGetCString(DirectFunctionCall1(numeric_out,
-											   DirectFunctionCall1(numeric_trim_scale,
-																   NumericGetDatum(rates->rate[bucket]))));
+	Datum		rate = NumericGetDatum(rates->rate[bucket]);
+
+	rate = DirectFunctionCall1(numeric_trim_scale, rate);
+	return DatumGetCString(DirectFunctionCall1(numeric_out, rate));
 }
 
 /* A rate that is more than any model costs */

@@ -193,8 +193,8 @@ write_changes(const Changes *changes)
 {
 	static Statement close = {
 		"UPDATE airun.prices AS p SET effective_to = c.effective_to "
-		"FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS c (price_id, effective_to) "
-		"WHERE p.price_id" EQ "c.price_id",
+		"FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) "
+		"AS c (price_id, effective_to) WHERE p.price_id" EQ "c.price_id",
 		2, {UUIDARRAYOID, TIMESTAMPTZARRAYOID}
 	};
 	static Statement open = {
@@ -237,7 +237,8 @@ write_changes(const Changes *changes)
 					 errmsg("permission denied to change what is in force in airun.prices"),
 					 errdetail("A policy keeps role \"%s\" from a row that has to be closed.",
 							   GetUserNameFromId(GetUserId(), false)),
-					 errhint("Call it as the owner of the store, or give the role a policy for UPDATE.")));
+					 errhint("Call it as the owner of the store, or give the role a policy "
+							 "for UPDATE.")));
 	}
 	if (changes->open_id.count > 0)
 	{
@@ -512,11 +513,12 @@ scale_rates(Jsonb *document, Numeric unit)
 			!bucket_from_name(value.val.string.val, value.val.string.len, &bucket))
 			bucket = BUCKET_REQUESTS;
 		if (token == WJB_VALUE && value.type == jbvNumeric && BUCKET_IS_TOKENS(bucket))
-			value.val.numeric =
-				DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale,
-													DirectFunctionCall2(numeric_mul,
-																		NumericGetDatum(value.val.numeric),
-																		NumericGetDatum(unit))));
+		{
+			Datum		rate = DirectFunctionCall2(numeric_mul, NumericGetDatum(value.val.numeric),
+												   NumericGetDatum(unit));
+
+			value.val.numeric = DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale, rate));
+		}
 		push_jsonb(&state, token,
 				   token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM ?
 				   &value : NULL);
@@ -570,7 +572,8 @@ tell_about(const PriceEntry *entry, const char *source)
 					excerpt(waiting.model, strlen(waiting.model))),
 			 errdetail("The first was created at %s.", timestamptz_to_str(waiting.first)),
 			 waiting.is_late ?
-			 errhint("Call airun_set_price() with an \"effective_from\" not later than that, then airun_reprice().") :
+			 errhint("Call airun_set_price() with an \"effective_from\" not later than that, then "
+					 "airun_reprice().") :
 			 errhint("Call airun_reprice() to charge them.")));
 }
 

@@ -82,6 +82,21 @@ key_text(const JsonbValue *key)
 	return pnstrdup(key->val.string.val, Min(key->val.string.len, 100));
 }
 
+static Datum
+number_datum(int64 number)
+{
+	return NumericGetDatum(int64_to_numeric(number));
+}
+
+/* Is a value this number? */
+static bool
+is_number(const JsonbValue *value, int64 number)
+{
+	return value->type == jbvNumeric &&
+		DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(value->val.numeric),
+										 number_datum(number)));
+}
+
 /* What is wrong with a rate, or NULL */
 const char *
 rate_problem(Numeric rate)
@@ -90,11 +105,9 @@ rate_problem(Numeric rate)
 
 	if (numeric_is_nan(rate) || numeric_is_inf(rate))
 		return "it is not a finite number";
-	if (DatumGetBool(DirectFunctionCall2(numeric_lt, value,
-										 NumericGetDatum(int64_to_numeric(0)))))
+	if (DatumGetBool(DirectFunctionCall2(numeric_lt, value, number_datum(0))))
 		return "it is negative";
-	if (DatumGetBool(DirectFunctionCall2(numeric_gt, value,
-										 NumericGetDatum(int64_to_numeric(MAX_RATE)))))
+	if (DatumGetBool(DirectFunctionCall2(numeric_gt, value, number_datum(MAX_RATE))))
 		return psprintf("it is more than " INT64_FORMAT, MAX_RATE);
 	if (DatumGetInt32(DirectFunctionCall1(numeric_min_scale, value)) > MAX_SCALE)
 		return psprintf("it has more than %d decimal places", MAX_SCALE);
@@ -228,14 +241,12 @@ parse_threshold(JsonbContainer *object, int64 *above)
 	if (value.type != jbvNumeric)
 		return "the threshold is not a number";
 	number = NumericGetDatum(value.val.numeric);
-	if (DatumGetBool(DirectFunctionCall2(numeric_lt, number,
-										 NumericGetDatum(int64_to_numeric(0)))) ||
-		DatumGetBool(DirectFunctionCall2(numeric_gt, number,
-										 NumericGetDatum(int64_to_numeric(USAGE_MAX)))))
+	if (DatumGetBool(DirectFunctionCall2(numeric_lt, number, number_datum(0))) ||
+		DatumGetBool(DirectFunctionCall2(numeric_gt, number, number_datum(USAGE_MAX))))
 		return "the threshold is out of range";
 	*above = DatumGetInt64(DirectFunctionCall1(numeric_int8, number)) - (has_from ? 1 : 0);
 	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
-										  NumericGetDatum(int64_to_numeric(*above + (has_from ? 1 : 0))))))
+										  number_datum(*above + (has_from ? 1 : 0)))))
 		return "the threshold is not a whole number";
 	return NULL;
 }
@@ -321,10 +332,7 @@ parse_weekdays(JsonbContainer *object, TimeWindow *window)
 		JsonbValue *element = getIthJsonbValueFromContainer(array, i);
 		int			day = 1;
 
-		while (day <= 7 && (element->type != jbvNumeric ||
-							!DatumGetBool(DirectFunctionCall2(numeric_eq,
-															  NumericGetDatum(element->val.numeric),
-															  NumericGetDatum(int64_to_numeric(day))))))
+		while (day <= 7 && !is_number(element, day))
 			day++;
 		if (day > 7)
 			return "a weekday is a number from 1, Monday, to 7, Sunday";

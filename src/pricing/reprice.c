@@ -88,14 +88,6 @@ add(Numeric sum, const Field *amount)
 }
 
 static bool
-same_amount(const Field *a, const Field *b)
-{
-	if (a->isnull || b->isnull)
-		return a->isnull == b->isnull;
-	return DatumGetBool(DirectFunctionCall2(numeric_eq, a->value, b->value));
-}
-
-static bool
 same_word(const text *a, const Field *b)
 {
 	text	   *word = b->isnull ? NULL : DatumGetTextPP(b->value);
@@ -148,7 +140,8 @@ static bool
 lock_run(Repricing *repricing, const pg_uuid_t *run_id)
 {
 	static Statement lock = {
-		"SELECT r.source_type FROM airun.runs AS r WHERE r.id" EQ "$1 FOR NO KEY UPDATE OF r", 1, {UUIDOID}
+		"SELECT r.source_type FROM airun.runs AS r WHERE r.id" EQ "$1 FOR NO KEY UPDATE OF r",
+		1, {UUIDOID}
 	};
 	MemoryContext old_context;
 	Args		args = {0};
@@ -355,7 +348,8 @@ typedef struct Key
 
 /* No id is after it */
 #define LAST_ID \
-	{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
+	{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, \
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
 
 /* What is asked for */
 typedef struct Asked
@@ -404,7 +398,8 @@ reprice_all(Repricing *repricing, Statement *find, const Asked *asked)
 			run_id = SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull);
 			if (!isnull)
 				last.run_id = *DatumGetUUIDP(run_id);
-			last.task_id = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull));
+			last.task_id = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2,
+														&isnull));
 			reprice_task(repricing, found, i);
 			MemoryContextSwitchTo(old_context);
 		}
@@ -486,7 +481,8 @@ key_behind(Statement *find, const Key *key, int64 rows)
 	arg_int64(&args, rows - 1);
 	if (statement_write(find, &args) == 1)
 		behind = (Key) {
-			*DatumGetUUIDP(result_value(0, 1, &isnull)), *DatumGetUUIDP(result_value(0, 2, &isnull))
+			*DatumGetUUIDP(result_value(0, 1, &isnull)),
+			*DatumGetUUIDP(result_value(0, 2, &isnull))
 		};
 	return behind;
 }
@@ -502,8 +498,8 @@ Datum
 airun_store_reprice(PG_FUNCTION_ARGS)
 {
 	static Statement next_task = {
-		"SELECT t.run_id, t.task_id FROM airun.tasks AS t WHERE (t.run_id, t.task_id)" GT "($1, $2) "
-		"ORDER BY t.run_id, t.task_id OFFSET $3 LIMIT 1",
+		"SELECT t.run_id, t.task_id FROM airun.tasks AS t WHERE "
+		"(t.run_id, t.task_id)" GT "($1, $2) ORDER BY t.run_id, t.task_id OFFSET $3 LIMIT 1",
 		3, {UUIDOID, UUIDOID, INT8OID}
 	};
 	static Statement next_call = {
@@ -531,7 +527,8 @@ airun_store_reprice(PG_FUNCTION_ARGS)
 	is_of_calls = uuid_equal(&asked.after.run_id, &last_id);
 
 	store_open(true);
-	asked.last = key_behind(is_of_calls ? &next_call : &next_task, &asked.after, PG_GETARG_INT32(2));
+	asked.last = key_behind(is_of_calls ? &next_call : &next_task, &asked.after,
+							PG_GETARG_INT32(2));
 	reprice_all(&repricing, is_of_calls ? &find_calls : &find_tasks, &asked);
 	budget_changes_write(repricing.budgets);
 	store_close();

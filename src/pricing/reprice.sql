@@ -11,8 +11,11 @@ CREATE FUNCTION @extschema@.airun_reprice(
 RETURNS SETOF @extschema@.ai_repricing
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
 COMMENT ON FUNCTION @extschema@.airun_reprice IS
-'Charges tasks, and calls, again by the prices that were in force when they were created, and moves the totals of their runs; says for each model what that changes
-Those that are unpriced, or with all_tasks all that have ended, created from since to until.  What has a cost keeps it where there is no price.  dry_run changes nothing.  It changes at most max_tasks; call it again until nothing changes.  For the owner of the store.';
+'Charges tasks, and calls, again by the prices that were in force when they were created, and '
+'moves the totals of their runs; says for each model what that changes
+Those that are unpriced, or with all_tasks all that have ended, created from since to until.  '
+'What has a cost keeps it where there is no price.  dry_run changes nothing.  It changes at most '
+'max_tasks; call it again until nothing changes.  For the owner of the store.';
 
 CREATE FUNCTION @extschema@.airun_store_reprice(
 	after_run uuid,

@@ -86,7 +86,8 @@ is_price(const Price *price, const char *provider, const char *model, const char
 }
 
 /*
- * Which of the tasks without a cost a price is for, which has been entered.  False where there are none.
+ * Which of the tasks without a cost a price is for, which has been entered.  False where
+ * there are none.
  */
 bool
 unpriced_of_price(const UnpricedModel *models, int count, const char *provider,

@@ -47,7 +47,6 @@ typedef enum Bucket
 #define BUCKET_COUNT		(BUCKET_PAGES + 1)
 
 #define BUCKET_IS_INPUT(b)	((b) <= BUCKET_INPUT_VIDEO)
-#define BUCKET_IS_OUTPUT(b)	((b) >= BUCKET_OUTPUT && (b) <= BUCKET_OUTPUT_VIDEO)
 #define BUCKET_IS_TOKENS(b)	((b) <= BUCKET_OUTPUT_VIDEO)
 #define BUCKET_IS_SECONDS(b) \
 	((b) == BUCKET_INPUT_SECONDS || (b) == BUCKET_OUTPUT_SECONDS)

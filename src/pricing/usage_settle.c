@@ -2,12 +2,12 @@
  * usage_settle.c
  *		From the parts that a usage states to disjoint buckets.
  *
- * No two buckets hold the same token, so that none is charged twice.  Where the cached tokens and those of audio or image leave less
- * than nothing for text, as many of the cached ones as must be are of audio,
- * then image.
+ * No two buckets hold the same token, so that none is charged twice.  Where the
+ * cached tokens and those of audio or image leave less than nothing for text, as
+ * many of the cached ones as must be are of audio, then image.
  *
  * Nothing is refused.  Where parts contradict each other, the larger figure is
- * counted, and the usage is in doubt, with the reason in words.
+ * counted, and the usage is in doubt, with the reason in words.  No lock is taken.
  */
 #include "pricing/usage_settle.h"
 

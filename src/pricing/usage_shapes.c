@@ -10,6 +10,8 @@
  * The first shape that is recognised counts, so that the more certain ones
  * come first.  Of several paths to one part that are there, all must say the
  * same.
+ *
+ * Constants: no lock is taken, and nothing is refused.
  */
 #include "pricing/usage_shapes.h"
 
@@ -49,13 +51,6 @@ static const char *const part_names[PART_COUNT] = {
 	[PART_PAGES] = "pages",
 	[PART_IGNORED] = "ignored",
 };
-
-/* The name of a part, as airun.usage_shapes has it */
-const char *
-usage_part_name(UsagePart part)
-{
-	return part_names[part];
-}
 
 /* The part of a name, which need not end in a zero byte */
 bool

@@ -54,7 +54,6 @@ typedef enum UsagePart
 } UsagePart;
 
 #define PART_COUNT			(PART_IGNORED + 1)
-#define PART_IS_UNIT(p)		((p) >= PART_REQUESTS && (p) <= PART_PAGES)
 #define PART_UNIT_BUCKET(p) ((Bucket) ((p) - PART_REQUESTS + BUCKET_REQUESTS))
 
 /*
@@ -114,7 +113,6 @@ extern const char *const usage_inner_wrappers[];
 extern const char *const usage_counting_words[];
 extern const char *const usage_other_words[];
 
-extern const char *usage_part_name(UsagePart part);
 extern bool usage_part_from_name(const char *name, int len, UsagePart *part);
 
 #endif							/* AIRUN_USAGE_SHAPES_H */

@@ -76,7 +76,8 @@ fork_place(FunctionCallInfo fcinfo, const pg_uuid_t *run_id, const RunState *run
 				 errmsg("run \"%s\" cannot be forked at seq " INT64_FORMAT,
 						uuid_string(run_id), seq),
 				 errdetail("It has " INT64_FORMAT " messages.", run->message_count),
-				 errhint("Give the seq of the last message that the fork is to have, 0 for none, or leave \"at_seq\" out for all.")));
+				 errhint("Give the seq of the last message that the fork is to have, 0 for none, "
+						 "or leave \"at_seq\" out for all.")));
 	return seq;
 }
 

@@ -109,7 +109,8 @@ cursor_from_text(text *string, Cursor *cursor)
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("malformed cursor"),
 			 errdetail("Found \"%s\".", excerpt(digits, VARSIZE_ANY_EXHDR(string))),
-			 errhint("Pass the cursor of a row that airun_list_runs() returned, or none for the first page.")));
+			 errhint("Pass the cursor of a row that airun_list_runs() returned, or none for the "
+					 "first page.")));
 }
 
 /*
@@ -240,7 +241,8 @@ put_page(ReturnSetInfo *rsinfo, uint64 rows, Cursor *cursor)
 		for (int i = 0; i < Natts_run_summary; i++)
 			values[i] = result_value(row, i + 1, &nulls[i]);
 		cursor->active_hour = DatumGetTimestampTz(values[Anum_run_summary_active_hour - 1]);
-		cursor->last_message_at = DatumGetTimestampTz(values[Anum_run_summary_last_message_at - 1]);
+		cursor->last_message_at =
+			DatumGetTimestampTz(values[Anum_run_summary_last_message_at - 1]);
 		cursor->id = *DatumGetUUIDP(values[Anum_run_summary_id - 1]);
 		values[Natts_run_summary] = PointerGetDatum(cursor_to_text(cursor));
 		nulls[Natts_run_summary] = false;
@@ -276,7 +278,8 @@ airun_list_runs(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("\"page_size\" must be between 1 and %d, not " INT64_FORMAT,
 						MAX_PAGE_SIZE, page_size),
-				 errhint("Get more rows page by page, with the cursor of the last one; or leave \"page_size\" out to get all.")));
+				 errhint("Get more rows page by page, with the cursor of the last one; or leave "
+						 "\"page_size\" out to get all.")));
 	check_length("search", &search, MAX_SEARCH);
 	check_length("tag", &tag, MAX_SEARCH);
 	if (!status.isnull)

@@ -278,7 +278,8 @@ messages_parse(Jsonb *messages, int *count)
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("messages must be a JSON array of objects"),
 				 errdetail("Found a scalar."),
-				 errhint("Send an array such as [{\"role\": \"user\", \"content\": \"Hello\"}].")));
+				 errhint("Send an array such as [{\"role\": \"user\", \"content\": "
+						 "\"Hello\"}].")));
 
 	*count = JsonContainerSize(array);
 	if (*count > MAX_MESSAGES)
@@ -384,7 +385,9 @@ messages_find_stored(const pg_uuid_t *run_id, NewMessage *messages, int count)
 							text_to_cstring(message->message_id), uuid_string(run_id)),
 					 errdetail("It stands for another message, at seq " INT64_FORMAT ".",
 							   message->seq),
-					 errhint("Give each message an id of its own; the same id is for sending the same message again.  To replace what it stands for, call airun_save_message().")));
+					 errhint("Give each message an id of its own; the same id is for sending the "
+							 "same message again.  To replace what it stands for, call "
+							 "airun_save_message().")));
 		message->created_at = DatumGetTimestampTz(result_value(0, 2, &isnull));
 		message->message = DatumGetJsonbP(result_value(0, 3, &isnull));
 		task_id = result_value(0, 4, &isnull);

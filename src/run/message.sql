@@ -10,7 +10,8 @@ RETURNS @extschema@.ai_message
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_append_message IS
 'Appends a message to a run, atomically
-The same message_id with the same message again returns the stored row.  Without message_id, a string id inside the message serves.';
+The same message_id with the same message again returns the stored row.  Without message_id, a '
+'string id inside the message serves.';
 
 CREATE FUNCTION @extschema@.airun_append_messages(run_id uuid, messages jsonb)
 RETURNS SETOF @extschema@.ai_message
@@ -34,4 +35,5 @@ RETURNS json
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.airun_messages IS
 'A run''s messages, or a part of them, as a JSON array in order
-after_seq and before_seq are exclusive; max_messages takes the first ones, or with from_end the last.';
+after_seq and before_seq are exclusive; max_messages takes the first ones, or with '
+'from_end the last.';

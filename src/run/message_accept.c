@@ -147,7 +147,8 @@ add_role(Jsonb *message)
 					 errmsg("message has no role"),
 					 errdetail("Its type is \"%s\", which does not say who speaks.",
 							   excerpt(type.val.string.val, type.val.string.len)),
-					 errhint("Put parts into the \"content\" of a message, as in {\"role\": \"user\", \"content\": [...]}.")));
+					 errhint("Put parts into the \"content\" of a message, as in {\"role\": "
+							 "\"user\", \"content\": [...]}.")));
 	}
 	else if (jsonb_field(&message->root, "parts", &parts) && parts.type == jbvBinary)
 		role = "user";			/* so it is with Gemini */
@@ -192,7 +193,8 @@ check_content(Jsonb *message, const JsonbValue *role)
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("message has no content"),
 				 errdetail("The key \"content\" is absent or null."),
-				 errhint("\"content\" may be absent or null in an answer of the model, or beside what is said otherwise: parts, tool_call_id, audio, ...")));
+				 errhint("\"content\" may be absent or null in an answer of the model, or beside "
+						 "what is said otherwise: parts, tool_call_id, audio, ...")));
 	}
 	if (content.type != jbvString && content.type != jbvBinary)
 		ereport(ERROR,
@@ -213,7 +215,8 @@ check_size(Jsonb *message)
 				 errmsg("message is too large"),
 				 errdetail("It has %zu bytes; at most %zu are allowed.",
 						   (Size) VARSIZE(message), max_size),
-				 errhint("Keep large data elsewhere and refer to it, or have a superuser raise airun.max_message_size.")));
+				 errhint("Keep large data elsewhere and refer to it, or have a superuser raise "
+						 "airun.max_message_size.")));
 }
 
 /*
@@ -259,7 +262,9 @@ message_refuse_change(const char *column)
 			(errcode(ERRCODE_AIRUN_CONFLICT),
 			 errmsg("\"%s\" of a message cannot be changed", column),
 			 errdetail("A message keeps its place, its time and its id, and what it was is kept."),
-			 errhint("Replace a message with airun_save_message(), or by an UPDATE of ai_messages.message; take the last ones back with airun_truncate_messages().")));
+			 errhint("Replace a message with airun_save_message(), or by an UPDATE of "
+					 "ai_messages.message; take the last ones back with "
+					 "airun_truncate_messages().")));
 }
 
 /* ---------- ids ---------- */
@@ -295,6 +300,7 @@ message_own_id(Jsonb *message)
 				 errmsg("\"id\" of the message is too long"),
 				 errdetail("It has %d characters; at most %d are allowed.", chars,
 						   MAX_MESSAGE_ID),
-				 errhint("Give a shorter one, such as its hash, as \"message_id\" of airun_append_message(); the message keeps its own.")));
+				 errhint("Give a shorter one, such as its hash, as \"message_id\" of "
+						 "airun_append_message(); the message keeps its own.")));
 	return cstring_to_text_with_len(id.val.string.val, id.val.string.len);
 }

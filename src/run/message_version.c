@@ -54,7 +54,8 @@ void
 version_keep_replaced(const pg_uuid_t *run_id, int64 seq)
 {
 	static Statement keep = {
-		KEEP_VERSIONS("replaced", "(SELECT pg_catalog.max(v.version) FROM airun.message_versions AS v "
+		KEEP_VERSIONS("replaced",
+					  "(SELECT pg_catalog.max(v.version) FROM airun.message_versions AS v "
 					  "WHERE v.run_id" EQ "m.run_id AND v.seq" EQ "m.seq)")
 		"FROM airun.messages AS m WHERE m.run_id" EQ "$3 AND m.seq" EQ "$4",
 		4, {TIMESTAMPTZOID, UUIDOID, UUIDOID, INT8OID}

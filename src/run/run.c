@@ -60,8 +60,10 @@ task_not_found(const pg_uuid_t *task_id)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_NOT_FOUND),
 			 errmsg("task \"%s\" does not exist", uuid_string(task_id)),
-			 errdetail("There is no such task, its run is deleted, or it is not yours to use this way."),
-			 errhint("airun_get_run(run_id) shows a run's tasks, airun_create_task(run_id) creates one.")));
+			 errdetail("There is no such task, its run is deleted, or it is not yours to "
+					   "use this way."),
+			 errhint("airun_get_run(run_id) shows a run's tasks, airun_create_task(run_id) "
+					 "creates one.")));
 }
 
 /* A completed run takes no new message and no new task */
@@ -82,7 +84,8 @@ run_refuse_taken(const pg_uuid_t *run_id)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_CONFLICT),
 			 errmsg("run id \"%s\" is taken", uuid_string(run_id)),
-			 errdetail("There is a run with this id, deleted, of somebody else, or created for another user."),
+			 errdetail("There is a run with this id, deleted, of somebody else, or created for "
+					   "another user."),
 			 errhint("Choose another id, or leave it out.")));
 }
 
@@ -215,7 +218,7 @@ status_is(Datum status, const char *word)
 }
 
 /* From the first columns of the current SPI result, which are RUN_STATE */
-void
+static void
 run_state_from_result(RunState *state)
 {
 	bool		isnull;
@@ -265,7 +268,8 @@ find_at_once(const pg_uuid_t *run_id, bool lock, RunState *state, bool *is_activ
 	if (IsolationUsesXactSnapshot() ||
 		!direct_scan_run(&find, RowExclusiveLock, run_id))
 		return false;
-	found = direct_scan_values(&find, &state_columns, values, nulls) && (!lock || direct_scan_lock(&find));
+	found = direct_scan_values(&find, &state_columns, values, nulls) &&
+		(!lock || direct_scan_lock(&find));
 	if (found)
 	{
 		*state = state_from_values(values, nulls);

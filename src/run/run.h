@@ -55,7 +55,8 @@ typedef struct RunState
 
 /* Its columns, of a table aliased r; they come first in a result */
 #define RUN_STATE \
-	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ "'completed', r.ctid, r.source_type"
+	"r.message_count, r.last_message_at, r.name IS NOT NULL, r.status" EQ \
+	"'completed', r.ctid, r.source_type"
 
 /* What happens to a run in one step */
 typedef struct RunChange
@@ -87,7 +88,6 @@ typedef struct RunFields
 #define NO_FIELD	((Field) {(Datum) 0, true})
 
 extern pg_uuid_t *run_id_argument(FunctionCallInfo fcinfo, int argument);
-extern void run_state_from_result(RunState *state);
 extern bool run_try_lock(const pg_uuid_t *run_id, RunState *state);
 extern bool run_try_lock_deleted(const pg_uuid_t *run_id, RunState *state);
 extern void run_lock(const pg_uuid_t *run_id, RunState *state);

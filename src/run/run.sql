@@ -17,7 +17,9 @@ RETURNS @extschema@.ai_run
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_create_run IS
 'Creates a run
-An id that the same user already has returns that run, so that a call can be repeated.  user_id defaults to the caller.  With is_listed => false the run is in no list unless asked for: a sub-run, say.';
+An id that the same user already has returns that run, so that a call can be repeated.  user_id '
+'defaults to the caller.  With is_listed => false the run is in no list unless asked for: a '
+'sub-run, say.';
 
 CREATE FUNCTION @extschema@.airun_update_run(
 	run_id uuid,
@@ -33,7 +35,9 @@ RETURNS @extschema@.ai_run
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_update_run IS
 'Changes what the user says about a run
-NULL leaves a column as it is; jsonb is replaced, not merged.  With if_name the name is changed only while it is that one, so that a title made late does not overwrite the user''s; empty means no name.  is_listed decides whether airun_list_runs() shows it.';
+NULL leaves a column as it is; jsonb is replaced, not merged.  With if_name the name is changed '
+'only while it is that one, so that a title made late does not overwrite the user''s; empty means '
+'no name.  is_listed decides whether airun_list_runs() shows it.';
 
 CREATE FUNCTION @extschema@.airun_star_run(run_id uuid, starred boolean DEFAULT true)
 RETURNS @extschema@.ai_run_summary

@@ -65,8 +65,8 @@ Datum
 airun_update_run(PG_FUNCTION_ARGS)
 {
 	static Statement update = {
-		UPDATE_RUN_RETURNING("name = CASE WHEN $8 AND ($9 IS NULL OR COALESCE(r.name, '')" EQ "$9) "
-							 "THEN $2 ELSE r.name END, "
+		UPDATE_RUN_RETURNING("name = CASE WHEN $8 AND ($9 IS NULL OR "
+							 "COALESCE(r.name, '')" EQ "$9) THEN $2 ELSE r.name END, "
 							 "description = COALESCE($3, r.description), "
 							 "settings = COALESCE($4, r.settings), "
 							 "variable_values = COALESCE($5, r.variable_values), "

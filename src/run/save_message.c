@@ -23,8 +23,8 @@
  * message's.
  *
  * Errors: PT404 for a run or a task that the caller cannot change, or a message that
- * the run has not; PT409 for a
- * new message of a completed run; PT422 for what is not acceptable, or has no id.
+ * the run has not; PT409 for a new message of a completed run; PT422 for what is not
+ * acceptable, or has no id.
  */
 #include "run/save_message.h"
 
@@ -225,7 +225,8 @@ require_id(const NewMessage *message)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("a message to be saved has no id"),
-				 errdetail("There is neither a \"message_id\" nor a string \"id\" in the message."),
+				 errdetail("There is neither a \"message_id\" nor a string \"id\" in "
+						   "the message."),
 				 errhint("Give it one; airun_append_message() takes messages without.")));
 }
 

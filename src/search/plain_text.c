@@ -356,8 +356,12 @@ parts_of(pg_wchar c)
 		pg_wchar   *apart = unicode_normalize(UNICODE_NFKD, whole);
 
 		parts->of = c;
-		for (parts->count = 0; parts->count < MAX_PARTS && apart[parts->count] != 0; parts->count++)
+		parts->count = 0;
+		while (parts->count < MAX_PARTS && apart[parts->count] != 0)
+		{
 			parts->parts[parts->count] = apart[parts->count];
+			parts->count++;
+		}
 		pfree(apart);
 	}
 	return parts;
@@ -433,12 +437,4 @@ plain_read(PlainText *plain, const char *source, int len)
 		at += width;
 	}
 	plain->offsets[plain->count] = end;
-}
-
-void
-plain_free(PlainText *plain)
-{
-	pfree(plain->chars);
-	pfree(plain->flags);
-	pfree(plain->offsets);
 }

@@ -30,6 +30,5 @@ typedef struct PlainText
 } PlainText;
 
 extern void plain_read(PlainText *plain, const char *source, int len);
-extern void plain_free(PlainText *plain);
 
 #endif							/* AIRUN_PLAIN_TEXT_H */

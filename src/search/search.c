@@ -173,7 +173,8 @@ cursor_from_text(Search *search, text *string)
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("malformed cursor"),
 			 errdetail("Found \"%s\".", excerpt(VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string))),
-			 errhint("Pass the cursor of a row that airun_search() returned for the same query and sort, or none for the first page.")));
+			 errhint("Pass the cursor of a row that airun_search() returned for the same query "
+					 "and sort, or none for the first page.")));
 }
 
 /* ---------- the page ---------- */
@@ -220,7 +221,8 @@ keep_hit(Search *search, const HitPlace *place, const FoundRun *run, Jsonb *mess
 		forget_hit(&search->hits[--search->count]);
 	memmove(&search->hits[at + 1], &search->hits[at], (search->count - at) * sizeof(Hit));
 	search->hits[at] = (Hit) {
-		*place, keep_text(search, run->name), keep_text(search, message == NULL ? NULL : message_role(message)),
+		*place, keep_text(search, run->name),
+		keep_text(search, message == NULL ? NULL : message_role(message)),
 		keep_text(search, search_snippet(plain, &search->match))
 	};
 	search->count++;
@@ -311,7 +313,8 @@ search_messages(Search *search, const FoundRun *run, MemoryContext row_context)
 
 /* What a run is found by itself, as one text */
 #define RUN_WORDS \
-	"pg_catalog.concat_ws(E'\\n', r.name, r.description, pg_catalog.array_to_string(r.tags, E'\\n'))"
+	"pg_catalog.concat_ws(E'\\n', r.name, r.description, " \
+	"pg_catalog.array_to_string(r.tags, E'\\n'))"
 
 #define FOUND_RUNS \
 	"SELECT r.id, r.name, " RUN_WORDS ", r.created_at, r.last_message_at, r.active_hour " \
@@ -339,7 +342,8 @@ read_runs(FunctionCallInfo fcinfo, const FoundRun *behind)
 		7, {FILTER_TYPES}
 	};
 	static Statement next = {
-		FOUND_RUNS "AND r.is_listed AND r.active_hour" LE "$8 AND ROW(r.active_hour, r.last_message_at, r.id)" LT
+		FOUND_RUNS "AND r.is_listed AND r.active_hour" LE "$8 "
+		"AND ROW(r.active_hour, r.last_message_at, r.id)" LT
 		"ROW($8, $9, $10) " NEWEST_RUNS(NEXT_RUNS),
 		10, {FILTER_TYPES, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID}
 	};
@@ -436,7 +440,8 @@ search_runs(FunctionCallInfo fcinfo, Search *search)
 static bool
 sorts_by_rank(FunctionCallInfo fcinfo)
 {
-	char	   *sort = PG_ARGISNULL(ARG_SORT) ? "best" : text_to_cstring(PG_GETARG_TEXT_PP(ARG_SORT));
+	char	   *sort = PG_ARGISNULL(ARG_SORT) ? "best" :
+		text_to_cstring(PG_GETARG_TEXT_PP(ARG_SORT));
 
 	if (strcmp(sort, "best") == 0)
 		return true;

@@ -24,7 +24,8 @@ COMMENT ON COLUMN @extschema@.ai_search_hit.role IS
 COMMENT ON COLUMN @extschema@.ai_search_hit.created_at IS
 'When the message was appended, or else the run created';
 COMMENT ON COLUMN @extschema@.ai_search_hit.snippet IS
-'The part of the text that shows it best, as HTML: what was found between <mark> and </mark>, and no other markup';
+'The part of the text that shows it best, as HTML: what was found between <mark> and </mark>, and '
+'no other markup';
 COMMENT ON COLUMN @extschema@.ai_search_hit.rank IS
 'How well it fits, between 0 and 1';
 COMMENT ON COLUMN @extschema@.ai_search_hit.cursor IS
@@ -48,4 +49,5 @@ RETURNS SETOF @extschema@.ai_search_hit
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 20;
 COMMENT ON FUNCTION @extschema@.airun_search IS
 'Finds messages, and runs by name, description and tags, among those that the caller sees
-Words, "phrases" and -exclusions, whatever the case and the accents.  sort: best or newest first; a page at a time, by the last row''s cursor.';
+Words, "phrases" and -exclusions, whatever the case and the accents.  sort: best or newest first; '
+'a page at a time, by the last row''s cursor.';

@@ -138,7 +138,8 @@ search_parse(SearchQuery *query, text *string)
 				 errmsg("\"query\" has nothing to search for"),
 				 errdetail("Found \"%s\".", excerpt(VARDATA_ANY(string),
 													VARSIZE_ANY_EXHDR(string))),
-				 errhint("Give a word, or a phrase between quotation marks; what stands behind a minus only excludes.")));
+				 errhint("Give a word, or a phrase between quotation marks; what stands behind a "
+						 "minus only excludes.")));
 }
 
 /* ---------- texts that cannot have it ---------- */

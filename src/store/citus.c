@@ -80,7 +80,8 @@ refuse_row(HeapTuple row, Relation catalog, const char *key, Oid schema)
 	const char *table;
 
 	if (oid == schema)
-		refuse("Schema airun is a distributed schema of Citus", "citus_schema_undistribute('airun')");
+		refuse("Schema airun is a distributed schema of Citus",
+			   "citus_schema_undistribute('airun')");
 	if (get_rel_namespace(oid) != schema)
 		return;
 	table = get_rel_name(oid);

@@ -218,7 +218,8 @@ trigger_is_listed(const Trigger *trigger, const char *relation, const char *suff
 	words = TextDatumGetCString(DirectFunctionCall1(pg_get_triggerdef,
 													ObjectIdGetDatum(trigger->tgoid)));
 	return trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN && is_our_function(trigger->tgfoid) &&
-		object_is_listed("trigger", relation, trigger->tgname, partition_whole_words(words, suffix));
+		object_is_listed("trigger", relation, trigger->tgname,
+						 partition_whole_words(words, suffix));
 }
 
 /* Is a trigger on the table that is not on the list? */
@@ -338,7 +339,8 @@ index_is_listed(Oid oid, StoreTable table)
 
 	/* nothing, where it has been made since the transaction's snapshot */
 	return words != (Datum) 0 &&
-		object_is_listed("index", table_names[table], get_rel_name(oid), TextDatumGetCString(words));
+		object_is_listed("index", table_names[table], get_rel_name(oid),
+						 TextDatumGetCString(words));
 }
 
 /* Are the foreign keys that go out of the table, and its other constraints, on the list? */

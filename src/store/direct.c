@@ -11,10 +11,9 @@
  * - The way is open only where the table, and the partition where it is partitioned,
  *	 is exactly what airun_install() made (definition.c has the list), so that there is
  *	 nothing else to be honoured than what stands here: NOT NULL, the indexes, and the
- *	 policies and triggers
- *	 of our own, which let our own rows pass.  What policies and triggers would
- *	 check the caller of these answers for: he has locked the run's row under
- *	 its caller's rights, or updates just that as he has seen it, or has locked
+ *	 policies and triggers of our own, which let our own rows pass.  What policies and
+ *	 triggers would check the caller of these answers for: he has locked the run's row
+ *	 under its caller's rights, or updates just that as he has seen it, or has locked
  *	 the text that a chunk belongs to.
  * - It is closed where a permission hook is set (sepgsql, pgaudit's auditing of
  *	 objects) or a hook that adds policies, where the caller lacks a privilege on
@@ -78,7 +77,7 @@ is_open(Relation relation, StoreTable table)
  */
 typedef struct Hint
 {
-	uint64		version;		/* of the definition: the table is the same one, as it was written */
+	uint64		version;		/* of the definition: the table is the same, as written */
 	pg_uuid_t	key;
 	pg_uuid_t	second_key;
 	ItemPointerData place;
@@ -105,7 +104,9 @@ low_bits(const pg_uuid_t *key)
 static Hint *
 hint_for(StoreTable table, const pg_uuid_t *key, const pg_uuid_t *second_key)
 {
-	return &hints[table][(low_bits(key) + (second_key != NULL ? low_bits(second_key) : 0)) % HINTS];
+	uint64		bits = low_bits(key) + (second_key != NULL ? low_bits(second_key) : 0);
+
+	return &hints[table][bits % HINTS];
 }
 
 static void
@@ -476,7 +477,8 @@ is_open_to(RowWrite *write, Relation relation, bool as_owner)
 		(write->returning != NULL ? ACL_SELECT : 0);
 	uint64		version = store_definition_version();
 
-	if (!is_open(relation, write->table) || (write->key_count > 0 && IsolationUsesXactSnapshot()) ||
+	if (!is_open(relation, write->table) ||
+		(write->key_count > 0 && IsolationUsesXactSnapshot()) ||
 		!(as_owner || store_is_granted(write->table, privileges)))
 		return false;
 	if (write->version != version)
@@ -590,7 +592,10 @@ insert_index_entries(Relation relation, TupleTableSlot *row, bool is_update, Upd
 	{
 		EState	   *estate = CreateExecutorState();
 
-		/* a site's function may look at the store: it sees what we have written before, as in a statement */
+		/*
+		 * A site's function may look at the store: it sees what we have written before, as
+		 * in a statement.
+		 */
 		if (asks)
 			PushActiveSnapshot(GetTransactionSnapshot());
 		exec_insert_index_tuples(target, row, estate, is_update, which);

@@ -231,7 +231,7 @@ uuid_set_bucket(pg_uuid_t *id, int bucket)
  * tell the fraction of the millisecond, so that ids of one server sort by
  * time at the right edge of an index.
  */
-void
+static void
 uuid_generate_v7(pg_uuid_t *id)
 {
 	int64		us = GetCurrentTimestamp() +

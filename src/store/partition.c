@@ -150,7 +150,8 @@ partition_has_twin(Relation partition, Relation table, Oid runs_oid)
 	(void) partition_whole_name(RelationGetRelid(partition), &suffix);
 	for (int i = 0; suffix != NULL && i < these->nparts && i < those->nparts; i++)
 		found |= these->oids[i] == RelationGetRelid(partition) &&
-			those->oids[i] == get_relname_relid(psprintf("%s%s", store_table_name(TABLE_RUNS), suffix),
+			those->oids[i] == get_relname_relid(psprintf("%s%s", store_table_name(TABLE_RUNS),
+														 suffix),
 												RelationGetNamespace(table));
 	table_close(runs, NoLock);
 	return found;

@@ -29,6 +29,7 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "store/identity.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -409,14 +410,16 @@ execute_internal(Statement *statement, Args *args, const pg_uuid_t *run_id, Inte
 uint64
 statement_write_internal(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, INTERNAL_WRITE, NULL);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN},
+							INTERNAL_WRITE, NULL);
 }
 
 /* The same, for a statement that only reads or locks and sees what is committed by now */
 uint64
 statement_read_latest(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, INTERNAL_LATEST, NULL);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN},
+							INTERNAL_LATEST, NULL);
 }
 
 /* The same, for a statement that inserts this one message */
@@ -432,7 +435,7 @@ uint64
 statement_write_messages(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
 	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_MESSAGES},
-							false, NULL);
+							INTERNAL_WRITE, NULL);
 }
 
 /*
@@ -442,7 +445,8 @@ statement_write_messages(Statement *statement, Args *args, const pg_uuid_t *run_
 uint64
 statement_write_messages_of_runs(Statement *statement, Args *args)
 {
-	return execute_internal(statement, args, NULL, (InternalRow) {.kind = INTERNAL_MESSAGES_OF_RUNS},
+	return execute_internal(statement, args, NULL,
+							(InternalRow) {.kind = INTERNAL_MESSAGES_OF_RUNS},
 							INTERNAL_WRITE, NULL);
 }
 
@@ -467,15 +471,8 @@ statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 const pg_uuid_t *task_id)
 {
 	return execute_internal(statement, args, run_id,
-					   (InternalRow) {.kind = INTERNAL_TASK, .task_id = *task_id}, INTERNAL_WRITE, NULL);
-}
-
-/* Run a query with the caller's snapshot, for rows of a run whose own row the caller has been shown */
-uint64
-statement_read_internal(Statement *statement, Args *args, const pg_uuid_t *run_id)
-{
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN},
-							INTERNAL_QUERY, NULL);
+							(InternalRow) {.kind = INTERNAL_TASK, .task_id = *task_id},
+							INTERNAL_WRITE, NULL);
 }
 
 /*
@@ -485,7 +482,8 @@ statement_read_internal(Statement *statement, Args *args, const pg_uuid_t *run_i
 uint64
 statement_write_past(Statement *statement, Args *args, const pg_uuid_t *run_id)
 {
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_PAST}, false, NULL);
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_PAST},
+							INTERNAL_WRITE, NULL);
 }
 
 /*
@@ -527,13 +525,8 @@ uint64
 statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run_id,
 					 DestReceiver *dest)
 {
-	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN}, INTERNAL_QUERY, dest);
-}
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(pg_uuid_t));
+	return execute_internal(statement, args, run_id, (InternalRow) {.kind = INTERNAL_RUN},
+							INTERNAL_QUERY, dest);
 }
 
 /* Is the run one of those that a call names? */
@@ -541,7 +534,7 @@ static bool
 is_of_call(const InternalCall *call, const pg_uuid_t *run_id)
 {
 	return call->run_count > 0 &&
-		bsearch(run_id, call->runs, call->run_count, sizeof(pg_uuid_t), compare_ids) != NULL;
+		bsearch(run_id, call->runs, call->run_count, sizeof(pg_uuid_t), uuid_order) != NULL;
 }
 
 static bool
@@ -619,7 +612,8 @@ internal_writes_run(const pg_uuid_t *run_id)
 bool
 internal_write_expression(const pg_uuid_t *run_id)
 {
-	return internal_call != NULL && !internal_call->any_run && internal_call->depth == trigger_depth() &&
+	return internal_call != NULL && !internal_call->any_run &&
+		internal_call->depth == trigger_depth() &&
 		memcmp(&internal_call->run_id, run_id, sizeof(pg_uuid_t)) == 0;
 }
 

@@ -149,8 +149,6 @@ extern uint64 statement_write_messages(Statement *statement, Args *args,
 extern uint64 statement_write_messages_of_runs(Statement *statement, Args *args);
 extern uint64 statement_write_task(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   const pg_uuid_t *task_id);
-extern uint64 statement_read_internal(Statement *statement, Args *args,
-									  const pg_uuid_t *run_id);
 extern uint64 statement_write_past(Statement *statement, Args *args, const pg_uuid_t *run_id);
 extern uint64 statement_stream_internal(Statement *statement, Args *args, const pg_uuid_t *run_id,
 								   DestReceiver *dest);

@@ -161,7 +161,8 @@ store_require_caller(void)
 			 errmsg("nobody is calling"),
 			 errdetail("Role \"%s\" is bound by row-level security, and no user is known.",
 					   GetUserNameFromId(GetUserId(), false)),
-			 errhint("Send a token whose claims (request.jwt.claims) have a \"sub\", or set airun.user_id.")));
+			 errhint("Send a token whose claims (request.jwt.claims) have a \"sub\", or set "
+					 "airun.user_id.")));
 }
 
 /*

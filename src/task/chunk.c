@@ -264,7 +264,8 @@ insert_row(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const Stream *stre
 	arg_add(&args, Int32GetDatum(stream->generation), false);
 	arg_pointer(&args, chunk);
 	if (!direct_insert(&insert, &args, true, NULL) &&
-		statement_write_as_owner(row_write_statement(&insert), &args, store_table_owner("task_chunks")) != 1)
+		statement_write_as_owner(row_write_statement(&insert), &args,
+								 store_table_owner("task_chunks")) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("a trigger on airun.task_chunks has suppressed a chunk")));
@@ -468,7 +469,8 @@ refuse_piece(const pg_uuid_t *task_id, const Place *place, bool is_gap)
 					   place->stated, place->length, unit),
 			 is_gap ?
 			 errhint("Send what follows the first " INT64_FORMAT " %s.", place->length, unit) :
-			 errhint("Read the text with airun_stream_read(), or replace it: airun_update_task() takes the whole text.")));
+			 errhint("Read the text with airun_stream_read(), or replace it: airun_update_task() "
+					 "takes the whole text.")));
 }
 
 /*

@@ -117,7 +117,7 @@ settle_word(TaskEnd *end, const char *name, Field *field)
 #define SERVED_OF_STATE(name)	.name = state->name,
 
 /* What is known of a task for its charge, before its end */
-ChargeBasis
+static ChargeBasis
 task_charge_basis(const TaskState *state)
 {
 	return (ChargeBasis) {
@@ -218,7 +218,8 @@ refuse_other(const pg_uuid_t *task_id, const TaskState *state, const char *name,
 			 errmsg("%s \"%s\" is %s already, with another \"%s\"", state->noun,
 					uuid_string(task_id), task_status_name(state->status), name),
 			 errdetail("What stands is \"%s\".", excerpt(stands, strlen(stands))),
-			 errhint("An end is final, and takes only what it lacks; repeat a call only with the values that it had.")));
+			 errhint("An end is final, and takes only what it lacks; repeat a call only with the "
+					 "values that it had.")));
 }
 
 static void

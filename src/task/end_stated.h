@@ -29,7 +29,6 @@ extern void task_end_unwrap(TaskEnd *end);
 extern TaskEnd task_end_arguments(FunctionCallInfo fcinfo, int first, TaskStatus status);
 extern void end_leave_out(TaskEnd *end, const char *name, Field *field, const char *reason);
 extern void task_check_end(TaskEnd *end);
-extern ChargeBasis task_charge_basis(const TaskState *state);
 extern void task_count_end(TaskEnd *end, const ChargeBasis *known);
 extern void task_count_stated(TaskEnd *end, const TaskState *state);
 extern Field task_sum_tokens(const Field *input, const Field *output);

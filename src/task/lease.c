@@ -115,7 +115,8 @@ airun_heartbeat_task(PG_FUNCTION_ARGS)
 	arg_time(&args, GetCurrentTimestamp());
 	changed = statement_write_task(&beat, &args, &run_id, task_id) == 1;
 	summary = task_read_summary(&run_id, task_id);
-	status = task_status_word(DatumGetTextPP(result_row_value(&summary, Anum_task_summary_status, &isnull)));
+	status = task_status_word(DatumGetTextPP(result_row_value(&summary, Anum_task_summary_status,
+															  &isnull)));
 	if (!changed && !task_is_final(status))
 		task_not_found(task_id);
 	result = result_row_composite(fcinfo, &summary);
@@ -223,7 +224,8 @@ look_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz now,
 		}
 		direct_scan_end(&find);
 	}
-	if (!is_known || !direct_scan_begin(&find, TASKS_UNFINISHED, RowExclusiveLock, run_id, NULL, NULL))
+	if (!is_known ||
+		!direct_scan_begin(&find, TASKS_UNFINISHED, RowExclusiveLock, run_id, NULL, NULL))
 		return false;
 	for (; is_known && !look->may_be_overdue && find.row != NULL; direct_scan_next(&find))
 	{
@@ -231,7 +233,8 @@ look_at_once(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TimestampTz now,
 		is_known = direct_scan_values(&find, &columns, values, nulls);
 		if (is_known &&
 			DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, values[1],
-													nulls[2] ? lease_default_timeout() : values[2])) < now)
+													nulls[2] ? lease_default_timeout()
+													: values[2])) < now)
 			look->may_be_overdue = true;
 	}
 	direct_scan_end(&find);

@@ -11,7 +11,8 @@ For a finished task it changes nothing.';
 CREATE FUNCTION @extschema@.airun_expire_tasks(max_tasks bigint DEFAULT 1000) RETURNS integer
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_expire_tasks IS
-'Ends tasks that have shown no progress for their timeout as error, keeping their text; returns how many
+'Ends tasks that have shown no progress for their timeout as error, keeping their text; '
+'returns how many
 At most max_tasks in one call, and none that somebody holds at the moment.';
 
 CREATE FUNCTION @extschema@.airun_is_overdue(

@@ -30,7 +30,8 @@ text_unit_argument(FunctionCallInfo fcinfo, int argument)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("\"%s\" is not a unit of positions", excerpt(word, strlen(word))),
-			 errhint("Positions count characters, or with unit => 'utf16' what JavaScript counts as length.")));
+			 errhint("Positions count characters, or with unit => 'utf16' what JavaScript counts "
+					 "as length.")));
 }
 
 /* For messages */

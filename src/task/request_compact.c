@@ -305,7 +305,7 @@ reference_read(Jsonb *jsonb, Reference *reference)
  * alone; those that remain will be put in front of them, at the same place.)
  * PT422 where the three do not fit otherwise.
  */
-Jsonb *
+static Jsonb *
 request_expand(Jsonb *request_data, Jsonb *reference, Jsonb *messages)
 {
 	Reference	parts;
@@ -526,7 +526,8 @@ count_instructions(const JsonbValue *elements, int count)
 		JsonbValue	buffer;
 		JsonbValue *role = element == NULL ? NULL : jsonb_get_key(element, "role", &buffer);
 
-		if (role == NULL || !(jsonb_string_is(role, "system") || jsonb_string_is(role, "developer")))
+		if (role == NULL ||
+			!(jsonb_string_is(role, "system") || jsonb_string_is(role, "developer")))
 			break;
 	}
 	return i;

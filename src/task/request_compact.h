@@ -13,6 +13,5 @@
 
 extern bool request_compact(const pg_uuid_t *run_id, int64 message_count, Field *request_data,
 							Field *reference);
-extern Jsonb *request_expand(Jsonb *request_data, Jsonb *reference, Jsonb *messages);
 
 #endif							/* AIRUN_REQUEST_COMPACT_H */

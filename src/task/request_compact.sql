@@ -8,4 +8,6 @@ CREATE FUNCTION @extschema@.airun_request(
 ) RETURNS jsonb
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.airun_request(jsonb, jsonb, jsonb) IS
-'Puts messages of the run, given in order, back into the request that was stored without them, where the reference says; without a reference the request is whole, and without all of its messages it is NULL';
+'Puts messages of the run, given in order, back into the request that was stored without them, '
+'where the reference says; without a reference the request is whole, and without all of its '
+'messages it is NULL';

@@ -418,7 +418,8 @@ static bool
 append_halves(Progress *progress, JsonPiece *piece, const Field *at, TextUnit unit)
 {
 	int			half = pending_half(progress);
-	int64		length = chunk_length(&progress->run_id, progress->task_id, &progress->stream, unit);
+	int64		length = chunk_length(&progress->run_id, progress->task_id,
+									  &progress->stream, unit);
 	int64		position = at->isnull ? length : DatumGetInt64(at->value);
 	Field		place = *at;
 	bool		is_behind = position == length || (half != 0 && position == length + 1);

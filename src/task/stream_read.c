@@ -290,7 +290,8 @@ airun_stream_read(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("\"from_position\" must not be negative"),
 				 errdetail("Found " INT64_FORMAT ".", from),
-				 errhint("It is how much of the text the reader has, as the call before returned it.")));
+				 errhint("It is how much of the text the reader has, as the call before "
+						 "returned it.")));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	result_check_type(desc, lengthof(values));

@@ -14,8 +14,9 @@
  * Locks: creating locks the run's row, and then counters of budgets; task_lock(), for
  * an end, the run's row, the text's lock (chunk.c), then the task's row.
  *
- * Errors: PT402 for what does not fit into a budget; PT404 for a task that the caller cannot see or change, one and the
- * same message; PT409 for transitions and retries; PT422 for values.
+ * Errors: PT402 for what does not fit into a budget; PT404 for a task that the caller
+ * cannot see or change, one and the same message; PT409 for transitions and retries;
+ * PT422 for values.
  */
 #include "task/task.h"
 
@@ -128,8 +129,10 @@ task_check_transition(const pg_uuid_t *task_id, TaskStatus from, TaskStatus to)
 					uuid_string(task_id), status_names[from], status_names[to]),
 			 errdetail("The task has the status \"%s\".", status_names[from]),
 			 task_is_final(from) ?
-			 errhint("An end is final; state what it lacks, such as its usage, with the status that it has, or create another task with airun_create_task(run_id).") :
-			 errhint("A task goes from pending to streaming, and from either to completed, error or cancelled.")));
+			 errhint("An end is final; state what it lacks, such as its usage, with the status "
+					 "that it has, or create another task with airun_create_task(run_id).") :
+			 errhint("A task goes from pending to streaming, and from either to completed, error "
+					 "or cancelled.")));
 }
 
 /* ---------- values ---------- */
@@ -290,8 +293,8 @@ task_is_in_run(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
 /* The columns that are read of a task that is locked: those that TaskState has as they are, */
 #define STATE_FIELD_LIST(COLUMN) \
 	TASK_END_LIST(COLUMN) COLUMN(error) COLUMN(client_cost) COLUMN(cost_details) \
-	COLUMN(price_status) COLUMN(usage_buckets) COLUMN(provider) COLUMN(model_id) COLUMN(endpoint) COLUMN(metadata) \
-	COLUMN(region) COLUMN(speed) COLUMN(holds)
+	COLUMN(price_status) COLUMN(usage_buckets) COLUMN(provider) COLUMN(model_id) COLUMN(endpoint) \
+	COLUMN(metadata) COLUMN(region) COLUMN(speed) COLUMN(holds)
 
 /* and all of them */
 #define STATE_LIST(COLUMN) \

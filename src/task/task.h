@@ -83,7 +83,7 @@ typedef struct TaskState
 	TaskStatus	status;
 	TimestampTz created_at;
 	Stream		stream;
-	TASK_END_LIST(TASK_COLUMN_FIELD)	/* the text of a finished one, unless it is in the answer */
+	TASK_END_LIST(TASK_COLUMN_FIELD)	/* the text of a finished one, if not in the answer */
 	bool		text_in_answer;
 	Field		error;
 	Field		client_cost;

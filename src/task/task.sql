@@ -16,4 +16,5 @@ RETURNS @extschema@.ai_task_summary
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_create_task IS
 'Creates a task in a run
-The same task_id again returns the same task.  After timeout without progress, or else airun.task_timeout, it is overdue.';
+The same task_id again returns the same task.  After timeout without progress, or else '
+'airun.task_timeout, it is overdue.';

@@ -144,7 +144,7 @@ enum
 };
 #define Natts_tasks				(Anum_tasks_end - 1)
 
-/* of the summary, */
+/* and of the summary */
 #define TASK_SUMMARY_NUMBER(name)	Anum_task_summary_##name,
 enum
 {
@@ -154,11 +154,6 @@ enum
 	Anum_task_summary_end
 };
 #define Natts_task_summary		(Anum_task_summary_end - 1)
-
-/* and of what is stated */
-#define TASK_COLUMN_COUNT(name, ...)	+ 1
-#define Natts_task_creation		(0 TASK_CREATION_LIST(TASK_COLUMN_COUNT))
-#define Natts_task_end			(0 TASK_END_LIST(TASK_COLUMN_COUNT))
 
 /* As members of a struct */
 #define TASK_COLUMN_FIELD(name, ...)	Field name;

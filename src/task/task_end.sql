@@ -22,7 +22,8 @@ RETURNS @extschema@.ai_task_summary
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_complete_task IS
 'Ends a task as completed and rolls its totals up to the run
-Times are in milliseconds, fractions allowed; without them the server''s clock counts.  The same call again returns the finished task.';
+Times are in milliseconds, fractions allowed; without them the server''s clock counts.  The same '
+'call again returns the finished task.';
 
 CREATE FUNCTION @extschema@.airun_fail_task(
 	task_id uuid,

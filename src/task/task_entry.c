@@ -78,7 +78,7 @@ task_entry(const ResultRow *summary, const Field *buckets, const Field *source_t
 	return entry;
 }
 
-/* The entry of a task as it was locked, once it has ended; the rest is as in another entry of it */
+/* The entry of a task as it was locked, once it has ended; the rest is as in another one of it */
 static UsageEntry
 entry_of_state(const TaskState *state, const UsageEntry *other)
 {

@@ -50,7 +50,8 @@ refuse_run_key(const char *key, const char *expected)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("\"%s\" in \"run\" must be %s", key, expected),
-			 errhint("The keys of \"run\" are the parameters of airun_create_run(), with their types.")));
+			 errhint("The keys of \"run\" are the parameters of airun_create_run(), with "
+					 "their types.")));
 }
 
 static Field
@@ -332,7 +333,8 @@ match_inputs(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_CONFLICT),
 				 errmsg("task \"%s\" was started with other messages", uuid_string(task_id)),
-				 errhint("Repeat a call only with the values that it had, or start another task.")));
+				 errhint("Repeat a call only with the values that it had, or start "
+						 "another task.")));
 }
 
 /* ---------- start ---------- */
@@ -369,7 +371,8 @@ find_or_create_run(FunctionCallInfo fcinfo, const pg_uuid_t *task_id, pg_uuid_t 
 	}
 	else if (task_id != NULL && task_find_run(task_id, run_id))
 	{
-		if (!PG_ARGISNULL(RUN_ARGUMENT) && !id.isnull && !uuid_equal(run_id, DatumGetUUIDP(id.value)))
+		if (!PG_ARGISNULL(RUN_ARGUMENT) && !id.isnull &&
+			!uuid_equal(run_id, DatumGetUUIDP(id.value)))
 			task_refuse_taken(task_id);
 		return true;
 	}
@@ -534,8 +537,10 @@ make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answe
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("there is no message to finish the turn with"),
-				 errdetail("Neither \"message\" nor \"response_text\" nor \"response_data\" is given, and no text has been streamed."),
-				 errhint("Give one of them; or end the task alone, with airun_complete_task() or airun_cancel_task().")));
+				 errdetail("Neither \"message\" nor \"response_text\" nor \"response_data\" is "
+						   "given, and no text has been streamed."),
+				 errhint("Give one of them; or end the task alone, with airun_complete_task() or "
+						 "airun_cancel_task().")));
 	message = message_in_answer(DatumGetJsonbP(end->response_data.value));
 	if (message == NULL)
 		return false;

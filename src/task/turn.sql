@@ -18,7 +18,8 @@ RETURNS json
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_start_turn IS
 'Appends the messages that go in (an object, an array or none) and creates the task, in one step
-With run, an object of airun_create_run''s parameters, the run itself is created when it does not exist yet.  The same task_id again returns the same turn.';
+With run, an object of airun_create_run''s parameters, the run itself is created when it does not '
+'exist yet.  The same task_id again returns the same turn.';
 
 CREATE FUNCTION @extschema@.airun_finish_turn(
 	task_id uuid,
@@ -42,4 +43,5 @@ RETURNS json
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_finish_turn IS
 'Completes the task and appends the message that comes out, in one step
-Without message, the assistant message is made from the text, or else taken from response_data.  The same call again returns the same turn.';
+Without message, the assistant message is made from the text, or else taken from response_data.  '
+'The same call again returns the same turn.';

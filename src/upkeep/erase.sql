@@ -9,9 +9,9 @@
  *
  * It works in steps, each of which leaves all sums and checks right, and keeps no note
  * of how far it has come: what is still hers is found by indexes.  So it can stop after
- * any step, by time or by error, and go on later; each call takes a step of each kind.  It waits for no lock but that of a
- * task whose text begins at the moment: what somebody holds is left, and is_done is
- * false.
+ * any step, by time or by error, and go on later; each call takes a step of each kind.
+ * It waits for no lock but that of a task whose text begins at the moment: what somebody
+ * holds is left, and is_done is false.
  *
  * The functions here run as the owner of the store (upkeep.c).  Sequential scans are off:
  * the planner expects of a person with many rows to meet one soon, and at the end there
@@ -203,7 +203,8 @@ BEGIN
 	END IF;
 END
 $erase_runs$;
-COMMENT ON FUNCTION @extschema@.airun_store_erase_runs(uuid, text, @extschema@.ai_erasure, uuid[]) IS
+COMMENT ON FUNCTION @extschema@.airun_store_erase_runs(uuid, text,
+	@extschema@.ai_erasure, uuid[]) IS
 'Removes some of a person''s runs, for airun_erase_user()';
 
 /*
@@ -218,8 +219,10 @@ DECLARE
 	command text;
 BEGIN
 	SELECT 'WITH gone AS (DELETE FROM airun.usage_people AS p WHERE p.user_id = $1 RETURNING p.*) '
-			|| @extschema@.airun_store_cube_upsert('usage_people', format('SELECT %s FROM gone AS g WHERE (%s) <> (%s)',
-				string_agg(CASE c.name WHEN 'user_id' THEN 'NULL::uuid' ELSE 'g.' || c.name END, ', '),
+			|| @extschema@.airun_store_cube_upsert('usage_people',
+				format('SELECT %s FROM gone AS g WHERE (%s) <> (%s)',
+				string_agg(CASE c.name WHEN 'user_id' THEN 'NULL::uuid' ELSE 'g.' || c.name END,
+					', '),
 				string_agg('g.' || c.name, ', ') FILTER (WHERE c.value IS NOT NULL),
 				string_agg('0', ', ') FILTER (WHERE c.value IS NOT NULL)))
 		INTO command
@@ -312,7 +315,8 @@ BEGIN
 				  WHERE c.user_id = person AND c.completed_at IS NULL
 				  LIMIT 100 FOR UPDATE SKIP LOCKED) AS c;
 		DELETE FROM airun.calls AS c WHERE c.id = ANY (ARRAY(
-			SELECT h.id FROM airun.calls AS h WHERE h.user_id = person AND h.completed_at IS NOT NULL
+			SELECT h.id FROM airun.calls AS h WHERE h.user_id = person
+				AND h.completed_at IS NOT NULL
 			LIMIT 1000 FOR UPDATE SKIP LOCKED));
 		GET DIAGNOSTICS count = ROW_COUNT;
 		done.calls := done.calls + count;
@@ -352,7 +356,8 @@ BEGIN
 	END IF;
 	done.is_done := NOT @extschema@.airun_store_has_person(person);
 
-	-- Counters of budgets keep the money: hers, and of words that nobody but she has used, are nobody's
+	-- Counters of budgets keep the money: hers, and of words that nobody
+	-- but she has used, are nobody's
 	IF done.is_done THEN
 		WITH hers AS MATERIALIZED (
 			SELECT p.budget_id, p.period_key, p.value, 'erased ' || gen_random_uuid() AS nobody
@@ -368,7 +373,8 @@ BEGIN
 		WHERE (p.budget_id, p.period_key, p.value) = (h.budget_id, h.period_key, h.value);
 		UPDATE airun.budget_periods AS p SET only_user = NULL WHERE p.only_user = person;
 		UPDATE airun.budgets AS b
-		SET scope_value = 'erased ' || gen_random_uuid(), valid_to = COALESCE(b.valid_to, clock_timestamp())
+		SET scope_value = 'erased ' || gen_random_uuid(),
+			valid_to = COALESCE(b.valid_to, clock_timestamp())
 		WHERE b.scope = 'user' AND b.scope_value = person::text;
 	END IF;
 	RETURN done;

@@ -5,9 +5,9 @@
  * is in force: one with the source before one with the status before one with neither.
  * A run is removed, or stripped, when its last message is older than the age; deleted
  * runs, too.  One that somebody else's fork has copied from is stripped in place of being
- * removed, until that is gone.  One with a task under way waits for its end.  A utility call is removed by
- * its beginning, once it has ended; where no row fits it is kept for 30 days.  Runs that
- * have been deleted for longer than the row for these says are purged, whatever the
+ * removed, until that is gone.  One with a task under way waits for its end.  A utility call is
+ * removed by its beginning, once it has ended; where no row fits it is kept for 30 days.
+ * Runs that have been deleted for longer than the row for these says are purged, whatever the
  * others say, as by airun_purge_runs(): what they have under way is cancelled.
  *
  * Users are gone through in the order of their ids, from a place that is chosen anew
@@ -129,7 +129,8 @@ BEGIN
 			pruned := pruned + count;
 			EXIT WHEN count = 0;
 		END LOOP;
-		EXECUTE format('SELECT x.user_id FROM airun.%I AS x WHERE x.user_id %s ORDER BY x.user_id LIMIT 1',
+		EXECUTE format('SELECT x.user_id FROM airun.%I AS x WHERE x.user_id %s ORDER BY '
+			'x.user_id LIMIT 1',
 				CASE kind WHEN 'run' THEN 'runs' ELSE 'calls' END,
 				CASE WHEN person IS NULL THEN 'IS NOT NULL' ELSE '> ' || quote_literal(person) END)
 			INTO person;
@@ -145,7 +146,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_prune_kind(text, interval, timestamp
 'Removes what is kept no longer of runs or calls, for airun_prune()';
 
 /* Runs that were deleted before a time, those first that were deleted first, until a time */
-CREATE FUNCTION @extschema@.airun_store_prune_deleted(deleted_before timestamptz, until timestamptz)
+CREATE FUNCTION @extschema@.airun_store_prune_deleted(deleted_before timestamptz,
+	until timestamptz)
 RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -183,7 +185,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_prune_deleted(timestamptz, timestamp
  * Those of these runs that are still deleted, and that nobody holds.  In PL/pgSQL, which
  * plans anew when a partition has been dropped in the same transaction.
  */
-CREATE FUNCTION @extschema@.airun_store_purge_runs(ids uuid[], deleted_before timestamptz) RETURNS bigint
+CREATE FUNCTION @extschema@.airun_store_purge_runs(ids uuid[], deleted_before timestamptz)
+RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $purge_runs$

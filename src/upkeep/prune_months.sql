@@ -26,8 +26,10 @@ AS $drop_month$
 BEGIN
 	PERFORM @extschema@.airun_store_keep_charges(format('airun.%I', 'tasks_' || suffix)::regclass);
 	-- those that refer to runs come first
-	EXECUTE (SELECT format('DROP TABLE %s', string_agg(p.partition::text, ', ' ORDER BY p.relation = 'runs'))
-			 FROM @extschema@.airun_store_partitions() AS p WHERE p.suffix = airun_store_drop_month.suffix);
+	EXECUTE (SELECT format('DROP TABLE %s',
+		string_agg(p.partition::text, ', ' ORDER BY p.relation = 'runs'))
+			 FROM @extschema@.airun_store_partitions() AS p
+			 WHERE p.suffix = airun_store_drop_month.suffix);
 END
 $drop_month$;
 COMMENT ON FUNCTION @extschema@.airun_store_drop_month(text) IS
@@ -88,7 +90,8 @@ BEGIN
 			SELECT EXISTS (SELECT FROM r JOIN airun.%I AS t ON t.run_id = r.id
 						   WHERE r.keep_shared AND t.user_id <> r.user_id)
 				OR EXISTS (SELECT FROM r JOIN airun.runs AS f ON f.forked_from = r.id
-						   WHERE r.keep_shared AND f.forked_from IS NOT NULL AND f.user_id <> r.user_id)$$,
+						   WHERE r.keep_shared AND f.forked_from IS NOT NULL
+						   AND f.user_id <> r.user_id)$$,
 			'tasks_' || suffix) INTO is_kept USING deleted_before;
 	END IF;
 	RETURN CASE WHEN NOT is_kept THEN runs END;
@@ -121,7 +124,8 @@ BEGIN
 	FOR month IN
 		SELECT p.suffix FROM @extschema@.airun_store_partitions() AS p
 		WHERE p.relation = 'runs' AND p.lower_id IS NOT NULL
-			AND p.upper_id <= @extschema@.airun_store_first_id(GREATEST(now() - min_age, '1970-01-01 00:00+00'))
+			AND p.upper_id <= @extschema@.airun_store_first_id(
+				GREATEST(now() - min_age, '1970-01-01 00:00+00'))
 		ORDER BY p.upper_id
 	LOOP
 		EXIT WHEN clock_timestamp() >= until;
@@ -145,5 +149,6 @@ BEGIN
 	RETURN pruned;
 END
 $prune_months$;
-COMMENT ON FUNCTION @extschema@.airun_store_prune_months(interval, interval, boolean, timestamptz) IS
+COMMENT ON FUNCTION @extschema@.airun_store_prune_months(interval, interval, boolean,
+	timestamptz) IS
 'Drops the months of which airun.retention lets every run go, for airun_prune()';

@@ -7,5 +7,7 @@ CREATE FUNCTION @extschema@.airun_purge_runs(
 RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_purge_runs IS
-'Removes for good the runs that were deleted before a time, with their messages and tasks; returns how many runs
-Those that were deleted first go first; at most max_runs in one call.  Open tasks are cancelled, and count.  For operators, and who has the right to delete rows, as no API role has.';
+'Removes for good the runs that were deleted before a time, with their messages and tasks; '
+'returns how many runs
+Those that were deleted first go first; at most max_runs in one call.  Open tasks are cancelled, '
+'and count.  For operators, and who has the right to delete rows, as no API role has.';

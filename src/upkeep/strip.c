@@ -19,6 +19,7 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "store/identity.h"
 #include "store/plans.h"
 #include "store/store.h"
 #include "upkeep/purge.h"
@@ -28,12 +29,6 @@ PG_FUNCTION_INFO_V1(airun_store_remove_runs);
 PG_FUNCTION_INFO_V1(airun_store_strip_runs);
 PG_FUNCTION_INFO_V1(airun_store_empty_messages);
 PG_FUNCTION_INFO_V1(airun_store_empty_copies);
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	return memcmp(a, b, UUID_LEN);
-}
 
 /* Have the batch be the runs of an array, in the order of their ids */
 static void
@@ -49,7 +44,7 @@ take_array(Purge *purge, ArrayType *array)
 				 errhint("Give at most %d.", PURGE_BATCH)));
 	for (int i = 0; i < purge->count; i++)
 		purge->ids[i] = *DatumGetUUIDP(ids[i]);
-	qsort(purge->ids, purge->count, sizeof(pg_uuid_t), compare_ids);
+	qsort(purge->ids, purge->count, sizeof(pg_uuid_t), uuid_order);
 }
 
 /*
@@ -145,7 +140,8 @@ airun_store_strip_runs(PG_FUNCTION_ARGS)
 	"(" m ".task_id" EQ "ANY (ARRAY(SELECT t.task_id FROM airun.tasks AS t " \
 	"WHERE t.run_id" EQ run " AND t.user_id" EQ person ")) " \
 	"OR EXISTS (SELECT FROM airun.message_versions AS w WHERE w.run_id" EQ run \
-	" AND w.seq" EQ m ".seq AND w.action" EQ "'replaced' AND w.replaced_by" EQ person " AND " follows "))"
+	" AND w.seq" EQ m ".seq AND w.action" EQ "'replaced' AND w.replaced_by" EQ person \
+	" AND " follows "))"
 #define BY_VERSION(m)	"w.version" PLUS "1" EQ m ".version"
 #define BY_MESSAGE \
 	"NOT EXISTS (SELECT FROM airun.message_versions AS n WHERE n.run_id" EQ "w.run_id " \
@@ -221,7 +217,7 @@ airun_store_empty_messages(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64((int64) empty_run(steps, lengthof(steps), &args, PG_GETARG_UUID_P(0)));
 }
 
-/* What a fork x has, up to seq $2, as the person's words stand, or stood, at that place of run $3 */
+/* What a fork x has, up to seq $2, as the person's words stand, or stood, there in run $3 */
 #define IS_COPY_IN(rows, follows) \
 	"EXISTS (SELECT FROM " rows " AS m WHERE m.run_id" EQ "$3 AND m.seq" EQ "x.seq " \
 	"AND m.message" EQ "x.message AND " IS_SAID("m", "$3", "$4", follows) ")"

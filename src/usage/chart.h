@@ -114,7 +114,6 @@ extern const char *html_style(void);
 extern void html_text(StringInfo page, const char *text);
 extern void html_begin(StringInfo page, const char *title, const char *policy);
 extern void html_end(StringInfo page);
-extern void html_figure(StringInfo page, const Figure *figure);
 extern void html_tiles(StringInfo page, const Tile *tiles, int count);
 extern void html_chart(StringInfo page, const Chart *chart, bool is_line);
 extern void html_ranking(StringInfo page, const char *title, const char *note,

@@ -212,7 +212,7 @@ is_shown_whole(const Figure *figure)
 }
 
 /* A figure: rounded for people, and where it is, whole for machines beside */
-void
+static void
 html_figure(StringInfo page, const Figure *figure)
 {
 	if (!figure->known)

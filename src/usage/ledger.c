@@ -215,7 +215,8 @@ same_word(const Field *a, const Field *b)
 static bool
 same_number(const Field *a, const Field *b)
 {
-	return a->isnull == b->isnull && (a->isnull || DatumGetInt64(a->value) == DatumGetInt64(b->value));
+	return a->isnull == b->isnull &&
+		(a->isnull || DatumGetInt64(a->value) == DatumGetInt64(b->value));
 }
 
 static bool
@@ -239,7 +240,7 @@ same_entry(const UsageEntry *a, const UsageEntry *b)
 		USAGE_WORD_LIST(IS_SAME_WORD);
 }
 
-/* A charge that has been entered is another one by now: take back what was, unless it is the same */
+/* A charge that has been entered is another one by now: take back what was, unless the same */
 void
 usage_write_change(const UsageEntry *before, const UsageEntry *after)
 {

@@ -8,7 +8,8 @@ CREATE FUNCTION @extschema@.airun_store_usage_tokens(
 RETURNS bigint[]
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.airun_store_usage_tokens IS
-'A task''s tokens in four disjoint parts, as the ledger has them: input, cache reads, cache writes, output';
+'A task''s tokens in four disjoint parts, as the ledger has them: input, cache reads, cache '
+'writes, output';
 
 CREATE FUNCTION @extschema@.airun_store_usage_time(milliseconds numeric) RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;

@@ -38,7 +38,8 @@ static const char *const measure_columns[] = {
 
 StaticAssertDecl(lengthof(measure_columns) == MEASURES, "a measure has no column");
 
-#define DIMENSION(column, word) {"{" column "}", "u." column "::pg_catalog.text", "NULL::pg_catalog.text", word}
+#define DIMENSION(column, word) \
+	{"{" column "}", "u." column "::pg_catalog.text", "NULL::pg_catalog.text", word}
 
 static const Grouping groupings[] = {
 	[BY_NOTHING] = {"{}", "NULL::pg_catalog.text", "NULL::pg_catalog.text", ""},
@@ -281,7 +282,8 @@ usage_statement(const Grouping *grouping, const char *report, bool has_times)
 					 "b.group_calls DESC, b.group_name COLLATE pg_catalog.\"C\", "
 					 "b.group_note COLLATE pg_catalog.\"C\") AS rank FROM b), "
 					 "d AS (SELECT c.*, pg_catalog.max(c.rank) OVER () AS ranks FROM c), "
-					 "e AS (SELECT d.*, d.ranks" GT "($7" PLUS "1) AND d.rank" GT "$7 AS is_rest FROM d) "
+					 "e AS (SELECT d.*, d.ranks" GT "($7" PLUS "1) AND d.rank" GT "$7 "
+					 "AS is_rest FROM d) "
 					 "SELECT CASE WHEN e.is_rest THEN $7" PLUS "1 ELSE e.rank END, "
 					 "CASE WHEN NOT e.is_rest THEN pg_catalog.min(e.group_name) END, "
 					 "CASE WHEN NOT e.is_rest THEN pg_catalog.min(e.group_note) END, "

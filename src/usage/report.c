@@ -176,7 +176,9 @@ group_by_dimensions(ArrayType *group_by_words)
 			ereport(ERROR,
 					(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 					 errmsg("usage cannot be grouped by \"%s\"", excerpt(word, strlen(word))),
-					 errhint("\"group_by\" has words of kind, user_id, source_type, provider, model_id, served_model, service, task_name, status, price_status.")));
+					 errhint("\"group_by\" has words of kind, user_id, source_type, provider, "
+							 "model_id, served_model, service, task_name, status, "
+							 "price_status.")));
 		group_by |= BIT(d);
 	}
 	return group_by;

@@ -46,9 +46,11 @@ DECLARE
 BEGIN
 	FOR item IN
 		SELECT * FROM (VALUES
-			('bucket', 'The day, the first day of the week or month, or the hour with its offset, in the zone of the report'),
+			('bucket', 'The day, the first day of the week or month, or the hour with its offset, '
+			 'in the zone of the report'),
 			('bucket_start', 'When it begins'),
-			('kind', 'What has been charged: task, call or tool; NULL where not grouped by, as in all of these'),
+			('kind', 'What has been charged: task, call or tool; NULL where not grouped by, as in '
+			 'all of these'),
 			('user_id', 'Who made it'),
 			('source_type', 'Where its run comes from: prompt, chat, action, ...'),
 			('provider', 'Who served the model'),
@@ -78,7 +80,9 @@ BEGIN
 			('total_p95', 'Its 95th percentile'),
 			('total_p99', 'Its 99th percentile'),
 			('total_avg', 'The average total time in milliseconds'),
-			('answered_by', 'The cube that has answered, daily, work, people or clock, or ledger; with what is not folded yet')
+			('answered_by',
+			 'The cube that has answered, daily, work, people or clock, or ledger; with what is '
+			 'not folded yet')
 		) AS v (name, comment)
 	LOOP
 		EXECUTE pg_catalog.format('COMMENT ON COLUMN %s.ai_usage.%I IS %L',
@@ -108,4 +112,7 @@ RETURNS SETOF @extschema@.ai_usage
 	SET jit = off;
 COMMENT ON FUNCTION @extschema@.airun_usage IS
 'What has been used and what it cost, from from_time until before to_time
-bucket is hour, day, week, month or all, in zone, or else airun.report_zone.  group_by names columns of the result: kind, user_id, source_type, provider, model_id, served_model, service, task_name, status, price_status.  A user gets her own figures, a reporter everybody''s.  Exact at any moment, folded or not.';
+bucket is hour, day, week, month or all, in zone, or else airun.report_zone.  group_by names '
+'columns of the result: kind, user_id, source_type, provider, model_id, served_model, service, '
+'task_name, status, price_status.  A user gets her own figures, a reporter everybody''s.  Exact '
+'at any moment, folded or not.';

@@ -6,7 +6,7 @@
  * the store's owner, as entries are written: whoever may call these needs no right on
  * the tables, and learns nothing but figures.
  *
- * Locks: as the functions say.
+ * Locks: as rollup.sql says.
  *
  * Errors: PT422 for a bound that is none.
  */

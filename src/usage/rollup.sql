@@ -7,6 +7,11 @@
  * is in usage_tail has not been folded, whenever it was committed.  Who writes entries
  * never waits for it.
  *
+ * Locks: folding takes an advisory lock, and returns at once where another one has it;
+ * then the rows that go and those of cubes.  airun_rebuild_usage() locks airun.tasks and
+ * airun.calls in SHARE mode, so that no task and no call can be written until it has
+ * committed, and then waits for who folds.  Checks lock nothing.
+ *
  * The statements are made of the columns' lists and queries, in usage_tables.sql, by functions
  * that the store's owner alone may call; airun_rollup() and its kin call them in his
  * name (rollup.c).
@@ -17,12 +22,14 @@ CREATE FUNCTION @extschema@.airun_store_cube_upsert(cube text, query text) RETUR
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $upsert$
-SELECT format('INSERT INTO airun.%I AS c (%s) %s ORDER BY %s ON CONFLICT (%s) DO UPDATE SET %s', $1,
+SELECT format('INSERT INTO airun.%I AS c (%s) %s ORDER BY %s ON CONFLICT (%s) DO UPDATE SET %s',
+	$1,
 	string_agg(c.name, ', ' ORDER BY c.place), $2,
 	string_agg(c.place::text, ', ' ORDER BY c.place) FILTER (WHERE c.is_key),
 	string_agg(c.name, ', ' ORDER BY c.place) FILTER (WHERE c.is_key),
 	string_agg(CASE WHEN c.type = 'bytea'
-			THEN c.name || ' = @extschema@.airun_sketch_merge(c.' || c.name || ', excluded.' || c.name || ')'
+			THEN c.name || ' = @extschema@.airun_sketch_merge(c.' || c.name || ', excluded.'
+				|| c.name || ')'
 		ELSE format('%1$s = c.%1$s + excluded.%1$s', c.name) END,
 		', ' ORDER BY c.place) FILTER (WHERE NOT c.is_key))
 FROM (SELECT c.*, c.value IS NULL AND c.type <> 'bytea' AS is_key, row_number() OVER () AS place
@@ -50,12 +57,15 @@ DECLARE
 		FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = 'usage_ledger');
 	command constant text := (
 		SELECT format('WITH gone AS (DELETE FROM airun.usage_tail AS u WHERE u.ctid = ANY (ARRAY('
-				'SELECT t.ctid FROM airun.usage_tail AS t LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING u.*), '
+				'SELECT t.ctid FROM airun.usage_tail AS t LIMIT $1 FOR UPDATE SKIP LOCKED)) '
+				'RETURNING u.*), '
 				'kept AS (INSERT INTO airun.usage_ledger (%1$s) SELECT %1$s FROM gone), ', columns)
 			|| string_agg(format('%I AS (%s)', c.cube, @extschema@.airun_store_cube_upsert(c.cube,
-				@extschema@.airun_store_cube_query(c.cube, 'gone', quote_literal(zone) || '::text'))), ', ')
+				@extschema@.airun_store_cube_query(c.cube, 'gone',
+					quote_literal(zone) || '::text'))), ', ')
 			|| ' SELECT count(*) FROM gone'
-		FROM (VALUES ('usage_clock'), ('usage_daily'), ('usage_people'), ('usage_work')) AS c (cube));
+		FROM (VALUES ('usage_clock'), ('usage_daily'), ('usage_people'), ('usage_work'))
+			AS c (cube));
 	folded bigint := 0;
 	built bigint;
 	count bigint;
@@ -100,13 +110,15 @@ WITH said AS (
 	SELECT e.at, -sum(e.tokens_input)::bigint AS tokens_input,
 		-sum(e.tokens_cache_read)::bigint AS tokens_cache_read,
 		-sum(e.tokens_cache_write)::bigint AS tokens_cache_write,
-		-sum(e.tokens_output)::bigint AS tokens_output, -sum(e.first_token_us)::bigint AS first_token_us,
+		-sum(e.tokens_output)::bigint AS tokens_output,
+		-sum(e.first_token_us)::bigint AS first_token_us,
 		-sum(e.total_us)::bigint AS total_us, -sum(e.calls)::integer AS calls,
 		e.first_token_bin, e.total_bin, e.charge_id, e.user_id, e.kind, e.status, e.price_status,
 		e.source_type, e.service, e.task_name, e.provider, e.model_id, e.served_model,
 		-sum(e.cost) AS cost
 	FROM (SELECT * FROM airun.usage_ledger UNION ALL SELECT * FROM airun.usage_tail) AS e
-	WHERE %3$s AND CASE e.kind WHEN 'task' THEN EXISTS (SELECT FROM airun.tasks AS t WHERE t.task_id = e.charge_id)
+	WHERE %3$s AND CASE e.kind WHEN 'task'
+		THEN EXISTS (SELECT FROM airun.tasks AS t WHERE t.task_id = e.charge_id)
 		ELSE EXISTS (SELECT FROM airun.calls AS c WHERE c.id = e.charge_id) END
 	GROUP BY e.charge_id, e.at, e.first_token_bin, e.total_bin, e.user_id, e.kind, e.status,
 		e.price_status, e.source_type, e.service, e.task_name, e.provider, e.model_id,
@@ -115,15 +127,19 @@ WITH said AS (
 		sum(e.tokens_output), COALESCE(sum(e.cost), 0), COALESCE(sum(e.first_token_us), 0),
 		COALESCE(sum(e.total_us), 0)) <> (0, 0, 0, 0, 0, 0, 0, 0)
 ), due AS (
-	SELECT t.created_at, k.tokens[1], k.tokens[2], k.tokens[3], k.tokens[4], d.first_token, d.total,
+	SELECT t.created_at, k.tokens[1], k.tokens[2], k.tokens[3], k.tokens[4],
+		d.first_token, d.total,
 		1, @extschema@.airun_sketch_bin(d.first_token), @extschema@.airun_sketch_bin(d.total),
 		t.charge_id, t.user_id, t.kind, t.status,
 		COALESCE(t.price_status, 'unpriced'), @extschema@.airun_store_usage_word(t.source_type),
-		@extschema@.airun_store_usage_word(t.service), @extschema@.airun_store_usage_word(t.task_name),
-		@extschema@.airun_store_usage_word(t.provider), @extschema@.airun_store_usage_word(t.model_id),
+		@extschema@.airun_store_usage_word(t.service),
+		@extschema@.airun_store_usage_word(t.task_name),
+		@extschema@.airun_store_usage_word(t.provider),
+		@extschema@.airun_store_usage_word(t.model_id),
 		@extschema@.airun_store_usage_word(t.served_model), t.cost
 	FROM (
-		SELECT t.created_at, t.task_id AS charge_id, t.user_id, 'task' AS kind, t.status, t.price_status,
+		SELECT t.created_at, t.task_id AS charge_id, t.user_id, 'task' AS kind, t.status,
+			t.price_status,
 			r.source_type, t.service, t.task_name, t.provider, t.model_id, t.served_model, t.cost,
 			t.tokens_total, t.tokens_output, t.usage_buckets, t.time_to_first_token, t.total_time
 		FROM %1$s AS t JOIN airun.runs AS r ON r.id = t.run_id
@@ -134,14 +150,16 @@ WITH said AS (
 			c.tokens_total, c.tokens_output, c.usage_buckets, c.time_to_first_token, c.total_time
 		FROM %2$s AS c
 		WHERE c.completed_at IS NOT NULL) AS t
-	CROSS JOIN LATERAL (SELECT @extschema@.airun_store_usage_tokens(t.tokens_total, t.tokens_output,
+	CROSS JOIN LATERAL (SELECT @extschema@.airun_store_usage_tokens(t.tokens_total,
+		t.tokens_output,
 		t.usage_buckets)) AS k (tokens)
 	CROSS JOIN LATERAL (SELECT @extschema@.airun_store_usage_time(t.time_to_first_token),
 		@extschema@.airun_store_usage_time(t.total_time)) AS d (first_token, total)
 ), wrong AS (
 	SELECT x.charge_id, x.kind
 	FROM (SELECT * FROM said UNION ALL SELECT * FROM due) AS x
-	GROUP BY x.charge_id, x.kind, x.at, x.user_id, x.status, x.price_status, x.service, x.task_name,
+	GROUP BY x.charge_id, x.kind, x.at, x.user_id, x.status, x.price_status,
+		x.service, x.task_name,
 		x.provider, x.model_id, x.served_model, x.cost IS NULL, x.first_token_us IS NULL,
 		x.total_us IS NULL
 	HAVING (sum(x.calls), sum(x.tokens_input), sum(x.tokens_cache_read), sum(x.tokens_cache_write),
@@ -149,11 +167,13 @@ WITH said AS (
 		COALESCE(sum(x.total_us), 0)) <> (0, 0, 0, 0, 0, 0, 0, 0)
 )
 SELECT x.* FROM (SELECT * FROM said UNION ALL SELECT * FROM due) AS x
-WHERE (x.charge_id, x.kind) IN (SELECT w.charge_id, w.kind FROM wrong AS w)$query$, of_tasks, of_calls, of_entries);
+WHERE (x.charge_id, x.kind) IN (SELECT w.charge_id, w.kind FROM wrong AS w)$query$, of_tasks,
+	of_calls, of_entries);
 END
 $corrections$;
 COMMENT ON FUNCTION @extschema@.airun_store_usage_corrections(text, text, text) IS
-'The entries that the ledger lacks to be what the tasks and calls that are there have used and cost';
+'The entries that the ledger lacks to be what the tasks and calls that are there have '
+'used and cost';
 
 /*
  * Enter charges of before there was a ledger: the next tasks, and then calls, in the
@@ -227,7 +247,8 @@ BEGIN
 		COALESCE(string_agg(f.figures, '; ') FILTER (WHERE c.calls > 0), 'none'),
 		COALESCE(string_agg(f.figures, '; ') FILTER (WHERE c.calls <= 0), 'none')
 	FROM @extschema@.airun_store_usage_corrections() AS c
-	CROSS JOIN LATERAL (SELECT format('%s %s, %s tokens, cost %s', c.status, COALESCE(c.model_id, 'without a model'),
+	CROSS JOIN LATERAL (SELECT format('%s %s, %s tokens, cost %s', c.status,
+		COALESCE(c.model_id, 'without a model'),
 		abs(c.tokens_input + c.tokens_cache_read + c.tokens_cache_write + c.tokens_output),
 		COALESCE(abs(c.cost)::text, 'not known'))) AS f (figures)
 	GROUP BY c.charge_id, c.kind ORDER BY c.charge_id, c.kind;
@@ -240,23 +261,33 @@ BEGIN
 				AND c.name NOT IN ('day', 'zone'));
 		RETURN QUERY EXECUTE format('SELECT NULL::uuid, NULL::uuid, NULL::bigint, %1$L, '
 			'format(''%%s calls, %%s tokens, cost %%s'', sum(x.calls) FILTER (WHERE x.is_due), '
-			'sum(x.tokens_input + x.tokens_cache_read + x.tokens_cache_write + x.tokens_output) FILTER (WHERE x.is_due), '
+			'sum(x.tokens_input + x.tokens_cache_read + x.tokens_cache_write + x.tokens_output) '
+			'FILTER (WHERE x.is_due), '
 			'sum(x.cost) FILTER (WHERE x.is_due)), '
-			'format(''%%s calls, %%s tokens, cost %%s'', sum(x.calls) FILTER (WHERE NOT x.is_due), '
-			'sum(x.tokens_input + x.tokens_cache_read + x.tokens_cache_write + x.tokens_output) FILTER (WHERE NOT x.is_due), '
+			'format(''%%s calls, %%s tokens, cost %%s'', sum(x.calls) FILTER (WHERE '
+			'NOT x.is_due), '
+			'sum(x.tokens_input + x.tokens_cache_read + x.tokens_cache_write + x.tokens_output) '
+			'FILTER (WHERE NOT x.is_due), '
 			'sum(x.cost) FILTER (WHERE NOT x.is_due)) '
 			'FROM (SELECT q.*, true AS is_due FROM (%2$s) AS q '
 			'UNION ALL SELECT c.*, false FROM airun.%3$I AS c) AS x '
 			'GROUP BY %4$s HAVING (%5$s) <> (%6$s) OR %7$s',
 			'sums of airun.' || cube,
-			@extschema@.airun_store_cube_query(cube, 'airun.usage_ledger', '''UTC''::text'), cube, keys,
-			(SELECT string_agg(format('sum(CASE WHEN x.is_due THEN x.%1$s ELSE -x.%1$s END)', c.name), ', ')
-			 FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = cube AND c.value IS NOT NULL),
+			@extschema@.airun_store_cube_query(cube, 'airun.usage_ledger', '''UTC''::text'), cube,
+			keys,
+			(SELECT string_agg(format('sum(CASE WHEN x.is_due THEN x.%1$s ELSE -x.%1$s END)',
+			 c.name), ', ')
+			 FROM @extschema@.airun_store_usage_columns() AS c
+			 WHERE c.relation = cube AND c.value IS NOT NULL),
 			(SELECT string_agg('0', ', ')
-			 FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = cube AND c.value IS NOT NULL),
-			(SELECT string_agg('@extschema@.airun_sketch_sum(x.' || c.name || ') FILTER (WHERE x.is_due) '
-				'IS DISTINCT FROM @extschema@.airun_sketch_sum(x.' || c.name || ') FILTER (WHERE NOT x.is_due)', ' OR ')
-			 FROM @extschema@.airun_store_usage_columns() AS c WHERE c.relation = cube AND c.type = 'bytea'));
+			 FROM @extschema@.airun_store_usage_columns() AS c
+			 WHERE c.relation = cube AND c.value IS NOT NULL),
+			(SELECT string_agg('@extschema@.airun_sketch_sum(x.' || c.name
+				|| ') FILTER (WHERE x.is_due) '
+				'IS DISTINCT FROM @extschema@.airun_sketch_sum(x.' || c.name
+				|| ') FILTER (WHERE NOT x.is_due)', ' OR ')
+			 FROM @extschema@.airun_store_usage_columns() AS c
+			 WHERE c.relation = cube AND c.type = 'bytea'));
 	END LOOP;
 END
 $problems$;
@@ -291,20 +322,24 @@ $rebuild$;
 COMMENT ON FUNCTION @extschema@.airun_store_rebuild_usage(text) IS
 'Corrects the ledger and makes its cubes anew, for airun_rebuild_usage()';
 
-CREATE FUNCTION @extschema@.airun_rollup(max_rows bigint DEFAULT 100000, max_ms bigint DEFAULT 1000)
+CREATE FUNCTION @extschema@.airun_rollup(max_rows bigint DEFAULT 100000,
+	max_ms bigint DEFAULT 1000)
 RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_rollup IS
 'Folds entries of the ledger into its cubes, so that reports are fast; returns how many
-In batches, until there are none, or max_rows or max_ms is reached.  Returns 0 at once where another one folds.  Reports are exact before and after.';
+In batches, until there are none, or max_rows or max_ms is reached.  Returns 0 at once where '
+'another one folds.  Reports are exact before and after.';
 
 CREATE FUNCTION @extschema@.airun_check_usage() RETURNS SETOF @extschema@.ai_problem
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
 COMMENT ON FUNCTION @extschema@.airun_check_usage IS
-'Compares the ledger with the tasks and calls that are there, each by itself, and the cubes with the ledger; no row means that all agree';
+'Compares the ledger with the tasks and calls that are there, each by itself, and the cubes with '
+'the ledger; no row means that all agree';
 
 CREATE FUNCTION @extschema@.airun_rebuild_usage() RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_rebuild_usage IS
-'Corrects the ledger where it is not what the tasks and calls say, by entries, and makes the cubes anew in airun.report_zone; returns how many entries it has added
+'Corrects the ledger where it is not what the tasks and calls say, by entries, and makes the '
+'cubes anew in airun.report_zone; returns how many entries it has added
 What is deleted keeps its entries.  Tasks and calls cannot change meanwhile.';

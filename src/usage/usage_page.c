@@ -40,7 +40,8 @@ PG_FUNCTION_INFO_V1(airun_usage_page);
 #define BUDGETS			20		/* budgets, the fullest first, and of each */
 #define COUNTERS		5		/* so many of its counters */
 
-#define POLICY_FORMAT	"default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'"
+#define POLICY_FORMAT \
+	"default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'"
 
 /* --- from rows to figures ------------------------------------------------- */
 
@@ -356,7 +357,8 @@ static const RankingColumn unpriced_columns[] = {
 
 /* The figures of one row in the columns of a ranking */
 static Figure *
-ranking_figures(const UsagePage *page, const UsageRow *row, const RankingColumn *columns, int ncolumns)
+ranking_figures(const UsagePage *page, const UsageRow *row, const RankingColumn *columns,
+				int ncolumns)
 {
 	Figure	   *figures = palloc_array(Figure, ncolumns);
 

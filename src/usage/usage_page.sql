@@ -27,5 +27,8 @@ RETURNS airun_media."text/html"
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE
 	SET jit = off;
 COMMENT ON FUNCTION @extschema@.airun_usage_page IS
-'The usage as a page of HTML: cost, calls, tokens, errors, times, the first models, users and work, and how budgets stand
-From from_day to to_day, both included, by default the last 30 days, in the zone of airun.report_zone or another one.  group_by is what the cost is stacked by: model_id or any other dimension of airun_usage().  A user sees her own figures, a reporter all.';
+'The usage as a page of HTML: cost, calls, tokens, errors, times, the first models, users and '
+'work, and how budgets stand
+From from_day to to_day, both included, by default the last 30 days, in the zone of '
+'airun.report_zone or another one.  group_by is what the cost is stacked by: model_id or any '
+'other dimension of airun_usage().  A user sees her own figures, a reporter all.';

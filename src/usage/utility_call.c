@@ -23,9 +23,9 @@
  * no call.
  *
  * Errors: PT401 when nobody is calling, 42501 for who may not create tasks; PT402 for a
- * beginning that does not fit into a budget; PT404
- * for a call that is not there, or not the caller's; PT409 for what stands
- * otherwise, and for ids that are taken; PT422 for values.
+ * beginning that does not fit into a budget; PT404 for a call that is not there, or not
+ * the caller's; PT409 for what stands otherwise, and for ids that are taken; PT422 for
+ * values.
  */
 #include "usage/utility_call.h"
 
@@ -320,7 +320,8 @@ end_row_again(CallRow *row, TaskState *state, TaskEnd *end)
 				(errcode(ERRCODE_AIRUN_CONFLICT),
 				 errmsg("call \"%s\" is %s and cannot become %s", uuid_string(id),
 						task_status_name(state->status), task_status_name(end->status)),
-				 errhint("An end is final; state what it lacks, such as its usage, with the status that it has.")));
+				 errhint("An end is final; state what it lacks, such as its usage, with the "
+						 "status that it has.")));
 	end_check_repeated(NULL, id, state, end);
 	if (!end_leave_what_lacks(state, end))
 		return false;
@@ -376,12 +377,6 @@ begin_row(CallRow *row, const Caller *caller, const pg_uuid_t *id)
 	row->field[CALL_updated_at] = now;
 }
 
-static bool
-same_word(const Field *a, const Field *b)
-{
-	return text_equal(DatumGetTextPP(a->value), DatumGetTextPP(b->value));
-}
-
 #define CHECK_NATURE(name, ...) \
 	check_same(row, stated, CALL_##name);
 
@@ -392,7 +387,8 @@ check_same(const CallRow *row, const CallRow *stated, int column)
 	const Field *stands = &row->field[column];
 	const Field *said = &stated->field[column];
 
-	if (said->isnull || (!stands->isnull && same_word(stands, said)))
+	if (said->isnull || (!stands->isnull && text_equal(DatumGetTextPP(stands->value),
+													   DatumGetTextPP(said->value))))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_CONFLICT),
@@ -618,14 +614,6 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 }
 
 /* ---------- charged again ---------- */
-
-static bool
-same_amount(const Field *a, const Field *b)
-{
-	if (a->isnull || b->isnull)
-		return a->isnull == b->isnull;
-	return DatumGetBool(DirectFunctionCall2(numeric_eq, a->value, b->value));
-}
 
 /*
  * Give a call another charge, unless it has another cost by now than the one

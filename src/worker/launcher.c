@@ -112,8 +112,10 @@ launcher_init(void)
 	};
 
 	DefineCustomStringVariable("airun.databases",
-							   "Sets the databases in which a background worker does airun's upkeep.",
-							   "Without any, there is none. It needs airun in shared_preload_libraries.",
+							   "Sets the databases in which a background worker does airun's "
+							   "upkeep.",
+							   "Without any, there is none. It needs airun in "
+							   "shared_preload_libraries.",
 							   &databases_setting,
 							   "",
 							   PGC_SIGHUP, GUC_LIST_INPUT,
@@ -304,7 +306,8 @@ watch_worker(BackgroundWorkerHandle *worker, Oid database, const char *name)
 		if (!is_ended && (find_place(places, name) == NULL || is_wanted(database)))
 		{
 			ereport(LOG,
-					(errmsg("airun's worker leaves database \"%s\", which another session wants alone, or which is no longer in airun.databases",
+					(errmsg("airun's worker leaves database \"%s\", which another session wants "
+							"alone, or which is no longer in airun.databases",
 							name)));
 			TerminateBackgroundWorker(worker);
 			is_ended = true;

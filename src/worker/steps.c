@@ -36,15 +36,18 @@ Step		steps[] = {
 	/* the ledger, a statement at a time */
 	{
 		"fold", "airun_rollup", 2, {INT8OID, INT8OID},
-		{"SELECT " EXTSCHEMA ".airun_rollup(5000::pg_catalog.int8, 1000::pg_catalog.int8)", 0, {0}},
+		{"SELECT " EXTSCHEMA ".airun_rollup(5000::pg_catalog.int8, 1000::pg_catalog.int8)",
+		0, {0}},
 		5000,
-		{"SELECT pg_catalog.count(*) FROM (SELECT FROM airun.usage_tail LIMIT 1000000) AS t", 0, {0}},
+		{"SELECT pg_catalog.count(*) FROM (SELECT FROM airun.usage_tail LIMIT 1000000) AS t",
+		0, {0}},
 	},
 
 	/* what has a price by now, once after each change of the price book */
 	{
 		"reprice", "airun_store_work_reprice", 1, {TEXTOID},
-		{"SELECT r.changed, r.position FROM " EXTSCHEMA ".airun_store_work_reprice($1) AS r", 1, {TEXTOID}},
+		{"SELECT r.changed, r.position FROM " EXTSCHEMA ".airun_store_work_reprice($1) AS r",
+		1, {TEXTOID}},
 		1,
 	},
 

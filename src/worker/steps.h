@@ -28,7 +28,7 @@ typedef struct Step
 	 * argument, that is the position that the last call has returned beside.
 	 */
 	Statement	call;
-	int64		batch;			/* fewer rows than this, at the same position: there is no more to do */
+	int64		batch;			/* fewer rows, at the same position: there is no more to do */
 	Statement	backlog;		/* how much is left; without text: not known */
 } Step;
 

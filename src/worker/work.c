@@ -214,7 +214,8 @@ static void
 read_status(Progress *progress)
 {
 	static Statement read = {
-		"SELECT w.failures, w.retry_at, w.position FROM airun.worker_status AS w WHERE w.step" EQ "$1",
+		"SELECT w.failures, w.retry_at, w.position FROM airun.worker_status AS w "
+		"WHERE w.step" EQ "$1",
 		1, {TEXTOID}
 	};
 	Args		args = {0};
@@ -281,8 +282,8 @@ static void
 note_end(Progress *progress)
 {
 	static Statement note = {
-		"UPDATE airun.worker_status AS w SET last_ok = $2, rows = $3, ms = $4, position = $5, backlog = $6, "
-		"failures = 0, retry_at = NULL, last_error = NULL WHERE w.step" EQ "$1",
+		"UPDATE airun.worker_status AS w SET last_ok = $2, rows = $3, ms = $4, position = $5, "
+		"backlog = $6, failures = 0, retry_at = NULL, last_error = NULL WHERE w.step" EQ "$1",
 		6, {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TEXTOID, INT8OID}
 	};
 	Args		args = {0};
@@ -297,8 +298,8 @@ static void
 note_failure(Progress *progress)
 {
 	static Statement note = {
-		"UPDATE airun.worker_status AS w SET last_failed = $2, rows = $3, ms = $4, position = $5, backlog = NULL, "
-		"failures = $6, retry_at = $7, last_error = $8 WHERE w.step" EQ "$1",
+		"UPDATE airun.worker_status AS w SET last_failed = $2, rows = $3, ms = $4, position = $5, "
+		"backlog = NULL, failures = $6, retry_at = $7, last_error = $8 WHERE w.step" EQ "$1",
 		8, {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, TEXTOID, INT4OID, TIMESTAMPTZOID, TEXTOID}
 	};
 	TimestampTz now = GetCurrentTimestamp();
@@ -310,7 +311,8 @@ note_failure(Progress *progress)
 	add_figures(&args, progress, now);
 	arg_add(&args, Int32GetDatum(Min(progress->failures, PG_INT32_MAX - 1) + 1), false);
 	arg_time(&args, now + seconds * USECS_PER_SEC);
-	arg_pointer(&args, cstring_to_text_with_len(error, pg_mbcliplen(error, strlen(error), MAX_ERROR)));
+	arg_pointer(&args, cstring_to_text_with_len(error,
+												pg_mbcliplen(error, strlen(error), MAX_ERROR)));
 	(void) statement_write(&note, &args);
 }
 

@@ -6,13 +6,15 @@
 CREATE PROCEDURE @extschema@.airun_work(max_ms bigint DEFAULT 10000)
 	AS 'MODULE_PATHNAME' LANGUAGE C;
 COMMENT ON PROCEDURE @extschema@.airun_work IS
-'Does what is to be done from time to time: ends what is overdue, folds the ledger, and more, step by step
-In transactions of its own, for max_ms at most; airun.worker_status says what each step has come to.  Returns at once where the worker or another one is at it.  For the owner of the store.';
+'Does what is to be done from time to time: ends what is overdue, folds the ledger, and '
+'more, step by step
+In transactions of its own, for max_ms at most; airun.worker_status says what each step has come '
+'to.  Returns at once where the worker or another one is at it.  For the owner of the store.';
 
 /*
  * Charge what has waited for a price, once after each change of the price book: the next
- * thousands of tasks and calls behind a position, which is the version of the book, and the key that
- * has been come to, or none where all have been gone over.
+ * thousands of tasks and calls behind a position, which is the version of the book, and the key
+ * that has been come to, or none where all have been gone over.
  */
 CREATE FUNCTION @extschema@.airun_store_work_reprice(INOUT "position" text, OUT changed bigint)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -30,7 +32,8 @@ BEGIN
 	IF parts[1] IS DISTINCT FROM version THEN
 		parts := NULL;
 	END IF;
-	SELECT r.* INTO next FROM @extschema@.airun_store_reprice(parts[2]::uuid, parts[3]::uuid, 2000) AS r;
+	SELECT r.* INTO next FROM @extschema@.airun_store_reprice(parts[2]::uuid,
+		parts[3]::uuid, 2000) AS r;
 	changed := next.changed;
 	"position" := concat_ws(' ', version, next.run_id, next.task_id);
 END

@@ -125,8 +125,7 @@ alone(q(ALTER DATABASE "Second, too" RENAME TO second));
 # W11: another list
 sql('postgres', q(ALTER SYSTEM SET airun.databases = 'second, empty, nowhere, closed'));
 $node->reload;
-$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'second' AND query = 'airun: fold'") or die 'it does not come';
-ok(1, 'W11: a database that is new in the list has its worker');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'second' AND query = 'airun: fold'"), 'W11: a database that is new in the list has its worker');
 alone('DROP DATABASE second');
 is(sql('copy', 'SELECT * FROM airun_check_usage()'), '', 'what was under way has not been');
 # while it sleeps
