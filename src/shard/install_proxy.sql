@@ -29,6 +29,10 @@ BEGIN
 		RETURNS SETOF integer LANGUAGE plproxy
 	AS $bucket$ CLUSTER 'airun'; RUN ON ALL; $bucket$;
 
+	/* Calls that travel in one value */
+	CREATE OR REPLACE FUNCTION airun_remote.call(_shard integer, call bytea) RETURNS bytea LANGUAGE plproxy
+	AS $call$ CLUSTER 'airun'; RUN ON $1; SELECT airun_remote.call($2); $call$;
+
 	CREATE OR REPLACE FUNCTION airun_remote.status(_shard integer)
 		RETURNS TABLE (buckets integer[], moving bigint, runs bigint, bytes bigint) LANGUAGE plproxy
 	AS $status$ CLUSTER 'airun'; RUN ON $1; $status$;
@@ -269,10 +273,11 @@ BEGIN
 		WHEN 'user_id' = ANY (names) THEN 'user_id'
 		ELSE 'NULL' END;
 
-	one := format('airun_remote.%I(@extschema@.airun_store_shard_of(bucket, attempt > 1), bucket, %s%s)', f.proname, who, passed);
-	one := CASE WHEN f.proretset THEN format('RETURN QUERY SELECT * FROM %s; RETURN;', one)
-		WHEN f.prorettype = 'void'::regtype THEN format('PERFORM %s; RETURN;', one)
-		ELSE format('RETURN %s;', one) END;
+	one := '@extschema@.airun_store_shard_of(bucket, attempt > 1)';
+	one := CASE WHEN f.proretset
+		THEN format('RETURN QUERY SELECT * FROM airun_remote.%I(%s, bucket, %s%s); RETURN;', f.proname, one, who, passed)
+		ELSE format('RETURN @extschema@.airun_store_unpack(NULL::%s, airun_remote.call(%s, @extschema@.airun_store_pack(bucket, %L::text%s)));',
+			format_type(f.prorettype, NULL), one, f.proname, passed) END;
 	one := format('FOR attempt IN 1..500 LOOP
 		BEGIN
 			bucket := COALESCE(@extschema@.airun_store_call_bucket(%1$s, %2$s), airun_remote.asked_bucket(%1$s));
@@ -502,11 +507,13 @@ BEGIN
 				CASE item.provolatile WHEN 'i' THEN 'IMMUTABLE' WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
 				format('SELECT @extschema@.%I(%s)', item.proname, item.passed));
 		ELSE
+			IF item.route IN ('merged', 'every') OR item.proretset THEN
 			EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, _bucket integer, _claims text, _caller text, _role text%s)'
 				' RETURNS %s%s LANGUAGE plproxy AS %L',
 				item.proname, ', ' || NULLIF(item.identity, ''),
 				CASE WHEN item.route IN ('merged', 'every') AND NOT item.proretset THEN 'SETOF ' END,
 				item.result, 'CLUSTER ''airun''; RUN ON $1;');
+			END IF;
 			EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql %s SECURITY %s'
 				' SET search_path = pg_catalog, pg_temp AS %L',
 				api_schema, item.proname, item.arguments, item.result,
@@ -529,13 +536,14 @@ BEGIN
 		(SELECT string_agg(p.oid::regprocedure::text, ', ')
 		 FROM pg_proc AS p
 		 WHERE p.pronamespace = 'airun_remote'::regnamespace
-			AND (p.proname IN ('bucket_of', 'asked_bucket', 'all_shards', 'as_uuid', 'named',
+			AND (p.proname IN ('call', 'bucket_of', 'asked_bucket', 'all_shards', 'as_uuid', 'named',
 							   'refuse_write', 'refuse_page', 'sees_all', 'failed', 'left_out')
 				 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'))),
 		proxy_role);
 	EXECUTE format('GRANT USAGE ON SCHEMA airun_remote, @extschema@ TO %I', proxy_role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_call_bucket(uuid, uuid, uuid, uuid),'
-		' @extschema@.airun_store_shard_of(integer, boolean) TO %I', proxy_role);
+		' @extschema@.airun_store_shard_of(integer, boolean), @extschema@.airun_store_pack("any"),'
+		' @extschema@.airun_store_unpack(anyelement, bytea) TO %I', proxy_role);
 	EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards, airun_remote.reporters TO %I', proxy_role);
 	RETURN functions;
 END

@@ -106,7 +106,7 @@ BEGIN
 			(SELECT string_agg('$' || i + 5, ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i) AS passed
 		FROM @extschema@.airun_store_routes() AS f
 		JOIN pg_proc AS p ON p.oid = f.function
-		WHERE f.route <> 'local'
+		WHERE f.route IN ('merged', 'every') OR f.route <> 'local' AND p.proretset
 	LOOP
 		call := format('%s(%s)', item.function, item.passed);
 		EXECUTE format(
@@ -119,6 +119,11 @@ BEGIN
 					ELSE format('RETURN %s;', call) END));
 		wrappers := wrappers + 1;
 	END LOOP;
+
+	/* Those whose arguments and results travel in one value each */
+	CREATE OR REPLACE FUNCTION airun_remote.call(call bytea) RETURNS bytea
+		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $call$ BEGIN RETURN @extschema@.airun_store_receive($1); END $call$;
 
 	/* In which bucket a client's id is: asked where neither id nor caller tell */
 	CREATE OR REPLACE FUNCTION airun_remote.bucket_of(_shard integer, run_id uuid, task_id uuid, call_id uuid)
@@ -174,10 +179,11 @@ BEGIN
 	SELECT string_agg(f.oid::regprocedure::text, ', ') INTO call
 	FROM pg_proc AS f
 	WHERE f.pronamespace = 'airun_remote'::regnamespace
-		AND (f.proname IN ('bucket_of', 'status')
+		AND (f.proname IN ('call', 'bucket_of', 'status')
 			 OR f.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'));
 	EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', call, proxy_role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text) TO %I', proxy_role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text),'
+		' @extschema@.airun_store_receive(bytea) TO %I', proxy_role);
 	RETURN wrappers;
 END
 $install$;

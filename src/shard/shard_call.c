@@ -101,15 +101,13 @@ text_argument(FunctionCallInfo fcinfo, int number)
 }
 
 /*
- * airun_store_enter(bucket integer, claims text, caller text, role text) returns void
- *
- * claims: request.jwt.claims, caller: airun.user_id, role: who is to be become, as
- * they are on the proxy; they hold until the transaction ends.  No bucket: the call
- * is for all shards, and makes nothing for a user.  No role: the caller remains who
- * has logged in.
+ * Enter a bucket (-1: the call is for all shards, and makes nothing for a user) with who
+ * is calling: request.jwt.claims, airun.user_id and the role to be become, as they are on
+ * the proxy; they hold until the transaction ends.  No role: the caller remains who has
+ * logged in.
  */
-Datum
-airun_store_enter(PG_FUNCTION_ARGS)
+void
+shard_enter(int bucket, const text *claims, const text *caller, const text *role)
 {
 	static bool is_registered = false;
 
@@ -118,15 +116,27 @@ airun_store_enter(PG_FUNCTION_ARGS)
 		RegisterXactCallback(leave, NULL);
 		is_registered = true;
 	}
-	if (!PG_ARGISNULL(0))
+	if (bucket >= 0)
 	{
-		hold_bucket(PG_GETARG_INT32(0));
-		entered_bucket = PG_GETARG_INT32(0);
+		hold_bucket(bucket);
+		entered_bucket = bucket;
 	}
-	set_locally("request.jwt.claims", text_argument(fcinfo, 1));
-	set_locally("airun.user_id", text_argument(fcinfo, 2));
-	if (!PG_ARGISNULL(3))
-		set_locally("role", PG_GETARG_TEXT_PP(3));
+	set_locally("request.jwt.claims", claims);
+	set_locally("airun.user_id", caller);
+	if (role != NULL)
+		set_locally("role", role);
+}
+
+/*
+ * airun_store_enter(bucket integer, claims text, caller text, role text) returns void
+ *
+ * No bucket: for all shards; see shard_enter().
+ */
+Datum
+airun_store_enter(PG_FUNCTION_ARGS)
+{
+	shard_enter(PG_ARGISNULL(0) ? -1 : PG_GETARG_INT32(0), text_argument(fcinfo, 1),
+				text_argument(fcinfo, 2), text_argument(fcinfo, 3));
 	PG_RETURN_VOID();
 }
 
