@@ -135,28 +135,28 @@ INSERT INTO steps (command) VALUES
 	('SELECT count(*) FROM airun_stream_delta(task_id(1), ''needle'') AS s WHERE s::text LIKE ''%needle%'' OR s::text LIKE ''%other%'''),
 	('SELECT count(*) FROM airun_complete_task(task_id(1)) AS s WHERE s::text LIKE ''%needle%'' OR s::text LIKE ''%other%'''),
 	('SELECT state(1)');
-CREATE FUNCTION story() RETURNS text LANGUAGE plpgsql AS $$
+-- in a run of its own, told as if it were the test's
+CREATE FUNCTION story(place text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text := '';
 	s steps;
 BEGIN
+	PERFORM set_config('helpers.ids', '00000000-0000-4000-8' || place, true);
+	PERFORM airun_create_run(id => run_id(n)) FROM generate_series(1, 2) AS n;
+	PERFORM new_tasks(1, 3);
 	FOR s IN SELECT * FROM steps ORDER BY step LOOP
 		result := result || format(E'%s\n    %s\n', s.command, attempt(s.command));
 	END LOOP;
-	RETURN result;
+	RETURN regexp_replace(result, '(-[89])' || place || '-', '\1010-', 'g');
 END$$;
-BEGIN;
-SELECT story() AS of_owner \gset
+SELECT story('011') AS of_owner \gset
 \echo :of_owner
-ROLLBACK;
 CREATE ROLE regress_airun_stream;
 SELECT airun_grant('regress_airun_stream');
 GRANT USAGE ON SCHEMA stream_test TO regress_airun_stream;
 GRANT SELECT ON ALL TABLES IN SCHEMA stream_test TO regress_airun_stream;
 SET ROLE regress_airun_stream;
-BEGIN;
-SELECT story() = :'of_owner' AS same_as_api_role;
-ROLLBACK;
+SELECT story('012') = :'of_owner' AS same_as_api_role;
 RESET ROLE;
 -- what is said to who sends what does not fit
 SELECT count(airun_stream_delta(task_id(2), 'Grüße, 世界'));
@@ -626,7 +626,7 @@ SELECT c, damage(c) FROM unnest(ARRAY['SELECT 1',
 	'UPDATE airun.tasks SET answer_seq = 2 WHERE task_id = task_id(100)',
 	'ALTER TABLE airun.task_chunks DISABLE ROW LEVEL SECURITY']) WITH ORDINALITY AS u (c, n) ORDER BY n;
 
-DELETE FROM airun.runs WHERE id BETWEEN run_id(1) AND run_id(21);
+DELETE FROM airun.runs WHERE id BETWEEN run_id(1) AND '00000000-0000-4000-8012-000000000002';
 SELECT count(*) FROM airun.task_chunks;
 SELECT * FROM airun_check();
 DROP OWNED BY regress_airun_stream;

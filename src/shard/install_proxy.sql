@@ -5,7 +5,9 @@
  * arguments, defaults, comments and results as a store's, so that a client cannot
  * tell; each finds the shard and calls there through PL/Proxy.  They run as the role
  * of the proxy, which alone may call what goes out, and hand on the claims, the
- * setting airun.user_id and the role of who calls.  The functions of owners and
+ * setting airun.user_id and the role of who calls.  What returns one value travels in
+ * one, and so does its result (packed_call.c): the shard parses and plans each statement
+ * anew, since PL/Proxy prepares nothing.  The functions of owners and
  * operators run as their caller, who logs in on the shards by a user mapping.
  *
  * Each call is a transaction of its own on its shard: a caller's transaction does
@@ -307,7 +309,7 @@ BEGIN
 END',
 		CASE WHEN route IN ('merged', 'every')
 			THEN format(E'\n\tanswers %s[] := ''{}'';', format_type(f.prorettype, NULL)) END,
-		CASE WHEN f.provolatile = 'v' THEN 
+		CASE WHEN f.provolatile = 'v' AND f.proname <> 'airun_stream_read' THEN	-- which waits, and writes nothing
 			E'IF current_setting(''transaction_read_only'')::boolean THEN\n\t\tPERFORM airun_remote.refuse_write();\n\tEND IF;\n\t' END,
 		CASE route
 			WHEN 'every' THEN every
@@ -508,11 +510,11 @@ BEGIN
 				format('SELECT @extschema@.%I(%s)', item.proname, item.passed));
 		ELSE
 			IF item.route IN ('merged', 'every') OR item.proretset THEN
-			EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, _bucket integer, _claims text, _caller text, _role text%s)'
-				' RETURNS %s%s LANGUAGE plproxy AS %L',
-				item.proname, ', ' || NULLIF(item.identity, ''),
-				CASE WHEN item.route IN ('merged', 'every') AND NOT item.proretset THEN 'SETOF ' END,
-				item.result, 'CLUSTER ''airun''; RUN ON $1;');
+				EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, _bucket integer, _claims text, _caller text, _role text%s)'
+					' RETURNS %s%s LANGUAGE plproxy AS %L',
+					item.proname, ', ' || NULLIF(item.identity, ''),
+					CASE WHEN item.route IN ('merged', 'every') AND NOT item.proretset THEN 'SETOF ' END,
+					item.result, 'CLUSTER ''airun''; RUN ON $1;');
 			END IF;
 			EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql %s SECURITY %s'
 				' SET search_path = pg_catalog, pg_temp AS %L',

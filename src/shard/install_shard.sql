@@ -2,8 +2,9 @@
  * install_shard.sql: a database becomes a shard
  *
  * A shard is an ordinary database with a store.  What a proxy needs besides is in
- * the schema airun_remote: the buckets that lie here, and a wrapper of each function
- * that enters with who is calling (shard_call.c) and then calls.  The role of the
+ * the schema airun_remote: the buckets that lie here, and what enters with who is
+ * calling (shard_call.c) and then calls: one function for all that return a value
+ * (packed_call.c), and a wrapper of each other.  The role of the
  * proxy may call these, and nothing else: it logs in, inherits nothing, and may
  * become the API roles that have been granted to it.
  *
@@ -52,7 +53,6 @@ AS $install$
 DECLARE
 	item record;
 	call text;
-	wrappers bigint := 0;
 	strangers bigint;
 BEGIN
 	IF to_regclass('airun.runs') IS NULL THEN
@@ -117,10 +117,9 @@ BEGIN
 				CASE WHEN item.proretset THEN format('RETURN QUERY SELECT * FROM %s;', call)
 					WHEN item.is_void THEN format('PERFORM %s;', call)
 					ELSE format('RETURN %s;', call) END));
-		wrappers := wrappers + 1;
 	END LOOP;
 
-	/* Those whose arguments and results travel in one value each */
+	/* The calls that travel in one value */
 	CREATE OR REPLACE FUNCTION airun_remote.call(call bytea) RETURNS bytea
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $call$ BEGIN RETURN @extschema@.airun_store_receive($1); END $call$;
@@ -184,7 +183,7 @@ BEGIN
 	EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', call, proxy_role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text),'
 		' @extschema@.airun_store_receive(bytea) TO %I', proxy_role);
-	RETURN wrappers;
+	RETURN (SELECT count(*) FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'local');
 END
 $install$;
 COMMENT ON FUNCTION @extschema@.airun_install_shard(name) IS

@@ -106,6 +106,7 @@ pack_value(StringInfo packed, Oid type, Datum value, bool isnull)
 	bytes = sent(type, value);
 	pq_sendint32(packed, VARSIZE(bytes) - VARHDRSZ);
 	pq_sendbytes(packed, VARDATA(bytes), VARSIZE(bytes) - VARHDRSZ);
+	pfree(bytes);
 }
 
 static void

@@ -222,10 +222,11 @@ is(on_shard(0, 'SELECT string_agg(price_id::text, $$ $$ ORDER BY price_id) FROM 
 
 #--- who is calling ----------------------------------------------------------------------
 
-is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_remote.airun_get_run(0, 0, '', '$first', 'authenticated', '$run', NULL, false)"), '42501',
-	'an API role cannot say who it is to a shard');
+is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_remote.call(0, '')"), '42501', 'an API role cannot say who it is to a shard');
+is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_remote.airun_list_runs(0, 0, '', '$first', 'authenticated', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"), '42501', 'nor of rows');
 is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_lib.airun_store_enter(0, '', '$first', 'service_role')"), '42501', 'nor enter');
 is(state_of($nodes[0], 'shard0', "SET ROLE authenticated; SELECT airun_store_enter(0, '', '$first', 'service_role')"), '42501', 'nor on the shard');
+is(state_of($nodes[0], 'shard0', "SET ROLE authenticated; SELECT airun_store_receive('')"), '42501', 'nor call there');
 for my $sql ('SELECT FROM airun.runs', 'SELECT airun_list_runs()', 'SELECT airun_remote.take_buckets(0, ARRAY[1])', 'SELECT airun_remote.drop_rows(0, 1, NULL)',
 	'SET ROLE postgres', "SELECT airun_remote.airun_list_runs(0, NULL, '', '', '@{[$proxy->safe_psql('postgres', 'SELECT current_user')]}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
 {
@@ -247,10 +248,34 @@ my $said = answers('proxy', 'pg_catalog', $mixed);
 unlike($said, qr/LEAK/, 'no caller is left over for the next one');
 is(scalar(() = $said =~ /no caller|nobody is calling|not known who is calling|PT401|who is calling/gi) > 0 ? 'told' : $said, 'told', 'where nobody calls, nobody is found');
 
+# Words in the encoding of a client that is not the database's
+is(on_proxy("SET airun.user_id = '$first'; SET ROLE authenticated; SET client_encoding = 'LATIN1'; SELECT name = U&'caf\\00e9', description = U&'na\\00efve'
+	FROM api.airun_create_run(name => U&'caf\\00e9', description => U&'na\\00efve')"), 't|t', "words arrive in the client's encoding");
+
 #--- what is not a shard's ----------------------------------------------------------------
 
 my $wrong = on_proxy("SELECT b FROM generate_series(0, 4095) AS b WHERE b % $shards = 1 LIMIT 1");
-is(state_of($nodes[0], 'shard0', "SELECT airun_remote.airun_get_run(0, $wrong, '', '$first', NULL, '$run', NULL, false)"), 'PT421', 'a shard refuses a bucket that it does not have');
+sub received
+{
+	my ($call) = @_;
+	return state_of($nodes[0], 'shard0', "SET airun.user_id = '$first'; SELECT airun_remote.call($call)");
+}
+is(received("airun_store_pack($wrong, 'airun_get_run'::text, '$run'::uuid, NULL::bigint, false)"), 'PT421', 'a shard refuses a bucket that it does not have');
+is(state_of($nodes[0], 'shard0', "SELECT airun_remote.airun_list_runs(0, $wrong, '', '$first', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"), 'PT421', 'also for rows');
+
+#--- calls that nobody has packed so ------------------------------------------------------
+
+like(received("airun_store_pack(NULL::integer, 'airun_bucket'::text, '$first'::uuid)"), qr/^\\x0000/, 'a call in one value');
+is(received("airun_store_pack(NULL::integer, 'airun_bucket'::text, NULL::uuid)"), received("airun_store_pack(NULL::integer, 'airun_bucket'::text, '00000000-0000-0000-0000-000000000000'::uuid)"), 'NULL is a value, too');
+is(received("airun_store_pack(NULL::integer, '$_'::text, NULL::text)"), '42883', "$_() cannot be called so")
+	for qw(airun_list_runs airun_guard_run airun_array_add airun_array_agg pg_sleep no_such_function);
+is(received("airun_store_pack(NULL::integer, 'airun_bucket'::text)"), '08P01', 'too few arguments are refused');
+is(received("airun_store_pack(NULL::integer, 'airun_bucket'::text, '$first'::uuid, 1)"), '08P01', 'too many are');
+is(received("airun_store_pack(NULL::integer, 'airun_bucket'::text, 1)"), '08P01', 'and one that is too short');
+is(received("airun_store_pack(NULL::integer, 'airun_bucket'::text, 'longer than an id'::text)"), '22P03', 'or too long');
+is(received("substr(airun_store_pack(NULL::integer, 'airun_bucket'::text, '$first'::uuid), 1, $_)"), '08P01', "and $_ bytes of a call") for 0, 3, 20;
+is(received("'\\x7fffffff00'"), '08P01', 'and a length that is not there');
+is(state_of($nodes[0], 'shard0', "SET ROLE authenticated; SELECT airun_store_pack(0, 'airun_bucket'::text, '$first'::uuid)"), '42501', 'packing is for those who send');
 is(state_of($proxy, 'proxy', "SET ROLE service_role; SELECT api.airun_create_run(user_id => '$first', id => '019c0000-0000-8000-8000-000000000$_')"), 'PT422',
 	"an id with another user's bucket is refused") for on_proxy("SELECT lpad(to_hex((airun_lib.airun_bucket('$first') + 1) % 4096), 3, '0')");
 is(state_of($proxy, 'proxy', "SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_create_task('$run', '019c0000-0000-8000-8000-000000000$_')"), 'PT422',
