@@ -9,6 +9,7 @@
 #include "airun.h"
 
 #include "pgtime.h"
+#include "shard/shard_call.h"
 #include "utils/guc.h"
 #include "worker/launcher.h"
 
@@ -234,6 +235,7 @@ _PG_init(void)
 							   NULL, NULL, NULL);
 
 	launcher_init();
+	shard_init();
 
 	MarkGUCPrefixReserved("airun");
 }

@@ -17,8 +17,9 @@
  *
  * local: none, the proxy does.  any: one, since all have the same.  routed: that of
  * the run, task, call, owner or caller.  merged: that of the caller; where nobody is
- * calling, and of figures where the caller sees everybody's, all together.  every: all, one after another, for the owner of the
- * store and operators.  Functions that are not here a proxy does not have.
+ * calling, and of figures where the caller sees everybody's, all together.  operator and
+ * every: all, one after another, for operators and for the owner of the store.  Functions
+ * that are not here a proxy does not have.
  */
 CREATE FUNCTION @extschema@.airun_store_routes()
 	RETURNS TABLE (function oid, name name, route text)
@@ -31,7 +32,8 @@ SELECT p.oid, p.proname, CASE
 	WHEN p.proname IN ('airun_cost', 'airun_cost_details', 'airun_normalize_usage') THEN 'any'
 	WHEN p.proname IN ('airun_list_runs', 'airun_search', 'airun_usage', 'airun_budget_status', 'airun_check',
 		'airun_expire_tasks', 'airun_expire_calls') THEN 'merged'
-	WHEN @extschema@.airun_store_level(p.proname, p.prorettype) IN ('operator', 'owner') THEN 'every'
+	WHEN @extschema@.airun_store_level(p.proname, p.prorettype) = 'operator' THEN 'operator'
+	WHEN @extschema@.airun_store_level(p.proname, p.prorettype) = 'owner' THEN 'every'
 	ELSE 'routed' END
 FROM pg_depend AS d
 JOIN pg_proc AS p ON p.oid = d.objid
@@ -106,7 +108,7 @@ BEGIN
 			(SELECT string_agg('$' || i + 5, ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i) AS passed
 		FROM @extschema@.airun_store_routes() AS f
 		JOIN pg_proc AS p ON p.oid = f.function
-		WHERE f.route IN ('merged', 'every') OR f.route <> 'local' AND p.proretset
+		WHERE f.route IN ('merged', 'operator', 'every') OR f.route <> 'local' AND p.proretset
 	LOOP
 		call := format('%s(%s)', item.function, item.passed);
 		EXECUTE format(
@@ -158,14 +160,6 @@ BEGIN
 		RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS %L',
 		format('BEGIN
 			PERFORM @extschema@.airun_grant($2, $3);
-			IF $3 = ''operator'' THEN
-				EXECUTE format(''GRANT USAGE ON SCHEMA airun_remote TO %%I'', $2);
-				EXECUTE format(''GRANT EXECUTE ON FUNCTION %%s TO %%I'',
-					(SELECT string_agg(p.oid::regprocedure::text, '', '')
-					 FROM pg_proc AS p JOIN @extschema@.airun_store_routes() AS f ON f.name = p.proname
-					 WHERE p.pronamespace = ''airun_remote''::regnamespace AND f.route = ''every''), $2);
-				EXECUTE format(''GRANT EXECUTE ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text) TO %%I'', $2);
-			END IF;
 			IF NOT pg_has_role(%1$L, $2, ''MEMBER'') THEN
 				EXECUTE format(''GRANT %%I TO %%I'', $2, %1$L);
 			END IF;

@@ -10,6 +10,7 @@
 #include "store/plans.h"
 #include "utils/uuid.h"
 
+extern void shard_init(void);
 extern void shard_enter(int bucket, const text *claims, const text *caller, const text *role);
 extern bool find_bucket(Statement *find, int bucket);
 extern void shard_check_owner(const pg_uuid_t *id, const pg_uuid_t *owner);
