@@ -243,7 +243,7 @@ is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_remote.airun_
 is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_lib.airun_store_enter(0, '', '$first', 'service_role')"), '42501', 'nor enter');
 is(state_of($nodes[0], 'shard0', "SET ROLE authenticated; SELECT airun_store_enter(0, '', '$first', 'service_role')"), '42501', 'nor on the shard');
 is(state_of($nodes[0], 'shard0', "SET ROLE authenticated; SELECT airun_store_receive('')"), '42501', 'nor call there');
-for my $sql ('SELECT FROM airun.runs', 'SELECT airun_list_runs()', 'SELECT airun_remote.take_buckets(0, ARRAY[1])', 'SELECT airun_remote.drop_rows(0, 1, NULL)',
+for my $sql ('SELECT FROM airun.runs', 'SELECT airun_list_runs()', 'SELECT airun_remote.take_buckets(0, ARRAY[1])', 'SELECT airun_remote.drop_copy(0, 1)',
 	'SET ROLE postgres', "SELECT airun_remote.airun_list_runs(0, NULL, '', '', '@{[$proxy->safe_psql('postgres', 'SELECT current_user')]}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
 {
 	is(state_of($nodes[0], 'shard0', $sql, extra_params => [ '-U', 'airun_proxy' ]) =~ /^(42501|22023)$/ ? 'refused' : 'done', 'refused', "the proxy's role cannot: $sql");
