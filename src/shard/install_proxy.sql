@@ -41,6 +41,9 @@ BEGIN
 		RETURNS TABLE (buckets integer[], moving bigint, runs bigint, bytes bigint) LANGUAGE plproxy
 	AS $status$ CLUSTER 'airun'; RUN ON $1; $status$;
 
+	CREATE OR REPLACE FUNCTION airun_remote.arriving_buckets(_shard integer) RETURNS SETOF integer LANGUAGE plproxy
+	AS $arriving$ CLUSTER 'airun'; RUN ON $1; $arriving$;
+
 	/* The bucket of a call of which neither ids nor caller tell: the shards are asked */
 	CREATE OR REPLACE FUNCTION airun_remote.asked_bucket(run_id uuid, task_id uuid, call_id uuid)
 		RETURNS integer LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

@@ -55,6 +55,7 @@ AS $install$
 DECLARE
 	item record;
 	call text;
+	copies text;
 	strangers bigint;
 BEGIN
 	IF to_regclass('airun.runs') IS NULL THEN
@@ -110,12 +111,18 @@ BEGIN
 		JOIN pg_proc AS p ON p.oid = f.function
 		WHERE f.route IN ('merged', 'operator', 'every') OR f.route <> 'local' AND p.proretset
 	LOOP
-		call := format('%s(%s)', item.function, item.passed);
+		/* What a move has copied here and not ended is told by the shard that has it */
+		copies := (SELECT format(' AS f WHERE f.%I <> ALL (copies) OR f.%1$I IS NULL', c.name)
+				   FROM (VALUES ('airun_list_runs', 'id'), ('airun_search', 'run_id'), ('airun_check', 'run_id')) AS c (function, name)
+				   WHERE c.function = item.proname);
+		call := format('%s(%s)%s', item.function, item.passed, copies);
 		EXECUTE format(
 			'CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, _bucket integer, _claims text, _caller text, _role text%s)'
 			' RETURNS %s LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS %L',
 			item.proname, ', ' || NULLIF(item.arguments, ''), item.result,
-			format(E'#variable_conflict use_column\nBEGIN\n\tPERFORM @extschema@.airun_store_enter($2, $3, $4, $5);\n\t%s\nEND',
+			format(E'#variable_conflict use_column%s\nBEGIN\n\tPERFORM @extschema@.airun_store_enter($2, $3, $4, $5);\n\t%s\nEND',
+				CASE WHEN copies IS NOT NULL THEN
+					E'\nDECLARE\n\tcopies uuid[] := CASE WHEN $2 IS NULL THEN airun_remote.copied_runs() ELSE ''{}'' END;' END,
 				CASE WHEN item.proretset THEN format('RETURN QUERY SELECT * FROM %s;', call)
 					WHEN item.is_void THEN format('PERFORM %s;', call)
 					ELSE format('RETURN %s;', call) END));
@@ -155,6 +162,21 @@ BEGIN
 
 	PERFORM @extschema@.airun_store_make_mover();
 
+	CREATE OR REPLACE FUNCTION airun_remote.arriving_buckets(_shard integer) RETURNS SETOF integer
+		LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $arriving$ SELECT a.bucket FROM airun_remote.arriving AS a ORDER BY 1 $arriving$;
+
+	CREATE OR REPLACE FUNCTION airun_remote.copied_runs() RETURNS uuid[]
+		LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $copied$
+	DECLARE
+		arriving integer[] := ARRAY(SELECT airun_remote.arriving_buckets(NULL));
+	BEGIN
+		RETURN CASE WHEN arriving = '{}' THEN '{}'::uuid[]
+			ELSE ARRAY(SELECT r.id FROM airun.runs AS r WHERE @extschema@.airun_bucket(r.user_id) = ANY (arriving)) END;
+	END
+	$copied$;
+
 	/* airun_grant() of the proxy: an API role is one that the proxy may become */
 	EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.airun_grant(_shard integer, role name, level text)
 		RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS %L',
@@ -172,7 +194,7 @@ BEGIN
 	SELECT string_agg(f.oid::regprocedure::text, ', ') INTO call
 	FROM pg_proc AS f
 	WHERE f.pronamespace = 'airun_remote'::regnamespace
-		AND (f.proname IN ('call', 'bucket_of', 'status')
+		AND (f.proname IN ('call', 'bucket_of', 'status', 'copied_runs')
 			 OR f.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'));
 	EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', call, proxy_role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text),'

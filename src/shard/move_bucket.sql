@@ -366,7 +366,9 @@ BEGIN
 			FROM airun_remote.status(item.shard) AS s;
 			row.problem := CASE
 				WHEN NOT item.map <@ COALESCE(held, '{}') THEN 'lacks buckets that the map has here'
-				WHEN NOT COALESCE(held, '{}') <@ item.map THEN 'has buckets that the map has elsewhere' END;
+				WHEN NOT COALESCE(held, '{}') <@ item.map THEN 'has buckets that the map has elsewhere'
+				ELSE (SELECT 'has copies from moves that have not ended, of buckets ' || string_agg(a::text, ', ')
+					  FROM airun_remote.arriving_buckets(item.shard) AS a) END;
 		EXCEPTION WHEN OTHERS THEN
 			row.problem := SQLERRM;
 		END;

@@ -271,6 +271,8 @@ BEGIN
 		FOR item IN SELECT t.* FROM airun_remote.moving_tables AS t WHERE t.arriving IS NOT FALSE LOOP
 			EXECUTE format('DELETE FROM %s AS x WHERE %s AND ($1, $2) IS NOT NULL', item.relation, item.of_bucket) USING $2, runs;
 		END LOOP;
+		/* airun_rebuild_usage() may have entered what has been copied */
+		PERFORM airun_remote.take_entries_back($2);
 		PERFORM airun_remote.forget_move($1, $2);
 	END
 	$drop$;

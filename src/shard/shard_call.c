@@ -25,7 +25,11 @@
  */
 #include "shard/shard_call.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "store/identity.h"
 #include "store/plans.h"
@@ -34,7 +38,9 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(airun_store_enter);
 
@@ -117,6 +123,18 @@ hold_bucket(int bucket)
 				 errhint("Send the call through the proxy, which looks up where the bucket is now.")));
 }
 
+static Oid
+namespace_owner(Oid schema)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			owner = HeapTupleIsValid(tuple) ?
+		((Form_pg_namespace) GETSTRUCT(tuple))->nspowner : InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return owner;
+}
+
 static void
 set_locally(const char *name, const char *value)
 {
@@ -177,6 +195,37 @@ airun_store_enter(PG_FUNCTION_ARGS)
 	shard_enter(PG_ARGISNULL(0) ? -1 : PG_GETARG_INT32(0), text_argument(fcinfo, 1),
 				text_argument(fcinfo, 2), text_argument(fcinfo, 3));
 	PG_RETURN_VOID();
+}
+
+/*
+ * The buckets of which there are copies here, from moves that have not ended: what they
+ * hold is another shard's, and nothing is to be done to it here.  NULL for none, as where
+ * this is no shard.  In a store that is open (store.h).
+ */
+Bitmapset *
+shard_arriving_buckets(void)
+{
+	static Statement find = {"SELECT a.bucket FROM airun_remote.arriving AS a", 0, {0}};
+	Oid			schema = get_namespace_oid("airun_remote", true);
+	Oid			table = OidIsValid(schema) ? get_relname_relid("arriving", schema) : InvalidOid;
+	Bitmapset  *buckets = NULL;
+	Args		args = {0};
+	uint64		count;
+
+	/* Somebody else's schema of that name is none of ours */
+	if (!OidIsValid(table) || get_rel_relkind(table) != RELKIND_RELATION ||
+		namespace_owner(schema) != store_table_owner("runs"))
+		return NULL;
+	count = statement_write_as_owner(&find, &args, table_owner(table));
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+
+		buckets = bms_add_member(buckets,
+								 DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i],
+															 SPI_tuptable->tupdesc, 1, &isnull)));
+	}
+	return buckets;
 }
 
 /*
