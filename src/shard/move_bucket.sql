@@ -73,7 +73,10 @@ BEGIN
 			('undo_arrival', 'bucket integer', 'void'),
 			('give_bucket', 'bucket integer', 'void')) AS f (name, arguments, result)
 	LOOP
-		EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, %s) RETURNS %s'
+		/* One of an older version can have another result */
+		EXECUTE COALESCE((SELECT string_agg(format('DROP FUNCTION %s', p.oid::regprocedure), '; ') FROM pg_proc AS p
+						  WHERE p.pronamespace = 'airun_remote'::regnamespace AND p.proname = item.name), 'SELECT');
+		EXECUTE format('CREATE FUNCTION airun_remote.%I(_shard integer, %s) RETURNS %s'
 			' LANGUAGE plproxy AS %L', item.name, item.arguments, item.result,
 			'CLUSTER ''airun''; RUN ON $1;');
 	END LOOP;

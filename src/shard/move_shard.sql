@@ -27,7 +27,20 @@ CREATE FUNCTION @extschema@.airun_store_make_mover() RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $make$
+DECLARE
+	item record;
 BEGIN
+	/* Those of an older version can have other arguments and results */
+	FOR item IN
+		SELECT p.oid::regprocedure AS function FROM pg_proc AS p
+		WHERE p.pronamespace = 'airun_remote'::regnamespace AND p.proname !~ '^(airun_|bucket_of$|status$)'
+	LOOP
+		EXECUTE format('DROP FUNCTION %s', item.function);
+	END LOOP;
+	FOR item IN SELECT c.oid::regclass AS view FROM pg_class AS c WHERE c.relnamespace = 'airun_remote'::regnamespace AND c.relkind = 'v' LOOP
+		EXECUTE format('DROP VIEW %s', item.view);
+	END LOOP;
+
 	CREATE UNLOGGED TABLE IF NOT EXISTS airun_remote.block_hashes (
 		bucket integer, name text, run_id uuid, block bigint,
 		versions numeric NOT NULL, hash numeric, bytes bigint,
@@ -41,17 +54,21 @@ BEGIN
 
 	/*
 	 * What moves, what is to be written first at the beginning.  rows: where they are read,
-	 * as x; versions: the rows that tell whether these have changed; of_bucket: which are
-	 * the bucket's ($1; $2 has its runs); block: which block; found_by: how an index finds
-	 * block b.  Entries are read from the ledger where the bucket is, and from what waits
-	 * where it arrives.
+	 * as x; versions: the rows that tell whether these have changed; block: which block;
+	 * of_bucket: which are the bucket's ($1; $2 has its runs); block_list, in_blocks: which are
+	 * in some of its blocks ($2 has their runs, $3 their numbers).  Entries are read from
+	 * the ledger where the bucket is, and from what waits where it arrives.
 	 */
 	CREATE OR REPLACE VIEW airun_remote.moving_tables AS
 	SELECT t.place, t.name, t.relation, COALESCE(t.rows, t.relation) AS rows, COALESCE(t.versions, t.relation) AS versions,
 		COALESCE(t.run_id, '@extschema@.airun_store_no_run()') AS run_id,
 		CASE WHEN t.run_id IS NOT NULL THEN t.run_id || ' = ANY ($2)' WHEN t.arriving THEN 'x.bucket = $1'
 			ELSE '@extschema@.airun_bucket(x.user_id) = $1' END AS of_bucket,
-		t.block, COALESCE(t.found_by, 'true') AS found_by, COALESCE(t.row_data, 'to_jsonb(x)') AS row_data, t.arriving
+		t.block, COALESCE(t.row_data, 'to_jsonb(x)') AS row_data, t.arriving,
+		CASE WHEN t.run_id IS NOT NULL THEN 'unnest($2, $3) AS b (run_id, block)' ELSE '(SELECT $2 AS runs) AS b' END AS block_list,
+		CASE WHEN t.run_id IS NOT NULL THEN format('%s = b.run_id AND %s = b.block AND %s', t.run_id, t.block, COALESCE(t.found_by, 'true'))
+			WHEN t.arriving THEN 'x.bucket = $1 AND x.block = ANY ($3)'
+			ELSE format('@extschema@.airun_bucket(x.user_id) = $1 AND %s = ANY ($3)', t.block) END AS in_blocks
 	FROM (VALUES
 		(1, 'runs', 'airun.runs', 'x.id', '0::bigint', NULL, NULL, NULL, NULL, NULL::boolean),
 		(2, 'messages', 'airun.messages', 'x.run_id', 'x.seq / 64',
@@ -59,7 +76,7 @@ BEGIN
 		(3, 'message_versions', 'airun.message_versions', 'x.run_id', 'x.seq / 64',
 		 'x.seq >= b.block * 64 AND x.seq < b.block * 64 + 64', NULL, NULL, NULL, NULL),
 		(4, 'tasks', 'airun.tasks', 'x.run_id', '(uuid_hash_extended(x.task_id, 0) & 15)', NULL, NULL, NULL, NULL, NULL),
-		(5, 'task_chunks', 'airun.task_chunks', 'x.run_id', '(x.chars / 4096)::bigint', NULL, NULL, NULL, NULL, NULL),
+		(5, 'task_chunks', 'airun.task_chunks', 'x.run_id', '(x.chars / 16384)::bigint', NULL, NULL, NULL, NULL, NULL),
 		(6, 'calls', 'airun.calls', NULL, '(uuid_hash_extended(x.id, 0) & 255)', NULL, NULL, NULL, NULL, NULL),
 		(7, 'entries', 'airun_remote.arriving_entries', NULL, 'x.block', NULL,
 		 'airun_remote.bucket_entries($1, $3)',
@@ -103,10 +120,9 @@ BEGIN
 				FROM unnest($4, $5, $6) AS b (name, run_id, block) WHERE b.name = t.name) AS c
 			WHERE (t.arriving IS NULL OR t.arriving = $3) AND c.blocks IS NOT NULL
 		LOOP
-			RETURN QUERY EXECUTE format('SELECT %L, b.run_id, b.block, sum(hashtextextended(t.t, 0)), sum(octet_length(t.t))'
-				' FROM unnest($2, $3) AS b (run_id, block) JOIN %s AS x ON %s = b.run_id AND %s = b.block AND %s,'
-				' LATERAL (SELECT (%s)::text AS t OFFSET 0) AS t WHERE %s GROUP BY 2, 3',
-				item.name, item.rows, item.run_id, item.block, item.found_by, item.row_data, item.of_bucket)
+			RETURN QUERY EXECUTE format('SELECT %L, %s, %s, sum(hashtextextended(t.t, 0)), sum(octet_length(t.t))'
+				' FROM %s, %s AS x, LATERAL (SELECT (%s)::text AS t OFFSET 0) AS t WHERE %s AND $1 IS NOT NULL GROUP BY 2, 3',
+				item.name, item.run_id, item.block, item.block_list, item.rows, item.row_data, item.in_blocks)
 				USING $2, item.runs, item.blocks;
 		END LOOP;
 	END
@@ -159,10 +175,8 @@ BEGIN
 				FROM unnest($3, $4, $5) AS b (name, run_id, block) WHERE b.name = t.name) AS c
 			WHERE t.arriving IS NOT TRUE AND c.blocks IS NOT NULL
 		LOOP
-			RETURN QUERY EXECUTE format('SELECT %L, %s FROM unnest($2, $3) AS b (run_id, block)'
-				' JOIN %s AS x ON %s = b.run_id AND %s = b.block AND %s WHERE %s',
-				item.name, item.row_data, item.rows, item.run_id, item.block, item.found_by, item.of_bucket)
-				USING $2, item.runs, item.blocks;
+			RETURN QUERY EXECUTE format('SELECT %L, %s FROM %s, %s AS x WHERE %s AND $1 IS NOT NULL',
+				item.name, item.row_data, item.block_list, item.rows, item.in_blocks) USING $2, item.runs, item.blocks;
 		END LOOP;
 	END
 	$rows$;
@@ -215,9 +229,7 @@ BEGIN
 				FROM unnest($3, $4, $5) AS b (name, run_id, block) WHERE b.name = t.name) AS c
 			WHERE t.arriving IS NOT FALSE AND c.blocks IS NOT NULL
 		LOOP
-			EXECUTE format('DELETE FROM %s AS x USING unnest($2, $3) AS b (run_id, block)'
-				' WHERE %s = b.run_id AND %s = b.block AND %s AND (%s OR $1 IS NULL)',
-				item.relation, item.run_id, item.block, item.found_by, item.of_bucket)
+			EXECUTE format('DELETE FROM %s AS x USING %s WHERE %s AND $1 IS NOT NULL', item.relation, item.block_list, item.in_blocks)
 				USING $2, item.runs, item.blocks;
 		END LOOP;
 	END

@@ -368,6 +368,8 @@ is(state_of($proxy, 'proxy', "CALL airun_lib.airun_move_bucket(0, $shards)"), 'P
 
 is(on_proxy("SELECT api.airun_set_budget('each user', 1000000, 'user', measure => 'calls', period => 'none')") =~ /^\d+$/ ? 'one' : 'none', 'one', 'a budget has one id on all shards');
 
+is(on_proxy("SELECT api.airun_set_budget('each run', 1000000, 'run', measure => 'tokens', period => 'none') > 0"), 't', 'a budget of each run');
+
 # Users of one bucket, and their clients, each with a run of its own and tasks, too
 my $bucket = on_proxy("SELECT airun_lib.airun_bucket('$first')");
 my @clients = 1 .. 4;
@@ -446,7 +448,7 @@ ok($charged >= $metered && $charged <= $metered + $unanswered, "each of $metered
 is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT spent, held FROM api.airun_budget_status()"), "$charged|0",
 	"what a user has spent of her budget moves with her");
 is($proxy->safe_psql('proxy', 'SELECT budget, count(*), sum(spent) FROM api.airun_budget_status() GROUP BY 1 ORDER BY 1', extra_params => [ '-U', 'operator' ]),
-	"each user|1|$charged\nfor all|$shards|$charged", 'reporters see each user once, and of another budget what each shard has');
+	"each run|$shards|0\neach user|1|$charged\nfor all|$shards|$charged", 'reporters see each user once, and of another budget what each shard has');
 is(on_proxy('SELECT count(problem), sum(moving), sum(buckets) FROM airun_lib.airun_shards()'), '0|0|4096', 'the shards have what the map says');
 for my $shard (0 .. $shards - 1)
 {
@@ -456,6 +458,66 @@ for my $shard (0 .. $shards - 1)
 }
 proven('messages appended while their bucket moves', $kept);
 proven('longest time that a moving bucket was closed, ms', $closed);
+
+#--- what moving refuses, and how it is broken off -----------------------------------------
+
+my ($from, $to) = (on_proxy("SELECT shard FROM airun_remote.buckets WHERE bucket = $bucket"), 0);
+$to = $from == 0 ? 1 : 0;
+my $move = "CALL airun_lib.airun_move_bucket($bucket, $to)";
+my $where = "SELECT shard FROM airun_remote.buckets WHERE bucket = $bucket";
+my $writes = "SET ROLE authenticated; SET airun.user_id = '$first'; SELECT seq > 0 FROM api.airun_append_message('$run', '{\"role\": \"user\", \"content\": \"still there\"}')";
+
+is(state_of($proxy, 'proxy', 'CALL airun_lib.airun_move_bucket(NULL, 0)'), 'PT422', 'no bucket is none');
+is(state_of($proxy, 'proxy', 'CALL airun_lib.airun_move_bucket(0, NULL)'), 'PT422', 'no shard is none');
+
+# somebody else's run there has the id of a run that moves, and stays as it is
+my ($stranger) = grep { $_ ne $first } @users;
+on_shard($to, "SELECT airun_create_run(id => '$run', user_id => '$stranger', name => 'a stranger''s')");
+is(state_of($proxy, 'proxy', $move), 'PT409', 'a run with the same id on the target is refused');
+is(on_shard($to, "SELECT name, user_id FROM airun.runs WHERE id = '$run'"), "a stranger's|$stranger", 'and is left alone');
+on_shard($to, "DELETE FROM airun.runs WHERE id = '$run'");
+
+# stores of two versions
+on_shard($to, 'ALTER TABLE airun.messages ADD COLUMN odd integer');
+is(state_of($proxy, 'proxy', $move), '55000', 'shards with other columns are refused');
+on_shard($to, 'ALTER TABLE airun.messages DROP COLUMN odd');
+on_shard($to, 'ALTER FUNCTION airun_remote.bucket_state(integer, integer) RENAME TO bucket_state_of_old');
+is(state_of($proxy, 'proxy', $move), '55000', 'so are shards of another version');
+on_shard($to, 'ALTER FUNCTION airun_remote.bucket_state_of_old(integer, integer) RENAME TO bucket_state');
+
+# the target fails, or the mover is cancelled, while the bucket is closed: it is open again where it was
+on_shard($to, 'ALTER FUNCTION airun_remote.arrive(integer, integer, jsonb[]) RENAME TO arrive_not');
+is(state_of($proxy, 'proxy', $move), '42883', 'a target that fails at the end is told');
+is(on_proxy($where) . on_proxy($writes), "${from}t", 'the bucket is where it was, and open');
+on_shard($to, "CREATE FUNCTION airun_remote.arrive(integer, integer, jsonb[]) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); END'");
+my $cancelled = IPC::Run::start([ $proxy->installed_command('psql'), '-XAtq', '-d', $proxy->connstr('proxy') . ' application_name=cancelled', '-c', $move ],
+	'<', '/dev/null', '>', \my $cancelled_out, '2>', \my $cancelled_err, IPC::Run::timeout(300));
+$nodes[$to]->poll_query_until($databases[$to], "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%airun_remote.arrive(%' AND wait_event = 'PgSleep'")
+	or die 'the bucket does not arrive';
+is(on_shard($from, "SELECT is_moving FROM airun_remote.buckets WHERE bucket = $bucket"), 't', 'the bucket is closed');
+$proxy->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'cancelled'");
+IPC::Run::finish($cancelled);
+like($cancelled_err, qr/canceling statement due to user request/, 'a mover is cancelled');
+is(on_proxy($where) . on_proxy($writes), "${from}t", 'the bucket is where it was, and open');
+on_shard($to, 'DROP FUNCTION airun_remote.arrive(integer, integer, jsonb[]); ALTER FUNCTION airun_remote.arrive_not(integer, integer, jsonb[]) RENAME TO arrive');
+
+# two at once
+my $holder = $proxy->background_psql('proxy');
+ask($holder, "SELECT pg_advisory_lock(1634300534, $bucket)");
+is(state_of($proxy, 'proxy', $move), '55006', 'a bucket is moved by one at a time');
+$holder->quit;
+
+# what is left of all these goes with a move to where it is
+on_proxy("CALL airun_lib.airun_move_bucket($bucket, $from)");
+is(on_shard($to, "SELECT count(*) FROM airun.runs WHERE airun_bucket(user_id) = $bucket"), '0', 'nothing is left of a move that was broken off');
+is(on_proxy('SELECT count(problem), sum(moving) FROM airun_lib.airun_shards()'), '0|0', 'and all shards have what the map says');
+
+# a run takes what it has spent of its budget along
+on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_start_turn(run_id => '" . numbered_id(8, 1) . "', task_id => '" . numbered_id(7, 9) . "', model_id => 'gpt-x') IS NULL");
+on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_finish_turn('" . numbered_id(7, 9) . "', '{\"role\": \"assistant\", \"content\": \"x\"}', usage => '{\"prompt_tokens\": 40, \"completion_tokens\": 2}') IS NULL");
+on_proxy($move);
+is(join(' ', map { on_shard($_, "SELECT spent, held FROM airun.budget_periods WHERE value = '" . numbered_id(8, 1) . "'") } $from, $to), ' 42|0', 'what a run has spent of its budget moves with it');
+is(on_shard($_, 'SELECT airun_rollup() * 0; SELECT * FROM airun_check(); SELECT * FROM airun_check_budgets()'), '0', "shard $_ is clean") for $from, $to;
 
 #--- one more shard --------------------------------------------------------------------------
 
