@@ -101,6 +101,8 @@ BEGIN
 		bucket integer PRIMARY KEY CHECK (bucket BETWEEN 0 AND 4095),
 		is_moving boolean NOT NULL DEFAULT false
 	);
+	-- First: it drops what an older version has left
+	PERFORM @extschema@.airun_store_make_mover();
 
 	FOR item IN
 		SELECT p.proname, p.proretset, p.prorettype = 'void'::regtype AS is_void,
@@ -159,8 +161,6 @@ BEGIN
 		(SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class AS c
 		 WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r')
 	$status$;
-
-	PERFORM @extschema@.airun_store_make_mover();
 
 	CREATE OR REPLACE FUNCTION airun_remote.arriving_buckets(_shard integer) RETURNS SETOF integer
 		LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -9,6 +9,8 @@
  * of a run of tens of thousands of messages (airun_remote.block_hashes; it is not
  * logged, and where a crash has emptied it, the rows are read again).
  *
+ * Rows are spelled alike, whatever style and time zone a shard prefers.
+ *
  * What is guaranteed: blocks that have one hash on both shards have the same rows.  A
  * row of another bucket is neither changed nor removed; a run or call that has the id
  * of one of another bucket there is refused (PT409).
@@ -37,9 +39,8 @@ BEGIN
 	LOOP
 		EXECUTE format('DROP FUNCTION %s', item.function);
 	END LOOP;
-	FOR item IN SELECT c.oid::regclass AS view FROM pg_class AS c WHERE c.relnamespace = 'airun_remote'::regnamespace AND c.relkind = 'v' LOOP
-		EXECUTE format('DROP VIEW %s', item.view);
-	END LOOP;
+	EXECUTE COALESCE((SELECT 'DROP VIEW ' || string_agg(c.oid::regclass::text, ', ') FROM pg_class AS c
+					  WHERE c.relnamespace = 'airun_remote'::regnamespace AND c.relkind = 'v'), 'SELECT');
 
 	CREATE UNLOGGED TABLE IF NOT EXISTS airun_remote.block_hashes (
 		bucket integer, name text, run_id uuid, block bigint,
@@ -53,6 +54,16 @@ BEGIN
 	CREATE INDEX IF NOT EXISTS arriving_entries_block ON airun_remote.arriving_entries (bucket, block);
 
 	/*
+	 * The columns of rows that move.  JSON that may be NULL travels as text, since a row as
+	 * one document does not tell its null from NULL; and json, whose spelling is kept.
+	 */
+	CREATE OR REPLACE VIEW airun_remote.moving_columns AS
+	SELECT a.attrelid AS relation, a.attname AS name, a.attnum AS place, format_type(a.atttypid, a.atttypmod) AS type,
+		a.atttypid = 'json'::regtype OR a.atttypid = 'jsonb'::regtype AND NOT a.attnotnull AS is_text
+	FROM pg_attribute AS a
+	WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
+
+	/*
 	 * What moves, what is to be written first at the beginning.  rows: where they are read,
 	 * as x; versions: the rows that tell whether these have changed; block: which block;
 	 * of_bucket: which are the bucket's ($1; $2 has its runs); block_list, in_blocks: which are
@@ -64,7 +75,9 @@ BEGIN
 		COALESCE(t.run_id, '@extschema@.airun_store_no_run()') AS run_id,
 		CASE WHEN t.run_id IS NOT NULL THEN t.run_id || ' = ANY ($2)' WHEN t.arriving THEN 'x.bucket = $1'
 			ELSE '@extschema@.airun_bucket(x.user_id) = $1' END AS of_bucket,
-		t.block, COALESCE(t.row_data, 'to_jsonb(x)') AS row_data, t.arriving,
+		t.block, COALESCE(t.row_data, 'to_jsonb(x)' || (SELECT COALESCE(' || jsonb_build_object('
+			|| string_agg(format('%L, x.%I::text', c.name, c.name), ', ' ORDER BY c.name) || ')', '')
+			FROM airun_remote.moving_columns AS c WHERE c.relation = t.relation::regclass AND c.is_text)) AS row_data, t.arriving,
 		CASE WHEN t.run_id IS NOT NULL THEN 'unnest($2, $3) AS b (run_id, block)' ELSE '(SELECT $2 AS runs) AS b' END AS block_list,
 		CASE WHEN t.run_id IS NOT NULL THEN format('%s = b.run_id AND %s = b.block AND %s', t.run_id, t.block, COALESCE(t.found_by, 'true'))
 			WHEN t.arriving THEN 'x.bucket = $1 AND x.block = ANY ($3)'
@@ -109,6 +122,7 @@ BEGIN
 														names text[], runs uuid[], blocks bigint[])
 		RETURNS TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)
 		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+		SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
 	AS $hashes$
 	DECLARE
 		item record;
@@ -164,6 +178,7 @@ BEGIN
 	CREATE OR REPLACE FUNCTION airun_remote.block_rows(_shard integer, bucket integer, names text[], runs uuid[], blocks bigint[])
 		RETURNS TABLE (name text, row_data jsonb)
 		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+		SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
 	AS $rows$
 	DECLARE
 		item record;
@@ -239,6 +254,7 @@ BEGIN
 	CREATE OR REPLACE FUNCTION airun_remote.put_rows(_shard integer, bucket integer, runs uuid[], names text[], rows_data jsonb[])
 		RETURNS void
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+		SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
 	AS $put$
 	DECLARE
 		item record;
@@ -247,15 +263,17 @@ BEGIN
 		PERFORM set_config('session_replication_role', 'replica', true);
 		FOR item IN
 			SELECT t.relation, array_agg(u.r) AS rows,
-				(SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute AS a
-				 WHERE a.attrelid = t.relation::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') AS columns
+				(SELECT string_agg(quote_ident(c.name), ', ' ORDER BY c.place)
+				 FROM airun_remote.moving_columns AS c WHERE c.relation = t.relation::regclass) AS columns,
+				(SELECT string_agg(CASE WHEN c.is_text THEN format('(u ->> %L)::%s', c.name, c.type) ELSE format('r.%I', c.name) END, ', ' ORDER BY c.place)
+				 FROM airun_remote.moving_columns AS c WHERE c.relation = t.relation::regclass) AS values
 			FROM unnest(names, rows_data) AS u (n, r)
 			JOIN airun_remote.moving_tables AS t ON t.name = u.n AND t.arriving IS NOT FALSE
 			GROUP BY t.relation, t.place ORDER BY t.place
 		LOOP
 			EXECUTE format('INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE'
-				' SELECT %2$s FROM unnest($1) AS u, jsonb_populate_record(NULL::%1$s, u) AS r ON CONFLICT DO NOTHING',
-				item.relation, item.columns) USING item.rows;
+				' SELECT %3$s FROM unnest($1) AS u, jsonb_populate_record(NULL::%1$s, u) AS r ON CONFLICT DO NOTHING',
+				item.relation, item.columns, item.values) USING item.rows;
 		END LOOP;
 		PERFORM airun_remote.refuse_strangers($2, runs || ARRAY(SELECT (u.r ->> 'id')::uuid
 			FROM unnest(names, rows_data) AS u (n, r) WHERE u.n = 'calls'));
@@ -349,7 +367,7 @@ BEGIN
 	/* The columns of entries, and whether each is a figure, which has a sign */
 	CREATE OR REPLACE VIEW airun_remote.entry_columns AS
 	SELECT quote_ident(a.attname) AS name, a.attnum AS place,
-		a.attname = ANY ('{calls,tokens_input,tokens_cache_read,tokens_cache_write,tokens_output,cost,first_token_us,total_us}') AS is_figure
+		a.atttypid IN ('integer'::regtype, 'bigint'::regtype, 'numeric'::regtype) AS is_figure
 	FROM pg_attribute AS a
 	WHERE a.attrelid = 'airun.usage_tail'::regclass AND a.attnum > 0 AND NOT a.attisdropped;
 

@@ -567,7 +567,7 @@ expire(const Caller *caller, const pg_uuid_t *id)
 		(void) end_locked(&row, &end);
 }
 
-/* airun_expire_calls(max_calls) returns integer */
+/* airun_expire_calls(max_calls) returns integer; on a shard not of a copy that has not arrived */
 Datum
 airun_expire_calls(PG_FUNCTION_ARGS)
 {
@@ -585,6 +585,7 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 	bool		is_operator;
 	Args		args = {0};
 	Bitmapset  *arriving;
+	int32		expired = 0;
 	uint64		count;
 
 	if (PG_ARGISNULL(0))
@@ -615,11 +616,12 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 		if (bms_is_member(user_bucket(isnull ? NULL : DatumGetUUIDP(user)), arriving))
 			continue;
 		expire(&caller, DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)));
+		expired++;
 	}
 	store_close();
 	if (is_operator)
 		operator_end(&operator);
-	PG_RETURN_INT32((int32) count);
+	PG_RETURN_INT32(expired);
 }
 
 /* ---------- charged again ---------- */

@@ -225,7 +225,7 @@ is(on_shard(0, 'SELECT string_agg(price_id::text, $$ $$ ORDER BY price_id) FROM 
 for my $style ('SQL, DMY', 'German', 'Postgres, MDY')
 {
 	on_proxy("SET DateStyle = '$style'; SET extra_float_digits = -6; SET IntervalStyle = sql_standard;
-		SELECT api.airun_set_price('$style', '{\"input\": 1}', effective_from => make_timestamptz(2026, 3, 12, 0, 0, 0, 'UTC'));
+		SELECT api.airun_set_price('$style', '{\"input\": 1}', per_tokens => 1000000, effective_from => make_timestamptz(2026, 3, 12, 0, 0, 0, 'UTC'));
 		SELECT api.airun_set_budget('$style', 0.123456789012, count_from => 'now')");
 	is(on_shard(1, "SELECT (SELECT effective_from = '2026-03-12Z' FROM airun.prices WHERE model = '$style'),
 		(SELECT amount FROM airun.budgets WHERE name = '$style')"), 't|0.123456789012', "dates and figures arrive as they are: $style");
@@ -507,15 +507,44 @@ ask($holder, "SELECT pg_advisory_lock(1634300534, $bucket)");
 is(state_of($proxy, 'proxy', $move), '55006', 'a bucket is moved by one at a time');
 $holder->quit;
 
+# what belongs to a run or a user moves
+is(on_shard(0, "SELECT string_agg(DISTINCT c.relname, ' ') FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+	WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attname IN ('run_id', 'user_id')
+		AND c.oid NOT IN (SELECT t.relation::regclass FROM airun_remote.moving_tables AS t)"), 'usage_build usage_ledger usage_people usage_tail', 'no table is forgotten that is not of the ledger');
+is(on_shard(0, "SELECT string_agg(name, ' ' ORDER BY name) FROM airun_remote.entry_columns WHERE is_figure"),
+	'calls cost first_token_us tokens_cache_read tokens_cache_write tokens_input tokens_output total_us', "an entry's figures have a sign");
+
+# what has been copied shows nowhere, and nothing is done to it
+my $late = numbered_id(7, 8);
+on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_create_task('$run', '$late', model_id => 'gpt-x') IS NULL; SELECT api.airun_start_call('$late', model_id => 'gpt-x') IS NULL");
+on_shard($from, "SET session_replication_role = replica; UPDATE airun.tasks SET updated_at = '2020-01-01' WHERE task_id = '$late'; UPDATE airun.calls SET updated_at = '2020-01-01' WHERE id = '$late'");
+on_proxy("SELECT airun_lib.airun_store_precopy_bucket($bucket, $from, $to) IS NULL");
+is(on_shard($to, "SELECT count(*) FROM airun.tasks JOIN airun.calls ON id = task_id WHERE task_id = '$late'"), '1', 'a bucket has been copied');
+is(on_proxy('SET ROLE service_role; SELECT count(*) > 0, count(*) - count(DISTINCT id) FROM api.airun_list_runs(page_size => 1000)'), 't|0', 'no run is listed twice');
+is(on_proxy("SET ROLE service_role; SELECT count(*) > 0, count(*) - count(DISTINCT (run_id, seq)) FROM api.airun_search('there')"), 't|0', 'no message is found twice');
+is(on_shard($to, 'SELECT airun_expire_tasks(), airun_expire_calls()'), '0|0', 'nothing expires in a copy');
+is(on_proxy("SELECT problem FROM airun_lib.airun_shards() WHERE shard = $to"), "has copies from moves that have not ended, of buckets $bucket", 'airun_shards() tells of it');
+
 # what is left of all these goes with a move to where it is
 on_proxy("CALL airun_lib.airun_move_bucket($bucket, $from)");
 is(on_shard($to, "SELECT count(*) FROM airun.runs WHERE airun_bucket(user_id) = $bucket"), '0', 'nothing is left of a move that was broken off');
 is(on_proxy('SELECT count(problem), sum(moving) FROM airun_lib.airun_shards()'), '0|0', 'and all shards have what the map says');
+is(on_shard($from, 'SELECT airun_expire_tasks(), airun_expire_calls()'), '1|1', 'what is overdue expires where it is');
+
+# JSON null is not NULL, whatever style and time zone the shards have
+my $nulls = numbered_id(7, 10);
+on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_create_task('$run', '$nulls', request_data => 'null', timeout => '1 day 2 hours') IS NULL; SELECT api.airun_complete_task('$nulls', 'x', usage => 'null', response_data => 'null') IS NULL");
+my $row = "SELECT request_data = 'null' AND response_data = 'null' AND usage = 'null' AND error IS NULL, timeout = '1 day 2 hours', EXTRACT(epoch FROM created_at) FROM airun.tasks WHERE task_id = '$nulls'";
+my $as_it_was = on_shard($from, $row);
+like($as_it_was, qr/^t\|t\|\d/, 'a task with JSON null');
+$nodes[$to]->safe_psql('postgres', "ALTER DATABASE $databases[$to] SET timezone = 'Asia/Tokyo'; ALTER DATABASE $databases[$to] SET DateStyle = 'German'; ALTER DATABASE $databases[$to] SET IntervalStyle = 'iso_8601'");
 
 # a run takes what it has spent of its budget along
 on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_start_turn(run_id => '" . numbered_id(8, 1) . "', task_id => '" . numbered_id(7, 9) . "', model_id => 'gpt-x') IS NULL");
 on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_finish_turn('" . numbered_id(7, 9) . "', '{\"role\": \"assistant\", \"content\": \"x\"}', usage => '{\"prompt_tokens\": 40, \"completion_tokens\": 2}') IS NULL");
 on_proxy($move);
+$nodes[$to]->safe_psql('postgres', "ALTER DATABASE $databases[$to] RESET ALL");
+is(on_shard($to, $row), $as_it_was, 'comes as it was');
 is(join(' ', map { on_shard($_, "SELECT spent, held FROM airun.budget_periods WHERE value = '" . numbered_id(8, 1) . "'") } $from, $to), ' 42|0', 'what a run has spent of its budget moves with it');
 is(on_shard($_, 'SELECT airun_rollup() * 0; SELECT * FROM airun_check(); SELECT * FROM airun_check_budgets()'), '0', "shard $_ is clean") for $from, $to;
 
