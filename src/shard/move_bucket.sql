@@ -56,7 +56,8 @@ BEGIN
 	FOR item IN
 		SELECT * FROM (VALUES
 			('bucket_state', 'bucket integer', 'TABLE (state text, shape text)'),
-			('bucket_hashes', 'bucket integer, arriving boolean', 'TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)'),
+			('bucket_hashes', 'bucket integer, arriving boolean',
+			 'TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)'),
 			('hash_blocks', 'bucket integer, arriving boolean, names text[], runs uuid[], blocks bigint[]',
 			 'TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)'),
 			('block_rows', 'bucket integer, names text[], runs uuid[], blocks bigint[]', 'TABLE (name text, row_data jsonb)'),
@@ -95,7 +96,8 @@ BEGIN
 		CREATE TEMPORARY TABLE airun_target (name text, run_id uuid, block bigint, hash numeric) ON COMMIT DROP;
 	END IF;
 	TRUNCATE pg_temp.airun_target;
-	INSERT INTO pg_temp.airun_target SELECT t.name, t.run_id, t.block, t.hash FROM airun_remote.bucket_hashes(target, $1, true) AS t;
+	INSERT INTO pg_temp.airun_target
+	SELECT t.name, t.run_id, t.block, t.hash FROM airun_remote.bucket_hashes(target, $1, true) AS t;
 END
 $look$;
 COMMENT ON FUNCTION @extschema@.airun_store_look_at_target(integer, integer) IS
@@ -119,13 +121,14 @@ DECLARE
 	batch record;
 BEGIN
 	WITH pairs AS MATERIALIZED (
-		SELECT COALESCE(s.name, t.name) AS name, COALESCE(s.run_id, t.run_id) AS run_id, COALESCE(s.block, t.block) AS block,
-			s.bytes, t.hash IS NOT NULL AS is_there
+		SELECT COALESCE(s.name, t.name) AS name, COALESCE(s.run_id, t.run_id) AS run_id,
+			COALESCE(s.block, t.block) AS block, s.bytes, t.hash IS NOT NULL AS is_there
 		FROM airun_remote.bucket_hashes(source, $1, false) AS s
 		FULL JOIN pg_temp.airun_target AS t ON t.run_id = s.run_id AND t.block = s.block AND t.name = s.name
 		WHERE s.hash IS DISTINCT FROM t.hash
 	), ordered AS (
-		SELECT p.*, sum(p.bytes) OVER (ORDER BY p.name <> 'runs', p.run_id, p.name, p.block) / 4000000 AS batch FROM pairs AS p
+		SELECT p.*, sum(p.bytes) OVER (ORDER BY p.name <> 'runs', p.run_id, p.name, p.block) / 4000000 AS batch
+		FROM pairs AS p
 	)
 	SELECT array_agg(o.name), array_agg(o.run_id), array_agg(o.block), array_agg(COALESCE(o.bytes, -1)),
 		array_agg(o.batch::bigint), array_agg(o.is_there), COALESCE(sum(o.bytes), 0)
@@ -164,13 +167,16 @@ DECLARE
 	copied record;
 BEGIN
 	BEGIN
-		IF (SELECT count(DISTINCT s.shape) FROM unnest(ARRAY[source, target]) AS n, airun_remote.bucket_state(n, $1) AS s) > 1 THEN
+		IF (SELECT count(DISTINCT s.shape)
+			FROM unnest(ARRAY[source, target]) AS n, airun_remote.bucket_state(n, $1) AS s) > 1 THEN
 			RAISE undefined_column;
 		END IF;
 	EXCEPTION WHEN undefined_function OR undefined_table OR undefined_column THEN
 		RAISE EXCEPTION 'stores of shards % and % are of different versions', source, target
-			USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Their tables have other columns, or they have other functions.',
-				HINT = 'Run ALTER EXTENSION airun UPDATE, airun_install() and airun_install_shard() on each shard, and airun_install_proxy() here.';
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				DETAIL = 'Their tables have other columns, or they have other functions.',
+				HINT = 'Run ALTER EXTENSION airun UPDATE, airun_install() and airun_install_shard() on each shard, '
+					'and airun_install_proxy() here.';
 	END;
 	/* What a move that was killed has left */
 	PERFORM airun_remote.undo_arrival(target, $1);
@@ -188,10 +194,11 @@ COMMENT ON FUNCTION @extschema@.airun_store_precopy_bucket(integer, integer, int
 'Copies a bucket to another shard while its users go on; called by airun_move_bucket()';
 
 /*
- * The part of a move while the bucket is closed, and the closing itself.  The caller
- * commits the map.  Where it fails, or is cancelled, the bucket is open again where it was.
+ * The part of a move while the bucket is closed.  The caller commits the map.  Where it
+ * fails, or is cancelled, the bucket is open again where it was.
  */
-CREATE FUNCTION @extschema@.airun_store_switch_bucket(bucket integer, source integer, target integer, unchecked uuid[]) RETURNS void
+CREATE FUNCTION @extschema@.airun_store_switch_bucket(bucket integer, source integer, target integer, unchecked uuid[])
+	RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $switch$
@@ -207,7 +214,8 @@ BEGIN
 		RAISE EXCEPTION 'bucket % differs on shards % and %', $1, source, target
 			USING ERRCODE = 'data_exception', HINT = 'Somebody writes there past airun.';
 	END IF;
-	unchecked := ARRAY(SELECT DISTINCT r FROM unnest(unchecked || copied.runs) AS r WHERE r <> @extschema@.airun_store_no_run());
+	unchecked := ARRAY(SELECT DISTINCT r FROM unnest(unchecked || copied.runs) AS r
+					   WHERE r <> @extschema@.airun_store_no_run());
 	problems := ARRAY(SELECT r FROM airun_remote.check_runs(target, $1, unchecked) AS r);
 	IF problems <> '{}' THEN
 		RAISE EXCEPTION 'airun_check() finds something in % runs of bucket %', cardinality(problems), $1
@@ -331,7 +339,8 @@ BEGIN
 							 OPERATOR(pg_catalog.*) 1000);
 		/* Somebody else may have moved it on in between, who clears all shards then */
 		PERFORM pg_catalog.pg_advisory_xact_lock(1634300534, bucket::pg_catalog.int4);
-		IF (SELECT b.shard FROM airun_remote.buckets AS b WHERE b.bucket OPERATOR(pg_catalog.=) $1) OPERATOR(pg_catalog.<>) $2 THEN
+		IF (SELECT b.shard FROM airun_remote.buckets AS b
+			WHERE b.bucket OPERATOR(pg_catalog.=) $1) OPERATOR(pg_catalog.<>) $2 THEN
 			RETURN;
 		END IF;
 		PERFORM @extschema@.airun_store_clear_bucket(bucket::pg_catalog.int4, source, false);

@@ -71,15 +71,20 @@ BEGIN
 	 * the ledger where the bucket is, and from what waits where it arrives.
 	 */
 	CREATE OR REPLACE VIEW airun_remote.moving_tables AS
-	SELECT t.place, t.name, t.relation, COALESCE(t.rows, t.relation) AS rows, COALESCE(t.versions, t.relation) AS versions,
+	SELECT t.place, t.name, t.relation,
+		COALESCE(t.rows, t.relation) AS rows, COALESCE(t.versions, t.relation) AS versions,
 		COALESCE(t.run_id, '@extschema@.airun_store_no_run()') AS run_id,
-		CASE WHEN t.run_id IS NOT NULL THEN t.run_id || ' = ANY ($2)' WHEN t.arriving THEN 'x.bucket = $1'
+		CASE WHEN t.run_id IS NOT NULL THEN t.run_id || ' = ANY ($2)'
+			WHEN t.arriving THEN 'x.bucket = $1'
 			ELSE '@extschema@.airun_bucket(x.user_id) = $1' END AS of_bucket,
 		t.block, COALESCE(t.row_data, 'to_jsonb(x)' || (SELECT COALESCE(' || jsonb_build_object('
 			|| string_agg(format('%L, x.%I::text', c.name, c.name), ', ' ORDER BY c.name) || ')', '')
-			FROM airun_remote.moving_columns AS c WHERE c.relation = t.relation::regclass AND c.is_text)) AS row_data, t.arriving,
-		CASE WHEN t.run_id IS NOT NULL THEN 'unnest($2, $3) AS b (run_id, block)' ELSE '(SELECT $2 AS runs) AS b' END AS block_list,
-		CASE WHEN t.run_id IS NOT NULL THEN format('%s = b.run_id AND %s = b.block AND %s', t.run_id, t.block, COALESCE(t.found_by, 'true'))
+			FROM airun_remote.moving_columns AS c WHERE c.relation = t.relation::regclass AND c.is_text))
+			AS row_data, t.arriving,
+		CASE WHEN t.run_id IS NOT NULL THEN 'unnest($2, $3) AS b (run_id, block)'
+			ELSE '(SELECT $2 AS runs) AS b' END AS block_list,
+		CASE WHEN t.run_id IS NOT NULL
+			THEN format('%s = b.run_id AND %s = b.block AND %s', t.run_id, t.block, COALESCE(t.found_by, 'true'))
 			WHEN t.arriving THEN 'x.bucket = $1 AND x.block = ANY ($3)'
 			ELSE format('@extschema@.airun_bucket(x.user_id) = $1 AND %s = ANY ($3)', t.block) END AS in_blocks
 	FROM (VALUES
@@ -93,8 +98,10 @@ BEGIN
 		(6, 'calls', 'airun.calls', NULL, '(uuid_hash_extended(x.id, 0) & 255)', NULL, NULL, NULL, NULL, NULL),
 		(7, 'entries', 'airun_remote.arriving_entries', NULL, 'x.block', NULL,
 		 'airun_remote.bucket_entries($1, $3)',
-		 '(SELECT l.tableoid, l.ctid, l.xmin, l.user_id, uuid_hash_extended(l.charge_id, 0) & 255 AS block FROM airun.usage_tail AS l'
-		 ' UNION ALL SELECT l.tableoid, l.ctid, l.xmin, l.user_id, uuid_hash_extended(l.charge_id, 0) & 255 FROM airun.usage_ledger AS l)',
+		 '(SELECT l.tableoid, l.ctid, l.xmin, l.user_id, uuid_hash_extended(l.charge_id, 0) & 255 AS block'
+		 ' FROM airun.usage_tail AS l UNION ALL'
+		 ' SELECT l.tableoid, l.ctid, l.xmin, l.user_id, uuid_hash_extended(l.charge_id, 0) & 255'
+		 ' FROM airun.usage_ledger AS l)',
 		 'jsonb_build_object(''bucket'', $1, ''block'', x.block, ''entry'', x.entry)', false),
 		(7, 'entries', 'airun_remote.arriving_entries', NULL, 'x.block', NULL, NULL, NULL, NULL, true))
 		AS t (place, name, relation, run_id, block, found_by, rows, versions, row_data, arriving);
@@ -108,12 +115,15 @@ BEGIN
 		RETURNS TABLE (state text, shape text)
 		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $state$
-	SELECT COALESCE((SELECT CASE WHEN b.is_moving THEN 'closed' ELSE 'here' END FROM airun_remote.buckets AS b WHERE b.bucket = $2),
+	SELECT COALESCE((SELECT CASE WHEN b.is_moving THEN 'closed' ELSE 'here' END
+					 FROM airun_remote.buckets AS b WHERE b.bucket = $2),
 			(SELECT 'arriving' FROM airun_remote.arriving AS a WHERE a.bucket = $2), 'elsewhere'),
-		(SELECT string_agg(format('%s.%I %s', a.attrelid::regclass, a.attname, format_type(a.atttypid, a.atttypmod)), ', '
+		(SELECT string_agg(format('%s.%I %s', a.attrelid::regclass, a.attname,
+								  format_type(a.atttypid, a.atttypmod)), ', '
 						   ORDER BY a.attrelid::regclass::text, a.attname)
 		 FROM pg_attribute AS a
-		 WHERE a.attrelid IN (SELECT t.relation::regclass FROM airun_remote.moving_tables AS t UNION SELECT 'airun.usage_tail'::regclass)
+		 WHERE a.attrelid IN (SELECT t.relation::regclass FROM airun_remote.moving_tables AS t
+							  UNION SELECT 'airun.usage_tail'::regclass)
 			AND a.attnum > 0 AND NOT a.attisdropped)
 	$state$;
 
@@ -122,7 +132,8 @@ BEGIN
 														names text[], runs uuid[], blocks bigint[])
 		RETURNS TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)
 		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-		SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
+		SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres'
+		SET extra_float_digits = 1 SET bytea_output = 'hex'
 	AS $hashes$
 	DECLARE
 		item record;
@@ -175,10 +186,12 @@ BEGIN
 	$hashes$;
 
 	/* The rows of blocks, with the name of what they are */
-	CREATE OR REPLACE FUNCTION airun_remote.block_rows(_shard integer, bucket integer, names text[], runs uuid[], blocks bigint[])
+	CREATE OR REPLACE FUNCTION airun_remote.block_rows(_shard integer, bucket integer,
+		names text[], runs uuid[], blocks bigint[])
 		RETURNS TABLE (name text, row_data jsonb)
 		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-		SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
+		SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres'
+		SET extra_float_digits = 1 SET bytea_output = 'hex'
 	AS $rows$
 	DECLARE
 		item record;
@@ -214,7 +227,7 @@ BEGIN
 	END
 	$refuse$;
 
-	/* Copies are made one after another, and none once the bucket is here: a mover that was killed may be at work still */
+	/* Copies come one after another, and none once the bucket is here: one who was killed may be at work still */
 	CREATE OR REPLACE FUNCTION airun_remote.lock_arrival(bucket integer) RETURNS void
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $lock$
@@ -227,7 +240,8 @@ BEGIN
 	$lock$;
 
 	/* Remove blocks that are to be put anew, or are no more */
-	CREATE OR REPLACE FUNCTION airun_remote.drop_blocks(_shard integer, bucket integer, names text[], runs uuid[], blocks bigint[])
+	CREATE OR REPLACE FUNCTION airun_remote.drop_blocks(_shard integer, bucket integer,
+		names text[], runs uuid[], blocks bigint[])
 		RETURNS void
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $drop$
@@ -244,17 +258,19 @@ BEGIN
 				FROM unnest($3, $4, $5) AS b (name, run_id, block) WHERE b.name = t.name) AS c
 			WHERE t.arriving IS NOT FALSE AND c.blocks IS NOT NULL
 		LOOP
-			EXECUTE format('DELETE FROM %s AS x USING %s WHERE %s AND $1 IS NOT NULL', item.relation, item.block_list, item.in_blocks)
-				USING $2, item.runs, item.blocks;
+			EXECUTE format('DELETE FROM %s AS x USING %s WHERE %s AND $1 IS NOT NULL',
+				item.relation, item.block_list, item.in_blocks) USING $2, item.runs, item.blocks;
 		END LOOP;
 	END
 	$drop$;
 
 	/* Put rows.  What is in their way stays: the hashes tell, and then its block is dropped. */
-	CREATE OR REPLACE FUNCTION airun_remote.put_rows(_shard integer, bucket integer, runs uuid[], names text[], rows_data jsonb[])
+	CREATE OR REPLACE FUNCTION airun_remote.put_rows(_shard integer, bucket integer,
+		runs uuid[], names text[], rows_data jsonb[])
 		RETURNS void
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-		SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
+		SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres'
+		SET extra_float_digits = 1 SET bytea_output = 'hex'
 	AS $put$
 	DECLARE
 		item record;
@@ -265,7 +281,8 @@ BEGIN
 			SELECT t.relation, array_agg(u.r) AS rows,
 				(SELECT string_agg(quote_ident(c.name), ', ' ORDER BY c.place)
 				 FROM airun_remote.moving_columns AS c WHERE c.relation = t.relation::regclass) AS columns,
-				(SELECT string_agg(CASE WHEN c.is_text THEN format('(u ->> %L)::%s', c.name, c.type) ELSE format('r.%I', c.name) END, ', ' ORDER BY c.place)
+				(SELECT string_agg(CASE WHEN c.is_text THEN format('(u ->> %L)::%s', c.name, c.type)
+					ELSE format('r.%I', c.name) END, ', ' ORDER BY c.place)
 				 FROM airun_remote.moving_columns AS c WHERE c.relation = t.relation::regclass) AS values
 			FROM unnest(names, rows_data) AS u (n, r)
 			JOIN airun_remote.moving_tables AS t ON t.name = u.n AND t.arriving IS NOT FALSE
@@ -299,7 +316,8 @@ BEGIN
 	BEGIN
 		PERFORM set_config('session_replication_role', 'replica', true);
 		FOR item IN SELECT t.* FROM airun_remote.moving_tables AS t WHERE t.arriving IS NOT FALSE LOOP
-			EXECUTE format('DELETE FROM %s AS x WHERE %s AND ($1, $2) IS NOT NULL', item.relation, item.of_bucket) USING $2, runs;
+			EXECUTE format('DELETE FROM %s AS x WHERE %s AND ($1, $2) IS NOT NULL',
+				item.relation, item.of_bucket) USING $2, runs;
 		END LOOP;
 		/* airun_rebuild_usage() may have entered what has been copied */
 		PERFORM airun_remote.take_entries_back($2);
@@ -330,7 +348,8 @@ BEGIN
 		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $own$
 	SELECT p.id FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
-	WHERE CASE b.scope WHEN 'user' THEN p.value NOT LIKE 'erased %' AND @extschema@.airun_bucket(NULLIF(p.value, '')::uuid) = $1
+	WHERE CASE b.scope
+		WHEN 'user' THEN p.value NOT LIKE 'erased %' AND @extschema@.airun_bucket(NULLIF(p.value, '')::uuid) = $1
 		WHEN 'run' THEN p.value IN (SELECT r::text FROM unnest(airun_remote.bucket_runs($1)) AS r) END
 	$own$;
 
@@ -383,9 +402,10 @@ BEGIN
 		SELECT string_agg(c.name, ', ' ORDER BY c.place) FILTER (WHERE NOT c.is_figure),
 			string_agg(format('sum(%1$s) AS %1$s', c.name), ', ' ORDER BY c.place) FILTER (WHERE c.is_figure)
 		INTO words, sums FROM airun_remote.entry_columns AS c;
-		RETURN QUERY EXECUTE format('SELECT e.user_id, uuid_hash_extended(e.charge_id, 0) & 255, to_jsonb(e) FROM (SELECT %1$s, %2$s'
-			' FROM (SELECT * FROM airun.usage_tail UNION ALL SELECT * FROM airun.usage_ledger) AS l'
-			' WHERE @extschema@.airun_bucket(l.user_id) = $1 AND ($2 IS NULL OR uuid_hash_extended(l.charge_id, 0) & 255 = ANY ($2))'
+		RETURN QUERY EXECUTE format('SELECT e.user_id, uuid_hash_extended(e.charge_id, 0) & 255, to_jsonb(e)'
+			' FROM (SELECT %1$s, %2$s FROM (SELECT * FROM airun.usage_tail UNION ALL SELECT * FROM airun.usage_ledger) AS l'
+			' WHERE @extschema@.airun_bucket(l.user_id) = $1'
+			' AND ($2 IS NULL OR uuid_hash_extended(l.charge_id, 0) & 255 = ANY ($2))'
 			' GROUP BY %1$s, cost IS NULL HAVING sum(l.calls) <> 0 OR COALESCE(sum(l.cost), 0) <> 0) AS e', words, sums)
 			USING bucket, blocks;
 	END
@@ -410,14 +430,16 @@ BEGIN
 
 	CREATE OR REPLACE FUNCTION airun_remote.take_entries_back(bucket integer) RETURNS void
 		LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $back$ SELECT airun_remote.add_entries(ARRAY(SELECT e.entry FROM airun_remote.bucket_entries($1, NULL) AS e), -1) $back$;
+	AS $back$
+	SELECT airun_remote.add_entries(ARRAY(SELECT e.entry FROM airun_remote.bucket_entries($1, NULL) AS e), -1)
+	$back$;
 
 	/*
 	 * Let no call in any more, once those that are at work have ended; calls that come in
 	 * the meantime wait with us.  False where that takes longer than so many milliseconds.
 	 */
-	CREATE OR REPLACE FUNCTION airun_remote.close_bucket(_shard integer, bucket integer, max_wait integer) RETURNS boolean
-		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	CREATE OR REPLACE FUNCTION airun_remote.close_bucket(_shard integer, bucket integer, max_wait integer)
+		RETURNS boolean LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $close$
 	BEGIN
 		PERFORM set_config('lock_timeout', max_wait::text, true);
@@ -452,7 +474,8 @@ BEGIN
 	BEGIN
 		PERFORM airun_remote.lock_arrival($2);
 		PERFORM airun_remote.take_entries_back($2);
-		PERFORM airun_remote.add_entries(ARRAY(SELECT e.entry FROM airun_remote.arriving_entries AS e WHERE e.bucket = $2), 1);
+		PERFORM airun_remote.add_entries(ARRAY(SELECT e.entry FROM airun_remote.arriving_entries AS e
+											   WHERE e.bucket = $2), 1);
 		PERFORM airun_remote.put_counters($1, $2, counters);
 		PERFORM airun_remote.take_buckets($1, ARRAY[$2]);
 		PERFORM airun_remote.forget_move($1, $2);
@@ -486,7 +509,8 @@ BEGIN
 	CREATE OR REPLACE FUNCTION airun_remote.check_runs(_shard integer, bucket integer, runs uuid[]) RETURNS SETOF uuid
 		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $check$
-	SELECT r FROM unnest(COALESCE(runs, airun_remote.bucket_runs($2))) AS r WHERE EXISTS (SELECT FROM @extschema@.airun_check(r))
+	SELECT r FROM unnest(COALESCE(runs, airun_remote.bucket_runs($2))) AS r
+	WHERE EXISTS (SELECT FROM @extschema@.airun_check(r))
 	$check$;
 END
 $make$;

@@ -359,7 +359,7 @@ is($out, "t||\n2", 'durations of two shards are not added up, and those of each 
 is(scalar(() = $err =~ /WARNING:  durations of what several shards have are left out/g), 1, 'which is said');
 is(state_of($proxy, 'proxy', 'SET ROLE service_role; SELECT api.airun_usage_page()'), '0A000', 'a page of all shards is refused');
 is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_usage_page() LIKE '<!DOCTYPE html>%'"), 't', 'a user has a page');
-is(on_proxy("SELECT api.airun_set_budget('for all', 1000, measure => 'calls', period => 'none', count_from => 'now')") =~ /^\d+$/ ? 'set' : 'not', 'set', 'a budget for all');
+is(on_proxy("SELECT api.airun_set_budget('for all', 1000000, measure => 'calls', period => 'none', count_from => 'now')") =~ /^\d+$/ ? 'set' : 'not', 'set', 'a budget for all');
 
 #--- moving --------------------------------------------------------------------------------
 
