@@ -55,16 +55,19 @@ sent(Oid type, Datum value)
 
 /*
  * And back.  JSON has been checked by who made it, and costs as much to check as to send;
- * a value of its type is text.
+ * a value of its type is text.  Receive functions of arrays and rows put a 0 behind what
+ * they read, so they get a copy with room for it.
  */
 static Datum
-received(Oid type, char *bytes, int length)
+received(Oid type, const char *bytes, int length)
 {
-	StringInfoData buf = {.data = bytes, .len = length, .maxlen = length};
+	StringInfoData buf = {.data = palloc(length + 1), .len = length, .maxlen = length + 1};
 	Oid			function;
 	Oid			element;
 	Datum		value;
 
+	memcpy(buf.data, bytes, length);
+	buf.data[length] = '\0';
 	getTypeBinaryInputInfo(type == JSONOID ? TEXTOID : type, &function, &element);
 	value = OidReceiveFunctionCall(function, &buf, element, -1);
 	if (buf.cursor != buf.len)
@@ -72,6 +75,7 @@ received(Oid type, char *bytes, int length)
 				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 				 errmsg("%d bytes are left behind a value of type %s", buf.len - buf.cursor,
 						format_type_be(type))));
+	pfree(buf.data);
 	return value;
 }
 
@@ -230,7 +234,7 @@ unpack_value(StringInfo packed, Oid type)
 
 	if (length >= 0)
 	{
-		result.value = received(type, unconstify(char *, pq_getmsgbytes(packed, length)), length);
+		result.value = received(type, pq_getmsgbytes(packed, length), length);
 		result.isnull = false;
 	}
 	return result;
