@@ -67,12 +67,13 @@ BEGIN
 	END
 	$uuid$;
 
-	/* An id that the raw body of a call names */
+	/* An id that the raw body of a call names, of a run or a task, or of the run that it makes */
 	CREATE OR REPLACE FUNCTION airun_remote.named(body text, argument text) RETURNS uuid
 		LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
 	AS $named$
 	BEGIN
-		RETURN (SELECT airun_remote.as_uuid(c.value ->> $2)
+		RETURN (SELECT airun_remote.as_uuid(COALESCE(c.value ->> $2,
+					c.value -> 'run' ->> CASE $2 WHEN 'run_id' THEN 'id' ELSE $2 END))
 				FROM jsonb_each(@extschema@.airun_json($1)) AS c LIMIT 1);
 	EXCEPTION WHEN OTHERS THEN
 		RETURN NULL;	/* the shard says what is wrong with it */
@@ -99,6 +100,27 @@ BEGIN
 			OR (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = caller);
 	END
 	$sees$;
+
+	/* A raw body goes to one shard: one for a function that asks all is refused where it would */
+	CREATE OR REPLACE FUNCTION airun_remote.refuse_body(body text, of_all text[]) RETURNS void
+		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $body$
+	DECLARE
+		called text;
+	BEGIN
+		BEGIN
+			called := (SELECT c.key FROM jsonb_each(@extschema@.airun_json($1)) AS c LIMIT 1);
+		EXCEPTION WHEN OTHERS THEN
+			RETURN;	/* the shard says what is wrong with it */
+		END;
+		IF called = ANY (of_all) AND airun_remote.named($1, 'run_id') IS NULL
+			AND (@extschema@.airun_user_id() IS NULL OR airun_remote.sees_all())
+			AND (SELECT count(*) FROM airun_remote.shards) > 1 THEN
+			RAISE EXCEPTION 'airun_call() cannot ask all shards'
+				USING ERRCODE = 'feature_not_supported', HINT = format('Call %s() itself.', called);
+		END IF;
+	END
+	$body$;
 
 	/* A page is drawn of durations, too, which are not to be added up */
 	CREATE OR REPLACE FUNCTION airun_remote.refuse_page() RETURNS void
@@ -352,7 +374,13 @@ END',
 					'@extschema@.airun_user_id() IS NOT NULL' || CASE
 						WHEN f.proname IN ('airun_usage', 'airun_budget_status') THEN ' AND NOT airun_remote.sees_all()'
 						ELSE '' END), one, every)
-			ELSE CASE WHEN f.proname = 'airun_usage_page' THEN E'PERFORM airun_remote.refuse_page();\n\t' ELSE '' END || one END);
+			ELSE CASE f.proname
+				WHEN 'airun_usage_page' THEN E'PERFORM airun_remote.refuse_page();\n\t'
+				WHEN 'airun_call' THEN format('IF @extschema@.airun_user_id() IS NULL OR left($1, 200) ~ ''airun_(usage|budget_status)"'' THEN
+		PERFORM airun_remote.refuse_body($1, %L);
+	END IF;
+	', ARRAY(SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route IN ('merged', 'operator', 'every')))
+				ELSE '' END || one END);
 END
 $body$;
 COMMENT ON FUNCTION @extschema@.airun_store_proxy_body(oid, text) IS
@@ -593,7 +621,7 @@ BEGIN
 		 FROM pg_proc AS p
 		 WHERE p.pronamespace = 'airun_remote'::regnamespace
 			AND (p.proname IN ('call', 'bucket_of', 'asked_bucket', 'all_shards', 'as_uuid', 'named',
-							   'refuse_write', 'refuse_page', 'sees_all', 'failed', 'left_out')
+							   'refuse_write', 'refuse_page', 'refuse_body', 'sees_all', 'failed', 'left_out')
 				 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'))),
 		proxy_role);
 	EXECUTE format('GRANT USAGE ON SCHEMA airun_remote, @extschema@ TO %I', proxy_role);

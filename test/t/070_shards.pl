@@ -358,6 +358,13 @@ is("$found$notices", "a run\n", 'a call waits for its bucket, and says nothing o
 is($out, "t||\n2", 'durations of two shards are not added up, and those of each user are told');
 is(scalar(() = $err =~ /WARNING:  durations of what several shards have are left out/g), 1, 'which is said');
 is(state_of($proxy, 'proxy', 'SET ROLE service_role; SELECT api.airun_usage_page()'), '0A000', 'a page of all shards is refused');
+for my $body ('{"airun_list_runs": {}}', '{"airun_expire_tasks": {}}', '{"airun_usage": {"from_time": "2020-01-01", "to_time": "2100-01-01"}}')
+{
+	is(state_of($proxy, 'proxy', "SET ROLE service_role; SELECT api.airun_call('$body')"), '0A000', "one shard does not answer for all: $body");
+	is(state_of($proxy, 'proxy', "SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_call('$body') IS NOT NULL"), 't', 'a user is on one');
+}
+is(on_proxy("SET ROLE service_role; SELECT api.airun_call('{\"airun_start_turn\": {\"run\": {\"user_id\": \"$_\"}, \"messages\": [{\"role\": \"user\", \"content\": \"q\"}]}}') #>> '{run,user_id}'"), $_,
+	'a turn for a user finds her shard by a raw body, too') for $first, $second;
 is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_usage_page() LIKE '<!DOCTYPE html>%'"), 't', 'a user has a page');
 is(on_proxy("SELECT api.airun_set_budget('for all', 1000000, measure => 'calls', period => 'none', count_from => 'now')") =~ /^\d+$/ ? 'set' : 'not', 'set', 'a budget for all');
 
