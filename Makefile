@@ -39,7 +39,7 @@ PARTS = airun \
 	pricing/reprice worker/steps worker/work worker/launcher store/access store/row_trigger guard/ended_task guard/holds guard/task_figures guard/guard guard/totals guard/view \
 	export/message_parts export/convert export/part_text export/provider_arrays export/export_forms \
 	export/export_spans export/export export/export_user export/context \
-	install/check install/original install/partition install/grant shard/move_bucket shard/install_shard shard/install_proxy install/acl
+	install/check install/original install/partition install/grant shard/move_bucket shard/move_shard shard/install_shard shard/install_proxy install/acl
 
 # The regression tests, in order; one database carries them all.
 REGRESS = helpers json sketch install objects run names partition list message save fork search request_compact task turn totals stream driver_types lease late_ends \

@@ -9,6 +9,7 @@
 #include "airun.h"
 
 #include "pgtime.h"
+#include "shard/shard_call.h"
 #include "utils/guc.h"
 #include "worker/launcher.h"
 
@@ -262,6 +263,7 @@ _PG_init(void)
 	define_words();
 
 	launcher_init();
+	shard_init();
 
 	MarkGUCPrefixReserved("airun");
 }

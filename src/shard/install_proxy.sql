@@ -7,8 +7,9 @@
  * of the proxy, which alone may call what goes out, and hand on the claims, the
  * setting airun.user_id and the role of who calls.  What returns one value travels in
  * one, and so does its result (packed_call.c): the shard parses and plans each statement
- * anew, since PL/Proxy prepares nothing.  The functions of owners and
- * operators run as their caller, who logs in on the shards by a user mapping.
+ * anew, since PL/Proxy prepares nothing.  The functions of owners run as their caller, a
+ * superuser, who logs in on the shards by a user mapping.  Nobody else has one or may
+ * make one, as it would let him log in as anybody.
  *
  * Each call is a transaction of its own on its shard: a caller's transaction does
  * not undo it.  So a call that writes is refused where the transaction may only read
@@ -16,7 +17,8 @@
  *
  * Errors are the shard's, without what PL/Proxy puts in front.  PT503: the shard
  * cannot be reached.  A shard that no longer has the bucket says PT421; then the map
- * is looked up and the call repeated, for 10 seconds.
+ * is looked up and the call repeated, for 10 seconds, with pauses that grow, since each
+ * time takes a connection anew.
  *
  * By a superuser: PL/Proxy is an untrusted language.
  */
@@ -38,6 +40,9 @@ BEGIN
 	CREATE OR REPLACE FUNCTION airun_remote.status(_shard integer)
 		RETURNS TABLE (buckets integer[], moving bigint, runs bigint, bytes bigint) LANGUAGE plproxy
 	AS $status$ CLUSTER 'airun'; RUN ON $1; $status$;
+
+	CREATE OR REPLACE FUNCTION airun_remote.arriving_buckets(_shard integer) RETURNS SETOF integer LANGUAGE plproxy
+	AS $arriving$ CLUSTER 'airun'; RUN ON $1; $arriving$;
 
 	/* The bucket of a call of which neither ids nor caller tell: the shards are asked */
 	CREATE OR REPLACE FUNCTION airun_remote.asked_bucket(run_id uuid, task_id uuid, call_id uuid)
@@ -62,12 +67,13 @@ BEGIN
 	END
 	$uuid$;
 
-	/* An id that the raw body of a call names */
+	/* An id that the raw body of a call names, of a run or a task, or of the run that it makes */
 	CREATE OR REPLACE FUNCTION airun_remote.named(body text, argument text) RETURNS uuid
 		LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
 	AS $named$
 	BEGIN
-		RETURN (SELECT airun_remote.as_uuid(c.value ->> $2)
+		RETURN (SELECT airun_remote.as_uuid(COALESCE(c.value ->> $2,
+					c.value -> 'run' ->> CASE $2 WHEN 'run_id' THEN 'id' ELSE $2 END))
 				FROM jsonb_each(@extschema@.airun_json($1)) AS c LIMIT 1);
 	EXCEPTION WHEN OTHERS THEN
 		RETURN NULL;	/* the shard says what is wrong with it */
@@ -95,6 +101,27 @@ BEGIN
 	END
 	$sees$;
 
+	/* A raw body goes to one shard: one for a function that asks all is refused where it would */
+	CREATE OR REPLACE FUNCTION airun_remote.refuse_body(body text, of_all text[]) RETURNS void
+		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $body$
+	DECLARE
+		called text;
+	BEGIN
+		BEGIN
+			called := (SELECT c.key FROM jsonb_each(@extschema@.airun_json($1)) AS c LIMIT 1);
+		EXCEPTION WHEN OTHERS THEN
+			RETURN;	/* the shard says what is wrong with it */
+		END;
+		IF called = ANY (of_all) AND airun_remote.named($1, 'run_id') IS NULL
+			AND (@extschema@.airun_user_id() IS NULL OR airun_remote.sees_all())
+			AND (SELECT count(*) FROM airun_remote.shards) > 1 THEN
+			RAISE EXCEPTION 'airun_call() cannot ask all shards'
+				USING ERRCODE = 'feature_not_supported', HINT = format('Call %s() itself.', called);
+		END IF;
+	END
+	$body$;
+
 	/* A page is drawn of durations, too, which are not to be added up */
 	CREATE OR REPLACE FUNCTION airun_remote.refuse_page() RETURNS void
 		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -111,6 +138,7 @@ BEGIN
 
 	/*
 	 * An error of a shard, told as its own; returns where the call is to be repeated.
+	 * attempt: 500 for the last one.
 	 */
 	CREATE OR REPLACE FUNCTION airun_remote.failed(attempt integer, state text, message text, detail text, hint text)
 		RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -121,10 +149,20 @@ BEGIN
 		hints text := NULLIF(regexp_replace(hint, '^Remote hint: ', ''), '');
 	BEGIN
 		IF state = 'PT421' AND attempt < 500 THEN
-			PERFORM pg_sleep(0.02);
+			PERFORM pg_sleep(LEAST(0.02 * attempt, 0.25));
+			/* For the rest of the transaction: PL/Proxy tells of each connection that it makes anew */
+			PERFORM set_config('client_min_messages', 'warning', true)
+			WHERE current_setting('client_min_messages') NOT IN ('warning', 'error');
 			RETURN;
 		END IF;
-		IF state IN ('PT421', '57P01', '57P02', '57P03') OR state LIKE '08%'
+		IF state = 'PT421' THEN
+			details := concat_ws(' ', said || '.', details);
+			said := 'what this call is for is being moved to another shard';
+			state := 'PT503';
+			hints := 'Send it again in a moment.';
+		ELSIF state = '57000' THEN
+			state := '57014';	/* shard_call.c */
+		ELSIF state IN ('57P01', '57P02', '57P03') OR state LIKE '08%'
 			OR message LIKE 'PL/Proxy function %' AND state = 'XX000' THEN
 			details := concat_ws(' ', said, details);
 			said := 'a shard of the store cannot be reached';
@@ -142,13 +180,15 @@ BEGIN
 	END
 	$failed$;
 
-	/* A shard that does not answer where all are asked: left out only on demand, and said */
+	/* A shard that cannot be reached where all are asked: left out only on demand, and said */
 	CREATE OR REPLACE FUNCTION airun_remote.left_out(shard integer, state text, message text, detail text, hint text)
 		RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $left$
 	BEGIN
+		PERFORM airun_remote.failed(500, state, message, detail, hint);
+	EXCEPTION WHEN SQLSTATE 'PT503' THEN
 		IF NOT current_setting('airun.partial_answers')::boolean THEN
-			PERFORM airun_remote.failed(500, state, message, detail, hint);
+			RAISE;
 		END IF;
 		RAISE WARNING 'shard % is left out', shard
 			USING DETAIL = message, HINT = 'airun.partial_answers is on.';
@@ -228,6 +268,9 @@ COMMENT ON FUNCTION @extschema@.airun_store_merge(oid) IS
 /*
  * The body of a proxy's function.
  *
+ * An operator's function has two: that of a superuser, and "as_operator", which goes to
+ * the shards as the role of the proxy does.
+ *
  * Where one shard answers, the call is made in a block of its own, whose handler
  * tells the error or lets the loop repeat.  The names of arguments decide what a
  * call is routed by.
@@ -251,8 +294,9 @@ DECLARE
 	handler text := 'EXCEPTION WHEN OTHERS THEN
 			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
 				detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-			PERFORM airun_remote.%s, state, message, detail, hint);
+			PERFORM airun_remote.%s, state, message, detail, hint);%s
 		END;';
+	this_attempt text := 'CASE WHEN clock_timestamp() < began + interval ''10 seconds'' THEN attempt ELSE 500 END';
 BEGIN
 	SELECT p.* INTO f FROM pg_proc AS p WHERE p.oid = function;
 	SELECT string_agg(', $' || i, '' ORDER BY i) INTO passed FROM generate_series(1, f.pronargs) AS i;
@@ -285,15 +329,20 @@ BEGIN
 			bucket := COALESCE(@extschema@.airun_store_call_bucket(%1$s, %2$s), airun_remote.asked_bucket(%1$s));
 			%3$s
 		%4$s
-	END LOOP;', ids, owner, one, format(handler, 'failed(attempt'));
+	END LOOP;', ids, owner, one, format(handler, 'failed(' || this_attempt, NULL));
 
 	every := format('FOREACH shard IN ARRAY ARRAY(SELECT airun_remote.all_shards()) LOOP
 		BEGIN
 			answers := answers || ARRAY(SELECT a FROM airun_remote.%I(shard, NULL, %s%s) AS a);
 		%s
 	END LOOP;
-	%s', f.proname, CASE route WHEN 'every' THEN 'NULL, NULL, NULL' ELSE who END, passed,
-		format(handler, CASE WHEN f.provolatile = 'v' THEN 'failed(500' ELSE 'left_out(shard' END),
+	%s%s', f.proname, CASE WHEN route IN ('every', 'operator') THEN 'NULL, NULL, NULL' ELSE who END, passed,
+		CASE WHEN f.provolatile = 'v' THEN format(handler, 'failed(500', NULL)
+			ELSE format(handler, 'left_out(shard', E'\n\t\t\tlost := lost + 1;') END,
+		CASE WHEN f.provolatile <> 'v' THEN 'IF lost = (SELECT count(*) FROM airun_remote.shards) THEN
+		PERFORM airun_remote.failed(500, state, message, detail, hint);
+	END IF;
+	' END,
 		@extschema@.airun_store_merge(function));
 
 	RETURN format('#variable_conflict use_variable
@@ -303,22 +352,35 @@ DECLARE
 	state text;
 	message text;
 	detail text;
-	hint text;%s
+	hint text;
+	began timestamptz := clock_timestamp();
+	lost integer := 0;%s
 BEGIN
-	%s%s
+	%s%s%s
 END',
-		CASE WHEN route IN ('merged', 'every')
+		CASE WHEN route NOT IN ('any', 'routed')
 			THEN format(E'\n\tanswers %s[] := ''{}'';', format_type(f.prorettype, NULL)) END,
+		CASE WHEN route = 'operator' THEN format('IF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+		%s airun_remote.as_operator_%s(%s);%s
+	END IF;
+	', CASE WHEN f.proretset THEN 'RETURN QUERY SELECT * FROM' ELSE 'RETURN' END, f.proname, ltrim(passed, ', '),
+				CASE WHEN f.proretset THEN E'\n\t\tRETURN;' END) END,
 		CASE WHEN f.provolatile = 'v' AND f.proname <> 'airun_stream_read' THEN	-- which waits, and writes nothing
 			E'IF current_setting(''transaction_read_only'')::boolean THEN\n\t\tPERFORM airun_remote.refuse_write();\n\tEND IF;\n\t' END,
-		CASE route
-			WHEN 'every' THEN every
-			WHEN 'merged' THEN format(E'IF %s THEN\n\t%s\n\tEND IF;\n\t%s',
+		CASE
+			WHEN route IN ('every', 'operator', 'as_operator') THEN every
+			WHEN route = 'merged' THEN format(E'IF %s THEN\n\t%s\n\tEND IF;\n\t%s',
 				concat_ws(' OR ', CASE WHEN 'run_id' = ANY (names) THEN 'run_id IS NOT NULL' END,
 					'@extschema@.airun_user_id() IS NOT NULL' || CASE
 						WHEN f.proname IN ('airun_usage', 'airun_budget_status') THEN ' AND NOT airun_remote.sees_all()'
 						ELSE '' END), one, every)
-			ELSE CASE WHEN f.proname = 'airun_usage_page' THEN E'PERFORM airun_remote.refuse_page();\n\t' ELSE '' END || one END);
+			ELSE CASE f.proname
+				WHEN 'airun_usage_page' THEN E'PERFORM airun_remote.refuse_page();\n\t'
+				WHEN 'airun_call' THEN format('IF @extschema@.airun_user_id() IS NULL OR left($1, 200) ~ ''airun_(usage|budget_status)"'' THEN
+		PERFORM airun_remote.refuse_body($1, %L);
+	END IF;
+	', ARRAY(SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route IN ('merged', 'operator', 'every')))
+				ELSE '' END || one END);
 END
 $body$;
 COMMENT ON FUNCTION @extschema@.airun_store_proxy_body(oid, text) IS
@@ -371,15 +433,10 @@ BEGIN
 		INSERT INTO airun_remote.reporters (role) SELECT $1 WHERE $2 <> 'user' ON CONFLICT DO NOTHING;
 		IF $2 = 'operator' THEN
 			EXECUTE format('GRANT USAGE ON SCHEMA airun_remote TO %%I', $1);
-			EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards TO %%I', $1);
 			EXECUTE format('GRANT EXECUTE ON FUNCTION %%s TO %%I',
 				(SELECT string_agg(p.oid::regprocedure::text, ', ')
 				 FROM pg_proc AS p
-				 WHERE p.pronamespace = 'airun_remote'::regnamespace
-					AND (p.proname IN ('all_shards', 'refuse_write', 'failed', 'left_out')
-						 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route = 'every'))), $1);
-			EXECUTE format('GRANT USAGE ON FOREIGN SERVER airun TO %%I', $1);
-			EXECUTE format('CREATE USER MAPPING IF NOT EXISTS FOR %%I SERVER airun OPTIONS (user %%L)', $1, $1);
+				 WHERE p.pronamespace = 'airun_remote'::regnamespace AND p.proname ~ '^as_operator_'), $1);
 		END IF;
 	END
 	$body$
@@ -433,6 +490,8 @@ DECLARE
 	functions bigint := 0;
 	signature text;
 	options text;
+	has_server boolean;
+	login name;
 BEGIN
 	IF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
 		RAISE EXCEPTION 'must be superuser to call airun_install_proxy()'
@@ -467,13 +526,23 @@ BEGIN
 	WHILE partitions < cardinality(shards) LOOP
 		partitions := 2 * partitions;
 	END LOOP;
-	SELECT string_agg(format('p%s %L', i, shards[i % cardinality(shards) + 1]), ', ' ORDER BY i)
-	INTO options FROM generate_series(0, partitions - 1) AS i;
-	DROP SERVER IF EXISTS airun CASCADE;
-	EXECUTE format('CREATE SERVER airun FOREIGN DATA WRAPPER plproxy OPTIONS (%s)', options);
+	has_server := EXISTS (SELECT FROM pg_foreign_server AS s WHERE s.srvname = 'airun');
+	/* Where there is a server, what else has been set of it stays */
+	SELECT string_agg(CASE WHEN n.i IS NULL THEN 'DROP ' || o.name
+			ELSE format('%s p%s %L', CASE WHEN o.name IS NOT NULL THEN 'SET' WHEN has_server THEN 'ADD' ELSE '' END,
+				n.i, shards[n.i % cardinality(shards) + 1]) END, ', ' ORDER BY n.i)
+	INTO options
+	FROM generate_series(0, partitions - 1) AS n (i)
+	FULL JOIN (SELECT f.option_name AS name, substr(f.option_name, 2)::integer AS place
+			   FROM pg_foreign_server AS s, pg_options_to_table(s.srvoptions) AS f
+			   WHERE s.srvname = 'airun' AND f.option_name ~ '^p[0-9]+$') AS o ON o.place = n.i;
+	EXECUTE format(CASE WHEN has_server THEN 'ALTER SERVER airun OPTIONS (%s)' ELSE 'CREATE SERVER airun FOREIGN DATA WRAPPER plproxy OPTIONS (%s)' END, options);
 	EXECUTE format('GRANT USAGE ON FOREIGN SERVER airun TO %I', proxy_role);
-	EXECUTE format('CREATE USER MAPPING FOR %I SERVER airun OPTIONS (user %L)', proxy_role, proxy_role);
-	EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER SERVER airun OPTIONS (user %L)', current_user);
+	FOREACH login IN ARRAY ARRAY[proxy_role, current_user] LOOP
+		IF NOT EXISTS (SELECT FROM pg_user_mappings AS m WHERE m.srvname = 'airun' AND m.usename = login) THEN
+			EXECUTE format('CREATE USER MAPPING FOR %I SERVER airun OPTIONS (user %L)', login, login);
+		END IF;
+	END LOOP;
 
 	CREATE SCHEMA IF NOT EXISTS airun_remote;
 	CREATE TABLE IF NOT EXISTS airun_remote.buckets (
@@ -498,7 +567,13 @@ BEGIN
 		SELECT p.*, f.route, pg_get_function_arguments(p.oid) AS arguments,
 			pg_get_function_identity_arguments(p.oid) AS identity,
 			pg_get_function_result(p.oid) AS result, obj_description(p.oid, 'pg_proc') AS comment,
-			(SELECT string_agg('$' || i, ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i) AS passed
+			(SELECT string_agg('$' || i, ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i) AS passed,
+			/* How arguments are spelled that travel as text, whatever the session prefers */
+			(SELECT 'SET datestyle = ''ISO, MDY'' SET intervalstyle = ''postgres'' SET extra_float_digits = 1'
+			 FROM unnest(p.proargtypes) AS a (type) JOIN pg_type AS t ON t.oid = a.type
+			 WHERE (f.route IN ('merged', 'every', 'operator') OR p.proretset)
+				AND (t.typcategory IN ('D', 'T') OR a.type IN ('double precision'::regtype, 'double precision[]'::regtype))
+			 LIMIT 1) AS spelling
 		FROM @extschema@.airun_store_routes() AS f
 		JOIN pg_proc AS p ON p.oid = f.function
 	LOOP
@@ -509,18 +584,25 @@ BEGIN
 				CASE item.provolatile WHEN 'i' THEN 'IMMUTABLE' WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
 				format('SELECT @extschema@.%I(%s)', item.proname, item.passed));
 		ELSE
-			IF item.route IN ('merged', 'every') OR item.proretset THEN
+			IF item.route IN ('merged', 'every', 'operator') OR item.proretset THEN
 				EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, _bucket integer, _claims text, _caller text, _role text%s)'
 					' RETURNS %s%s LANGUAGE plproxy AS %L',
 					item.proname, ', ' || NULLIF(item.identity, ''),
-					CASE WHEN item.route IN ('merged', 'every') AND NOT item.proretset THEN 'SETOF ' END,
+					CASE WHEN item.route IN ('merged', 'every', 'operator') AND NOT item.proretset THEN 'SETOF ' END,
 					item.result, 'CLUSTER ''airun''; RUN ON $1;');
 			END IF;
+			IF item.route = 'operator' THEN
+				EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(%s) RETURNS %s LANGUAGE plpgsql VOLATILE SECURITY DEFINER'
+					' SET search_path = pg_catalog, pg_temp %s AS %L',
+					'as_operator_' || item.proname, item.identity, item.result, item.spelling,
+					@extschema@.airun_store_proxy_body(item.oid, 'as_operator'));
+				EXECUTE format('ALTER FUNCTION airun_remote.%I(%s) OWNER TO %I', 'as_operator_' || item.proname, item.identity, proxy_role);
+			END IF;
 			EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql %s SECURITY %s'
-				' SET search_path = pg_catalog, pg_temp AS %L',
+				' SET search_path = pg_catalog, pg_temp %s AS %L',
 				api_schema, item.proname, item.arguments, item.result,
 				CASE item.provolatile WHEN 'v' THEN 'VOLATILE' ELSE 'STABLE' END,
-				CASE item.route WHEN 'every' THEN 'INVOKER' ELSE 'DEFINER' END,
+				CASE WHEN item.route IN ('every', 'operator') THEN 'INVOKER' ELSE 'DEFINER' END, item.spelling,
 				@extschema@.airun_store_proxy_body(item.oid, item.route));
 		END IF;
 		EXECUTE format('COMMENT ON FUNCTION %s IS %L', signature, item.comment);
@@ -539,7 +621,7 @@ BEGIN
 		 FROM pg_proc AS p
 		 WHERE p.pronamespace = 'airun_remote'::regnamespace
 			AND (p.proname IN ('call', 'bucket_of', 'asked_bucket', 'all_shards', 'as_uuid', 'named',
-							   'refuse_write', 'refuse_page', 'sees_all', 'failed', 'left_out')
+							   'refuse_write', 'refuse_page', 'refuse_body', 'sees_all', 'failed', 'left_out')
 				 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'))),
 		proxy_role);
 	EXECUTE format('GRANT USAGE ON SCHEMA airun_remote, @extschema@ TO %I', proxy_role);

@@ -17,8 +17,9 @@
  *
  * local: none, the proxy does.  any: one, since all have the same.  routed: that of
  * the run, task, call, owner or caller.  merged: that of the caller; where nobody is
- * calling, and of figures where the caller sees everybody's, all together.  every: all, one after another, for the owner of the
- * store and operators.  Functions that are not here a proxy does not have.
+ * calling, and of figures where the caller sees everybody's, all together.  operator and
+ * every: all, one after another, for operators and for the owner of the store.  Functions
+ * that are not here a proxy does not have.
  */
 CREATE FUNCTION @extschema@.airun_store_routes()
 	RETURNS TABLE (function oid, name name, route text)
@@ -31,7 +32,8 @@ SELECT p.oid, p.proname, CASE
 	WHEN p.proname IN ('airun_cost', 'airun_cost_details', 'airun_normalize_usage') THEN 'any'
 	WHEN p.proname IN ('airun_list_runs', 'airun_search', 'airun_usage', 'airun_budget_status', 'airun_check',
 		'airun_expire_tasks', 'airun_expire_calls') THEN 'merged'
-	WHEN @extschema@.airun_store_level(p.proname, p.prorettype) IN ('operator', 'owner') THEN 'every'
+	WHEN @extschema@.airun_store_level(p.proname, p.prorettype) = 'operator' THEN 'operator'
+	WHEN @extschema@.airun_store_level(p.proname, p.prorettype) = 'owner' THEN 'every'
 	ELSE 'routed' END
 FROM pg_depend AS d
 JOIN pg_proc AS p ON p.oid = d.objid
@@ -53,6 +55,7 @@ AS $install$
 DECLARE
 	item record;
 	call text;
+	copies text;
 	strangers bigint;
 BEGIN
 	IF to_regclass('airun.runs') IS NULL THEN
@@ -98,6 +101,8 @@ BEGIN
 		bucket integer PRIMARY KEY CHECK (bucket BETWEEN 0 AND 4095),
 		is_moving boolean NOT NULL DEFAULT false
 	);
+	-- First: it drops what an older version has left
+	PERFORM @extschema@.airun_store_make_mover();
 
 	FOR item IN
 		SELECT p.proname, p.proretset, p.prorettype = 'void'::regtype AS is_void,
@@ -106,14 +111,20 @@ BEGIN
 			(SELECT string_agg('$' || i + 5, ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i) AS passed
 		FROM @extschema@.airun_store_routes() AS f
 		JOIN pg_proc AS p ON p.oid = f.function
-		WHERE f.route IN ('merged', 'every') OR f.route <> 'local' AND p.proretset
+		WHERE f.route IN ('merged', 'operator', 'every') OR f.route <> 'local' AND p.proretset
 	LOOP
-		call := format('%s(%s)', item.function, item.passed);
+		/* What a move has copied here and not ended is told by the shard that has it */
+		copies := (SELECT format(' AS f WHERE f.%I <> ALL (copies) OR f.%1$I IS NULL', c.name)
+				   FROM (VALUES ('airun_list_runs', 'id'), ('airun_search', 'run_id'), ('airun_check', 'run_id')) AS c (function, name)
+				   WHERE c.function = item.proname);
+		call := format('%s(%s)%s', item.function, item.passed, copies);
 		EXECUTE format(
 			'CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, _bucket integer, _claims text, _caller text, _role text%s)'
 			' RETURNS %s LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS %L',
 			item.proname, ', ' || NULLIF(item.arguments, ''), item.result,
-			format(E'#variable_conflict use_column\nBEGIN\n\tPERFORM @extschema@.airun_store_enter($2, $3, $4, $5);\n\t%s\nEND',
+			format(E'#variable_conflict use_column%s\nBEGIN\n\tPERFORM @extschema@.airun_store_enter($2, $3, $4, $5);\n\t%s\nEND',
+				CASE WHEN copies IS NOT NULL THEN
+					E'\nDECLARE\n\tcopies uuid[] := CASE WHEN $2 IS NULL THEN airun_remote.copied_runs() ELSE ''{}'' END;' END,
 				CASE WHEN item.proretset THEN format('RETURN QUERY SELECT * FROM %s;', call)
 					WHEN item.is_void THEN format('PERFORM %s;', call)
 					ELSE format('RETURN %s;', call) END));
@@ -151,21 +162,26 @@ BEGIN
 		 WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r')
 	$status$;
 
-	PERFORM @extschema@.airun_store_make_mover();
+	CREATE OR REPLACE FUNCTION airun_remote.arriving_buckets(_shard integer) RETURNS SETOF integer
+		LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $arriving$ SELECT a.bucket FROM airun_remote.arriving AS a ORDER BY 1 $arriving$;
+
+	CREATE OR REPLACE FUNCTION airun_remote.copied_runs() RETURNS uuid[]
+		LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $copied$
+	DECLARE
+		arriving integer[] := ARRAY(SELECT airun_remote.arriving_buckets(NULL));
+	BEGIN
+		RETURN CASE WHEN arriving = '{}' THEN '{}'::uuid[]
+			ELSE ARRAY(SELECT r.id FROM airun.runs AS r WHERE @extschema@.airun_bucket(r.user_id) = ANY (arriving)) END;
+	END
+	$copied$;
 
 	/* airun_grant() of the proxy: an API role is one that the proxy may become */
 	EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.airun_grant(_shard integer, role name, level text)
 		RETURNS integer LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS %L',
 		format('BEGIN
 			PERFORM @extschema@.airun_grant($2, $3);
-			IF $3 = ''operator'' THEN
-				EXECUTE format(''GRANT USAGE ON SCHEMA airun_remote TO %%I'', $2);
-				EXECUTE format(''GRANT EXECUTE ON FUNCTION %%s TO %%I'',
-					(SELECT string_agg(p.oid::regprocedure::text, '', '')
-					 FROM pg_proc AS p JOIN @extschema@.airun_store_routes() AS f ON f.name = p.proname
-					 WHERE p.pronamespace = ''airun_remote''::regnamespace AND f.route = ''every''), $2);
-				EXECUTE format(''GRANT EXECUTE ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text) TO %%I'', $2);
-			END IF;
 			IF NOT pg_has_role(%1$L, $2, ''MEMBER'') THEN
 				EXECUTE format(''GRANT %%I TO %%I'', $2, %1$L);
 			END IF;
@@ -178,7 +194,7 @@ BEGIN
 	SELECT string_agg(f.oid::regprocedure::text, ', ') INTO call
 	FROM pg_proc AS f
 	WHERE f.pronamespace = 'airun_remote'::regnamespace
-		AND (f.proname IN ('call', 'bucket_of', 'status')
+		AND (f.proname IN ('call', 'bucket_of', 'status', 'copied_runs')
 			 OR f.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'));
 	EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', call, proxy_role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text),'

@@ -2,27 +2,24 @@
  * move_bucket.sql: a bucket moves from one shard to another
  *
  * airun_move_bucket() runs on the proxy and copies all that belongs to the users of
- * a bucket while they go on: first everything, then, with the bucket closed at its
- * source, the runs that differ.  Closing waits for the calls that are at work there
- * (shard_call.c); those that come are refused with PT421, and repeated by the proxy
- * until the map says where the bucket is now.
+ * a bucket while they go on: first everything, then, again and again, the blocks that
+ * differ (move_shard.sql), until these are few.  Then the bucket is closed at its source,
+ * once the calls that are at work there have ended (shard_call.c), and what still differs
+ * is copied; calls that come are refused with PT421, and repeated by the proxy until the
+ * map says where the bucket is now.
  *
  * What is guaranteed: each write that was acknowledged is at the target, once.  The
- * map is changed only when both sides are equal, run by run, and airun_check() of
- * these runs finds nothing.  A move that was interrupted, wherever, is taken up by
+ * map is changed only when both sides are equal, block by block, and airun_check() of
+ * the bucket's runs finds nothing.  Where something fails, or the move is cancelled, the
+ * bucket is opened again where it was.  A move that was killed, wherever, is taken up by
  * calling it again: what is equal already is not copied again.
  *
- * What a user has of budgets of his own goes along: their counters are the same rows
- * there, since budgets have the same ids on all shards.  Of other budgets, which are a
- * shard's own, what has been spent stays where it was spent.
+ * What a user has of budgets of his own goes along, and what a run has: their counters
+ * are the same rows there, since budgets have the same ids on all shards.  Of other
+ * budgets, which are a shard's own, what has been spent stays where it was spent.
  *
- * The ledger is only ever added to.  So the charges of the bucket's users are entered
- * at the target, and taken back at the source by entries with the opposite sign.
- *
- * Rows are written with triggers at rest, since they bring their times and totals:
- * the role that moves needs SET on session_replication_role, or is a superuser.
- *
- * Locks: at the source the bucket, exclusively, for as long as calls are at work.
+ * Locks: on the proxy that of the move, so that there is one of a bucket at a time; at
+ * the source the bucket, exclusively (move_shard.sql).
  */
 
 /* 55000 where this database is no proxy */
@@ -48,245 +45,6 @@ AS $no$ SELECT '00000000-0000-0000-0000-000000000000'::uuid $no$;
 COMMENT ON FUNCTION @extschema@.airun_store_no_run() IS
 'The id that stands for the calls of a bucket, which have no run';
 
-/* What a shard does when a bucket moves; called by airun_install_shard() */
-CREATE FUNCTION @extschema@.airun_store_make_mover() RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-AS $make$
-BEGIN
-	/* The tables whose rows belong to a run, parents first */
-	CREATE OR REPLACE VIEW airun_remote.run_tables AS
-	SELECT t.name::name, t.key::name, t.place
-	FROM (VALUES ('runs', 'id', 1), ('messages', 'run_id', 2), ('message_versions', 'run_id', 3),
-		('tasks', 'run_id', 4), ('task_chunks', 'run_id', 5)) AS t (name, key, place);
-
-	CREATE OR REPLACE FUNCTION airun_remote.runs_of(bucket integer) RETURNS SETOF uuid
-		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	AS $runs$ SELECT r.id FROM airun.runs AS r WHERE @extschema@.airun_bucket(r.user_id) = $1 $runs$;
-
-	/* A hash of each run with all that belongs to it, and one of the calls, under the id of zeros */
-	CREATE OR REPLACE FUNCTION airun_remote.bucket_hashes(_shard integer, bucket integer)
-		RETURNS TABLE (run_id uuid, hash numeric)
-		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-	AS $hashes$
-	DECLARE
-		parts text;
-	BEGIN
-		SELECT string_agg(format('SELECT x.%I AS id, hashtextextended(%L || (to_jsonb(x) - ''holds'')::text, 0) AS h'
-			' FROM airun.%I AS x WHERE x.%1$I IN (SELECT airun_remote.runs_of($1))', t.key, t.name, t.name), ' UNION ALL ')
-		INTO parts FROM airun_remote.run_tables AS t;
-		RETURN QUERY EXECUTE format('SELECT p.id, sum(p.h) FROM (%s) AS p GROUP BY p.id UNION ALL'
-			' SELECT %L, sum(hashtextextended((to_jsonb(c) - ''holds'')::text, 0)) FROM airun.calls AS c'
-			' WHERE @extschema@.airun_bucket(c.user_id) = $1 HAVING count(*) > 0', parts, @extschema@.airun_store_no_run())
-			USING bucket;
-	END
-	$hashes$;
-
-	/* Rows of runs, or of the bucket's calls (no runs), with their table */
-	CREATE OR REPLACE FUNCTION airun_remote.bucket_rows(_shard integer, bucket integer, runs uuid[])
-		RETURNS TABLE (name text, row_data jsonb)
-		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-	AS $rows$
-	DECLARE
-		parts text;
-	BEGIN
-		IF runs IS NULL THEN
-			RETURN QUERY SELECT 'calls', to_jsonb(c) FROM airun.calls AS c
-			WHERE @extschema@.airun_bucket(c.user_id) = $2;
-			RETURN;
-		END IF;
-		SELECT string_agg(format('SELECT %L, to_jsonb(x) FROM airun.%I AS x WHERE x.%I = ANY ($1)',
-			t.name, t.name, t.key), ' UNION ALL ' ORDER BY t.place)
-		INTO parts FROM airun_remote.run_tables AS t;
-		RETURN QUERY EXECUTE parts USING runs;
-	END
-	$rows$;
-
-	/* Put rows in the place of what is there of these runs, or of the bucket's calls */
-	CREATE OR REPLACE FUNCTION airun_remote.put_rows(_shard integer, bucket integer, runs uuid[],
-													 names text[], rows_data jsonb[])
-		RETURNS bigint
-		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $put$
-	DECLARE
-		item record;
-		columns text;
-	BEGIN
-		PERFORM airun_remote.drop_rows($1, $2, $3);
-		PERFORM set_config('session_replication_role', 'replica', true);
-		FOR item IN
-			SELECT n AS name, array_agg(r) AS rows
-			FROM unnest(names, rows_data) AS x (n, r)
-			LEFT JOIN airun_remote.run_tables AS t ON t.name = n
-			GROUP BY n, t.place ORDER BY t.place
-		LOOP
-			SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO columns
-			FROM pg_attribute AS a
-			WHERE a.attrelid = format('airun.%I', item.name)::regclass AND a.attnum > 0
-				AND NOT a.attisdropped AND a.attgenerated = '';
-			EXECUTE format('INSERT INTO airun.%1$I (%2$s) OVERRIDING SYSTEM VALUE'
-				' SELECT %2$s FROM unnest($1) AS u, jsonb_populate_record(NULL::airun.%1$I, u) AS r',
-				item.name, columns) USING item.rows;
-		END LOOP;
-		RETURN cardinality(names);
-	END
-	$put$;
-
-	/* Remove runs, or the bucket's calls */
-	CREATE OR REPLACE FUNCTION airun_remote.drop_rows(_shard integer, bucket integer, runs uuid[]) RETURNS bigint
-		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $drop$
-	DECLARE
-		item record;
-	BEGIN
-		PERFORM set_config('session_replication_role', 'replica', true);
-		IF runs IS NULL THEN
-			DELETE FROM airun.calls AS c WHERE @extschema@.airun_bucket(c.user_id) = $2;
-			RETURN 0;
-		END IF;
-		FOR item IN SELECT t.* FROM airun_remote.run_tables AS t ORDER BY t.place DESC LOOP
-			EXECUTE format('DELETE FROM airun.%I WHERE %I = ANY ($1)', item.name, item.key) USING runs;
-		END LOOP;
-		RETURN cardinality(runs);
-	END
-	$drop$;
-
-	/* Remove runs that have moved, as if they were deleted: what they hold of budgets is released */
-	CREATE OR REPLACE FUNCTION airun_remote.remove_moved(_shard integer, bucket integer, runs uuid[]) RETURNS void
-		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $remove$
-	BEGIN
-		DELETE FROM airun.runs AS r WHERE r.id = ANY (runs);
-		DELETE FROM airun.calls AS c WHERE runs IS NULL AND @extschema@.airun_bucket(c.user_id) = $2;
-	END
-	$remove$;
-
-	/* The counters of budgets that the bucket's users have each to themselves */
-	CREATE OR REPLACE VIEW airun_remote.user_counters AS
-	SELECT p.id, b.name, @extschema@.airun_bucket(CASE WHEN b.scope = 'user' AND p.value NOT LIKE 'erased %'
-		THEN NULLIF(p.value, '')::uuid END) AS bucket
-	FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
-	WHERE b.scope = 'user';
-
-	CREATE OR REPLACE FUNCTION airun_remote.bucket_counters(_shard integer, bucket integer) RETURNS SETOF jsonb
-		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	AS $counters$
-	SELECT to_jsonb(p) || jsonb_build_object('name', u.name)
-	FROM airun_remote.user_counters AS u JOIN airun.budget_periods AS p ON p.id = u.id
-	WHERE u.bucket = $2
-	$counters$;
-
-	/* Put counters in the place of those that are here; rows hold of no others any more */
-	CREATE OR REPLACE FUNCTION airun_remote.put_counters(_shard integer, bucket integer, counters jsonb[]) RETURNS void
-		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $put$
-	DECLARE
-		item record;
-	BEGIN
-		PERFORM set_config('session_replication_role', 'replica', true);
-		DELETE FROM airun.budget_periods AS p USING airun_remote.user_counters AS u WHERE u.id = p.id AND u.bucket = $2;
-		INSERT INTO airun.budget_periods
-		SELECT r.* FROM unnest(counters) AS c, jsonb_populate_record(NULL::airun.budget_periods, c) AS r
-		WHERE EXISTS (SELECT FROM airun.budgets AS b WHERE b.id = r.budget_id AND b.name = c ->> 'name');
-		FOR item IN
-			SELECT * FROM (VALUES ('tasks', 'x.run_id IN (SELECT airun_remote.runs_of($1))'),
-				('calls', '@extschema@.airun_bucket(x.user_id) = $1')) AS t (name, condition)
-		LOOP
-			EXECUTE format('UPDATE airun.%I AS x SET holds = (SELECT NULLIF(jsonb_agg(h), ''[]'')::text'
-				' FROM jsonb_array_elements(x.holds::jsonb) AS h'
-				' WHERE EXISTS (SELECT FROM airun.budget_periods AS p WHERE p.id = (h ->> 0)::bigint))'
-				' WHERE x.holds IS NOT NULL AND %s', item.name, item.condition) USING bucket;
-		END LOOP;
-	END
-	$put$;
-
-	/* The columns of entries, and whether each is a figure, which has a sign */
-	CREATE OR REPLACE VIEW airun_remote.entry_columns AS
-	SELECT quote_ident(a.attname) AS name, a.attnum AS place,
-		a.attname = ANY ('{calls,tokens_input,tokens_cache_read,tokens_cache_write,tokens_output,cost,first_token_us,total_us}') AS is_figure
-	FROM pg_attribute AS a
-	WHERE a.attrelid = 'airun.usage_tail'::regclass AND a.attnum > 0 AND NOT a.attisdropped;
-
-	/* What the entries of the bucket's users come to, by charge */
-	CREATE OR REPLACE FUNCTION airun_remote.bucket_entries(_shard integer, bucket integer)
-		RETURNS SETOF jsonb
-		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-	AS $entries$
-	DECLARE
-		words text;
-		sums text;
-	BEGIN
-		SELECT string_agg(c.name, ', ' ORDER BY c.place) FILTER (WHERE NOT c.is_figure),
-			string_agg(format('sum(%1$s) AS %1$s', c.name), ', ' ORDER BY c.place) FILTER (WHERE c.is_figure)
-		INTO words, sums FROM airun_remote.entry_columns AS c;
-		RETURN QUERY EXECUTE format('SELECT to_jsonb(e) FROM (SELECT %1$s, %2$s'
-			' FROM (SELECT * FROM airun.usage_tail UNION ALL SELECT * FROM airun.usage_ledger) AS l'
-			' WHERE @extschema@.airun_bucket(l.user_id) = $1'
-			' GROUP BY %1$s, cost IS NULL HAVING sum(l.calls) <> 0 OR COALESCE(sum(l.cost), 0) <> 0) AS e', words, sums)
-			USING bucket;
-	END
-	$entries$;
-
-	/* Add entries, with a sign */
-	CREATE OR REPLACE FUNCTION airun_remote.add_entries(_shard integer, entries jsonb[], sign integer) RETURNS bigint
-		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $add$
-	DECLARE
-		columns text;
-		signed text;
-		added bigint;
-	BEGIN
-		SELECT string_agg(c.name, ', ' ORDER BY c.place),
-			string_agg('r.' || c.name || CASE WHEN c.is_figure THEN ' * $2' ELSE '' END, ', ' ORDER BY c.place)
-		INTO columns, signed FROM airun_remote.entry_columns AS c;
-		EXECUTE format('INSERT INTO airun.usage_tail (%s) SELECT %s'
-			' FROM unnest($1) AS u, jsonb_populate_record(NULL::airun.usage_tail, u) AS r', columns, signed)
-			USING entries, sign;
-		GET DIAGNOSTICS added = ROW_COUNT;
-		RETURN added;
-	END
-	$add$;
-
-	/* Let no call in any more, and wait for those that are at work */
-	CREATE OR REPLACE FUNCTION airun_remote.close_bucket(_shard integer, bucket integer) RETURNS boolean
-		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $close$
-	BEGIN
-		UPDATE airun_remote.buckets AS b SET is_moving = true WHERE b.bucket = $2;
-		RETURN FOUND;
-	END
-	$close$;
-
-	CREATE OR REPLACE FUNCTION airun_remote.wait_for_calls(_shard integer, bucket integer) RETURNS void
-		LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $wait$ SELECT pg_advisory_xact_lock(1634300533, $2) $wait$;
-
-	/* Take a bucket up, or give it up */
-	CREATE OR REPLACE FUNCTION airun_remote.take_buckets(_shard integer, taken integer[]) RETURNS bigint
-		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $take$
-	DECLARE
-		added bigint;
-	BEGIN
-		INSERT INTO airun_remote.buckets AS b (bucket) SELECT unnest(taken)
-		ON CONFLICT (bucket) DO UPDATE SET is_moving = false;
-		GET DIAGNOSTICS added = ROW_COUNT;
-		RETURN added;
-	END
-	$take$;
-
-	CREATE OR REPLACE FUNCTION airun_remote.give_bucket(_shard integer, bucket integer) RETURNS void
-		LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $give$ DELETE FROM airun_remote.buckets AS b WHERE b.bucket = $2 $give$;
-
-	CREATE OR REPLACE FUNCTION airun_remote.check_bucket(_shard integer, bucket integer) RETURNS bigint
-		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	AS $check$ SELECT count(*) FROM airun_remote.runs_of($2) AS r, @extschema@.airun_check(r) $check$;
-END
-$make$;
-COMMENT ON FUNCTION @extschema@.airun_store_make_mover() IS
-'Makes what a shard does when a bucket moves; called by airun_install_shard()';
-
 /* The same names on the proxy, which call there; called by airun_install_proxy() */
 CREATE FUNCTION @extschema@.airun_store_make_remote_mover() RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -297,22 +55,29 @@ DECLARE
 BEGIN
 	FOR item IN
 		SELECT * FROM (VALUES
-			('bucket_hashes', 'bucket integer', 'TABLE (run_id uuid, hash numeric)'),
-			('bucket_rows', 'bucket integer, runs uuid[]', 'TABLE (name text, row_data jsonb)'),
-			('put_rows', 'bucket integer, runs uuid[], names text[], rows_data jsonb[]', 'bigint'),
-			('drop_rows', 'bucket integer, runs uuid[]', 'bigint'),
-			('remove_moved', 'bucket integer, runs uuid[]', 'void'),
+			('bucket_state', 'bucket integer', 'TABLE (state text, shape text)'),
+			('bucket_hashes', 'bucket integer, arriving boolean',
+			 'TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)'),
+			('hash_blocks', 'bucket integer, arriving boolean, names text[], runs uuid[], blocks bigint[]',
+			 'TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)'),
+			('block_rows', 'bucket integer, names text[], runs uuid[], blocks bigint[]', 'TABLE (name text, row_data jsonb)'),
+			('drop_blocks', 'bucket integer, names text[], runs uuid[], blocks bigint[]', 'void'),
+			('put_rows', 'bucket integer, runs uuid[], names text[], rows_data jsonb[]', 'void'),
+			('check_runs', 'bucket integer, runs uuid[]', 'SETOF uuid'),
+			('drop_copy', 'bucket integer', 'void'),
+			('remove_moved', 'bucket integer, at_most integer', 'bigint'),
 			('bucket_counters', 'bucket integer', 'SETOF jsonb'),
 			('put_counters', 'bucket integer, counters jsonb[]', 'void'),
-			('bucket_entries', 'bucket integer', 'SETOF jsonb'),
-			('add_entries', 'entries jsonb[], sign integer', 'bigint'),
-			('close_bucket', 'bucket integer', 'boolean'),
-			('wait_for_calls', 'bucket integer', 'void'),
+			('close_bucket', 'bucket integer, max_wait integer', 'boolean'),
 			('take_buckets', 'taken integer[]', 'bigint'),
-			('give_bucket', 'bucket integer', 'void'),
-			('check_bucket', 'bucket integer', 'bigint')) AS f (name, arguments, result)
+			('arrive', 'bucket integer, counters jsonb[]', 'void'),
+			('undo_arrival', 'bucket integer', 'void'),
+			('give_bucket', 'bucket integer', 'void')) AS f (name, arguments, result)
 	LOOP
-		EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, %s) RETURNS %s'
+		/* One of an older version can have another result */
+		EXECUTE COALESCE((SELECT string_agg(format('DROP FUNCTION %s', p.oid::regprocedure), '; ') FROM pg_proc AS p
+						  WHERE p.pronamespace = 'airun_remote'::regnamespace AND p.proname = item.name), 'SELECT');
+		EXECUTE format('CREATE FUNCTION airun_remote.%I(_shard integer, %s) RETURNS %s'
 			' LANGUAGE plproxy AS %L', item.name, item.arguments, item.result,
 			'CLUSTER ''airun''; RUN ON $1;');
 	END LOOP;
@@ -321,68 +86,221 @@ $make$;
 COMMENT ON FUNCTION @extschema@.airun_store_make_remote_mover() IS
 'Makes what a proxy calls when a bucket moves; called by airun_install_proxy()';
 
-/* Make the target's runs equal to the source's; returns how many differed */
-CREATE FUNCTION @extschema@.airun_store_copy_bucket(bucket integer, source integer, target integer) RETURNS bigint
+/* Look what a shard has of a bucket that it is to get, which only copying changes */
+CREATE FUNCTION @extschema@.airun_store_look_at_target(bucket integer, target integer) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $look$
+BEGIN
+	IF to_regclass('pg_temp.airun_target') IS NULL THEN
+		CREATE TEMPORARY TABLE airun_target (name text, run_id uuid, block bigint, hash numeric) ON COMMIT DROP;
+	END IF;
+	TRUNCATE pg_temp.airun_target;
+	INSERT INTO pg_temp.airun_target
+	SELECT t.name, t.run_id, t.block, t.hash FROM airun_remote.bucket_hashes(target, $1, true) AS t;
+END
+$look$;
+COMMENT ON FUNCTION @extschema@.airun_store_look_at_target(integer, integer) IS
+'Keeps the hashes of what a shard has of a bucket, for airun_move_bucket()';
+
+/*
+ * Make the target's blocks equal to the source's, as the target was looked at last.
+ * Returns the blocks that differed, and how many bytes were copied.
+ */
+CREATE FUNCTION @extschema@.airun_store_copy_bucket(bucket integer, source integer, target integer,
+	OUT names text[], OUT runs uuid[], OUT blocks bigint[], OUT bytes bigint)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $copy$
 DECLARE
-	no_run uuid := @extschema@.airun_store_no_run();
-	differing uuid[];
-	calls_differ boolean;
-	gone uuid[];
-	batch uuid[];
+	/* Those to be removed, and those to be copied, in batches of some megabytes, runs first */
+	gone record;
+	sizes bigint[];
+	batches bigint[];
+	are_there boolean[];
+	batch record;
 BEGIN
-	SELECT array_agg(s.run_id) FILTER (WHERE s.run_id <> no_run AND s.hash IS DISTINCT FROM t.hash),
-		array_agg(t.run_id) FILTER (WHERE t.run_id <> no_run AND s.run_id IS NULL),
-		bool_or(COALESCE(s.run_id, t.run_id) = no_run AND s.hash IS DISTINCT FROM t.hash)
-	INTO differing, gone, calls_differ
-	FROM airun_remote.bucket_hashes(source, $1) AS s
-	FULL JOIN airun_remote.bucket_hashes(target, $1) AS t ON t.run_id = s.run_id;
-	IF gone IS NOT NULL THEN
-		PERFORM airun_remote.drop_rows(target, $1, gone);
+	WITH pairs AS MATERIALIZED (
+		SELECT COALESCE(s.name, t.name) AS name, COALESCE(s.run_id, t.run_id) AS run_id,
+			COALESCE(s.block, t.block) AS block, s.bytes, t.hash IS NOT NULL AS is_there
+		FROM airun_remote.bucket_hashes(source, $1, false) AS s
+		FULL JOIN pg_temp.airun_target AS t ON t.run_id = s.run_id AND t.block = s.block AND t.name = s.name
+		WHERE s.hash IS DISTINCT FROM t.hash
+	), ordered AS (
+		SELECT p.*, sum(p.bytes) OVER (ORDER BY p.name <> 'runs', p.run_id, p.name, p.block) / 4000000 AS batch
+		FROM pairs AS p
+	)
+	SELECT array_agg(o.name), array_agg(o.run_id), array_agg(o.block), array_agg(COALESCE(o.bytes, -1)),
+		array_agg(o.batch::bigint), array_agg(o.is_there), COALESCE(sum(o.bytes), 0)
+	INTO names, runs, blocks, sizes, batches, are_there, bytes FROM ordered AS o;
+
+	SELECT array_agg(d.name) AS names, array_agg(d.run_id) AS runs, array_agg(d.block) AS blocks INTO gone
+	FROM unnest(names, runs, blocks, are_there) AS d (name, run_id, block, is_there)
+	WHERE d.is_there;
+	IF gone.blocks IS NOT NULL THEN
+		PERFORM airun_remote.drop_blocks(target, $1, gone.names, gone.runs, gone.blocks);
 	END IF;
-	FOR i IN 0..(COALESCE(cardinality(differing), 0) - 1) / 50 LOOP
-		batch := differing[i * 50 + 1:i * 50 + 50];
-		EXIT WHEN COALESCE(cardinality(batch), 0) = 0;
-		PERFORM airun_remote.put_rows(target, $1, batch, r.names, r.rows)
+	FOR batch IN
+		SELECT array_agg(d.name) AS names, array_agg(d.run_id) AS runs, array_agg(d.block) AS blocks
+		FROM unnest(names, runs, blocks, sizes, batches) AS d (name, run_id, block, bytes, batch)
+		WHERE d.bytes >= 0 GROUP BY d.batch ORDER BY d.batch
+	LOOP
+		PERFORM airun_remote.put_rows(target, $1, batch.runs, r.names, r.rows)
 		FROM (SELECT array_agg(x.name) AS names, array_agg(x.row_data) AS rows
-			  FROM airun_remote.bucket_rows(source, $1, batch) AS x) AS r
+			  FROM airun_remote.block_rows(source, $1, batch.names, batch.runs, batch.blocks) AS x) AS r
 		WHERE r.names IS NOT NULL;
 	END LOOP;
-	IF calls_differ THEN
-		PERFORM airun_remote.put_rows(target, $1, NULL, COALESCE(r.names, '{}'), COALESCE(r.rows, '{}'))
-		FROM (SELECT array_agg(x.name) AS names, array_agg(x.row_data) AS rows
-			  FROM airun_remote.bucket_rows(source, $1, NULL) AS x) AS r;
-	END IF;
-	RETURN COALESCE(cardinality(differing), 0) + COALESCE(cardinality(gone), 0)
-		+ COALESCE(calls_differ, false)::integer;
 END
 $copy$;
 COMMENT ON FUNCTION @extschema@.airun_store_copy_bucket(integer, integer, integer) IS
 'Makes a shard''s copy of a bucket equal to another shard''s; called by airun_move_bucket()';
 
-/* The last step of a move: the source gives up what the map says is elsewhere */
-CREATE FUNCTION @extschema@.airun_store_clear_bucket(bucket integer, source integer) RETURNS void
+/*
+ * The part of a move while users go on.  Returns the runs that are still to be checked,
+ * since airun_check() finds something in what has been copied of them so far.
+ */
+CREATE FUNCTION @extschema@.airun_store_precopy_bucket(bucket integer, source integer, target integer) RETURNS uuid[]
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $precopy$
+DECLARE
+	copied record;
+BEGIN
+	BEGIN
+		IF (SELECT count(DISTINCT s.shape)
+			FROM unnest(ARRAY[source, target]) AS n, airun_remote.bucket_state(n, $1) AS s) > 1 THEN
+			RAISE undefined_column;
+		END IF;
+	EXCEPTION WHEN undefined_function OR undefined_table OR undefined_column THEN
+		RAISE EXCEPTION 'stores of shards % and % are of different versions', source, target
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				DETAIL = 'Their tables have other columns, or they have other functions.',
+				HINT = 'Run ALTER EXTENSION airun UPDATE, airun_install() and airun_install_shard() on each shard, '
+					'and airun_install_proxy() here.';
+	END;
+	/* What a move that was killed has left */
+	PERFORM airun_remote.undo_arrival(target, $1);
+	/* Each round has less to copy than the one before, as it takes less time */
+	FOR i IN 1..10 LOOP
+		PERFORM @extschema@.airun_store_look_at_target($1, target);
+		copied := @extschema@.airun_store_copy_bucket($1, source, target);
+		EXIT WHEN copied.bytes < 500000;
+	END LOOP;
+	PERFORM @extschema@.airun_store_look_at_target($1, target);
+	RETURN ARRAY(SELECT r FROM airun_remote.check_runs(target, $1, NULL) AS r);
+END
+$precopy$;
+COMMENT ON FUNCTION @extschema@.airun_store_precopy_bucket(integer, integer, integer) IS
+'Copies a bucket to another shard while its users go on; called by airun_move_bucket()';
+
+/*
+ * The part of a move while the bucket is closed.  The caller commits the map.  Where it
+ * fails, or is cancelled, the bucket is open again where it was.
+ */
+CREATE FUNCTION @extschema@.airun_store_switch_bucket(bucket integer, source integer, target integer, unchecked uuid[])
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $switch$
+DECLARE
+	copied record;
+	problems uuid[];
+BEGIN
+	copied := @extschema@.airun_store_copy_bucket($1, source, target);
+	IF EXISTS (SELECT FROM airun_remote.hash_blocks(source, $1, false, copied.names, copied.runs, copied.blocks) AS s
+			   FULL JOIN airun_remote.hash_blocks(target, $1, true, copied.names, copied.runs, copied.blocks) AS t
+					ON t.run_id = s.run_id AND t.block = s.block AND t.name = s.name
+			   WHERE s.hash IS DISTINCT FROM t.hash) THEN
+		RAISE EXCEPTION 'bucket % differs on shards % and %', $1, source, target
+			USING ERRCODE = 'data_exception', HINT = 'Somebody writes there past airun.';
+	END IF;
+	unchecked := ARRAY(SELECT DISTINCT r FROM unnest(unchecked || copied.runs) AS r
+					   WHERE r <> @extschema@.airun_store_no_run());
+	problems := ARRAY(SELECT r FROM airun_remote.check_runs(target, $1, unchecked) AS r);
+	IF problems <> '{}' THEN
+		RAISE EXCEPTION 'airun_check() finds something in % runs of bucket %', cardinality(problems), $1
+			USING ERRCODE = 'data_exception', DETAIL = format('The first one is %s.', problems[1]),
+				HINT = format('Call airun_check() on shard %s.', source);
+	END IF;
+	PERFORM airun_remote.arrive(target, $1, ARRAY(SELECT c FROM airun_remote.bucket_counters(source, $1) AS c));
+	UPDATE airun_remote.buckets AS b SET shard = target WHERE b.bucket = $1;
+EXCEPTION WHEN OTHERS OR query_canceled THEN
+	PERFORM @extschema@.airun_store_reopen_bucket($1, source, target);
+	RAISE;
+END
+$switch$;
+COMMENT ON FUNCTION @extschema@.airun_store_switch_bucket(integer, integer, integer, uuid[]) IS
+'Copies the rest of a closed bucket and has the map say where it is now; called by airun_move_bucket()';
+
+/* Open a bucket again where it was; where that cannot be, it stays closed, and is opened by moving it again */
+CREATE FUNCTION @extschema@.airun_store_reopen_bucket(bucket integer, source integer, target integer) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $reopen$
+BEGIN
+	PERFORM airun_remote.undo_arrival(target, $1);
+	PERFORM airun_remote.take_buckets(source, ARRAY[$1]);
+EXCEPTION WHEN OTHERS THEN
+	RAISE WARNING 'bucket % stays closed', $1
+		USING DETAIL = SQLERRM, HINT = 'Call airun_move_bucket() again.';
+END
+$reopen$;
+COMMENT ON FUNCTION @extschema@.airun_store_reopen_bucket(integer, integer, integer) IS
+'Opens a bucket again that could not be moved; called by airun_move_bucket()';
+
+/* Close a bucket at its source, once the calls that are at work there have ended; 55006 after a minute */
+CREATE FUNCTION @extschema@.airun_store_close_bucket(bucket integer, source integer) RETURNS timestamptz
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $close$
+DECLARE
+	began timestamptz;
+BEGIN
+	FOR i IN 1..60 LOOP
+		began := clock_timestamp();
+		IF airun_remote.close_bucket(source, $1, LEAST(100 * i, 1000)) THEN
+			RETURN began;
+		END IF;
+		PERFORM pg_sleep(0.1);
+	END LOOP;
+	RAISE EXCEPTION 'bucket % could not be closed', $1
+		USING ERRCODE = 'object_in_use', DETAIL = 'For a minute calls have been at work there all the time.',
+			HINT = format('See pg_stat_activity on shard %s, and call airun_move_bucket() again.', source);
+END
+$close$;
+COMMENT ON FUNCTION @extschema@.airun_store_close_bucket(integer, integer) IS
+'Closes a bucket for calls; called by airun_move_bucket()';
+
+/*
+ * The last step of a move: a shard gives up what the map says is elsewhere, be it that
+ * it had the bucket, or a copy from a move that was broken off.  tolerant: where that
+ * cannot be, there is a warning.
+ */
+CREATE FUNCTION @extschema@.airun_store_clear_bucket(bucket integer, shard integer, tolerant boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $clear$
 DECLARE
-	runs uuid[];
-	entries jsonb[];
+	state text;
 BEGIN
-	runs := ARRAY(SELECT h.run_id FROM airun_remote.bucket_hashes(source, $1) AS h WHERE h.run_id <> @extschema@.airun_store_no_run());
-	FOR i IN 0..(cardinality(runs) - 1) / 50 LOOP
-		PERFORM airun_remote.remove_moved(source, $1, runs[i * 50 + 1:i * 50 + 50]);
-	END LOOP;
-	PERFORM airun_remote.remove_moved(source, $1, NULL);
-	PERFORM airun_remote.put_counters(source, $1, '{}');
-	entries := ARRAY(SELECT e FROM airun_remote.bucket_entries(source, $1) AS e);
-	PERFORM airun_remote.add_entries(source, entries, -1);
-	PERFORM airun_remote.give_bucket(source, $1);
+	state := (SELECT s.state FROM airun_remote.bucket_state($2, $1) AS s);
+	IF state = 'arriving' THEN
+		PERFORM airun_remote.drop_copy($2, $1);
+	ELSIF state <> 'elsewhere' THEN
+		PERFORM airun_remote.put_counters($2, $1, '{}');
+		LOOP
+			EXIT WHEN airun_remote.remove_moved($2, $1, 50) = 0;
+		END LOOP;
+		PERFORM airun_remote.give_bucket($2, $1);
+	END IF;
+EXCEPTION WHEN OTHERS THEN
+	IF NOT tolerant THEN
+		RAISE;
+	END IF;
+	RAISE WARNING 'shard % cannot be asked what it has of bucket %', $2, $1 USING DETAIL = SQLERRM;
 END
 $clear$;
-COMMENT ON FUNCTION @extschema@.airun_store_clear_bucket(integer, integer) IS
+COMMENT ON FUNCTION @extschema@.airun_store_clear_bucket(integer, integer, boolean) IS
 'Removes from a shard what has moved to another one; called by airun_move_bucket()';
 
 /*
@@ -393,69 +311,46 @@ CREATE PROCEDURE @extschema@.airun_move_bucket(bucket bigint, shard bigint)
 	LANGUAGE plpgsql
 AS $move$
 DECLARE
-	number pg_catalog.int4 := bucket;
-	target pg_catalog.int4 := shard;
 	source pg_catalog.int4;
-	held pg_catalog.int4[];
+	unchecked pg_catalog.uuid[];
 	began pg_catalog.timestamptz;
-	item pg_catalog.record;
-	there pg_catalog.jsonb[];
-	problems pg_catalog.int8;
 BEGIN
 	PERFORM @extschema@.airun_store_require_proxy();
 	IF COALESCE(NOT bucket OPERATOR(pg_catalog.<@) pg_catalog.int8range(0, 4096), true) THEN
 		RAISE EXCEPTION 'there is no bucket %', bucket
 			USING ERRCODE = 'PT422', HINT = 'Buckets are counted from 0 to 4095.';
 	END IF;
-	IF NOT EXISTS (SELECT FROM airun_remote.shards AS s WHERE s.shard OPERATOR(pg_catalog.=) target) THEN
+	IF NOT EXISTS (SELECT FROM airun_remote.shards AS s WHERE s.shard OPERATOR(pg_catalog.=) $2) THEN
 		RAISE EXCEPTION 'there is no shard %', shard
 			USING ERRCODE = 'PT422', HINT = 'airun_shards() shows them.';
 	END IF;
-	IF NOT pg_catalog.pg_try_advisory_xact_lock(1634300534, number) THEN
+	IF NOT pg_catalog.pg_try_advisory_xact_lock(1634300534, bucket::pg_catalog.int4) THEN
 		RAISE EXCEPTION 'bucket % is being moved', bucket
-			USING ERRCODE = 'object_in_use';
+			USING ERRCODE = 'object_in_use', HINT = 'Somebody else moves it, or spreads all of them.';
 	END IF;
-	source := (SELECT b.shard FROM airun_remote.buckets AS b WHERE b.bucket OPERATOR(pg_catalog.=) number);
-	IF source OPERATOR(pg_catalog.<>) target THEN
-		PERFORM @extschema@.airun_store_copy_bucket(number, source, target);
-		began := pg_catalog.clock_timestamp();
-		PERFORM airun_remote.close_bucket(source, number);
-		PERFORM airun_remote.wait_for_calls(source, number);
-		PERFORM @extschema@.airun_store_copy_bucket(number, source, target);
-		IF @extschema@.airun_store_copy_bucket(number, source, target) OPERATOR(pg_catalog.>) 0 THEN
-			RAISE EXCEPTION 'bucket % differs on shards % and %', bucket, source, shard
-				USING ERRCODE = 'data_exception',
-					HINT = 'Somebody writes there past airun.  The bucket stays closed until it has been moved.';
-		END IF;
-		problems := airun_remote.check_bucket(target, number);
-		IF problems OPERATOR(pg_catalog.>) 0 THEN
-			RAISE EXCEPTION 'airun_check() finds % problems of bucket % on shard %', problems, bucket, shard
-				USING ERRCODE = 'data_exception',
-					HINT = 'Call airun_check() on the shard the bucket comes from.  The bucket stays closed until it has been moved.';
-		END IF;
-		/* What an earlier try has entered there already is taken back first */
-		there := ARRAY(SELECT e FROM airun_remote.bucket_entries(target, number) AS e);
-		PERFORM airun_remote.add_entries(target, there, -1);
-		there := ARRAY(SELECT e FROM airun_remote.bucket_entries(source, number) AS e);
-		PERFORM airun_remote.add_entries(target, there, 1);
-		there := ARRAY(SELECT c FROM airun_remote.bucket_counters(source, number) AS c);
-		PERFORM airun_remote.put_counters(target, number, there);
-		PERFORM airun_remote.take_buckets(target, ARRAY[number]);
-		UPDATE airun_remote.buckets AS b SET shard = target
-		WHERE b.bucket OPERATOR(pg_catalog.=) number;
+	source := (SELECT b.shard FROM airun_remote.buckets AS b WHERE b.bucket OPERATOR(pg_catalog.=) $1);
+	IF source OPERATOR(pg_catalog.<>) shard THEN
+		unchecked := @extschema@.airun_store_precopy_bucket(bucket::pg_catalog.int4, source, shard::pg_catalog.int4);
+		began := @extschema@.airun_store_close_bucket(bucket::pg_catalog.int4, source);
+		PERFORM @extschema@.airun_store_switch_bucket(bucket::pg_catalog.int4, source, shard::pg_catalog.int4, unchecked);
 		COMMIT;
-		PERFORM pg_catalog.pg_advisory_xact_lock(1634300534, number);
 		RAISE NOTICE 'bucket % is on shard %; it was closed for % ms', bucket, shard,
 			pg_catalog.round(EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)
 							 OPERATOR(pg_catalog.*) 1000);
-	END IF;
-	/* Shards that have it still: the one it comes from, or one of a move that broke off here */
-	FOR item IN SELECT s.shard FROM airun_remote.shards AS s WHERE s.shard OPERATOR(pg_catalog.<>) target LOOP
-		held := (SELECT s.buckets FROM airun_remote.status(item.shard) AS s);
-		IF number OPERATOR(pg_catalog.=) ANY (held) THEN
-			PERFORM @extschema@.airun_store_clear_bucket(number, item.shard);
+		/* Somebody else may have moved it on in between, who clears all shards then */
+		PERFORM pg_catalog.pg_advisory_xact_lock(1634300534, bucket::pg_catalog.int4);
+		IF (SELECT b.shard FROM airun_remote.buckets AS b
+			WHERE b.bucket OPERATOR(pg_catalog.=) $1) OPERATOR(pg_catalog.<>) $2 THEN
+			RETURN;
 		END IF;
-	END LOOP;
+		PERFORM @extschema@.airun_store_clear_bucket(bucket::pg_catalog.int4, source, false);
+	END IF;
+	/* What moves that were broken off have left elsewhere; and closed here, where it is to stay */
+	PERFORM @extschema@.airun_store_clear_bucket(bucket::pg_catalog.int4, s.shard, source OPERATOR(pg_catalog.<>) $2)
+	FROM airun_remote.shards AS s WHERE s.shard OPERATOR(pg_catalog.<>) $2;
+	IF source OPERATOR(pg_catalog.=) $2 THEN
+		PERFORM airun_remote.take_buckets(shard::pg_catalog.int4, ARRAY[bucket::pg_catalog.int4]);
+	END IF;
 END
 $move$;
 COMMENT ON PROCEDURE @extschema@.airun_move_bucket(bigint, bigint) IS
@@ -483,7 +378,9 @@ BEGIN
 			FROM airun_remote.status(item.shard) AS s;
 			row.problem := CASE
 				WHEN NOT item.map <@ COALESCE(held, '{}') THEN 'lacks buckets that the map has here'
-				WHEN NOT COALESCE(held, '{}') <@ item.map THEN 'has buckets that the map has elsewhere' END;
+				WHEN NOT COALESCE(held, '{}') <@ item.map THEN 'has buckets that the map has elsewhere'
+				ELSE (SELECT 'has copies from moves that have not ended, of buckets ' || string_agg(a::text, ', ')
+					  FROM airun_remote.arriving_buckets(item.shard) AS a) END;
 		EXCEPTION WHEN OTHERS THEN
 			row.problem := SQLERRM;
 		END;
@@ -504,7 +401,9 @@ DECLARE
 	done pg_catalog.int8 := 0;
 BEGIN
 	PERFORM @extschema@.airun_store_require_proxy();
-	CREATE TEMPORARY TABLE IF NOT EXISTS airun_spread (bucket pg_catalog.int8, shard pg_catalog.int8);
+	IF pg_catalog.to_regclass('pg_temp.airun_spread') IS NULL THEN
+		CREATE TEMPORARY TABLE airun_spread (bucket pg_catalog.int8, shard pg_catalog.int8);
+	END IF;
 	TRUNCATE pg_temp.airun_spread;
 	/* Each shard keeps its fair share; the rest fills those that have less */
 	INSERT INTO pg_temp.airun_spread

@@ -16,20 +16,31 @@
  *
  * Locks: the bucket (an advisory lock, shared), before anything else.
  *
+ * A call that is cancelled here, by a timeout of the shard's or its administrator, is told
+ * as 57000: PL/Proxy takes 57014 for a cancellation of its own, and waits for ever for the
+ * shard to follow.  The proxy makes 57014 of it again.
+ *
  * Refused: a bucket that is not on this shard (PT421: the proxy looks its map up
  * again); a role that the proxy may not become (42501, by the server).
  */
 #include "shard/shard_call.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "store/identity.h"
 #include "store/plans.h"
 #include "store/store.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(airun_store_enter);
 
@@ -38,6 +49,31 @@ PG_FUNCTION_INFO_V1(airun_store_enter);
 
 /* The bucket that the transaction has entered; -1 for none */
 static int	entered_bucket = -1;
+
+static emit_log_hook_type next_log_hook;
+
+/*
+ * Tell a statement of a proxy's that it has been cancelled, as said above.  Here, where an
+ * error is about to be sent, since nothing below can have caught it: whatever has been
+ * called, and by whichever function of airun_remote.
+ */
+static void
+disguise_cancellation(ErrorData *error)
+{
+	if (error->elevel == ERROR && error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+		debug_query_string != NULL && strstr(debug_query_string, "airun_remote.") != NULL)
+		error->sqlerrcode = ERRCODE_OPERATOR_INTERVENTION;
+	if (next_log_hook != NULL)
+		next_log_hook(error);
+}
+
+/* To be called when the library is loaded */
+void
+shard_init(void)
+{
+	next_log_hook = emit_log_hook;
+	emit_log_hook = disguise_cancellation;
+}
 
 static void
 leave(XactEvent event, void *arg)
@@ -87,11 +123,28 @@ hold_bucket(int bucket)
 				 errhint("Send the call through the proxy, which looks up where the bucket is now.")));
 }
 
-static void
-set_locally(const char *name, const text *value)
+static Oid
+namespace_owner(Oid schema)
 {
-	(void) set_config_option(name, value != NULL ? text_to_cstring(value) : "", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			owner = HeapTupleIsValid(tuple) ?
+		((Form_pg_namespace) GETSTRUCT(tuple))->nspowner : InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return owner;
+}
+
+static void
+set_locally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+static const char *
+string_or_empty(const text *value)
+{
+	return value != NULL ? text_to_cstring(value) : "";
 }
 
 static text *
@@ -121,23 +174,58 @@ shard_enter(int bucket, const text *claims, const text *caller, const text *role
 		hold_bucket(bucket);
 		entered_bucket = bucket;
 	}
-	set_locally("request.jwt.claims", claims);
-	set_locally("airun.user_id", caller);
+	set_locally("request.jwt.claims", string_or_empty(claims));
+	set_locally("airun.user_id", string_or_empty(caller));
 	if (role != NULL)
-		set_locally("role", role);
+		set_locally("role", text_to_cstring(role));
 }
 
 /*
  * airun_store_enter(bucket integer, claims text, caller text, role text) returns void
  *
- * No bucket: for all shards; see shard_enter().
+ * No bucket: for all shards; see shard_enter().  Rows travel as text, which the proxy
+ * shall read as it was meant, whatever style the shard prefers.
  */
 Datum
 airun_store_enter(PG_FUNCTION_ARGS)
 {
+	set_locally("datestyle", "ISO, MDY");
+	set_locally("intervalstyle", "postgres");
+	set_locally("extra_float_digits", "1");
 	shard_enter(PG_ARGISNULL(0) ? -1 : PG_GETARG_INT32(0), text_argument(fcinfo, 1),
 				text_argument(fcinfo, 2), text_argument(fcinfo, 3));
 	PG_RETURN_VOID();
+}
+
+/*
+ * The buckets of which there are copies here, from moves that have not ended: what they
+ * hold is another shard's, and nothing is to be done to it here.  NULL for none, as where
+ * this is no shard.  In a store that is open (store.h).
+ */
+Bitmapset *
+shard_arriving_buckets(void)
+{
+	static Statement find = {"SELECT a.bucket FROM airun_remote.arriving AS a", 0, {0}};
+	Oid			schema = get_namespace_oid("airun_remote", true);
+	Oid			table = OidIsValid(schema) ? get_relname_relid("arriving", schema) : InvalidOid;
+	Bitmapset  *buckets = NULL;
+	Args		args = {0};
+	uint64		count;
+
+	/* Somebody else's schema of that name is none of ours */
+	if (!OidIsValid(table) || get_rel_relkind(table) != RELKIND_RELATION ||
+		namespace_owner(schema) != store_table_owner("runs"))
+		return NULL;
+	count = statement_write_as_owner(&find, &args, table_owner(table));
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+
+		buckets = bms_add_member(buckets,
+								 DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i],
+															 SPI_tuptable->tupdesc, 1, &isnull)));
+	}
+	return buckets;
 }
 
 /*

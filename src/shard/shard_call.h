@@ -7,10 +7,13 @@
 
 #include "airun.h"
 
+#include "nodes/bitmapset.h"
 #include "store/plans.h"
 #include "utils/uuid.h"
 
+extern void shard_init(void);
 extern void shard_enter(int bucket, const text *claims, const text *caller, const text *role);
+extern Bitmapset *shard_arriving_buckets(void);
 extern bool find_bucket(Statement *find, int bucket);
 extern void shard_check_owner(const pg_uuid_t *id, const pg_uuid_t *owner);
 extern void shard_check_id(const pg_uuid_t *id);

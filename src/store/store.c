@@ -101,7 +101,7 @@ store_table_oid(const char *name)
 	return table;
 }
 
-static Oid
+Oid
 table_owner(Oid table)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));

@@ -17,6 +17,7 @@
 
 extern Oid	store_runs_oid(void);
 extern Oid	store_table_oid(const char *name);
+extern Oid	table_owner(Oid table);
 extern Oid	store_table_owner(const char *name);
 extern void store_open(bool for_writing);
 extern void store_close(void);

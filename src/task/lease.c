@@ -22,6 +22,7 @@
 #include "catalog/pg_type.h"
 #include "datatype/timestamp.h"
 #include "miscadmin.h"
+#include "shard/shard_call.h"
 #include "store/direct.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -300,13 +301,13 @@ lease_expire_run(const pg_uuid_t *run_id)
  *
  * One transaction: call it again for more.  It ends the tasks of the runs
  * that the caller can change, deleted ones too, or of all for an operator; the longest
- * overdue first.
+ * overdue first.  On a shard not those of a copy that has not arrived.
  */
 Datum
 airun_expire_tasks(PG_FUNCTION_ARGS)
 {
 	static Statement find = {
-		"SELECT t.run_id, t.task_id, t.updated_at FROM airun.tasks AS t JOIN airun.runs AS r "
+		"SELECT t.run_id, t.task_id, t.updated_at, r.user_id FROM airun.tasks AS t JOIN airun.runs AS r "
 		"ON r.id" EQ "t.run_id WHERE " OVERDUE
 		" AND (t.updated_at, t.run_id, t.task_id)" GT "($4, $5, $6) "
 		"ORDER BY t.updated_at, t.run_id, t.task_id LIMIT $3",
@@ -320,6 +321,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 	TimestampTz last_time = DT_NOBEGIN;
 	pg_uuid_t	last_run = {{0}};
 	pg_uuid_t	last_task = {{0}};
+	Bitmapset  *arriving;
 	uint64		count;
 	int32		expired = 0;
 	int64		max_tasks;
@@ -338,6 +340,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 
 	is_operator = operator_begin(&operator);
 	store_open(true);
+	arriving = shard_arriving_buckets();
 	do
 	{
 		SPITupleTable *found;
@@ -354,6 +357,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 		for (uint64 i = 0; i < count; i++)
 		{
 			Args		key = {0};
+			Datum		user;
 			bool		isnull;
 
 			CHECK_FOR_INTERRUPTS();
@@ -361,6 +365,9 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 			last_task = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull));
 			last_time = DatumGetTimestampTz(SPI_getbinval(found->vals[i], found->tupdesc, 3,
 														  &isnull));
+			user = SPI_getbinval(found->vals[i], found->tupdesc, 4, &isnull);
+			if (bms_is_member(user_bucket(isnull ? NULL : DatumGetUUIDP(user)), arriving))
+				continue;
 			arg_uuid(&key, &last_run);
 			if (statement_write(&lock_run, &key) == 1 && expire(&last_run, &last_task, now))
 				expired++;

@@ -563,12 +563,12 @@ expire(const Caller *caller, const pg_uuid_t *id)
 		(void) end_locked(&row, &end);
 }
 
-/* airun_expire_calls(max_calls) returns integer */
+/* airun_expire_calls(max_calls) returns integer; on a shard not of a copy that has not arrived */
 Datum
 airun_expire_calls(PG_FUNCTION_ARGS)
 {
 	static Statement find = {
-		"SELECT c.id FROM airun.calls AS c WHERE c.completed_at IS NULL "
+		"SELECT c.id, c.user_id FROM airun.calls AS c WHERE c.completed_at IS NULL "
 		"AND (c.updated_at" PLUS "COALESCE(c.timeout, $2))" LT "$1 "
 		"AND (NOT $3 OR c.user_id" EQ "$4) ORDER BY c.updated_at LIMIT $5 "
 		"FOR NO KEY UPDATE OF c SKIP LOCKED",
@@ -580,6 +580,8 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 	Operator	operator;
 	bool		is_operator;
 	Args		args = {0};
+	Bitmapset  *arriving;
+	int32		expired = 0;
 	uint64		count;
 
 	if (PG_ARGISNULL(0))
@@ -593,6 +595,7 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 				 errhint("Call airun_expire_calls() again for more.")));
 	is_operator = operator_begin(&operator);
 	open_for(&caller);
+	arriving = shard_arriving_buckets();
 	arg_time(&args, GetCurrentTimestamp());
 	arg_add(&args, lease_default_timeout(), false);
 	arg_add(&args, BoolGetDatum(caller.is_bound), false);
@@ -603,14 +606,18 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 	for (uint64 i = 0; i < count; i++)
 	{
 		bool		isnull;
+		Datum		user = SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull);
 
 		CHECK_FOR_INTERRUPTS();
+		if (bms_is_member(user_bucket(isnull ? NULL : DatumGetUUIDP(user)), arriving))
+			continue;
 		expire(&caller, DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)));
+		expired++;
 	}
 	store_close();
 	if (is_operator)
 		operator_end(&operator);
-	PG_RETURN_INT32((int32) count);
+	PG_RETURN_INT32(expired);
 }
 
 /* ---------- charged again ---------- */

@@ -220,6 +220,22 @@ is(on_shard(0, "SELECT count(*) FROM airun.runs WHERE substr(id::text, 15, 1) = 
 is(on_shard(0, 'SELECT string_agg(price_id::text, $$ $$ ORDER BY price_id) FROM airun.prices'),
 	on_shard(1, 'SELECT string_agg(price_id::text, $$ $$ ORDER BY price_id) FROM airun.prices'), 'prices have the same ids on all shards');
 
+#--- what a session prefers, and a shard --------------------------------------------------
+
+for my $style ('SQL, DMY', 'German', 'Postgres, MDY')
+{
+	on_proxy("SET DateStyle = '$style'; SET extra_float_digits = -6; SET IntervalStyle = sql_standard;
+		SELECT api.airun_set_price('$style', '{\"input\": 1}', per_tokens => 1000000, effective_from => make_timestamptz(2026, 3, 12, 0, 0, 0, 'UTC'));
+		SELECT api.airun_set_budget('$style', 0.123456789012, count_from => 'now')");
+	is(on_shard(1, "SELECT (SELECT effective_from = '2026-03-12Z' FROM airun.prices WHERE model = '$style'),
+		(SELECT amount FROM airun.budgets WHERE name = '$style')"), 't|0.123456789012', "dates and figures arrive as they are: $style");
+	is(on_proxy("SELECT api.airun_set_budget('$style', NULL)") =~ /^\d/ ? 'removed' : 'not', 'removed', 'and go');
+}
+$nodes[0]->safe_psql('postgres', "ALTER DATABASE shard0 SET DateStyle = 'SQL, DMY'; ALTER DATABASE shard0 SET extra_float_digits = -6");
+is(on_proxy("SET airun.user_id = '$first'; SET ROLE authenticated; SELECT EXTRACT(epoch FROM created_at) FROM api.airun_list_runs(archived => true) WHERE id = '$run'"),
+	on_shard(0, "SELECT EXTRACT(epoch FROM created_at) FROM airun.runs WHERE id = '$run'"), 'and come back so');
+$nodes[0]->safe_psql('postgres', 'ALTER DATABASE shard0 RESET ALL');
+
 #--- who is calling ----------------------------------------------------------------------
 
 is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_remote.call(0, '')"), '42501', 'an API role cannot say who it is to a shard');
@@ -227,13 +243,19 @@ is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_remote.airun_
 is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_lib.airun_store_enter(0, '', '$first', 'service_role')"), '42501', 'nor enter');
 is(state_of($nodes[0], 'shard0', "SET ROLE authenticated; SELECT airun_store_enter(0, '', '$first', 'service_role')"), '42501', 'nor on the shard');
 is(state_of($nodes[0], 'shard0', "SET ROLE authenticated; SELECT airun_store_receive('')"), '42501', 'nor call there');
-for my $sql ('SELECT FROM airun.runs', 'SELECT airun_list_runs()', 'SELECT airun_remote.take_buckets(0, ARRAY[1])', 'SELECT airun_remote.drop_rows(0, 1, NULL)',
+for my $sql ('SELECT FROM airun.runs', 'SELECT airun_list_runs()', 'SELECT airun_remote.take_buckets(0, ARRAY[1])', 'SELECT airun_remote.drop_copy(0, 1)',
 	'SET ROLE postgres', "SELECT airun_remote.airun_list_runs(0, NULL, '', '', '@{[$proxy->safe_psql('postgres', 'SELECT current_user')]}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
 {
 	is(state_of($nodes[0], 'shard0', $sql, extra_params => [ '-U', 'airun_proxy' ]) =~ /^(42501|22023)$/ ? 'refused' : 'done', 'refused', "the proxy's role cannot: $sql");
 }
 is(on_proxy("SET ROLE operator; SELECT count(*) FROM api.airun_check_usage()" =~ s/SET ROLE operator; //r), '0', 'the owner of the proxy checks all shards');
-is($proxy->safe_psql('proxy', 'SELECT api.airun_rollup()', extra_params => [ '-U', 'operator' ]), '0', 'an operator folds on all shards, logged in as himself');
+is($proxy->safe_psql('proxy', 'SELECT api.airun_rollup()', extra_params => [ '-U', 'operator' ]), '0', 'an operator folds on all shards');
+for my $sql ("ALTER USER MAPPING FOR CURRENT_USER SERVER airun OPTIONS (SET user 'airun_proxy')", "CREATE USER MAPPING FOR CURRENT_USER SERVER airun OPTIONS (user 'airun_proxy')",
+	'SELECT airun_remote.airun_rollup(0, NULL, NULL, NULL, NULL, 1, 1)', "SELECT airun_remote.airun_erase_user(0, NULL, NULL, NULL, NULL, '$first', 1)", "SELECT api.airun_erase_user('$first')")
+{
+	like(state_of($proxy, 'proxy', $sql, extra_params => [ '-U', 'operator' ]), qr/^(42501|42704)$/, "an operator cannot: $sql");
+}
+is(state_of($proxy, 'proxy', 'SET ROLE authenticated; SELECT airun_remote.as_operator_airun_rollup(1, 1)'), '42501', 'nor is an API role an operator');
 
 # Users after one another in one session, errors between: each sees his own
 my $mixed = '';
@@ -290,8 +312,40 @@ is(state_of($proxy, 'proxy', 'SET ROLE service_role; SELECT * FROM api.airun_lis
 my ($status, $out, $err) = $proxy->psql('proxy', 'SET ROLE service_role; SET airun.partial_answers = on; SELECT count(*) > 0 FROM api.airun_list_runs()');
 is($out, 't', 'but for who takes a part');
 like($err, qr/WARNING:  shard 1 is left out/, 'who is told what lacks');
+is(state_of($proxy, 'proxy', "SET ROLE service_role; SET airun.partial_answers = on; SELECT * FROM api.$_"), 'PT422', "what is wrong with a call is said then, too: $_")
+	for "airun_search('x', sort => 'nonsense')", 'airun_list_runs(page_size => -5)', "airun_usage(now(), now(), zone => 'Nowhere')";
+$nodes[$_]->safe_psql('postgres', "ALTER DATABASE shard$_ ALLOW_CONNECTIONS false; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shard$_'") for 0 .. $shards - 1;
+is(state_of($proxy, 'proxy', 'SET ROLE service_role; SET airun.partial_answers = on; SELECT * FROM api.airun_list_runs()'), 'PT503', 'where no shard answers, there is no part');
+$nodes[$_]->safe_psql('postgres', "ALTER DATABASE shard$_ ALLOW_CONNECTIONS true") for grep { $_ != 1 } 0 .. $shards - 1;
 like(on_proxy('SELECT problem FROM airun_lib.airun_shards() WHERE shard = 1'), qr/./, 'airun_shards() says so');
 $nodes[1]->safe_psql('postgres', 'ALTER DATABASE shard1 ALLOW_CONNECTIONS true');
+
+#--- a call that a shard cancels ----------------------------------------------------------
+
+# PL/Proxy would wait for ever for a shard that says 57014
+on_shard(0, <<'END');
+CREATE FUNCTION cancel() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN PERFORM pg_cancel_backend(pg_backend_pid()), pg_sleep(60); RETURN NEW; END $$;
+CREATE TRIGGER cancel BEFORE INSERT ON airun.messages FOR EACH ROW WHEN (NEW.message ->> 'content' = 'cancel') EXECUTE FUNCTION cancel();
+END
+for my $call ("airun_append_message('$run', '{\"role\": \"user\", \"content\": \"cancel\"}')", "airun_append_messages('$run', '[{\"role\": \"user\", \"content\": \"cancel\"}]')")
+{
+	(undef, undef, $err) = $proxy->psql('proxy', "\\set VERBOSITY verbose\nSET ROLE authenticated; SET airun.user_id = '$first'; SELECT * FROM api.$call", timeout => 120);
+	like($err, qr/ERROR:  57014: canceling statement due to user request\n/, 'a call that a shard has cancelled is cancelled');
+}
+on_shard(0, 'DROP FUNCTION cancel CASCADE');
+
+#--- a bucket that is closed --------------------------------------------------------------
+
+is(state_of($proxy, 'proxy', "SELECT airun_remote.failed(500, 'PT421', 'bucket 1 is not on this shard', '', '')"), 'PT503', 'a bucket that stays closed is PT503');
+on_shard(0, "UPDATE airun_remote.buckets SET is_moving = true WHERE bucket = airun_bucket('$first')");
+my ($found, $notices) = ('', '');
+my $waiting = IPC::Run::start([ $proxy->installed_command('psql'), '-XAtq', '-d', $proxy->connstr('proxy'), '-c',
+	"SET client_min_messages = notice; SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_get_run('$run') ->> 'name'" ],
+	'<', '/dev/null', '>', \$found, '2>', \$notices, IPC::Run::timeout(120));
+usleep(300_000);
+on_shard(0, 'UPDATE airun_remote.buckets SET is_moving = false');
+IPC::Run::finish($waiting);
+is("$found$notices", "a run\n", 'a call waits for its bucket, and says nothing of it');
 
 #--- figures of all ------------------------------------------------------------------------
 
@@ -304,15 +358,24 @@ $nodes[1]->safe_psql('postgres', 'ALTER DATABASE shard1 ALLOW_CONNECTIONS true')
 is($out, "t||\n2", 'durations of two shards are not added up, and those of each user are told');
 is(scalar(() = $err =~ /WARNING:  durations of what several shards have are left out/g), 1, 'which is said');
 is(state_of($proxy, 'proxy', 'SET ROLE service_role; SELECT api.airun_usage_page()'), '0A000', 'a page of all shards is refused');
+for my $body ('{"airun_list_runs": {}}', '{"airun_expire_tasks": {}}', '{"airun_usage": {"from_time": "2020-01-01", "to_time": "2100-01-01"}}')
+{
+	is(state_of($proxy, 'proxy', "SET ROLE service_role; SELECT api.airun_call('$body')"), '0A000', "one shard does not answer for all: $body");
+	is(state_of($proxy, 'proxy', "SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_call('$body') IS NOT NULL"), 't', 'a user is on one');
+}
+is(on_proxy("SET ROLE service_role; SELECT api.airun_call('{\"airun_start_turn\": {\"run\": {\"user_id\": \"$_\"}, \"messages\": [{\"role\": \"user\", \"content\": \"q\"}]}}') #>> '{run,user_id}'"), $_,
+	'a turn for a user finds her shard by a raw body, too') for $first, $second;
 is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_usage_page() LIKE '<!DOCTYPE html>%'"), 't', 'a user has a page');
-is(on_proxy("SELECT api.airun_set_budget('for all', 1000, measure => 'calls', period => 'none', count_from => 'now')") =~ /^\d+$/ ? 'set' : 'not', 'set', 'a budget for all');
+is(on_proxy("SELECT api.airun_set_budget('for all', 1000000, measure => 'calls', period => 'none', count_from => 'now')") =~ /^\d+$/ ? 'set' : 'not', 'set', 'a budget for all');
 
 #--- moving --------------------------------------------------------------------------------
 
 is(state_of($proxy, 'proxy', 'CALL airun_lib.airun_move_bucket(4096, 0)'), 'PT422', 'there is no such bucket');
 is(state_of($proxy, 'proxy', "CALL airun_lib.airun_move_bucket(0, $shards)"), 'PT422', 'there is no such shard');
 
-is(on_proxy("SELECT api.airun_set_budget('each user', 1000000, 'user', measure => 'calls', period => 'none')"), '2', 'a budget has one id on all shards');
+is(on_proxy("SELECT api.airun_set_budget('each user', 1000000, 'user', measure => 'calls', period => 'none')") =~ /^\d+$/ ? 'one' : 'none', 'one', 'a budget has one id on all shards');
+
+is(on_proxy("SELECT api.airun_set_budget('each run', 1000000, 'run', measure => 'tokens', period => 'none') > 0"), 't', 'a budget of each run');
 
 # Users of one bucket, and their clients, each with a run of its own and tasks, too
 my $bucket = on_proxy("SELECT airun_lib.airun_bucket('$first')");
@@ -392,7 +455,7 @@ ok($charged >= $metered && $charged <= $metered + $unanswered, "each of $metered
 is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT spent, held FROM api.airun_budget_status()"), "$charged|0",
 	"what a user has spent of her budget moves with her");
 is($proxy->safe_psql('proxy', 'SELECT budget, count(*), sum(spent) FROM api.airun_budget_status() GROUP BY 1 ORDER BY 1', extra_params => [ '-U', 'operator' ]),
-	"each user|1|$charged\nfor all|$shards|$charged", 'reporters see each user once, and of another budget what each shard has');
+	"each run|$shards|0\neach user|1|$charged\nfor all|$shards|$charged", 'reporters see each user once, and of another budget what each shard has');
 is(on_proxy('SELECT count(problem), sum(moving), sum(buckets) FROM airun_lib.airun_shards()'), '0|0|4096', 'the shards have what the map says');
 for my $shard (0 .. $shards - 1)
 {
@@ -402,6 +465,95 @@ for my $shard (0 .. $shards - 1)
 }
 proven('messages appended while their bucket moves', $kept);
 proven('longest time that a moving bucket was closed, ms', $closed);
+
+#--- what moving refuses, and how it is broken off -----------------------------------------
+
+my ($from, $to) = (on_proxy("SELECT shard FROM airun_remote.buckets WHERE bucket = $bucket"), 0);
+$to = $from == 0 ? 1 : 0;
+my $move = "CALL airun_lib.airun_move_bucket($bucket, $to)";
+my $where = "SELECT shard FROM airun_remote.buckets WHERE bucket = $bucket";
+my $writes = "SET ROLE authenticated; SET airun.user_id = '$first'; SELECT seq > 0 FROM api.airun_append_message('$run', '{\"role\": \"user\", \"content\": \"still there\"}')";
+
+is(state_of($proxy, 'proxy', 'CALL airun_lib.airun_move_bucket(NULL, 0)'), 'PT422', 'no bucket is none');
+is(state_of($proxy, 'proxy', 'CALL airun_lib.airun_move_bucket(0, NULL)'), 'PT422', 'no shard is none');
+
+# somebody else's run there has the id of a run that moves, and stays as it is
+my ($stranger) = grep { $_ ne $first } @users;
+on_shard($to, "SELECT airun_create_run(id => '$run', user_id => '$stranger', name => 'a stranger''s')");
+is(state_of($proxy, 'proxy', $move), 'PT409', 'a run with the same id on the target is refused');
+is(on_shard($to, "SELECT name, user_id FROM airun.runs WHERE id = '$run'"), "a stranger's|$stranger", 'and is left alone');
+on_shard($to, "DELETE FROM airun.runs WHERE id = '$run'");
+
+# stores of two versions
+on_shard($to, 'ALTER TABLE airun.messages ADD COLUMN odd integer');
+is(state_of($proxy, 'proxy', $move), '55000', 'shards with other columns are refused');
+on_shard($to, 'ALTER TABLE airun.messages DROP COLUMN odd');
+on_shard($to, 'ALTER FUNCTION airun_remote.bucket_state(integer, integer) RENAME TO bucket_state_of_old');
+is(state_of($proxy, 'proxy', $move), '55000', 'so are shards of another version');
+on_shard($to, 'ALTER FUNCTION airun_remote.bucket_state_of_old(integer, integer) RENAME TO bucket_state');
+
+# the target fails, or the mover is cancelled, while the bucket is closed: it is open again where it was
+on_shard($to, 'ALTER FUNCTION airun_remote.arrive(integer, integer, jsonb[]) RENAME TO arrive_not');
+is(state_of($proxy, 'proxy', $move), '42883', 'a target that fails at the end is told');
+is(on_proxy($where) . on_proxy($writes), "${from}t", 'the bucket is where it was, and open');
+on_shard($to, "CREATE FUNCTION airun_remote.arrive(integer, integer, jsonb[]) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); END'");
+my $cancelled = IPC::Run::start([ $proxy->installed_command('psql'), '-XAtq', '-d', $proxy->connstr('proxy') . ' application_name=cancelled', '-c', $move ],
+	'<', '/dev/null', '>', \my $cancelled_out, '2>', \my $cancelled_err, IPC::Run::timeout(300));
+$nodes[$to]->poll_query_until($databases[$to], "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%airun_remote.arrive(%' AND wait_event = 'PgSleep'")
+	or die 'the bucket does not arrive';
+is(on_shard($from, "SELECT is_moving FROM airun_remote.buckets WHERE bucket = $bucket"), 't', 'the bucket is closed');
+$proxy->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'cancelled'");
+IPC::Run::finish($cancelled);
+like($cancelled_err, qr/canceling statement due to user request/, 'a mover is cancelled');
+is(on_proxy($where) . on_proxy($writes), "${from}t", 'the bucket is where it was, and open');
+on_shard($to, 'DROP FUNCTION airun_remote.arrive(integer, integer, jsonb[]); ALTER FUNCTION airun_remote.arrive_not(integer, integer, jsonb[]) RENAME TO arrive');
+
+# two at once
+my $holder = $proxy->background_psql('proxy');
+ask($holder, "SELECT pg_advisory_lock(1634300534, $bucket)");
+is(state_of($proxy, 'proxy', $move), '55006', 'a bucket is moved by one at a time');
+$holder->quit;
+
+# what belongs to a run or a user moves
+is(on_shard(0, "SELECT string_agg(DISTINCT c.relname, ' ') FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+	WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attname IN ('run_id', 'user_id')
+		AND c.oid NOT IN (SELECT t.relation::regclass FROM airun_remote.moving_tables AS t)"), 'usage_build usage_ledger usage_people usage_tail', 'no table is forgotten that is not of the ledger');
+is(on_shard(0, "SELECT string_agg(name, ' ' ORDER BY name) FROM airun_remote.entry_columns WHERE is_figure"),
+	'calls cost first_token_us tokens_cache_read tokens_cache_write tokens_input tokens_output total_us', "an entry's figures have a sign");
+
+# what has been copied shows nowhere, and nothing is done to it
+my $late = numbered_id(7, 8);
+on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_create_task('$run', '$late', model_id => 'gpt-x') IS NULL; SELECT api.airun_start_call('$late', model_id => 'gpt-x') IS NULL");
+on_shard($from, "SET session_replication_role = replica; UPDATE airun.tasks SET updated_at = '2020-01-01' WHERE task_id = '$late'; UPDATE airun.calls SET updated_at = '2020-01-01' WHERE id = '$late'");
+on_proxy("SELECT airun_lib.airun_store_precopy_bucket($bucket, $from, $to) IS NULL");
+is(on_shard($to, "SELECT count(*) FROM airun.tasks JOIN airun.calls ON id = task_id WHERE task_id = '$late'"), '1', 'a bucket has been copied');
+is(on_proxy('SET ROLE service_role; SELECT count(*) > 0, count(*) - count(DISTINCT id) FROM api.airun_list_runs(page_size => 1000)'), 't|0', 'no run is listed twice');
+is(on_proxy("SET ROLE service_role; SELECT count(*) > 0, count(*) - count(DISTINCT (run_id, seq)) FROM api.airun_search('there')"), 't|0', 'no message is found twice');
+is(on_shard($to, 'SELECT airun_expire_tasks(), airun_expire_calls()'), '0|0', 'nothing expires in a copy');
+is(on_proxy("SELECT problem FROM airun_lib.airun_shards() WHERE shard = $to"), "has copies from moves that have not ended, of buckets $bucket", 'airun_shards() tells of it');
+
+# what is left of all these goes with a move to where it is
+on_proxy("CALL airun_lib.airun_move_bucket($bucket, $from)");
+is(on_shard($to, "SELECT count(*) FROM airun.runs WHERE airun_bucket(user_id) = $bucket"), '0', 'nothing is left of a move that was broken off');
+is(on_proxy('SELECT count(problem), sum(moving) FROM airun_lib.airun_shards()'), '0|0', 'and all shards have what the map says');
+is(on_shard($from, 'SELECT airun_expire_tasks(), airun_expire_calls()'), '1|1', 'what is overdue expires where it is');
+
+# JSON null is not NULL, whatever style and time zone the shards have
+my $nulls = numbered_id(7, 10);
+on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_create_task('$run', '$nulls', request_data => 'null', timeout => '1 day 2 hours') IS NULL; SELECT api.airun_complete_task('$nulls', 'x', usage => 'null', response_data => 'null') IS NULL");
+my $row = "SELECT request_data = 'null' AND response_data = 'null' AND usage = 'null' AND error IS NULL, timeout = '1 day 2 hours', EXTRACT(epoch FROM created_at) FROM airun.tasks WHERE task_id = '$nulls'";
+my $as_it_was = on_shard($from, $row);
+like($as_it_was, qr/^t\|t\|\d/, 'a task with JSON null');
+$nodes[$to]->safe_psql('postgres', "ALTER DATABASE $databases[$to] SET timezone = 'Asia/Tokyo'; ALTER DATABASE $databases[$to] SET DateStyle = 'German'; ALTER DATABASE $databases[$to] SET IntervalStyle = 'iso_8601'");
+
+# a run takes what it has spent of its budget along
+on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_start_turn(run_id => '" . numbered_id(8, 1) . "', task_id => '" . numbered_id(7, 9) . "', model_id => 'gpt-x') IS NULL");
+on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_finish_turn('" . numbered_id(7, 9) . "', '{\"role\": \"assistant\", \"content\": \"x\"}', usage => '{\"prompt_tokens\": 40, \"completion_tokens\": 2}') IS NULL");
+on_proxy($move);
+$nodes[$to]->safe_psql('postgres', "ALTER DATABASE $databases[$to] RESET ALL");
+is(on_shard($to, $row), $as_it_was, 'comes as it was');
+is(join(' ', map { on_shard($_, "SELECT spent, held FROM airun.budget_periods WHERE value = '" . numbered_id(8, 1) . "'") } $from, $to), ' 42|0', 'what a run has spent of its budget moves with it');
+is(on_shard($_, 'SELECT airun_rollup() * 0; SELECT * FROM airun_check(); SELECT * FROM airun_check_budgets()'), '0', "shard $_ is clean") for $from, $to;
 
 #--- one more shard --------------------------------------------------------------------------
 
