@@ -56,9 +56,18 @@ SELECT citus_test.answer('SELECT airun_messages(''0c170500-0000-4000-8000-000000
 --
 -- Every function that needs the store, on a run that is there
 --
-CREATE FUNCTION citus_test.sums() RETURNS text LANGUAGE sql AS $$
-	SELECT md5(string_agg(query_to_xml(format('SELECT count(*), max(xmin::text::bigint) FROM %s', c.oid::regclass), true, true, '')::text, '' ORDER BY c.oid))
-	FROM pg_class AS c WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r' $$;
+CREATE FUNCTION citus_test.sums() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	relation regclass;
+	figures text;
+	sums text := '';
+BEGIN
+	FOR relation IN SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = 'airun'::regnamespace AND c.relkind = 'r' ORDER BY c.oid LOOP
+		EXECUTE format('SELECT concat_ws('' '', count(*), max(xmin::text::bigint)) FROM %s', relation) INTO figures;
+		sums := sums || figures || ';';
+	END LOOP;
+	RETURN sums;
+END $$;
 CREATE TEMP TABLE before AS SELECT citus_test.sums();
 INSERT INTO pg_catalog.pg_dist_partition VALUES ('airun.messages', 'h', 'run_id', 1, 's', false);
 CREATE TEMP TABLE answers AS SELECT p.proname AS name, citus_test.answer(format('SELECT %s(%s)', p.oid::regproc, CASE p.proname

@@ -1,7 +1,8 @@
 --
--- The doors: what drivers and PostgREST send, and what comes out.
+-- What drivers and PostgREST send, by its type, and what comes out.
 --
 SET client_min_messages = warning;
+DO $$BEGIN PERFORM airun_install(); END$$;
 SET search_path = helpers, public;
 SET airun.user_id = 'doors';
 SET helpers.ids = '0d000000-0000-4000-8000';
@@ -141,7 +142,7 @@ SELECT attempt('UPDATE airun.tasks SET pending_half = 1 WHERE task_id = task_id(
 --
 SET statement_timeout = '400ms';
 SELECT status, position FROM airun_stream_read(task_id(12), 5, max_wait => '10 s');
-SET statement_timeout = '20ms';
+SET statement_timeout = '45ms';
 SELECT status FROM airun_stream_read(task_id(12), 5, max_wait => '10 s');
 RESET statement_timeout;
 SET airun.max_waiting = 0;

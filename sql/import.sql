@@ -5,6 +5,7 @@
 SET client_min_messages = warning;
 SET search_path = helpers, public;
 SET timezone = 'UTC';
+DO $$BEGIN PERFORM airun_install(); END$$;
 SET airun.user_id = '1b000000-0000-4000-8000-000000000001';
 
 CREATE TEMP TABLE files (name text PRIMARY KEY, document text);

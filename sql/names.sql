@@ -4,6 +4,7 @@
 --
 SET client_min_messages = warning;
 SET search_path = helpers, public;
+DO $$BEGIN PERFORM airun_install(); END$$;
 SET airun.user_id = 'names';
 
 -- the name that a run gets from its first user message

@@ -8,6 +8,7 @@
 \set SHOW_CONTEXT never
 \pset format unaligned
 \pset tuples_only on
+DO $$BEGIN PERFORM airun_install(); END$$;
 SET airun.user_id = 'responses';
 
 -- the prices, of a million tokens

@@ -5,6 +5,7 @@
 \set SHOW_CONTEXT never
 \pset format unaligned
 \pset tuples_only on
+DO $$BEGIN PERFORM airun_install(); END$$;
 SET airun.user_id = 'served';
 CREATE SCHEMA served_test;
 SET search_path = served_test, public;

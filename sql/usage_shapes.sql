@@ -7,6 +7,7 @@
 SET client_min_messages = error;
 CREATE SCHEMA shapes_test;
 SET search_path = shapes_test, public;
+DO $$BEGIN PERFORM airun_install(); END$$;
 SET airun.user_id = 'usage shapes';
 SET airun.trust_client_cost = off;
 DELETE FROM airun.prices;

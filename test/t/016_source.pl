@@ -1,6 +1,7 @@
 # The rules of the house that a machine can see: lines under 100 columns, files of at most
 # 900 lines, functions of at most 100, a comment at the head of each file, nothing that is
-# declared for other files and used by none, and every file named in src/README.md.
+# declared for other files and used by none, every file named in src/README.md, and every
+# regression test able to run alone.
 
 use strict;
 use warnings;
@@ -145,5 +146,13 @@ for my $file (grep { m{^src/\w+/} } keys %text)
 	$unnamed{$base} = 1 if !$may_be_unnamed{$base} && $readme !~ /`\Q$base\E(?:\.\w+)?`/;
 }
 is(join(' ', sort keys %unnamed), '', 'src/README.md names every file');
+
+#--- regression tests -----------------------------------------------------------------
+
+# Those that need no store, and one that runs another
+my %needs_no_store = map { $_ => 1 } qw(helpers json sketch usage privileges_owner);
+
+is(join(' ', grep { !$needs_no_store{$_} && slurp("$top/sql/$_.sql") !~ /airun_install\(/ } map { m{(\w+)\.sql$} } glob("$top/sql/*.sql")),
+	'', 'each regression test makes the store that it needs');
 
 done_testing();
