@@ -307,8 +307,8 @@ Datum
 airun_expire_tasks(PG_FUNCTION_ARGS)
 {
 	static Statement find = {
-		"SELECT t.run_id, t.task_id, t.updated_at, r.user_id FROM airun.tasks AS t JOIN airun.runs AS r "
-		"ON r.id" EQ "t.run_id WHERE " OVERDUE
+		"SELECT t.run_id, t.task_id, t.updated_at, r.user_id "
+		"FROM airun.tasks AS t JOIN airun.runs AS r ON r.id" EQ "t.run_id WHERE " OVERDUE
 		" AND (t.updated_at, t.run_id, t.task_id)" GT "($4, $5, $6) "
 		"ORDER BY t.updated_at, t.run_id, t.task_id LIMIT $3",
 		6, {TIMESTAMPTZOID, INTERVALOID, INT8OID, TIMESTAMPTZOID, UUIDOID, UUIDOID}
