@@ -135,7 +135,8 @@ define_switches(void)
 
 	DefineCustomBoolVariable("airun.direct_writes",
 							 "Lets airun find and write rows of its store without the executor.",
-							 "When off, statements do it, but for the text of a stream that is arriving and new entries of the ledger.",
+							 "When off, statements do it, but for the text of a stream that is "
+							 "arriving and new entries of the ledger.",
 							 &airun_direct_writes,
 							 true,
 							 PGC_SUSET, GUC_ALLOW_IN_PARALLEL,

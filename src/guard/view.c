@@ -271,7 +271,8 @@ enum
 
 StaticAssertDecl(Natts_tasks + FIRST_COLUMN_ARG <= STATEMENT_MAX_ARGS,
 				 "a statement must have room for all the columns");
-StaticAssertDecl(Natts_tasks + 1 <= ROW_MAX_COLUMNS, "a row must have room for them, and is_overdue");
+StaticAssertDecl(Natts_tasks + 1 <= ROW_MAX_COLUMNS,
+				 "a row must have room for them, and is_overdue");
 StaticAssertDecl(Natts_tasks + lengthof(shown_besides) <= COLUMN_LIST_MAX,
 				 "a list must have room for them, and what else tells");
 

@@ -130,7 +130,8 @@ BEGIN
 	END IF;
 	IF NOT is_owner AND level = 'operator' THEN
 		-- What is to be pruned; who may read it may do so.  And what the worker has come to.
-		EXECUTE format('GRANT SELECT ON airun.retention, airun.worker_status TO %I', airun_grant.role);
+		EXECUTE format('GRANT SELECT ON airun.retention, airun.worker_status TO %I',
+			airun_grant.role);
 	END IF;
 	IF NOT is_owner AND level = 'user' THEN
 		-- The functions run with the role's own rights, so that it needs some on
@@ -193,6 +194,9 @@ BEGIN
 END
 $grant$;
 COMMENT ON FUNCTION @extschema@.airun_grant(name, text) IS
-'Gives a role what it needs to use airun as an API role, and no more: it may delete nothing but the last messages of a run, and row security binds it
-As a reporter it may read the figures of all users, and no word of them; as an operator it may fold and check these as well, expire, purge and prune, and read what the worker has come to.
-For the owner of the store.  To that role itself, a superuser gives all functions with grant option by it.';
+'Gives a role what it needs to use airun as an API role, and no more: it may delete nothing but '
+'the last messages of a run, and row security binds it
+As a reporter it may read the figures of all users, and no word of them; as an operator it may '
+'fold and check these as well, expire, purge and prune, and read what the worker has come to.
+For the owner of the store.  To that role itself, a superuser gives all functions with grant '
+'option by it.';

@@ -31,7 +31,8 @@ CREATE FUNCTION @extschema@.airun_store_take_back(kind text, made text) RETURNS 
 AS $take_back$
 DECLARE
 	grantees constant text := (
-		SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ')
+		SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'
+			ELSE a.grantee::regrole::text END, ', ')
 		FROM (
 			SELECT c.relacl, c.relowner FROM pg_class AS c
 			WHERE kind = 'TABLE' AND c.oid = to_regclass(made)
@@ -70,7 +71,8 @@ BEGIN
 		RAISE EXCEPTION 'airun''s functions cannot be in the schema of its store'
 			USING ERRCODE = 'invalid_schema_definition',
 				DETAIL = 'The schema "airun" is never exposed to clients.',
-				HINT = 'Put them elsewhere: DROP EXTENSION airun; CREATE EXTENSION airun SCHEMA public;';
+				HINT = 'Put them elsewhere: DROP EXTENSION airun; CREATE EXTENSION airun '
+					'SCHEMA public;';
 	END IF;
 
 	-- The schema.  One that somebody else has made is not ours to fill.
@@ -84,7 +86,8 @@ BEGIN
 		RAISE EXCEPTION 'schema "airun" belongs to role "%"', pg_get_userbyid(owner)
 			USING ERRCODE = 'insufficient_privilege',
 				DETAIL = format('The caller is "%s".', current_user),
-				HINT = 'If that role owns the store, call airun_install() as that role; if not, have the schema renamed or dropped.';
+				HINT = 'If that role owns the store, call airun_install() as that role; if not, '
+					'have the schema renamed or dropped.';
 	END IF;
 
 	PERFORM @extschema@.airun_store_refuse_citus();

@@ -45,7 +45,8 @@ FROM (
 	SELECT * FROM @extschema@.airun_store_triggers()) AS o (kind, relation, name, definition)
 $objects$;
 COMMENT ON FUNCTION @extschema@.airun_store_objects() IS
-'What the store is made of: each column with its type, and each constraint, index, default, policy and trigger with its definition';
+'What the store is made of: each column with its type, and each constraint, index, default, '
+'policy and trigger with its definition';
 
 /*
  * Where the store is not as the list says: the definition that was found, NULL
@@ -66,7 +67,8 @@ WITH listed AS (
 		AS o (kind, relation, name, definition, place)
 ), partitions AS (
 	SELECT p.*, format('\mairun\.(%s)\M', (
-		SELECT string_agg(t.name, '|') FROM @extschema@.airun_store_partitioned_tables() AS t)) AS names
+		SELECT string_agg(t.name, '|')
+			FROM @extschema@.airun_store_partitioned_tables() AS t)) AS names
 	FROM @extschema@.airun_store_partitions() AS p
 	WHERE EXISTS (SELECT FROM @extschema@.airun_store_partitions() AS r
 				  WHERE r.relation = 'runs' AND r.suffix = p.suffix)
@@ -119,7 +121,8 @@ WITH listed AS (
 		SELECT concat(CASE WHEN NOT p.polpermissive THEN 'AS RESTRICTIVE ' END,
 			'FOR ', CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT'
 				WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
-			CASE WHEN p.polroles <> '{0}' THEN ' TO ' || array_to_string(p.polroles::regrole[], ', ') END,
+			CASE WHEN p.polroles <> '{0}' THEN ' TO '
+				|| array_to_string(p.polroles::regrole[], ', ') END,
 			' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
 			' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'), NULL
 		FROM pg_policy AS p
@@ -142,7 +145,8 @@ WITH listed AS (
 		AND format_type(y.typbasetype, NULL) IS DISTINCT FROM l.definition
 		AND NOT EXISTS (
 			SELECT FROM pg_cast AS k
-			WHERE k.castsource IN (a.atttypid, y.typbasetype) AND k.casttarget = to_regtype(l.definition)
+			WHERE k.castsource IN (a.atttypid, y.typbasetype)
+				AND k.casttarget = to_regtype(l.definition)
 				AND k.castmethod = 'b')
 )
 SELECT d.kind, d.relation, d.name, d.definition, d.target, d.found, d.state
@@ -175,7 +179,8 @@ BEGIN
 	LOOP
 		-- what a column has, somebody has to bring over
 		IF item.kind = 'column' THEN
-			RAISE EXCEPTION 'column "%" of table % is of type %', item.name, item.target, item.found
+			RAISE EXCEPTION 'column "%" of table % is of type %', item.name,
+				item.target, item.found
 				USING ERRCODE = 'object_not_in_prerequisite_state',
 					DETAIL = format('airun keeps values of type %s there.', item.definition),
 					HINT = format('Make it that again: ALTER TABLE %s ALTER COLUMN %I TYPE %s.',

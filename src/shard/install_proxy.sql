@@ -29,19 +29,23 @@ CREATE FUNCTION @extschema@.airun_store_make_router() RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $make$
 BEGIN
-	CREATE OR REPLACE FUNCTION airun_remote.bucket_of(_shard integer, run_id uuid, task_id uuid, call_id uuid)
+	CREATE OR REPLACE FUNCTION airun_remote.bucket_of(_shard integer, run_id uuid, task_id uuid,
+		call_id uuid)
 		RETURNS SETOF integer LANGUAGE plproxy
 	AS $bucket$ CLUSTER 'airun'; RUN ON ALL; $bucket$;
 
 	/* Calls that travel in one value */
-	CREATE OR REPLACE FUNCTION airun_remote.call(_shard integer, call bytea) RETURNS bytea LANGUAGE plproxy
+	CREATE OR REPLACE FUNCTION airun_remote.call(_shard integer, call bytea)
+		RETURNS bytea LANGUAGE plproxy
 	AS $call$ CLUSTER 'airun'; RUN ON $1; SELECT airun_remote.call($2); $call$;
 
 	CREATE OR REPLACE FUNCTION airun_remote.status(_shard integer)
-		RETURNS TABLE (buckets integer[], moving bigint, runs bigint, bytes bigint) LANGUAGE plproxy
+		RETURNS TABLE (buckets integer[], moving bigint, runs bigint,
+			bytes bigint) LANGUAGE plproxy
 	AS $status$ CLUSTER 'airun'; RUN ON $1; $status$;
 
-	CREATE OR REPLACE FUNCTION airun_remote.arriving_buckets(_shard integer) RETURNS SETOF integer LANGUAGE plproxy
+	CREATE OR REPLACE FUNCTION airun_remote.arriving_buckets(_shard integer)
+		RETURNS SETOF integer LANGUAGE plproxy
 	AS $arriving$ CLUSTER 'airun'; RUN ON $1; $arriving$;
 
 	/* The bucket of a call of which neither ids nor caller tell: the shards are asked */
@@ -94,7 +98,8 @@ BEGIN
 		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $sees$
 	DECLARE
-		caller text := CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END;
+		caller text := CASE current_setting('role') WHEN 'none' THEN session_user::text
+			ELSE current_setting('role') END;
 	BEGIN
 		RETURN EXISTS (SELECT FROM airun_remote.reporters AS r WHERE r.role = caller)
 			OR (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = caller);
@@ -117,7 +122,8 @@ BEGIN
 			AND (@extschema@.airun_user_id() IS NULL OR airun_remote.sees_all())
 			AND (SELECT count(*) FROM airun_remote.shards) > 1 THEN
 			RAISE EXCEPTION 'airun_call() cannot ask all shards'
-				USING ERRCODE = 'feature_not_supported', HINT = format('Call %s() itself.', called);
+				USING ERRCODE = 'feature_not_supported',
+					HINT = format('Call %s() itself.', called);
 		END IF;
 	END
 	$body$;
@@ -131,7 +137,8 @@ BEGIN
 			AND (SELECT count(*) FROM airun_remote.shards) > 1 THEN
 			RAISE EXCEPTION 'a page of all shards cannot be drawn'
 				USING ERRCODE = 'feature_not_supported',
-					HINT = 'Call airun_usage_page() on each shard, or airun_usage() here; users have their own page.';
+					HINT = 'Call airun_usage_page() on each shard, or airun_usage() here; users '
+						'have their own page.';
 		END IF;
 	END
 	$page$;
@@ -140,7 +147,8 @@ BEGIN
 	 * An error of a shard, told as its own; returns where the call is to be repeated.
 	 * attempt: 500 for the last one.
 	 */
-	CREATE OR REPLACE FUNCTION airun_remote.failed(attempt integer, state text, message text, detail text, hint text)
+	CREATE OR REPLACE FUNCTION airun_remote.failed(attempt integer, state text, message text,
+		detail text, hint text)
 		RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $failed$
 	DECLARE
@@ -150,7 +158,10 @@ BEGIN
 	BEGIN
 		IF state = 'PT421' AND attempt < 500 THEN
 			PERFORM pg_sleep(LEAST(0.02 * attempt, 0.25));
-			/* For the rest of the transaction: PL/Proxy tells of each connection that it makes anew */
+			/*
+			 * For the rest of the transaction: PL/Proxy tells of each connection that it makes
+			 * anew
+			 */
 			PERFORM set_config('client_min_messages', 'warning', true)
 			WHERE current_setting('client_min_messages') NOT IN ('warning', 'error');
 			RETURN;
@@ -181,7 +192,8 @@ BEGIN
 	$failed$;
 
 	/* A shard that cannot be reached where all are asked: left out only on demand, and said */
-	CREATE OR REPLACE FUNCTION airun_remote.left_out(shard integer, state text, message text, detail text, hint text)
+	CREATE OR REPLACE FUNCTION airun_remote.left_out(shard integer, state text, message text,
+		detail text, hint text)
 		RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $left$
 	BEGIN
@@ -211,52 +223,66 @@ SELECT CASE
 	WHEN p.proname = 'airun_list_runs' THEN 'RETURN QUERY SELECT a.* FROM unnest(answers) AS a
 		ORDER BY a.active_hour DESC, a.last_message_at DESC, a.id DESC LIMIT page_size;'
 	WHEN p.proname = 'airun_search' THEN 'RETURN QUERY SELECT a.* FROM unnest(answers) AS a
-		ORDER BY CASE WHEN sort = ''best'' THEN a.rank END DESC, a.created_at DESC, a.run_id DESC, a.seq DESC
+		ORDER BY CASE WHEN sort = ''best'' THEN a.rank END DESC, a.created_at DESC, a.run_id '
+		'DESC, a.seq DESC
 		LIMIT page_size;'
 	/* Durations are not to be added up: a group that several shards have has none */
-	WHEN p.proname = 'airun_usage' THEN format('IF EXISTS (SELECT FROM unnest(answers) AS a WHERE a.total_avg IS NOT NULL
-			GROUP BY a.bucket, a.kind, a.user_id, a.source_type, a.provider, a.model_id, a.served_model, a.service,
+	WHEN p.proname = 'airun_usage'
+		THEN format('IF EXISTS (SELECT FROM unnest(answers) AS a WHERE a.total_avg IS NOT NULL
+			GROUP BY a.bucket, a.kind, a.user_id, a.source_type, a.provider, a.model_id, '
+			'a.served_model, a.service,
 				a.task_name, a.status, a.price_status HAVING count(*) > 1) THEN
 			RAISE WARNING ''durations of what several shards have are left out''
 				USING HINT = ''Group by user_id, or call airun_usage() on each shard.'';
 		END IF;
 		RETURN QUERY SELECT a.bucket, a.bucket_start, a.kind, a.user_id,
-		a.source_type, a.provider, a.model_id, a.served_model, a.service, a.task_name, a.status, a.price_status,
+		a.source_type, a.provider, a.model_id, a.served_model, a.service, a.task_name, a.status, '
+		'a.price_status,
 		sum(a.calls)::bigint, sum(a.errors)::bigint,
 		sum(a.errors)::double precision / NULLIF(sum(a.calls), 0)::double precision,
 		sum(a.unpriced)::bigint, sum(a.doubtful)::bigint, sum(a.unpriced_tokens)::bigint,
-		sum(a.tokens_input)::bigint, sum(a.tokens_cache_read)::bigint, sum(a.tokens_cache_write)::bigint,
+		sum(a.tokens_input)::bigint, sum(a.tokens_cache_read)::bigint, '
+		'sum(a.tokens_cache_write)::bigint,
 		sum(a.tokens_output)::bigint, sum(a.tokens_total)::bigint, sum(a.cost),
 		%1$s
 		string_agg(DISTINCT a.answered_by, '', '')
 		FROM unnest(answers) AS a
 		GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 		ORDER BY a.bucket_start, a.bucket, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;',
-		(SELECT string_agg(format('CASE WHEN count(a.total_avg) < 2 THEN max(a.%I) END,', c.attname), ' ' ORDER BY c.attnum)
+		(SELECT string_agg(format('CASE WHEN count(a.total_avg) < 2 THEN max(a.%I) END,',
+		 c.attname), ' ' ORDER BY c.attnum)
 		 FROM pg_attribute AS c
-		 WHERE c.attrelid = '@extschema@.ai_usage'::regclass AND c.attname ~ '^(first_token|total)_(p[0-9]+|avg)$'))
+		 WHERE c.attrelid = '@extschema@.ai_usage'::regclass
+		 AND c.attname ~ '^(first_token|total)_(p[0-9]+|avg)$'))
 	/*
 	 * A budget of users is one for each, on the shard of the user; of all others each shard
 	 * has one of its own, and all are told.
 	 */
 	WHEN p.proname = 'airun_budget_status' THEN 'RETURN QUERY SELECT (b.a).* FROM (
 			SELECT a, count(a.value) OVER (PARTITION BY a.budget) AS values,
-				row_number() OVER (PARTITION BY a.budget, a.value ORDER BY a.spent + a.estimated + a.held DESC) AS place
+				row_number() OVER (PARTITION BY a.budget, a.value ORDER BY a.spent + a.estimated '
+				'+ a.held DESC) AS place
 			FROM unnest(answers) AS a) AS b
 		WHERE (b.a).scope <> ''user'' OR b.place = 1 AND ((b.a).value IS NOT NULL OR b.values = 0)
 		ORDER BY (b.a).budget, (b.a).value;'
-	WHEN p.proname = 'airun_erase_user' THEN format('RETURN (SELECT ROW(bool_and(a.is_done), sum(a.runs)::bigint,
-		sum(a.messages)::bigint, sum(a.tasks)::bigint, sum(a.calls)::bigint, sum(a.emptied)::bigint,
+	WHEN p.proname = 'airun_erase_user'
+		THEN format('RETURN (SELECT ROW(bool_and(a.is_done), sum(a.runs)::bigint,
+		sum(a.messages)::bigint, sum(a.tasks)::bigint, sum(a.calls)::bigint, '
+		'sum(a.emptied)::bigint,
 		sum(a.entries)::bigint)::%s FROM unnest(answers) AS a);', format_type(p.prorettype, NULL))
 	WHEN p.proname = 'airun_import_prices' THEN 'RETURN QUERY SELECT a.*
-		FROM unnest(answers[1:cardinality(answers) / (SELECT count(*)::integer FROM airun_remote.shards)]) AS a;'
+		FROM unnest(answers[1:cardinality(answers) / (SELECT count(*)::integer FROM '
+		'airun_remote.shards)]) AS a;'
 	WHEN p.proretset THEN 'RETURN QUERY SELECT a.* FROM unnest(answers) AS a;'
-	WHEN p.prorettype IN ('integer'::regtype, 'bigint'::regtype) AND p.proname <> 'airun_set_budget'
-		THEN format('RETURN (SELECT sum(a)::%s FROM unnest(answers) AS a);', format_type(p.prorettype, NULL))
+	WHEN p.prorettype IN ('integer'::regtype, 'bigint'::regtype)
+		AND p.proname <> 'airun_set_budget'
+		THEN format('RETURN (SELECT sum(a)::%s FROM unnest(answers) AS a);',
+			format_type(p.prorettype, NULL))
 	ELSE 'IF (SELECT count(DISTINCT a) FROM unnest(answers) AS a) > 1 THEN
 		RAISE EXCEPTION ''shards differ in what they answer''
 			USING ERRCODE = ''data_exception'', DETAIL = array_to_string(answers, '', ''),
-				HINT = ''See which of them differ, and repeat there what has been done on the others.'';
+				HINT = ''See which of them differ, and repeat there what has been done on '
+				'the others.'';
 	END IF;
 	RETURN answers[1];' END
 FROM pg_proc AS p
@@ -284,8 +310,10 @@ DECLARE
 	f pg_proc;
 	passed text;
 	/* Claims, caller, and the role that the caller has become, as the shard shall know it */
-	who text := 'current_setting(''request.jwt.claims'', true), current_setting(''airun.user_id'', true), '
-		'CASE current_setting(''role'') WHEN ''none'' THEN session_user::text ELSE current_setting(''role'') END';
+	who text := 'current_setting(''request.jwt.claims'', true), '
+		'current_setting(''airun.user_id'', true), '
+		'CASE current_setting(''role'') WHEN ''none'' THEN session_user::text ELSE '
+		'current_setting(''role'') END';
 	names text[];
 	ids text;
 	owner text;
@@ -296,17 +324,21 @@ DECLARE
 				detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 			PERFORM airun_remote.%s, state, message, detail, hint);%s
 		END;';
-	this_attempt text := 'CASE WHEN clock_timestamp() < began + interval ''10 seconds'' THEN attempt ELSE 500 END';
+	this_attempt text :=
+		'CASE WHEN clock_timestamp() < began + interval ''10 seconds'' THEN attempt ELSE 500 END';
 BEGIN
 	SELECT p.* INTO f FROM pg_proc AS p WHERE p.oid = function;
-	SELECT string_agg(', $' || i, '' ORDER BY i) INTO passed FROM generate_series(1, f.pronargs) AS i;
+	SELECT string_agg(', $' || i, '' ORDER BY i) INTO passed
+		FROM generate_series(1, f.pronargs) AS i;
 	names := f.proargnames;
 
 	ids := CASE f.proname
 		WHEN 'airun_start_call' THEN 'NULL, NULL, NULL'
 		WHEN 'airun_meter' THEN 'NULL, NULL, NULL'
-		WHEN 'airun_start_turn' THEN 'COALESCE(run_id, airun_remote.as_uuid(run ->> ''id'')), task_id, NULL'
-		WHEN 'airun_call' THEN 'airun_remote.named($1, ''run_id''), airun_remote.named($1, ''task_id''), '
+		WHEN 'airun_start_turn'
+			THEN 'COALESCE(run_id, airun_remote.as_uuid(run ->> ''id'')), task_id, NULL'
+		WHEN 'airun_call'
+			THEN 'airun_remote.named($1, ''run_id''), airun_remote.named($1, ''task_id''), '
 			'airun_remote.named($1, ''call_id'')'
 		ELSE concat_ws(', ',
 			CASE WHEN 'run_id' = ANY (names) THEN 'run_id' ELSE 'NULL' END,
@@ -321,12 +353,15 @@ BEGIN
 
 	one := '@extschema@.airun_store_shard_of(bucket, attempt > 1)';
 	one := CASE WHEN f.proretset
-		THEN format('RETURN QUERY SELECT * FROM airun_remote.%I(%s, bucket, %s%s); RETURN;', f.proname, one, who, passed)
-		ELSE format('RETURN @extschema@.airun_store_unpack(NULL::%s, airun_remote.call(%s, @extschema@.airun_store_pack(bucket, %L::text%s)));',
+		THEN format('RETURN QUERY SELECT * FROM airun_remote.%I(%s, bucket, %s%s); RETURN;',
+			f.proname, one, who, passed)
+		ELSE format('RETURN @extschema@.airun_store_unpack(NULL::%s, airun_remote.call(%s, '
+			'@extschema@.airun_store_pack(bucket, %L::text%s)));',
 			format_type(f.prorettype, NULL), one, f.proname, passed) END;
 	one := format('FOR attempt IN 1..500 LOOP
 		BEGIN
-			bucket := COALESCE(@extschema@.airun_store_call_bucket(%1$s, %2$s), airun_remote.asked_bucket(%1$s));
+			bucket := COALESCE(@extschema@.airun_store_call_bucket(%1$s, %2$s), '
+			'airun_remote.asked_bucket(%1$s));
 			%3$s
 		%4$s
 	END LOOP;', ids, owner, one, format(handler, 'failed(' || this_attempt, NULL));
@@ -336,10 +371,12 @@ BEGIN
 			answers := answers || ARRAY(SELECT a FROM airun_remote.%I(shard, NULL, %s%s) AS a);
 		%s
 	END LOOP;
-	%s%s', f.proname, CASE WHEN route IN ('every', 'operator') THEN 'NULL, NULL, NULL' ELSE who END, passed,
+	%s%s', f.proname, CASE WHEN route IN ('every', 'operator') THEN 'NULL, NULL, NULL'
+	ELSE who END, passed,
 		CASE WHEN f.provolatile = 'v' THEN format(handler, 'failed(500', NULL)
 			ELSE format(handler, 'left_out(shard', E'\n\t\t\tlost := lost + 1;') END,
-		CASE WHEN f.provolatile <> 'v' THEN 'IF lost = (SELECT count(*) FROM airun_remote.shards) THEN
+		CASE WHEN f.provolatile <> 'v'
+			THEN 'IF lost = (SELECT count(*) FROM airun_remote.shards) THEN
 		PERFORM airun_remote.failed(500, state, message, detail, hint);
 	END IF;
 	' END,
@@ -360,26 +397,35 @@ BEGIN
 END',
 		CASE WHEN route NOT IN ('any', 'routed')
 			THEN format(E'\n\tanswers %s[] := ''{}'';', format_type(f.prorettype, NULL)) END,
-		CASE WHEN route = 'operator' THEN format('IF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+		CASE WHEN route = 'operator'
+			THEN format('IF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = '
+			'current_user) THEN
 		%s airun_remote.as_operator_%s(%s);%s
 	END IF;
-	', CASE WHEN f.proretset THEN 'RETURN QUERY SELECT * FROM' ELSE 'RETURN' END, f.proname, ltrim(passed, ', '),
+	', CASE WHEN f.proretset THEN 'RETURN QUERY SELECT * FROM' ELSE 'RETURN' END, f.proname,
+	ltrim(passed, ', '),
 				CASE WHEN f.proretset THEN E'\n\t\tRETURN;' END) END,
-		CASE WHEN f.provolatile = 'v' AND f.proname <> 'airun_stream_read' THEN	-- which waits, and writes nothing
-			E'IF current_setting(''transaction_read_only'')::boolean THEN\n\t\tPERFORM airun_remote.refuse_write();\n\tEND IF;\n\t' END,
+		CASE WHEN f.provolatile = 'v' AND f.proname <> 'airun_stream_read'
+			THEN	-- which waits, and writes nothing
+			E'IF current_setting(''transaction_read_only'')::boolean THEN\n\t\tPERFORM '
+				'airun_remote.refuse_write();\n\tEND IF;\n\t' END,
 		CASE
 			WHEN route IN ('every', 'operator', 'as_operator') THEN every
 			WHEN route = 'merged' THEN format(E'IF %s THEN\n\t%s\n\tEND IF;\n\t%s',
 				concat_ws(' OR ', CASE WHEN 'run_id' = ANY (names) THEN 'run_id IS NOT NULL' END,
 					'@extschema@.airun_user_id() IS NOT NULL' || CASE
-						WHEN f.proname IN ('airun_usage', 'airun_budget_status') THEN ' AND NOT airun_remote.sees_all()'
+						WHEN f.proname IN ('airun_usage', 'airun_budget_status')
+							THEN ' AND NOT airun_remote.sees_all()'
 						ELSE '' END), one, every)
 			ELSE CASE f.proname
 				WHEN 'airun_usage_page' THEN E'PERFORM airun_remote.refuse_page();\n\t'
-				WHEN 'airun_call' THEN format('IF @extschema@.airun_user_id() IS NULL OR left($1, 200) ~ ''airun_(usage|budget_status)"'' THEN
+				WHEN 'airun_call'
+					THEN format('IF @extschema@.airun_user_id() IS NULL OR left($1, 200) ~ '
+					'''airun_(usage|budget_status)"'' THEN
 		PERFORM airun_remote.refuse_body($1, %L);
 	END IF;
-	', ARRAY(SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route IN ('merged', 'operator', 'every')))
+	', ARRAY(SELECT r.name FROM @extschema@.airun_store_routes() AS r
+	WHERE r.route IN ('merged', 'operator', 'every')))
 				ELSE '' END || one END);
 END
 $body$;
@@ -430,13 +476,15 @@ BEGIN
 		LOOP
 			EXECUTE format('GRANT EXECUTE ON FUNCTION %%s TO %%I', function, $1);
 		END LOOP;
-		INSERT INTO airun_remote.reporters (role) SELECT $1 WHERE $2 <> 'user' ON CONFLICT DO NOTHING;
+		INSERT INTO airun_remote.reporters (role) SELECT $1 WHERE $2 <> 'user'
+			ON CONFLICT DO NOTHING;
 		IF $2 = 'operator' THEN
 			EXECUTE format('GRANT USAGE ON SCHEMA airun_remote TO %%I', $1);
 			EXECUTE format('GRANT EXECUTE ON FUNCTION %%s TO %%I',
 				(SELECT string_agg(p.oid::regprocedure::text, ', ')
 				 FROM pg_proc AS p
-				 WHERE p.pronamespace = 'airun_remote'::regnamespace AND p.proname ~ '^as_operator_'), $1);
+				 WHERE p.pronamespace = 'airun_remote'::regnamespace
+				 AND p.proname ~ '^as_operator_'), $1);
 		END IF;
 	END
 	$body$
@@ -462,7 +510,8 @@ BEGIN
 	IF EXISTS (SELECT FROM airun_remote.buckets) THEN
 		RETURN;
 	END IF;
-	filled := ARRAY(SELECT s.shard FROM airun_remote.shards AS s, LATERAL airun_remote.status(s.shard) AS t
+	filled := ARRAY(SELECT s.shard FROM airun_remote.shards AS s,
+		LATERAL airun_remote.status(s.shard) AS t
 					WHERE t.runs > 0 ORDER BY 1);
 	IF cardinality(filled) > 1 THEN
 		RAISE EXCEPTION 'shards % have runs already', filled
@@ -471,7 +520,8 @@ BEGIN
 	END IF;
 	INSERT INTO airun_remote.buckets (bucket, shard)
 	SELECT b, COALESCE(filled[1], b % count) FROM generate_series(0, 4095) AS b;
-	PERFORM airun_remote.take_buckets(s.shard, ARRAY(SELECT b.bucket FROM airun_remote.buckets AS b WHERE b.shard = s.shard))
+	PERFORM airun_remote.take_buckets(s.shard,
+		ARRAY(SELECT b.bucket FROM airun_remote.buckets AS b WHERE b.shard = s.shard))
 	FROM airun_remote.shards AS s;
 END
 $place$;
@@ -513,13 +563,17 @@ BEGIN
 							  COALESCE(proxy_role, 'airun_proxy'));
 	END IF;
 	IF api_schema IS NULL OR api_schema::regnamespace = '@extschema@'::regnamespace THEN
-		RAISE EXCEPTION 'the functions of a proxy cannot be in schema "%"', COALESCE(api_schema, '')
+		RAISE EXCEPTION 'the functions of a proxy cannot be in schema "%"',
+			COALESCE(api_schema, '')
 			USING ERRCODE = 'PT422',
-				HINT = 'On a proxy create the extension in a schema that is not the API''s: CREATE EXTENSION airun SCHEMA airun_lib.';
+				HINT = 'On a proxy create the extension in a schema that is not the API''s: '
+					'CREATE EXTENSION airun SCHEMA airun_lib.';
 	END IF;
-	IF COALESCE(cardinality(shards), 0) NOT BETWEEN 1 AND 4096 OR array_position(shards, NULL) IS NOT NULL THEN
+	IF COALESCE(cardinality(shards), 0) NOT BETWEEN 1 AND 4096
+		OR array_position(shards, NULL) IS NOT NULL THEN
 		RAISE EXCEPTION 'there are % shards', COALESCE(cardinality(shards), 0)
-			USING ERRCODE = 'PT422', HINT = 'Give one connection string each, 1 to 4096, in their order.';
+			USING ERRCODE = 'PT422',
+				HINT = 'Give one connection string each, 1 to 4096, in their order.';
 	END IF;
 
 	/* PL/Proxy wants a power of two; what is more stands for the first ones again */
@@ -529,18 +583,22 @@ BEGIN
 	has_server := EXISTS (SELECT FROM pg_foreign_server AS s WHERE s.srvname = 'airun');
 	/* Where there is a server, what else has been set of it stays */
 	SELECT string_agg(CASE WHEN n.i IS NULL THEN 'DROP ' || o.name
-			ELSE format('%s p%s %L', CASE WHEN o.name IS NOT NULL THEN 'SET' WHEN has_server THEN 'ADD' ELSE '' END,
+			ELSE format('%s p%s %L', CASE WHEN o.name IS NOT NULL THEN 'SET'
+				WHEN has_server THEN 'ADD' ELSE '' END,
 				n.i, shards[n.i % cardinality(shards) + 1]) END, ', ' ORDER BY n.i)
 	INTO options
 	FROM generate_series(0, partitions - 1) AS n (i)
 	FULL JOIN (SELECT f.option_name AS name, substr(f.option_name, 2)::integer AS place
 			   FROM pg_foreign_server AS s, pg_options_to_table(s.srvoptions) AS f
 			   WHERE s.srvname = 'airun' AND f.option_name ~ '^p[0-9]+$') AS o ON o.place = n.i;
-	EXECUTE format(CASE WHEN has_server THEN 'ALTER SERVER airun OPTIONS (%s)' ELSE 'CREATE SERVER airun FOREIGN DATA WRAPPER plproxy OPTIONS (%s)' END, options);
+	EXECUTE format(CASE WHEN has_server THEN 'ALTER SERVER airun OPTIONS (%s)'
+		ELSE 'CREATE SERVER airun FOREIGN DATA WRAPPER plproxy OPTIONS (%s)' END, options);
 	EXECUTE format('GRANT USAGE ON FOREIGN SERVER airun TO %I', proxy_role);
 	FOREACH login IN ARRAY ARRAY[proxy_role, current_user] LOOP
-		IF NOT EXISTS (SELECT FROM pg_user_mappings AS m WHERE m.srvname = 'airun' AND m.usename = login) THEN
-			EXECUTE format('CREATE USER MAPPING FOR %I SERVER airun OPTIONS (user %L)', login, login);
+		IF NOT EXISTS (SELECT FROM pg_user_mappings AS m WHERE m.srvname = 'airun'
+			AND m.usename = login) THEN
+			EXECUTE format('CREATE USER MAPPING FOR %I SERVER airun OPTIONS (user %L)',
+				login, login);
 		END IF;
 	END LOOP;
 
@@ -549,11 +607,13 @@ BEGIN
 		bucket integer PRIMARY KEY CHECK (bucket BETWEEN 0 AND 4095),
 		shard integer NOT NULL
 	);
-	CREATE TABLE IF NOT EXISTS airun_remote.shards (shard integer PRIMARY KEY, connection text NOT NULL);
+	CREATE TABLE IF NOT EXISTS airun_remote.shards (shard integer PRIMARY KEY,
+		connection text NOT NULL);
 	CREATE TABLE IF NOT EXISTS airun_remote.reporters (role text PRIMARY KEY);
 	IF EXISTS (SELECT FROM airun_remote.buckets AS b WHERE b.shard >= cardinality(shards)) THEN
 		RAISE EXCEPTION 'shard % has buckets', (SELECT max(b.shard) FROM airun_remote.buckets AS b)
-			USING ERRCODE = 'PT422', HINT = 'Move them with airun_move_bucket() before you leave it out.';
+			USING ERRCODE = 'PT422',
+				HINT = 'Move them with airun_move_bucket() before you leave it out.';
 	END IF;
 	DELETE FROM airun_remote.shards;
 	INSERT INTO airun_remote.shards (shard, connection)
@@ -567,12 +627,15 @@ BEGIN
 		SELECT p.*, f.route, pg_get_function_arguments(p.oid) AS arguments,
 			pg_get_function_identity_arguments(p.oid) AS identity,
 			pg_get_function_result(p.oid) AS result, obj_description(p.oid, 'pg_proc') AS comment,
-			(SELECT string_agg('$' || i, ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i) AS passed,
+			(SELECT string_agg('$' || i, ', ' ORDER BY i)
+			 FROM generate_series(1, p.pronargs) AS i) AS passed,
 			/* How arguments are spelled that travel as text, whatever the session prefers */
-			(SELECT 'SET datestyle = ''ISO, MDY'' SET intervalstyle = ''postgres'' SET extra_float_digits = 1'
+			(SELECT 'SET datestyle = ''ISO, MDY'' SET intervalstyle = ''postgres'' SET '
+			 'extra_float_digits = 1'
 			 FROM unnest(p.proargtypes) AS a (type) JOIN pg_type AS t ON t.oid = a.type
 			 WHERE (f.route IN ('merged', 'every', 'operator') OR p.proretset)
-				AND (t.typcategory IN ('D', 'T') OR a.type IN ('double precision'::regtype, 'double precision[]'::regtype))
+				AND (t.typcategory IN ('D', 'T')
+					OR a.type IN ('double precision'::regtype, 'double precision[]'::regtype))
 			 LIMIT 1) AS spelling
 		FROM @extschema@.airun_store_routes() AS f
 		JOIN pg_proc AS p ON p.oid = f.function
@@ -581,28 +644,35 @@ BEGIN
 		IF item.route = 'local' THEN
 			EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE sql %s AS %L',
 				api_schema, item.proname, item.arguments, item.result,
-				CASE item.provolatile WHEN 'i' THEN 'IMMUTABLE' WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
+				CASE item.provolatile WHEN 'i' THEN 'IMMUTABLE' WHEN 's' THEN 'STABLE'
+					ELSE 'VOLATILE' END,
 				format('SELECT @extschema@.%I(%s)', item.proname, item.passed));
 		ELSE
 			IF item.route IN ('merged', 'every', 'operator') OR item.proretset THEN
-				EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, _bucket integer, _claims text, _caller text, _role text%s)'
+				EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(_shard integer, '
+					'_bucket integer, _claims text, _caller text, _role text%s)'
 					' RETURNS %s%s LANGUAGE plproxy AS %L',
 					item.proname, ', ' || NULLIF(item.identity, ''),
-					CASE WHEN item.route IN ('merged', 'every', 'operator') AND NOT item.proretset THEN 'SETOF ' END,
+					CASE WHEN item.route IN ('merged', 'every', 'operator')
+						AND NOT item.proretset THEN 'SETOF ' END,
 					item.result, 'CLUSTER ''airun''; RUN ON $1;');
 			END IF;
 			IF item.route = 'operator' THEN
-				EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(%s) RETURNS %s LANGUAGE plpgsql VOLATILE SECURITY DEFINER'
+				EXECUTE format('CREATE OR REPLACE FUNCTION airun_remote.%I(%s) RETURNS %s '
+					'LANGUAGE plpgsql VOLATILE SECURITY DEFINER'
 					' SET search_path = pg_catalog, pg_temp %s AS %L',
 					'as_operator_' || item.proname, item.identity, item.result, item.spelling,
 					@extschema@.airun_store_proxy_body(item.oid, 'as_operator'));
-				EXECUTE format('ALTER FUNCTION airun_remote.%I(%s) OWNER TO %I', 'as_operator_' || item.proname, item.identity, proxy_role);
+				EXECUTE format('ALTER FUNCTION airun_remote.%I(%s) OWNER TO %I',
+					'as_operator_' || item.proname, item.identity, proxy_role);
 			END IF;
-			EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql %s SECURITY %s'
+			EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql '
+				'%s SECURITY %s'
 				' SET search_path = pg_catalog, pg_temp %s AS %L',
 				api_schema, item.proname, item.arguments, item.result,
 				CASE item.provolatile WHEN 'v' THEN 'VOLATILE' ELSE 'STABLE' END,
-				CASE WHEN item.route IN ('every', 'operator') THEN 'INVOKER' ELSE 'DEFINER' END, item.spelling,
+				CASE WHEN item.route IN ('every', 'operator') THEN 'INVOKER' ELSE 'DEFINER' END,
+				item.spelling,
 				@extschema@.airun_store_proxy_body(item.oid, item.route));
 		END IF;
 		EXECUTE format('COMMENT ON FUNCTION %s IS %L', signature, item.comment);
@@ -620,17 +690,23 @@ BEGIN
 		(SELECT string_agg(p.oid::regprocedure::text, ', ')
 		 FROM pg_proc AS p
 		 WHERE p.pronamespace = 'airun_remote'::regnamespace
-			AND (p.proname IN ('call', 'bucket_of', 'asked_bucket', 'all_shards', 'as_uuid', 'named',
-							   'refuse_write', 'refuse_page', 'refuse_body', 'sees_all', 'failed', 'left_out')
-				 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r WHERE r.route <> 'every'))),
+			AND (p.proname IN ('call', 'bucket_of', 'asked_bucket', 'all_shards',
+				'as_uuid', 'named',
+							   'refuse_write', 'refuse_page', 'refuse_body', 'sees_all',
+							   'failed', 'left_out')
+				 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r
+				 WHERE r.route <> 'every'))),
 		proxy_role);
 	EXECUTE format('GRANT USAGE ON SCHEMA airun_remote, @extschema@ TO %I', proxy_role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_call_bucket(uuid, uuid, uuid, uuid),'
+	EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.airun_store_call_bucket(uuid, '
+		'uuid, uuid, uuid),'
 		' @extschema@.airun_store_shard_of(integer, boolean), @extschema@.airun_store_pack("any"),'
 		' @extschema@.airun_store_unpack(anyelement, bytea) TO %I', proxy_role);
-	EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards, airun_remote.reporters TO %I', proxy_role);
+	EXECUTE format('GRANT SELECT ON airun_remote.buckets, airun_remote.shards, '
+		'airun_remote.reporters TO %I', proxy_role);
 	RETURN functions;
 END
 $install$;
 COMMENT ON FUNCTION @extschema@.airun_install_proxy(text[], name, name) IS
-'Makes this database the proxy of shards: their connection strings, in order. Returns how many functions it has; again after each update and for more shards';
+'Makes this database the proxy of shards: their connection strings, in order. Returns how many '
+'functions it has; again after each update and for more shards';

@@ -30,7 +30,8 @@ AS $require$
 BEGIN
 	IF to_regclass('airun_remote.shards') IS NULL THEN
 		RAISE EXCEPTION 'database "%" is no proxy', current_database()
-			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'airun_install_proxy() makes one.';
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'airun_install_proxy() makes one.';
 	END IF;
 END
 $require$;
@@ -58,9 +59,11 @@ BEGIN
 			('bucket_state', 'bucket integer', 'TABLE (state text, shape text)'),
 			('bucket_hashes', 'bucket integer, arriving boolean',
 			 'TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)'),
-			('hash_blocks', 'bucket integer, arriving boolean, names text[], runs uuid[], blocks bigint[]',
+			('hash_blocks',
+			 'bucket integer, arriving boolean, names text[], runs uuid[], blocks bigint[]',
 			 'TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)'),
-			('block_rows', 'bucket integer, names text[], runs uuid[], blocks bigint[]', 'TABLE (name text, row_data jsonb)'),
+			('block_rows', 'bucket integer, names text[], runs uuid[], blocks bigint[]',
+			 'TABLE (name text, row_data jsonb)'),
 			('drop_blocks', 'bucket integer, names text[], runs uuid[], blocks bigint[]', 'void'),
 			('put_rows', 'bucket integer, runs uuid[], names text[], rows_data jsonb[]', 'void'),
 			('check_runs', 'bucket integer, runs uuid[]', 'SETOF uuid'),
@@ -75,8 +78,10 @@ BEGIN
 			('give_bucket', 'bucket integer', 'void')) AS f (name, arguments, result)
 	LOOP
 		/* One of an older version can have another result */
-		EXECUTE COALESCE((SELECT string_agg(format('DROP FUNCTION %s', p.oid::regprocedure), '; ') FROM pg_proc AS p
-						  WHERE p.pronamespace = 'airun_remote'::regnamespace AND p.proname = item.name), 'SELECT');
+		EXECUTE COALESCE((SELECT string_agg(format('DROP FUNCTION %s', p.oid::regprocedure), '; ')
+			FROM pg_proc AS p
+						  WHERE p.pronamespace = 'airun_remote'::regnamespace
+						  AND p.proname = item.name), 'SELECT');
 		EXECUTE format('CREATE FUNCTION airun_remote.%I(_shard integer, %s) RETURNS %s'
 			' LANGUAGE plproxy AS %L', item.name, item.arguments, item.result,
 			'CLUSTER ''airun''; RUN ON $1;');
@@ -93,11 +98,13 @@ CREATE FUNCTION @extschema@.airun_store_look_at_target(bucket integer, target in
 AS $look$
 BEGIN
 	IF to_regclass('pg_temp.airun_target') IS NULL THEN
-		CREATE TEMPORARY TABLE airun_target (name text, run_id uuid, block bigint, hash numeric) ON COMMIT DROP;
+		CREATE TEMPORARY TABLE airun_target (name text, run_id uuid, block bigint,
+			hash numeric) ON COMMIT DROP;
 	END IF;
 	TRUNCATE pg_temp.airun_target;
 	INSERT INTO pg_temp.airun_target
-	SELECT t.name, t.run_id, t.block, t.hash FROM airun_remote.bucket_hashes(target, $1, true) AS t;
+	SELECT t.name, t.run_id, t.block, t.hash
+		FROM airun_remote.bucket_hashes(target, $1, true) AS t;
 END
 $look$;
 COMMENT ON FUNCTION @extschema@.airun_store_look_at_target(integer, integer) IS
@@ -124,30 +131,36 @@ BEGIN
 		SELECT COALESCE(s.name, t.name) AS name, COALESCE(s.run_id, t.run_id) AS run_id,
 			COALESCE(s.block, t.block) AS block, s.bytes, t.hash IS NOT NULL AS is_there
 		FROM airun_remote.bucket_hashes(source, $1, false) AS s
-		FULL JOIN pg_temp.airun_target AS t ON t.run_id = s.run_id AND t.block = s.block AND t.name = s.name
+		FULL JOIN pg_temp.airun_target AS t ON t.run_id = s.run_id AND t.block = s.block
+			AND t.name = s.name
 		WHERE s.hash IS DISTINCT FROM t.hash
 	), ordered AS (
-		SELECT p.*, sum(p.bytes) OVER (ORDER BY p.name <> 'runs', p.run_id, p.name, p.block) / 4000000 AS batch
+		SELECT p.*, sum(p.bytes) OVER (ORDER BY p.name <> 'runs', p.run_id, p.name,
+			p.block) / 4000000 AS batch
 		FROM pairs AS p
 	)
-	SELECT array_agg(o.name), array_agg(o.run_id), array_agg(o.block), array_agg(COALESCE(o.bytes, -1)),
+	SELECT array_agg(o.name), array_agg(o.run_id), array_agg(o.block),
+		array_agg(COALESCE(o.bytes, -1)),
 		array_agg(o.batch::bigint), array_agg(o.is_there), COALESCE(sum(o.bytes), 0)
 	INTO names, runs, blocks, sizes, batches, are_there, bytes FROM ordered AS o;
 
-	SELECT array_agg(d.name) AS names, array_agg(d.run_id) AS runs, array_agg(d.block) AS blocks INTO gone
+	SELECT array_agg(d.name) AS names, array_agg(d.run_id) AS runs,
+		array_agg(d.block) AS blocks INTO gone
 	FROM unnest(names, runs, blocks, are_there) AS d (name, run_id, block, is_there)
 	WHERE d.is_there;
 	IF gone.blocks IS NOT NULL THEN
 		PERFORM airun_remote.drop_blocks(target, $1, gone.names, gone.runs, gone.blocks);
 	END IF;
 	FOR batch IN
-		SELECT array_agg(d.name) AS names, array_agg(d.run_id) AS runs, array_agg(d.block) AS blocks
+		SELECT array_agg(d.name) AS names, array_agg(d.run_id) AS runs,
+			array_agg(d.block) AS blocks
 		FROM unnest(names, runs, blocks, sizes, batches) AS d (name, run_id, block, bytes, batch)
 		WHERE d.bytes >= 0 GROUP BY d.batch ORDER BY d.batch
 	LOOP
 		PERFORM airun_remote.put_rows(target, $1, batch.runs, r.names, r.rows)
 		FROM (SELECT array_agg(x.name) AS names, array_agg(x.row_data) AS rows
-			  FROM airun_remote.block_rows(source, $1, batch.names, batch.runs, batch.blocks) AS x) AS r
+			  FROM airun_remote.block_rows(source, $1, batch.names, batch.runs,
+			  batch.blocks) AS x) AS r
 		WHERE r.names IS NOT NULL;
 	END LOOP;
 END
@@ -159,7 +172,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_copy_bucket(integer, integer, intege
  * The part of a move while users go on.  Returns the runs that are still to be checked,
  * since airun_check() finds something in what has been copied of them so far.
  */
-CREATE FUNCTION @extschema@.airun_store_precopy_bucket(bucket integer, source integer, target integer) RETURNS uuid[]
+CREATE FUNCTION @extschema@.airun_store_precopy_bucket(bucket integer, source integer,
+	target integer) RETURNS uuid[]
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $precopy$
@@ -168,14 +182,16 @@ DECLARE
 BEGIN
 	BEGIN
 		IF (SELECT count(DISTINCT s.shape)
-			FROM unnest(ARRAY[source, target]) AS n, airun_remote.bucket_state(n, $1) AS s) > 1 THEN
+			FROM unnest(ARRAY[source, target]) AS n,
+				airun_remote.bucket_state(n, $1) AS s) > 1 THEN
 			RAISE undefined_column;
 		END IF;
 	EXCEPTION WHEN undefined_function OR undefined_table OR undefined_column THEN
 		RAISE EXCEPTION 'stores of shards % and % are of different versions', source, target
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				DETAIL = 'Their tables have other columns, or they have other functions.',
-				HINT = 'Run ALTER EXTENSION airun UPDATE, airun_install() and airun_install_shard() on each shard, '
+				HINT = 'Run ALTER EXTENSION airun UPDATE, airun_install() and '
+					'airun_install_shard() on each shard, '
 					'and airun_install_proxy() here.';
 	END;
 	/* What a move that was killed has left */
@@ -197,7 +213,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_precopy_bucket(integer, integer, int
  * The part of a move while the bucket is closed.  The caller commits the map.  Where it
  * fails, or is cancelled, the bucket is open again where it was.
  */
-CREATE FUNCTION @extschema@.airun_store_switch_bucket(bucket integer, source integer, target integer, unchecked uuid[])
+CREATE FUNCTION @extschema@.airun_store_switch_bucket(bucket integer, source integer,
+	target integer, unchecked uuid[])
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -207,8 +224,10 @@ DECLARE
 	problems uuid[];
 BEGIN
 	copied := @extschema@.airun_store_copy_bucket($1, source, target);
-	IF EXISTS (SELECT FROM airun_remote.hash_blocks(source, $1, false, copied.names, copied.runs, copied.blocks) AS s
-			   FULL JOIN airun_remote.hash_blocks(target, $1, true, copied.names, copied.runs, copied.blocks) AS t
+	IF EXISTS (SELECT FROM airun_remote.hash_blocks(source, $1, false, copied.names, copied.runs,
+		copied.blocks) AS s
+			   FULL JOIN airun_remote.hash_blocks(target, $1, true, copied.names, copied.runs,
+			   copied.blocks) AS t
 					ON t.run_id = s.run_id AND t.block = s.block AND t.name = s.name
 			   WHERE s.hash IS DISTINCT FROM t.hash) THEN
 		RAISE EXCEPTION 'bucket % differs on shards % and %', $1, source, target
@@ -218,11 +237,13 @@ BEGIN
 					   WHERE r <> @extschema@.airun_store_no_run());
 	problems := ARRAY(SELECT r FROM airun_remote.check_runs(target, $1, unchecked) AS r);
 	IF problems <> '{}' THEN
-		RAISE EXCEPTION 'airun_check() finds something in % runs of bucket %', cardinality(problems), $1
+		RAISE EXCEPTION 'airun_check() finds something in % runs of bucket %',
+			cardinality(problems), $1
 			USING ERRCODE = 'data_exception', DETAIL = format('The first one is %s.', problems[1]),
 				HINT = format('Call airun_check() on shard %s.', source);
 	END IF;
-	PERFORM airun_remote.arrive(target, $1, ARRAY(SELECT c FROM airun_remote.bucket_counters(source, $1) AS c));
+	PERFORM airun_remote.arrive(target, $1,
+		ARRAY(SELECT c FROM airun_remote.bucket_counters(source, $1) AS c));
 	UPDATE airun_remote.buckets AS b SET shard = target WHERE b.bucket = $1;
 EXCEPTION WHEN OTHERS OR query_canceled THEN
 	PERFORM @extschema@.airun_store_reopen_bucket($1, source, target);
@@ -230,10 +251,15 @@ EXCEPTION WHEN OTHERS OR query_canceled THEN
 END
 $switch$;
 COMMENT ON FUNCTION @extschema@.airun_store_switch_bucket(integer, integer, integer, uuid[]) IS
-'Copies the rest of a closed bucket and has the map say where it is now; called by airun_move_bucket()';
+'Copies the rest of a closed bucket and has the map say where it is now; called by '
+'airun_move_bucket()';
 
-/* Open a bucket again where it was; where that cannot be, it stays closed, and is opened by moving it again */
-CREATE FUNCTION @extschema@.airun_store_reopen_bucket(bucket integer, source integer, target integer) RETURNS void
+/*
+ * Open a bucket again where it was; where that cannot be, it stays closed, and is opened by moving
+ * it again
+ */
+CREATE FUNCTION @extschema@.airun_store_reopen_bucket(bucket integer, source integer,
+	target integer) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $reopen$
@@ -248,8 +274,12 @@ $reopen$;
 COMMENT ON FUNCTION @extschema@.airun_store_reopen_bucket(integer, integer, integer) IS
 'Opens a bucket again that could not be moved; called by airun_move_bucket()';
 
-/* Close a bucket at its source, once the calls that are at work there have ended; 55006 after a minute */
-CREATE FUNCTION @extschema@.airun_store_close_bucket(bucket integer, source integer) RETURNS timestamptz
+/*
+ * Close a bucket at its source, once the calls that are at work there have ended; 55006 after a
+ * minute
+ */
+CREATE FUNCTION @extschema@.airun_store_close_bucket(bucket integer, source integer)
+	RETURNS timestamptz
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $close$
@@ -264,8 +294,10 @@ BEGIN
 		PERFORM pg_sleep(0.1);
 	END LOOP;
 	RAISE EXCEPTION 'bucket % could not be closed', $1
-		USING ERRCODE = 'object_in_use', DETAIL = 'For a minute calls have been at work there all the time.',
-			HINT = format('See pg_stat_activity on shard %s, and call airun_move_bucket() again.', source);
+		USING ERRCODE = 'object_in_use',
+			DETAIL = 'For a minute calls have been at work there all the time.',
+			HINT = format('See pg_stat_activity on shard %s, and call airun_move_bucket() again.',
+				source);
 END
 $close$;
 COMMENT ON FUNCTION @extschema@.airun_store_close_bucket(integer, integer) IS
@@ -276,7 +308,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_close_bucket(integer, integer) IS
  * it had the bucket, or a copy from a move that was broken off.  tolerant: where that
  * cannot be, there is a warning.
  */
-CREATE FUNCTION @extschema@.airun_store_clear_bucket(bucket integer, shard integer, tolerant boolean) RETURNS void
+CREATE FUNCTION @extschema@.airun_store_clear_bucket(bucket integer, shard integer,
+	tolerant boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $clear$
@@ -320,22 +353,28 @@ BEGIN
 		RAISE EXCEPTION 'there is no bucket %', bucket
 			USING ERRCODE = 'PT422', HINT = 'Buckets are counted from 0 to 4095.';
 	END IF;
-	IF NOT EXISTS (SELECT FROM airun_remote.shards AS s WHERE s.shard OPERATOR(pg_catalog.=) $2) THEN
+	IF NOT EXISTS (SELECT FROM airun_remote.shards AS s
+		WHERE s.shard OPERATOR(pg_catalog.=) $2) THEN
 		RAISE EXCEPTION 'there is no shard %', shard
 			USING ERRCODE = 'PT422', HINT = 'airun_shards() shows them.';
 	END IF;
 	IF NOT pg_catalog.pg_try_advisory_xact_lock(1634300534, bucket::pg_catalog.int4) THEN
 		RAISE EXCEPTION 'bucket % is being moved', bucket
-			USING ERRCODE = 'object_in_use', HINT = 'Somebody else moves it, or spreads all of them.';
+			USING ERRCODE = 'object_in_use',
+				HINT = 'Somebody else moves it, or spreads all of them.';
 	END IF;
-	source := (SELECT b.shard FROM airun_remote.buckets AS b WHERE b.bucket OPERATOR(pg_catalog.=) $1);
+	source := (SELECT b.shard FROM airun_remote.buckets AS b
+		WHERE b.bucket OPERATOR(pg_catalog.=) $1);
 	IF source OPERATOR(pg_catalog.<>) shard THEN
-		unchecked := @extschema@.airun_store_precopy_bucket(bucket::pg_catalog.int4, source, shard::pg_catalog.int4);
+		unchecked := @extschema@.airun_store_precopy_bucket(bucket::pg_catalog.int4, source,
+			shard::pg_catalog.int4);
 		began := @extschema@.airun_store_close_bucket(bucket::pg_catalog.int4, source);
-		PERFORM @extschema@.airun_store_switch_bucket(bucket::pg_catalog.int4, source, shard::pg_catalog.int4, unchecked);
+		PERFORM @extschema@.airun_store_switch_bucket(bucket::pg_catalog.int4, source,
+			shard::pg_catalog.int4, unchecked);
 		COMMIT;
 		RAISE NOTICE 'bucket % is on shard %; it was closed for % ms', bucket, shard,
-			pg_catalog.round(EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)
+			pg_catalog.round(EXTRACT(epoch
+				FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)
 							 OPERATOR(pg_catalog.*) 1000);
 		/* Somebody else may have moved it on in between, who clears all shards then */
 		PERFORM pg_catalog.pg_advisory_xact_lock(1634300534, bucket::pg_catalog.int4);
@@ -346,7 +385,8 @@ BEGIN
 		PERFORM @extschema@.airun_store_clear_bucket(bucket::pg_catalog.int4, source, false);
 	END IF;
 	/* What moves that were broken off have left elsewhere; and closed here, where it is to stay */
-	PERFORM @extschema@.airun_store_clear_bucket(bucket::pg_catalog.int4, s.shard, source OPERATOR(pg_catalog.<>) $2)
+	PERFORM @extschema@.airun_store_clear_bucket(bucket::pg_catalog.int4, s.shard,
+		source OPERATOR(pg_catalog.<>) $2)
 	FROM airun_remote.shards AS s WHERE s.shard OPERATOR(pg_catalog.<>) $2;
 	IF source OPERATOR(pg_catalog.=) $2 THEN
 		PERFORM airun_remote.take_buckets(shard::pg_catalog.int4, ARRAY[bucket::pg_catalog.int4]);
@@ -354,7 +394,8 @@ BEGIN
 END
 $move$;
 COMMENT ON PROCEDURE @extschema@.airun_move_bucket(bigint, bigint) IS
-'Moves a bucket, with all that belongs to its users, to another shard, while they go on; taken up again by calling it again. For the owner of the proxy';
+'Moves a bucket, with all that belongs to its users, to another shard, while they go on; taken up '
+'again by calling it again. For the owner of the proxy';
 
 CREATE FUNCTION @extschema@.airun_shards()
 	RETURNS SETOF @extschema@.ai_shard
@@ -377,9 +418,12 @@ BEGIN
 			SELECT s.buckets, s.moving, s.runs, s.bytes INTO held, row.moving, row.runs, row.bytes
 			FROM airun_remote.status(item.shard) AS s;
 			row.problem := CASE
-				WHEN NOT item.map <@ COALESCE(held, '{}') THEN 'lacks buckets that the map has here'
-				WHEN NOT COALESCE(held, '{}') <@ item.map THEN 'has buckets that the map has elsewhere'
-				ELSE (SELECT 'has copies from moves that have not ended, of buckets ' || string_agg(a::text, ', ')
+				WHEN NOT item.map <@ COALESCE(held, '{}')
+					THEN 'lacks buckets that the map has here'
+				WHEN NOT COALESCE(held, '{}') <@ item.map
+					THEN 'has buckets that the map has elsewhere'
+				ELSE (SELECT 'has copies from moves that have not ended, of buckets '
+					|| string_agg(a::text, ', ')
 					  FROM airun_remote.arriving_buckets(item.shard) AS a) END;
 		EXCEPTION WHEN OTHERS THEN
 			row.problem := SQLERRM;
@@ -389,7 +433,8 @@ BEGIN
 END
 $shards$;
 COMMENT ON FUNCTION @extschema@.airun_shards() IS
-'The shards of a proxy: how many buckets the map has there, their size, and what is wrong with each. For the owner of the proxy';
+'The shards of a proxy: how many buckets the map has there, their size, and what is wrong with '
+'each. For the owner of the proxy';
 
 /* Spread the buckets evenly, one move after another; called again, it goes on */
 CREATE PROCEDURE @extschema@.airun_spread_buckets()
@@ -409,10 +454,13 @@ BEGIN
 	INSERT INTO pg_temp.airun_spread
 	WITH fair AS (
 		SELECT s.shard, 4096 OPERATOR(pg_catalog./) n.count
-			OPERATOR(pg_catalog.+) (CASE WHEN s.shard OPERATOR(pg_catalog.<) (4096 OPERATOR(pg_catalog.%) n.count) THEN 1 ELSE 0 END) AS share
+			OPERATOR(pg_catalog.+) (CASE
+				WHEN s.shard OPERATOR(pg_catalog.<) (4096 OPERATOR(pg_catalog.%) n.count) THEN 1
+				ELSE 0 END) AS share
 		FROM airun_remote.shards AS s, (SELECT pg_catalog.count(*) FROM airun_remote.shards) AS n
 	), placed AS (
-		SELECT b.bucket, b.shard, pg_catalog.row_number() OVER (PARTITION BY b.shard ORDER BY b.bucket) AS place
+		SELECT b.bucket, b.shard, pg_catalog.row_number() OVER (PARTITION BY b.shard
+			ORDER BY b.bucket) AS place
 		FROM airun_remote.buckets AS b
 	), rest AS (
 		SELECT p.bucket, pg_catalog.row_number() OVER (ORDER BY p.bucket) AS number
@@ -420,19 +468,25 @@ BEGIN
 		WHERE p.place OPERATOR(pg_catalog.>) f.share
 	), free AS (
 		SELECT f.shard, pg_catalog.row_number() OVER (ORDER BY g.i, f.shard) AS number
-		FROM fair AS f, LATERAL pg_catalog.generate_series((SELECT pg_catalog.count(*) FROM placed AS p
-			WHERE p.shard OPERATOR(pg_catalog.=) f.shard) OPERATOR(pg_catalog.+) 1, f.share) AS g (i)
+		FROM fair AS f, LATERAL pg_catalog.generate_series((SELECT pg_catalog.count(*)
+			FROM placed AS p
+			WHERE p.shard OPERATOR(pg_catalog.=) f.shard) OPERATOR(pg_catalog.+) 1,
+				f.share) AS g (i)
 	)
-	SELECT r.bucket, f.shard FROM rest AS r JOIN free AS f ON f.number OPERATOR(pg_catalog.=) r.number;
+	SELECT r.bucket, f.shard FROM rest AS r
+		JOIN free AS f ON f.number OPERATOR(pg_catalog.=) r.number;
 	total := (SELECT pg_catalog.count(*) FROM pg_temp.airun_spread);
 	COMMIT;
 	FOR item IN SELECT * FROM pg_temp.airun_spread ORDER BY bucket LOOP
 		CALL @extschema@.airun_move_bucket(item.bucket, item.shard);
 		done := done OPERATOR(pg_catalog.+) 1;
-		RAISE NOTICE '% %', pg_catalog.rpad(pg_catalog.repeat('#', (done OPERATOR(pg_catalog.*) 50 OPERATOR(pg_catalog./) total)::pg_catalog.int4), 50, '.'),
+		RAISE NOTICE '% %', pg_catalog.rpad(pg_catalog.repeat('#',
+			(done OPERATOR(pg_catalog.*) 50 OPERATOR(pg_catalog./) total)::pg_catalog.int4), 50,
+			'.'),
 			pg_catalog.format('%s of %s buckets', done, total);
 	END LOOP;
 END
 $spread$;
 COMMENT ON PROCEDURE @extschema@.airun_spread_buckets() IS
-'Spreads the buckets evenly over the shards by moving as few as possible; goes on when called again. For the owner of the proxy';
+'Spreads the buckets evenly over the shards by moving as few as possible; goes on when called '
+'again. For the owner of the proxy';

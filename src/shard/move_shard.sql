@@ -35,12 +35,15 @@ BEGIN
 	/* Those of an older version can have other arguments and results */
 	FOR item IN
 		SELECT p.oid::regprocedure AS function FROM pg_proc AS p
-		WHERE p.pronamespace = 'airun_remote'::regnamespace AND p.proname !~ '^(airun_|bucket_of$|status$)'
+		WHERE p.pronamespace = 'airun_remote'::regnamespace
+			AND p.proname !~ '^(airun_|bucket_of$|status$)'
 	LOOP
 		EXECUTE format('DROP FUNCTION %s', item.function);
 	END LOOP;
-	EXECUTE COALESCE((SELECT 'DROP VIEW ' || string_agg(c.oid::regclass::text, ', ') FROM pg_class AS c
-					  WHERE c.relnamespace = 'airun_remote'::regnamespace AND c.relkind = 'v'), 'SELECT');
+	EXECUTE COALESCE((SELECT 'DROP VIEW ' || string_agg(c.oid::regclass::text, ', ')
+		FROM pg_class AS c
+					  WHERE c.relnamespace = 'airun_remote'::regnamespace AND c.relkind = 'v'),
+					  'SELECT');
 
 	CREATE UNLOGGED TABLE IF NOT EXISTS airun_remote.block_hashes (
 		bucket integer, name text, run_id uuid, block bigint,
@@ -51,15 +54,18 @@ BEGIN
 	CREATE TABLE IF NOT EXISTS airun_remote.arriving_entries (
 		bucket integer NOT NULL, block bigint NOT NULL, entry jsonb NOT NULL
 	);
-	CREATE INDEX IF NOT EXISTS arriving_entries_block ON airun_remote.arriving_entries (bucket, block);
+	CREATE INDEX IF NOT EXISTS arriving_entries_block ON airun_remote.arriving_entries (bucket,
+		block);
 
 	/*
 	 * The columns of rows that move.  JSON that may be NULL travels as text, since a row as
 	 * one document does not tell its null from NULL; and json, whose spelling is kept.
 	 */
 	CREATE OR REPLACE VIEW airun_remote.moving_columns AS
-	SELECT a.attrelid AS relation, a.attname AS name, a.attnum AS place, format_type(a.atttypid, a.atttypmod) AS type,
-		a.atttypid = 'json'::regtype OR a.atttypid = 'jsonb'::regtype AND NOT a.attnotnull AS is_text
+	SELECT a.attrelid AS relation, a.attname AS name, a.attnum AS place,
+		format_type(a.atttypid, a.atttypmod) AS type,
+		a.atttypid = 'json'::regtype OR a.atttypid = 'jsonb'::regtype
+			AND NOT a.attnotnull AS is_text
 	FROM pg_attribute AS a
 	WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
 
@@ -78,37 +84,47 @@ BEGIN
 			WHEN t.arriving THEN 'x.bucket = $1'
 			ELSE '@extschema@.airun_bucket(x.user_id) = $1' END AS of_bucket,
 		t.block, COALESCE(t.row_data, 'to_jsonb(x)' || (SELECT COALESCE(' || jsonb_build_object('
-			|| string_agg(format('%L, x.%I::text', c.name, c.name), ', ' ORDER BY c.name) || ')', '')
-			FROM airun_remote.moving_columns AS c WHERE c.relation = t.relation::regclass AND c.is_text))
+			|| string_agg(format('%L, x.%I::text', c.name, c.name), ', ' ORDER BY c.name) || ')',
+				'')
+			FROM airun_remote.moving_columns AS c WHERE c.relation = t.relation::regclass
+				AND c.is_text))
 			AS row_data, t.arriving,
 		CASE WHEN t.run_id IS NOT NULL THEN 'unnest($2, $3) AS b (run_id, block)'
 			ELSE '(SELECT $2 AS runs) AS b' END AS block_list,
 		CASE WHEN t.run_id IS NOT NULL
-			THEN format('%s = b.run_id AND %s = b.block AND %s', t.run_id, t.block, COALESCE(t.found_by, 'true'))
+			THEN format('%s = b.run_id AND %s = b.block AND %s', t.run_id, t.block,
+				COALESCE(t.found_by, 'true'))
 			WHEN t.arriving THEN 'x.bucket = $1 AND x.block = ANY ($3)'
-			ELSE format('@extschema@.airun_bucket(x.user_id) = $1 AND %s = ANY ($3)', t.block) END AS in_blocks
+			ELSE format('@extschema@.airun_bucket(x.user_id) = $1 AND %s = ANY ($3)',
+				t.block) END AS in_blocks
 	FROM (VALUES
 		(1, 'runs', 'airun.runs', 'x.id', '0::bigint', NULL, NULL, NULL, NULL, NULL::boolean),
 		(2, 'messages', 'airun.messages', 'x.run_id', 'x.seq / 64',
 		 'x.seq >= b.block * 64 AND x.seq < b.block * 64 + 64', NULL, NULL, NULL, NULL),
 		(3, 'message_versions', 'airun.message_versions', 'x.run_id', 'x.seq / 64',
 		 'x.seq >= b.block * 64 AND x.seq < b.block * 64 + 64', NULL, NULL, NULL, NULL),
-		(4, 'tasks', 'airun.tasks', 'x.run_id', '(uuid_hash_extended(x.task_id, 0) & 15)', NULL, NULL, NULL, NULL, NULL),
-		(5, 'task_chunks', 'airun.task_chunks', 'x.run_id', '(x.chars / 16384)::bigint', NULL, NULL, NULL, NULL, NULL),
-		(6, 'calls', 'airun.calls', NULL, '(uuid_hash_extended(x.id, 0) & 255)', NULL, NULL, NULL, NULL, NULL),
+		(4, 'tasks', 'airun.tasks', 'x.run_id', '(uuid_hash_extended(x.task_id, 0) & 15)', NULL,
+		 NULL, NULL, NULL, NULL),
+		(5, 'task_chunks', 'airun.task_chunks', 'x.run_id', '(x.chars / 16384)::bigint', NULL,
+		 NULL, NULL, NULL, NULL),
+		(6, 'calls', 'airun.calls', NULL, '(uuid_hash_extended(x.id, 0) & 255)', NULL, NULL,
+		 NULL, NULL, NULL),
 		(7, 'entries', 'airun_remote.arriving_entries', NULL, 'x.block', NULL,
 		 'airun_remote.bucket_entries($1, $3)',
-		 '(SELECT l.tableoid, l.ctid, l.xmin, l.user_id, uuid_hash_extended(l.charge_id, 0) & 255 AS block'
+		 '(SELECT l.tableoid, l.ctid, l.xmin, l.user_id, uuid_hash_extended(l.charge_id, 0) '
+		 '& 255 AS block'
 		 ' FROM airun.usage_tail AS l UNION ALL'
 		 ' SELECT l.tableoid, l.ctid, l.xmin, l.user_id, uuid_hash_extended(l.charge_id, 0) & 255'
 		 ' FROM airun.usage_ledger AS l)',
 		 'jsonb_build_object(''bucket'', $1, ''block'', x.block, ''entry'', x.entry)', false),
-		(7, 'entries', 'airun_remote.arriving_entries', NULL, 'x.block', NULL, NULL, NULL, NULL, true))
+		(7, 'entries', 'airun_remote.arriving_entries', NULL, 'x.block', NULL, NULL,
+		 NULL, NULL, true))
 		AS t (place, name, relation, run_id, block, found_by, rows, versions, row_data, arriving);
 
 	CREATE OR REPLACE FUNCTION airun_remote.bucket_runs(bucket integer) RETURNS uuid[]
 		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	AS $runs$ SELECT ARRAY(SELECT r.id FROM airun.runs AS r WHERE @extschema@.airun_bucket(r.user_id) = $1) $runs$;
+	AS $runs$ SELECT ARRAY(SELECT r.id FROM airun.runs AS r
+		WHERE @extschema@.airun_bucket(r.user_id) = $1) $runs$;
 
 	/* How far a bucket is in its move here, and the columns of what moves */
 	CREATE OR REPLACE FUNCTION airun_remote.bucket_state(_shard integer, bucket integer)
@@ -127,8 +143,12 @@ BEGIN
 			AND a.attnum > 0 AND NOT a.attisdropped)
 	$state$;
 
-	/* The hashes of blocks as they are read now, and their sizes; arriving: as the shard that the bucket moves to */
-	CREATE OR REPLACE FUNCTION airun_remote.hash_blocks(_shard integer, bucket integer, arriving boolean,
+	/*
+	 * The hashes of blocks as they are read now, and their sizes; arriving: as the shard that the
+	 * bucket moves to
+	 */
+	CREATE OR REPLACE FUNCTION airun_remote.hash_blocks(_shard integer, bucket integer,
+		arriving boolean,
 														names text[], runs uuid[], blocks bigint[])
 		RETURNS TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)
 		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -145,16 +165,20 @@ BEGIN
 				FROM unnest($4, $5, $6) AS b (name, run_id, block) WHERE b.name = t.name) AS c
 			WHERE (t.arriving IS NULL OR t.arriving = $3) AND c.blocks IS NOT NULL
 		LOOP
-			RETURN QUERY EXECUTE format('SELECT %L, %s, %s, sum(hashtextextended(t.t, 0)), sum(octet_length(t.t))'
-				' FROM %s, %s AS x, LATERAL (SELECT (%s)::text AS t OFFSET 0) AS t WHERE %s AND $1 IS NOT NULL GROUP BY 2, 3',
-				item.name, item.run_id, item.block, item.block_list, item.rows, item.row_data, item.in_blocks)
+			RETURN QUERY EXECUTE format('SELECT %L, %s, %s, sum(hashtextextended(t.t, 0)), '
+				'sum(octet_length(t.t))'
+				' FROM %s, %s AS x, LATERAL (SELECT (%s)::text AS t OFFSET 0) AS t WHERE %s AND '
+				'$1 IS NOT NULL GROUP BY 2, 3',
+				item.name, item.run_id, item.block, item.block_list, item.rows, item.row_data,
+				item.in_blocks)
 				USING $2, item.runs, item.blocks;
 		END LOOP;
 	END
 	$hashes$;
 
 	/* The same of all blocks of the bucket, of which those are read that have changed */
-	CREATE OR REPLACE FUNCTION airun_remote.bucket_hashes(_shard integer, bucket integer, arriving boolean)
+	CREATE OR REPLACE FUNCTION airun_remote.bucket_hashes(_shard integer, bucket integer,
+		arriving boolean)
 		RETURNS TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $hashes$
@@ -165,22 +189,30 @@ BEGIN
 			INSERT INTO airun_remote.arriving AS a (bucket) VALUES ($2) ON CONFLICT DO NOTHING;
 		END IF;
 		EXECUTE format('WITH now AS MATERIALIZED (%s), gone AS ('
-			'DELETE FROM airun_remote.block_hashes AS h WHERE h.bucket = $1 AND NOT EXISTS (SELECT FROM now AS n'
+			'DELETE FROM airun_remote.block_hashes AS h WHERE h.bucket = $1 AND NOT EXISTS '
+			'(SELECT FROM now AS n'
 			' WHERE n.name = h.name AND n.run_id = h.run_id AND n.block = h.block))'
 			' INSERT INTO airun_remote.block_hashes (bucket, name, run_id, block, versions)'
-			' SELECT $1, n.* FROM now AS n WHERE NOT EXISTS (SELECT FROM airun_remote.block_hashes AS h WHERE h.bucket = $1'
-			' AND n.name = h.name AND n.run_id = h.run_id AND n.block = h.block AND n.versions = h.versions)'
-			' ON CONFLICT ON CONSTRAINT block_hashes_pkey DO UPDATE SET versions = excluded.versions, hash = NULL',
+			' SELECT $1, n.* FROM now AS n WHERE NOT EXISTS (SELECT FROM '
+			'airun_remote.block_hashes AS h WHERE h.bucket = $1'
+			' AND n.name = h.name AND n.run_id = h.run_id AND n.block = h.block AND n.versions '
+			'= h.versions)'
+			' ON CONFLICT ON CONSTRAINT block_hashes_pkey DO UPDATE SET versions = '
+			'excluded.versions, hash = NULL',
 			(SELECT string_agg(format('SELECT %L AS name, %s AS run_id, %s AS block,'
-				' sum(hash_record_extended(ROW (x.tableoid, x.ctid, x.xmin), 0)) AS versions FROM %s AS x WHERE %s GROUP BY 2, 3',
+				' sum(hash_record_extended(ROW (x.tableoid, x.ctid, x.xmin), 0)) AS versions FROM '
+				'%s AS x WHERE %s GROUP BY 2, 3',
 				t.name, t.run_id, t.block, t.versions, t.of_bucket), ' UNION ALL ')
-			 FROM airun_remote.moving_tables AS t WHERE t.arriving IS NULL OR t.arriving = $3)) USING $2, runs;
+			 FROM airun_remote.moving_tables AS t WHERE t.arriving IS NULL OR t.arriving = $3))
+			 USING $2, runs;
 		UPDATE airun_remote.block_hashes AS h SET hash = c.hash, bytes = c.bytes
-		FROM (SELECT array_agg(n.name) AS names, array_agg(n.run_id) AS runs, array_agg(n.block) AS blocks
+		FROM (SELECT array_agg(n.name) AS names, array_agg(n.run_id) AS runs,
+			array_agg(n.block) AS blocks
 			  FROM airun_remote.block_hashes AS n WHERE n.bucket = $2 AND n.hash IS NULL) AS n,
 			LATERAL airun_remote.hash_blocks($1, $2, $3, n.names, n.runs, n.blocks) AS c
 		WHERE h.bucket = $2 AND h.name = c.name AND h.run_id = c.run_id AND h.block = c.block;
-		RETURN QUERY SELECT h.name, h.run_id, h.block, h.hash, h.bytes FROM airun_remote.block_hashes AS h
+		RETURN QUERY SELECT h.name, h.run_id, h.block, h.hash,
+			h.bytes FROM airun_remote.block_hashes AS h
 			WHERE h.bucket = $2 AND h.hash IS NOT NULL;
 	END
 	$hashes$;
@@ -203,31 +235,42 @@ BEGIN
 				FROM unnest($3, $4, $5) AS b (name, run_id, block) WHERE b.name = t.name) AS c
 			WHERE t.arriving IS NOT TRUE AND c.blocks IS NOT NULL
 		LOOP
-			RETURN QUERY EXECUTE format('SELECT %L, %s FROM %s, %s AS x WHERE %s AND $1 IS NOT NULL',
-				item.name, item.row_data, item.block_list, item.rows, item.in_blocks) USING $2, item.runs, item.blocks;
+			RETURN QUERY EXECUTE format('SELECT %L, %s FROM %s, %s AS x WHERE %s AND '
+				'$1 IS NOT NULL',
+				item.name, item.row_data, item.block_list, item.rows, item.in_blocks) USING $2,
+					item.runs, item.blocks;
 		END LOOP;
 	END
 	$rows$;
 
 	/* PT409 where a run or call that moves has the id of one of another bucket here */
-	CREATE OR REPLACE FUNCTION airun_remote.refuse_strangers(bucket integer, ids uuid[]) RETURNS void
+	CREATE OR REPLACE FUNCTION airun_remote.refuse_strangers(bucket integer,
+		ids uuid[]) RETURNS void
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $refuse$
 	DECLARE
-		taken uuid := (SELECT r.id FROM airun.runs AS r WHERE r.id = ANY (ids) AND @extschema@.airun_bucket(r.user_id) <> $1
+		taken uuid := (SELECT r.id FROM airun.runs AS r WHERE r.id = ANY (ids)
+			AND @extschema@.airun_bucket(r.user_id) <> $1
 					   UNION ALL
-					   SELECT c.id FROM airun.calls AS c WHERE c.id = ANY (ids) AND @extschema@.airun_bucket(c.user_id) <> $1
+					   SELECT c.id FROM airun.calls AS c WHERE c.id = ANY (ids)
+					   AND @extschema@.airun_bucket(c.user_id) <> $1
 					   LIMIT 1);
 	BEGIN
 		IF taken IS NOT NULL THEN
 			RAISE EXCEPTION 'id "%" is taken on the shard that bucket % moves to', taken, $1
-				USING ERRCODE = 'PT409', DETAIL = 'A client has made it, and somebody else''s run or call has it there.',
-					HINT = 'Fork one of the two runs with airun_fork_run(), and delete and purge it.';
+				USING ERRCODE = 'PT409',
+					DETAIL =
+					'A client has made it, and somebody else''s run or call has it there.',
+					HINT =
+						'Fork one of the two runs with airun_fork_run(), and delete and purge it.';
 		END IF;
 	END
 	$refuse$;
 
-	/* Copies come one after another, and none once the bucket is here: one who was killed may be at work still */
+	/*
+	 * Copies come one after another, and none once the bucket is here: one who was killed may be
+	 * at work still
+	 */
 	CREATE OR REPLACE FUNCTION airun_remote.lock_arrival(bucket integer) RETURNS void
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $lock$
@@ -280,16 +323,20 @@ BEGIN
 		FOR item IN
 			SELECT t.relation, array_agg(u.r) AS rows,
 				(SELECT string_agg(quote_ident(c.name), ', ' ORDER BY c.place)
-				 FROM airun_remote.moving_columns AS c WHERE c.relation = t.relation::regclass) AS columns,
-				(SELECT string_agg(CASE WHEN c.is_text THEN format('(u ->> %L)::%s', c.name, c.type)
+				 FROM airun_remote.moving_columns AS c
+				 WHERE c.relation = t.relation::regclass) AS columns,
+				(SELECT string_agg(CASE WHEN c.is_text THEN format('(u ->> %L)::%s',
+				 c.name, c.type)
 					ELSE format('r.%I', c.name) END, ', ' ORDER BY c.place)
-				 FROM airun_remote.moving_columns AS c WHERE c.relation = t.relation::regclass) AS values
+				 FROM airun_remote.moving_columns AS c
+				 WHERE c.relation = t.relation::regclass) AS values
 			FROM unnest(names, rows_data) AS u (n, r)
 			JOIN airun_remote.moving_tables AS t ON t.name = u.n AND t.arriving IS NOT FALSE
 			GROUP BY t.relation, t.place ORDER BY t.place
 		LOOP
 			EXECUTE format('INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE'
-				' SELECT %3$s FROM unnest($1) AS u, jsonb_populate_record(NULL::%1$s, u) AS r ON CONFLICT DO NOTHING',
+				' SELECT %3$s FROM unnest($1) AS u, jsonb_populate_record(NULL::%1$s, u) AS r ON '
+				'CONFLICT DO NOTHING',
 				item.relation, item.columns, item.values) USING item.rows;
 		END LOOP;
 		PERFORM airun_remote.refuse_strangers($2, runs || ARRAY(SELECT (u.r ->> 'id')::uuid
@@ -298,7 +345,8 @@ BEGIN
 	$put$;
 
 	/* Forget what is kept of a move */
-	CREATE OR REPLACE FUNCTION airun_remote.forget_move(_shard integer, bucket integer) RETURNS void
+	CREATE OR REPLACE FUNCTION airun_remote.forget_move(_shard integer,
+		bucket integer) RETURNS void
 		LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $forget$
 	DELETE FROM airun_remote.block_hashes AS h WHERE h.bucket = $2;
@@ -315,7 +363,8 @@ BEGIN
 		item record;
 	BEGIN
 		PERFORM set_config('session_replication_role', 'replica', true);
-		FOR item IN SELECT t.* FROM airun_remote.moving_tables AS t WHERE t.arriving IS NOT FALSE LOOP
+		FOR item IN SELECT t.* FROM airun_remote.moving_tables AS t
+			WHERE t.arriving IS NOT FALSE LOOP
 			EXECUTE format('DELETE FROM %s AS x WHERE %s AND ($1, $2) IS NOT NULL',
 				item.relation, item.of_bucket) USING $2, runs;
 		END LOOP;
@@ -329,7 +378,8 @@ BEGIN
 	 * Remove runs that have moved, as if they were deleted: what they hold of budgets is
 	 * released.  Calls go with the last ones.  Returns how many runs are left.
 	 */
-	CREATE OR REPLACE FUNCTION airun_remote.remove_moved(_shard integer, bucket integer, at_most integer) RETURNS bigint
+	CREATE OR REPLACE FUNCTION airun_remote.remove_moved(_shard integer, bucket integer,
+		at_most integer) RETURNS bigint
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $remove$
 	DECLARE
@@ -349,11 +399,14 @@ BEGIN
 	AS $own$
 	SELECT p.id FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
 	WHERE CASE b.scope
-		WHEN 'user' THEN p.value NOT LIKE 'erased %' AND @extschema@.airun_bucket(NULLIF(p.value, '')::uuid) = $1
-		WHEN 'run' THEN p.value IN (SELECT r::text FROM unnest(airun_remote.bucket_runs($1)) AS r) END
+		WHEN 'user' THEN p.value NOT LIKE 'erased %'
+			AND @extschema@.airun_bucket(NULLIF(p.value, '')::uuid) = $1
+		WHEN 'run' THEN p.value IN (SELECT r::text
+			FROM unnest(airun_remote.bucket_runs($1)) AS r) END
 	$own$;
 
-	CREATE OR REPLACE FUNCTION airun_remote.bucket_counters(_shard integer, bucket integer) RETURNS SETOF jsonb
+	CREATE OR REPLACE FUNCTION airun_remote.bucket_counters(_shard integer, bucket integer)
+		RETURNS SETOF jsonb
 		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $counters$
 	SELECT to_jsonb(p) || jsonb_build_object('name', b.name)
@@ -362,7 +415,8 @@ BEGIN
 	$counters$;
 
 	/* Put counters in the place of those that are here; rows hold of no others any more */
-	CREATE OR REPLACE FUNCTION airun_remote.put_counters(_shard integer, bucket integer, counters jsonb[]) RETURNS void
+	CREATE OR REPLACE FUNCTION airun_remote.put_counters(_shard integer, bucket integer,
+		counters jsonb[]) RETURNS void
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $put$
 	DECLARE
@@ -372,13 +426,18 @@ BEGIN
 		PERFORM set_config('session_replication_role', 'replica', true);
 		DELETE FROM airun.budget_periods AS p WHERE p.id IN (SELECT airun_remote.own_counters($2));
 		INSERT INTO airun.budget_periods
-		SELECT r.* FROM unnest(counters) AS c, jsonb_populate_record(NULL::airun.budget_periods, c) AS r
-		WHERE EXISTS (SELECT FROM airun.budgets AS b WHERE b.id = r.budget_id AND b.name = c ->> 'name');
-		FOR item IN SELECT t.* FROM airun_remote.moving_tables AS t WHERE t.name = ANY ('{tasks,calls}') LOOP
+		SELECT r.* FROM unnest(counters) AS c,
+			jsonb_populate_record(NULL::airun.budget_periods, c) AS r
+		WHERE EXISTS (SELECT FROM airun.budgets AS b WHERE b.id = r.budget_id
+			AND b.name = c ->> 'name');
+		FOR item IN SELECT t.* FROM airun_remote.moving_tables AS t
+			WHERE t.name = ANY ('{tasks,calls}') LOOP
 			EXECUTE format('UPDATE %s AS x SET holds = (SELECT NULLIF(jsonb_agg(h), ''[]'')::text'
 				' FROM jsonb_array_elements(x.holds::jsonb) AS h'
-				' WHERE EXISTS (SELECT FROM airun.budget_periods AS p WHERE p.id = (h ->> 0)::bigint))'
-				' WHERE x.holds IS NOT NULL AND %s AND ($1, $2) IS NOT NULL', item.relation, item.of_bucket) USING $2, runs;
+				' WHERE EXISTS (SELECT FROM airun.budget_periods AS p WHERE p.id = (h '
+				'->> 0)::bigint))'
+				' WHERE x.holds IS NOT NULL AND %s AND ($1, $2) IS NOT NULL', item.relation,
+				item.of_bucket) USING $2, runs;
 		END LOOP;
 	END
 	$put$;
@@ -400,13 +459,17 @@ BEGIN
 		sums text;
 	BEGIN
 		SELECT string_agg(c.name, ', ' ORDER BY c.place) FILTER (WHERE NOT c.is_figure),
-			string_agg(format('sum(%1$s) AS %1$s', c.name), ', ' ORDER BY c.place) FILTER (WHERE c.is_figure)
+			string_agg(format('sum(%1$s) AS %1$s', c.name), ', ' ORDER BY c.place)
+				FILTER (WHERE c.is_figure)
 		INTO words, sums FROM airun_remote.entry_columns AS c;
-		RETURN QUERY EXECUTE format('SELECT e.user_id, uuid_hash_extended(e.charge_id, 0) & 255, to_jsonb(e)'
-			' FROM (SELECT %1$s, %2$s FROM (SELECT * FROM airun.usage_tail UNION ALL SELECT * FROM airun.usage_ledger) AS l'
+		RETURN QUERY EXECUTE format('SELECT e.user_id, uuid_hash_extended(e.charge_id, 0) & '
+			'255, to_jsonb(e)'
+			' FROM (SELECT %1$s, %2$s FROM (SELECT * FROM airun.usage_tail UNION ALL SELECT * '
+			'FROM airun.usage_ledger) AS l'
 			' WHERE @extschema@.airun_bucket(l.user_id) = $1'
 			' AND ($2 IS NULL OR uuid_hash_extended(l.charge_id, 0) & 255 = ANY ($2))'
-			' GROUP BY %1$s, cost IS NULL HAVING sum(l.calls) <> 0 OR COALESCE(sum(l.cost), 0) <> 0) AS e', words, sums)
+			' GROUP BY %1$s, cost IS NULL HAVING sum(l.calls) <> 0 OR COALESCE(sum(l.cost), 0) <> '
+			'0) AS e', words, sums)
 			USING bucket, blocks;
 	END
 	$entries$;
@@ -420,10 +483,12 @@ BEGIN
 		signed text;
 	BEGIN
 		SELECT string_agg(c.name, ', ' ORDER BY c.place),
-			string_agg('r.' || c.name || CASE WHEN c.is_figure THEN ' * $2' ELSE '' END, ', ' ORDER BY c.place)
+			string_agg('r.' || c.name || CASE WHEN c.is_figure THEN ' * $2' ELSE '' END,
+				', ' ORDER BY c.place)
 		INTO columns, signed FROM airun_remote.entry_columns AS c;
 		EXECUTE format('INSERT INTO airun.usage_tail (%s) SELECT %s'
-			' FROM unnest($1) AS u, jsonb_populate_record(NULL::airun.usage_tail, u) AS r', columns, signed)
+			' FROM unnest($1) AS u, jsonb_populate_record(NULL::airun.usage_tail, u) AS r',
+			columns, signed)
 			USING entries, sign;
 	END
 	$add$;
@@ -431,14 +496,16 @@ BEGIN
 	CREATE OR REPLACE FUNCTION airun_remote.take_entries_back(bucket integer) RETURNS void
 		LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $back$
-	SELECT airun_remote.add_entries(ARRAY(SELECT e.entry FROM airun_remote.bucket_entries($1, NULL) AS e), -1)
+	SELECT airun_remote.add_entries(ARRAY(SELECT e.entry
+		FROM airun_remote.bucket_entries($1, NULL) AS e), -1)
 	$back$;
 
 	/*
 	 * Let no call in any more, once those that are at work have ended; calls that come in
 	 * the meantime wait with us.  False where that takes longer than so many milliseconds.
 	 */
-	CREATE OR REPLACE FUNCTION airun_remote.close_bucket(_shard integer, bucket integer, max_wait integer)
+	CREATE OR REPLACE FUNCTION airun_remote.close_bucket(_shard integer, bucket integer,
+		max_wait integer)
 		RETURNS boolean LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $close$
 	BEGIN
@@ -454,7 +521,8 @@ BEGIN
 	$close$;
 
 	/* Take buckets up */
-	CREATE OR REPLACE FUNCTION airun_remote.take_buckets(_shard integer, taken integer[]) RETURNS bigint
+	CREATE OR REPLACE FUNCTION airun_remote.take_buckets(_shard integer, taken integer[])
+		RETURNS bigint
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $take$
 	DECLARE
@@ -468,13 +536,15 @@ BEGIN
 	$take$;
 
 	/* All rows have been copied: entries, counters and the bucket itself */
-	CREATE OR REPLACE FUNCTION airun_remote.arrive(_shard integer, bucket integer, counters jsonb[]) RETURNS void
+	CREATE OR REPLACE FUNCTION airun_remote.arrive(_shard integer, bucket integer,
+		counters jsonb[]) RETURNS void
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $arrive$
 	BEGIN
 		PERFORM airun_remote.lock_arrival($2);
 		PERFORM airun_remote.take_entries_back($2);
-		PERFORM airun_remote.add_entries(ARRAY(SELECT e.entry FROM airun_remote.arriving_entries AS e
+		PERFORM airun_remote.add_entries(ARRAY(SELECT e.entry
+			FROM airun_remote.arriving_entries AS e
 											   WHERE e.bucket = $2), 1);
 		PERFORM airun_remote.put_counters($1, $2, counters);
 		PERFORM airun_remote.take_buckets($1, ARRAY[$2]);
@@ -483,7 +553,8 @@ BEGIN
 	$arrive$;
 
 	/* It has not arrived after all, and is to be opened where it was */
-	CREATE OR REPLACE FUNCTION airun_remote.undo_arrival(_shard integer, bucket integer) RETURNS void
+	CREATE OR REPLACE FUNCTION airun_remote.undo_arrival(_shard integer,
+		bucket integer) RETURNS void
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $undo$
 	BEGIN
@@ -497,7 +568,8 @@ BEGIN
 	$undo$;
 
 	/* The last step where the bucket was: entries and the bucket itself */
-	CREATE OR REPLACE FUNCTION airun_remote.give_bucket(_shard integer, bucket integer) RETURNS void
+	CREATE OR REPLACE FUNCTION airun_remote.give_bucket(_shard integer,
+		bucket integer) RETURNS void
 		LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $give$
 	SELECT airun_remote.take_entries_back($2);
@@ -506,7 +578,8 @@ BEGIN
 	$give$;
 
 	/* Those of runs, or of all of the bucket, that airun_check() finds something in */
-	CREATE OR REPLACE FUNCTION airun_remote.check_runs(_shard integer, bucket integer, runs uuid[]) RETURNS SETOF uuid
+	CREATE OR REPLACE FUNCTION airun_remote.check_runs(_shard integer, bucket integer, runs uuid[])
+		RETURNS SETOF uuid
 		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $check$
 	SELECT r FROM unnest(COALESCE(runs, airun_remote.bucket_runs($2))) AS r

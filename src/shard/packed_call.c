@@ -221,7 +221,8 @@ find_function(const char *name, Oid schema)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("this shard has no function \"%s\" for a proxy", name),
-				 errhint("Have the same version of airun on proxy and shards, and call airun_install_shard() and airun_install_proxy() again.")));
+				 errhint("Have the same version of airun on proxy and shards, and call "
+						 "airun_install_shard() and airun_install_proxy() again.")));
 	return SearchSysCache1(PROCOID, ObjectIdGetDatum(found));
 }
 
@@ -263,7 +264,8 @@ unpack_arguments(Form_pg_proc function, StringInfo packed, FunctionCallInfo call
 				(errcode(ERRCODE_PROTOCOL_VIOLATION),
 				 errmsg("function %s of this shard has other arguments than have been sent",
 						NameStr(function->proname)),
-				 errhint("Have the same version of airun on proxy and shards, and call airun_install_shard() and airun_install_proxy() again.")));
+				 errhint("Have the same version of airun on proxy and shards, and call "
+						 "airun_install_shard() and airun_install_proxy() again.")));
 }
 
 /* Call as a statement of its own would; returns what is sent back, NULL for NULL */

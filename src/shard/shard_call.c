@@ -106,7 +106,8 @@ static void
 hold_bucket(int bucket)
 {
 	static Statement find = {
-		"SELECT FROM airun_remote.buckets AS b WHERE b.bucket" EQ "$1::pg_catalog.int4 AND NOT b.is_moving",
+		"SELECT FROM airun_remote.buckets AS b WHERE b.bucket"
+		EQ "$1::pg_catalog.int4 AND NOT b.is_moving",
 		1, {INT8OID}
 	};
 	bool		is_here;
@@ -120,7 +121,8 @@ hold_bucket(int bucket)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_MISDIRECTED),
 				 errmsg("bucket %d is not on this shard", bucket),
-				 errhint("Send the call through the proxy, which looks up where the bucket is now.")));
+				 errhint("Send the call through the proxy, which looks up where the "
+						 "bucket is now.")));
 }
 
 static Oid
@@ -243,7 +245,8 @@ shard_check_owner(const pg_uuid_t *id, const pg_uuid_t *owner)
 			(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 			 errmsg("what is made is in bucket %d, and the call has been sent to bucket %d",
 					user_bucket(owner), entered_bucket),
-			 errdetail("The user for whom it is made, and what else the call names, are not in one bucket."),
+			 errdetail("The user for whom it is made, and what else the call names, are not in "
+					   "one bucket."),
 			 errhint("Name only runs and tasks of that user.")));
 }
 

@@ -1,7 +1,9 @@
 /*
  * shard_call.sql: the entrance of calls that a proxy hands on
  */
-CREATE FUNCTION @extschema@.airun_store_enter(bucket integer, claims text, caller text, role text) RETURNS void
+CREATE FUNCTION @extschema@.airun_store_enter(bucket integer, claims text, caller text,
+	role text) RETURNS void
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_store_enter(integer, text, text, text) IS
-'Lets the caller of a proxy be the caller of this transaction, and holds the caller''s bucket; called by the wrappers that airun_install_shard() makes';
+'Lets the caller of a proxy be the caller of this transaction, and holds the caller''s bucket; '
+'called by the wrappers that airun_install_shard() makes';
