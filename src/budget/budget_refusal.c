@@ -100,7 +100,8 @@ advice(const BudgetNeed *need, const char *reason, const BudgetStand *stand)
 	char	   *resets_at = reset_time(need);
 
 	if (strcmp(reason, "in_flight") == 0)
-		return "It fits once others that are under way have ended: try again soon.";
+		return "It fits once others that are under way have ended: try again soon.  What "
+			"nobody works on any more holds its part until airun_expire_tasks() has ended it.";
 	if (affordable > 0)
 		return psprintf("Ask for at most " INT64_FORMAT " tokens of output.", affordable);
 	if (resets_at != NULL)

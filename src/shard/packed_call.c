@@ -30,6 +30,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "shard/shard_call.h"
+#include "store/object_list.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
@@ -213,7 +214,8 @@ find_function(const char *name, Oid schema)
 	{
 		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&list->members[i]->tuple);
 
-		if (function->pronamespace == schema && is_callable(function))
+		if (function->pronamespace == schema && is_callable(function) &&
+			object_is_of_extension(function->oid))
 			found = function->oid;
 	}
 	ReleaseCatCacheList(list);

@@ -330,7 +330,8 @@ my @patient = (
 	# they wait in their own way (070_partition); and their parts
 	$known{$_} = 1 for qw(airun_partition airun_add_partitions airun_drop_partitions airun_store_attach airun_store_check_partitionable
 		airun_store_dependents airun_store_lock airun_store_make_partitions airun_store_mend airun_store_move_rows airun_store_partitions
-		airun_store_present_views airun_store_refuse_citus airun_store_require_owner airun_store_set_aside airun_store_table_commands);
+		airun_store_present_views airun_store_refuse_citus airun_store_require_owner airun_store_set_aside airun_store_table_commands
+		airun_store_take_back);
 	# it waits as airun_save_message() does; what lets others report waits for nobody's row
 	$known{$_} = 1 for qw(airun_edit_message airun_store_let_report);
 	# nothing of a store's rows, or what a proxy does (070_shards)
@@ -344,7 +345,7 @@ SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND
 	-- of what prunes and erases
 	AND p.proname !~ '^airun_store_(erase|prune|purge_runs|remove_runs|strip_runs|empty_messages|empty_copies|forks|has_person|keep_charges|drop_month|month_may_go)'
 	-- and of what shards do
-	AND p.proname !~ '^airun_store_(enter|call_bucket|shard_of|make_|merge|proxy_body|routes|copy_bucket|clear_bucket|place_buckets|require_proxy|refuse_citus)'
+	AND p.proname !~ '^airun_store_(enter|call_bucket|shard_of|make_|merge|proxy_body|routes|copy_bucket|precopy_bucket|clear_bucket|close_bucket|switch_bucket|reopen_bucket|look_at_target|place_buckets|require_proxy|refuse_citus|pack|unpack|receive)'
 	-- and what runs in no transaction of the caller's
 	AND p.prokind <> 'p'
 END
