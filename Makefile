@@ -13,7 +13,7 @@
 PARTS = airun \
 	store/plans store/args store/citus store/store \
 	install/tables install/usage_tables install/budget_tables install/constraints install/policies install/triggers install/objects \
-	install/views install/comments install/install store/object_list store/column_types store/partition store/definition store/direct \
+	install/views install/comments install/install store/invalidation store/object_list store/column_types store/partition store/definition store/direct \
 	install/types store/identity \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/token_estimate json/call \
 	usage/sketch \

@@ -224,6 +224,24 @@ ALTER TABLE airun.runs ALTER COLUMN total_cost TYPE numeric;
 SELECT airun_install() ~ 'default of runs.total_cost';
 SELECT * FROM airun_check();
 ROLLBACK;
+-- what is missing while a session looks is looked at when it comes
+BEGIN;
+ALTER TABLE airun.calls RENAME TO calls_earlier;
+SELECT objects_test.answer('SELECT airun_messages(''0b1ec700-0000-4000-8000-000000000001'')');
+CREATE TABLE airun.calls (LIKE airun.calls_earlier INCLUDING ALL);
+ALTER TABLE airun.calls ALTER cost DROP DEFAULT, ALTER cost TYPE double precision;
+SELECT split_part(objects_test.answer('SELECT airun_messages(''0b1ec700-0000-4000-8000-000000000001'')'), E'\n', 1);
+ROLLBACK;
+-- a view of ours
+BEGIN;
+SELECT pg_get_viewdef('ai_tasks') AS definition \gset
+DROP VIEW ai_tasks CASCADE;
+SELECT replace(:'definition', ' t.cost,', ' t.cost::double precision AS cost,') <> :'definition' AS is_another, replace(:'definition', ' t.cost,', ' t.cost::double precision AS cost,') AS definition \gset
+SELECT :'is_another';
+CREATE VIEW ai_tasks WITH (security_invoker = true) AS :definition;
+CREATE TRIGGER airun_view INSTEAD OF INSERT OR UPDATE OR DELETE ON ai_tasks FOR EACH ROW EXECUTE FUNCTION airun_view_task();
+SELECT objects_test.answer('INSERT INTO ai_tasks (run_id, status, cost) VALUES (''0b1ec700-0000-4000-8000-000000000001'', ''completed'', 1.5)');
+ROLLBACK;
 -- a column of any table
 SELECT o.relation, o.name, a FROM (SELECT DISTINCT ON (relation) * FROM airun_store_objects() WHERE kind = 'column' ORDER BY relation, name) o
 CROSS JOIN LATERAL (VALUES (CASE WHEN o.definition IN ('text', 'bytea') THEN 'integer' WHEN o.definition = 'double precision' THEN 'numeric' ELSE 'text' END)) n (type)

@@ -26,6 +26,7 @@
 #include "mb/pg_wchar.h"
 #include "storage/lmgr.h"
 #include "store/identity.h"
+#include "store/invalidation.h"
 #include "store/row_trigger.h"
 #include "store/store.h"
 #include "usage/ledger.h"
@@ -49,7 +50,6 @@ static MemoryContext context = NULL;
 static Budget *budgets = NULL;
 static int	budget_count = 0;
 static bool is_current = false;
-static bool callback_is_registered = false;
 static Oid	table_oid = InvalidOid;
 
 const char *
@@ -67,7 +67,7 @@ budget_measure_word(BudgetMeasure measure)
 /* ---------- the rows ---------- */
 
 static void
-relation_changed(Datum arg, Oid relation)
+relation_changed(Oid relation)
 {
 	if (relation == InvalidOid || relation == table_oid || table_oid == InvalidOid)
 		is_current = false;
@@ -157,11 +157,7 @@ read_again(void)
 {
 	Oid			schema_oid = get_namespace_oid("airun", true);
 
-	if (!callback_is_registered)
-	{
-		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-		callback_is_registered = true;
-	}
+	relation_changes_watch(relation_changed);
 	if (context != NULL)
 		MemoryContextSetParent(context, TopTransactionContext);
 	budgets = NULL;

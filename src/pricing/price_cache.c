@@ -29,6 +29,7 @@
 #include "pricing/names.h"
 #include "store/column_types.h"
 #include "store/definition.h"
+#include "store/invalidation.h"
 #include "store/plans.h"
 #include "store/row_trigger.h"
 #include "store/store.h"
@@ -36,7 +37,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -53,7 +53,6 @@ static bool cache_is_shared = false; /* it holds what all roles see */
  * policies may have, and the tables themselves.
  */
 static bool definition_changed = true;
-static bool callback_is_registered = false;
 
 /* The tables, as they were when the definition was last looked at */
 static Oid	prices_oid = InvalidOid;
@@ -63,7 +62,7 @@ static bool is_open_to_all = false;	/* by its policies all roles see the same pr
 /* ---------- is it there, and whose is it? ---------- */
 
 static void
-relation_changed(Datum arg, Oid relation)
+relation_changed(Oid relation)
 {
 	if (relation == InvalidOid || relation == prices_oid || relation == version_oid ||
 		prices_oid == InvalidOid || version_oid == InvalidOid)
@@ -86,11 +85,7 @@ look_at_definition(void)
 {
 	Oid			schema_oid = get_namespace_oid("airun", true);
 
-	if (!callback_is_registered)
-	{
-		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-		callback_is_registered = true;
-	}
+	relation_changes_watch(relation_changed);
 	definition_changed = false;
 	prices_oid = OidIsValid(schema_oid) ? get_relname_relid("prices", schema_oid) : InvalidOid;
 	version_oid = OidIsValid(schema_oid) ? get_relname_relid("price_book", schema_oid) :

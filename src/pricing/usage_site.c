@@ -28,6 +28,7 @@
 #include "commands/trigger.h"
 #include "json/jsonb_util.h"
 #include "store/args.h"
+#include "store/invalidation.h"
 #include "store/row_trigger.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -57,7 +58,6 @@ static UsageShape *site_shapes = NULL;
 static int	site_shape_count = 0;
 static Oid	table_oid = InvalidOid;
 static bool is_current = false;
-static bool callback_is_registered = false;
 
 /* ---------- from a row ---------- */
 
@@ -203,7 +203,7 @@ parse_row(const ShapeRow *row, UsageShape *shape)
 /* ---------- the table ---------- */
 
 static void
-relation_changed(Datum arg, Oid relation)
+relation_changed(Oid relation)
 {
 	if (relation == InvalidOid || relation == table_oid || table_oid == InvalidOid)
 		is_current = false;
@@ -287,11 +287,7 @@ read_shapes(void)
 	Oid			schema_oid = get_namespace_oid("airun", true);
 	MemoryContext old_context;
 
-	if (!callback_is_registered)
-	{
-		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-		callback_is_registered = true;
-	}
+	relation_changes_watch(relation_changed);
 	if (site_context == NULL)
 		site_context = AllocSetContextCreate(CacheMemoryContext, "airun usage shapes",
 											 ALLOCSET_SMALL_SIZES);

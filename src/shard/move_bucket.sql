@@ -75,7 +75,8 @@ BEGIN
 			('take_buckets', 'taken integer[]', 'bigint'),
 			('arrive', 'bucket integer, counters jsonb[]', 'void'),
 			('undo_arrival', 'bucket integer', 'void'),
-			('give_bucket', 'bucket integer', 'void')) AS f (name, arguments, result)
+			('give_bucket', 'bucket integer', 'void'),
+			('forget_move', 'bucket integer', 'void')) AS f (name, arguments, result)
 	LOOP
 		/* One of an older version can have another result */
 		EXECUTE COALESCE((SELECT string_agg(format('DROP FUNCTION %s', p.oid::regprocedure), '; ')
@@ -383,6 +384,7 @@ BEGIN
 			RETURN;
 		END IF;
 		PERFORM @extschema@.airun_store_clear_bucket(bucket::pg_catalog.int4, source, false);
+		PERFORM airun_remote.forget_move(shard::pg_catalog.int4, bucket::pg_catalog.int4);
 	END IF;
 	/* What moves that were broken off have left elsewhere; and closed here, where it is to stay */
 	PERFORM @extschema@.airun_store_clear_bucket(bucket::pg_catalog.int4, s.shard,

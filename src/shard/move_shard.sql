@@ -17,7 +17,9 @@
  *
  * The ledger is only ever added to.  So entries wait in airun_remote.arriving_entries,
  * where no report counts them, and are entered when the bucket arrives; those at the
- * source are taken back by entries with the opposite sign.
+ * source are taken back by entries with the opposite sign.  An entry goes where its task
+ * or call goes; one whose task or call is gone, with its user.  What a user of the bucket
+ * has used in somebody else's run stays with that run, on either side.
  *
  * Rows are written with triggers at rest, since they bring their times and totals:
  * the role that moves needs SET on session_replication_role, or is a superuser.
@@ -82,6 +84,8 @@ BEGIN
 		COALESCE(t.run_id, '@extschema@.airun_store_no_run()') AS run_id,
 		CASE WHEN t.run_id IS NOT NULL THEN t.run_id || ' = ANY ($2)'
 			WHEN t.arriving THEN 'x.bucket = $1'
+			WHEN NOT t.arriving THEN '(@extschema@.airun_bucket(x.user_id) = $1'
+				' OR x.charge_id IN (SELECT c.id FROM airun_remote.bucket_charges($1) AS c (id)))'
 			ELSE '@extschema@.airun_bucket(x.user_id) = $1' END AS of_bucket,
 		t.block, COALESCE(t.row_data, 'to_jsonb(x)' || (SELECT COALESCE(' || jsonb_build_object('
 			|| string_agg(format('%L, x.%I::text', c.name, c.name), ', ' ORDER BY c.name) || ')',
@@ -95,6 +99,7 @@ BEGIN
 			THEN format('%s = b.run_id AND %s = b.block AND %s', t.run_id, t.block,
 				COALESCE(t.found_by, 'true'))
 			WHEN t.arriving THEN 'x.bucket = $1 AND x.block = ANY ($3)'
+			WHEN NOT t.arriving THEN 'x.block = ANY ($3)'
 			ELSE format('@extschema@.airun_bucket(x.user_id) = $1 AND %s = ANY ($3)',
 				t.block) END AS in_blocks
 	FROM (VALUES
@@ -111,10 +116,11 @@ BEGIN
 		 NULL, NULL, NULL),
 		(7, 'entries', 'airun_remote.arriving_entries', NULL, 'x.block', NULL,
 		 'airun_remote.bucket_entries($1, $3)',
-		 '(SELECT l.tableoid, l.ctid, l.xmin, l.user_id, uuid_hash_extended(l.charge_id, 0) '
-		 '& 255 AS block'
+		 '(SELECT l.tableoid, l.ctid, l.xmin, l.user_id, l.charge_id,'
+		 ' uuid_hash_extended(l.charge_id, 0) & 255 AS block'
 		 ' FROM airun.usage_tail AS l UNION ALL'
-		 ' SELECT l.tableoid, l.ctid, l.xmin, l.user_id, uuid_hash_extended(l.charge_id, 0) & 255'
+		 ' SELECT l.tableoid, l.ctid, l.xmin, l.user_id, l.charge_id,'
+		 ' uuid_hash_extended(l.charge_id, 0) & 255'
 		 ' FROM airun.usage_ledger AS l)',
 		 'jsonb_build_object(''bucket'', $1, ''block'', x.block, ''entry'', x.entry)', false),
 		(7, 'entries', 'airun_remote.arriving_entries', NULL, 'x.block', NULL, NULL,
@@ -362,14 +368,15 @@ BEGIN
 		runs uuid[] := airun_remote.bucket_runs(bucket);
 		item record;
 	BEGIN
+		/* airun_rebuild_usage() may have entered what has been copied */
+		PERFORM airun_remote.take_entries_back($2,
+			ARRAY(SELECT airun_remote.bucket_charges($2)));
 		PERFORM set_config('session_replication_role', 'replica', true);
 		FOR item IN SELECT t.* FROM airun_remote.moving_tables AS t
 			WHERE t.arriving IS NOT FALSE LOOP
 			EXECUTE format('DELETE FROM %s AS x WHERE %s AND ($1, $2) IS NOT NULL',
 				item.relation, item.of_bucket) USING $2, runs;
 		END LOOP;
-		/* airun_rebuild_usage() may have entered what has been copied */
-		PERFORM airun_remote.take_entries_back($2);
 		PERFORM airun_remote.forget_move($1, $2);
 	END
 	$drop$;
@@ -385,8 +392,12 @@ BEGIN
 	DECLARE
 		runs uuid[] := airun_remote.bucket_runs(bucket);
 	BEGIN
+		PERFORM airun_remote.take_entries_back($2,
+			ARRAY(SELECT airun_remote.bucket_charges($2, runs[1:at_most])));
 		DELETE FROM airun.runs AS r WHERE r.id = ANY (runs[1:at_most]);
 		IF cardinality(runs) <= at_most THEN
+			PERFORM airun_remote.take_entries_back($2,
+				ARRAY(SELECT airun_remote.bucket_charges($2)));
 			DELETE FROM airun.calls AS c WHERE @extschema@.airun_bucket(c.user_id) = $2;
 		END IF;
 		RETURN GREATEST(cardinality(runs) - at_most, 0);
@@ -449,9 +460,25 @@ BEGIN
 	FROM pg_attribute AS a
 	WHERE a.attrelid = 'airun.usage_tail'::regclass AND a.attnum > 0 AND NOT a.attisdropped;
 
-	/* What the entries of the bucket's users come to, by charge; blocks: only in these */
-	CREATE OR REPLACE FUNCTION airun_remote.bucket_entries(bucket integer, blocks bigint[])
-		RETURNS TABLE (user_id uuid, block bigint, entry jsonb)
+	/* The tasks and calls of a bucket that are here; runs: of these of its runs alone */
+	CREATE OR REPLACE FUNCTION airun_remote.bucket_charges(bucket integer,
+		runs uuid[] DEFAULT NULL) RETURNS SETOF uuid
+		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $charges$
+	SELECT t.task_id FROM airun.tasks AS t
+	WHERE t.run_id = ANY (COALESCE($2, airun_remote.bucket_runs($1)))
+	UNION ALL
+	SELECT c.id FROM airun.calls AS c
+	WHERE $2 IS NULL AND @extschema@.airun_bucket(c.user_id) = $1
+	$charges$;
+
+	/*
+	 * What the bucket's entries come to, by charge; blocks: only in these; charges: only of
+	 * these tasks and calls
+	 */
+	CREATE OR REPLACE FUNCTION airun_remote.bucket_entries(bucket integer, blocks bigint[],
+		charges uuid[] DEFAULT NULL)
+		RETURNS TABLE (block bigint, entry jsonb)
 		LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $entries$
 	DECLARE
@@ -462,15 +489,20 @@ BEGIN
 			string_agg(format('sum(%1$s) AS %1$s', c.name), ', ' ORDER BY c.place)
 				FILTER (WHERE c.is_figure)
 		INTO words, sums FROM airun_remote.entry_columns AS c;
-		RETURN QUERY EXECUTE format('SELECT e.user_id, uuid_hash_extended(e.charge_id, 0) & '
-			'255, to_jsonb(e)'
+		RETURN QUERY EXECUTE format('WITH here AS MATERIALIZED ('
+			'SELECT c.id FROM airun_remote.bucket_charges($1) AS c (id) WHERE $3 IS NULL)'
+			' SELECT uuid_hash_extended(e.charge_id, 0) & 255, to_jsonb(e)'
 			' FROM (SELECT %1$s, %2$s FROM (SELECT * FROM airun.usage_tail UNION ALL SELECT * '
-			'FROM airun.usage_ledger) AS l'
-			' WHERE @extschema@.airun_bucket(l.user_id) = $1'
+			'FROM airun.usage_ledger) AS l WHERE (%3$s)'
 			' AND ($2 IS NULL OR uuid_hash_extended(l.charge_id, 0) & 255 = ANY ($2))'
 			' GROUP BY %1$s, cost IS NULL HAVING sum(l.calls) <> 0 OR COALESCE(sum(l.cost), 0) <> '
-			'0) AS e', words, sums)
-			USING bucket, blocks;
+			'0) AS e', words, sums, CASE WHEN charges IS NOT NULL
+				THEN 'l.charge_id = ANY ($3)'
+				ELSE 'l.charge_id IN (SELECT h.id FROM here AS h)'
+					' OR @extschema@.airun_bucket(l.user_id) = $1'
+					' AND NOT EXISTS (SELECT FROM airun.tasks AS t WHERE t.task_id = l.charge_id)'
+					' AND NOT EXISTS (SELECT FROM airun.calls AS c WHERE c.id = l.charge_id)' END)
+			USING bucket, blocks, charges;
 	END
 	$entries$;
 
@@ -493,11 +525,13 @@ BEGIN
 	END
 	$add$;
 
-	CREATE OR REPLACE FUNCTION airun_remote.take_entries_back(bucket integer) RETURNS void
+	/* Of these tasks and calls, or of all that is the bucket's */
+	CREATE OR REPLACE FUNCTION airun_remote.take_entries_back(bucket integer, charges uuid[])
+		RETURNS void
 		LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $back$
 	SELECT airun_remote.add_entries(ARRAY(SELECT e.entry
-		FROM airun_remote.bucket_entries($1, NULL) AS e), -1)
+		FROM airun_remote.bucket_entries($1, NULL, $2) AS e), -1)
 	$back$;
 
 	/*
@@ -535,6 +569,15 @@ BEGIN
 	END
 	$take$;
 
+	/* Enter what waits, or take it back */
+	CREATE OR REPLACE FUNCTION airun_remote.enter_arriving(bucket integer, sign integer)
+		RETURNS void
+		LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $enter$
+	SELECT airun_remote.add_entries(ARRAY(SELECT e.entry FROM airun_remote.arriving_entries AS e
+		WHERE e.bucket = $1), $2)
+	$enter$;
+
 	/* All rows have been copied: entries, counters and the bucket itself */
 	CREATE OR REPLACE FUNCTION airun_remote.arrive(_shard integer, bucket integer,
 		counters jsonb[]) RETURNS void
@@ -542,13 +585,15 @@ BEGIN
 	AS $arrive$
 	BEGIN
 		PERFORM airun_remote.lock_arrival($2);
-		PERFORM airun_remote.take_entries_back($2);
-		PERFORM airun_remote.add_entries(ARRAY(SELECT e.entry
-			FROM airun_remote.arriving_entries AS e
-											   WHERE e.bucket = $2), 1);
+		/* airun_rebuild_usage() may have entered what has been copied */
+		PERFORM airun_remote.take_entries_back($2,
+			ARRAY(SELECT airun_remote.bucket_charges($2)));
+		PERFORM airun_remote.enter_arriving($2, 1);
 		PERFORM airun_remote.put_counters($1, $2, counters);
 		PERFORM airun_remote.take_buckets($1, ARRAY[$2]);
-		PERFORM airun_remote.forget_move($1, $2);
+		/* what has been entered is kept until it is certain that it is not to be taken back */
+		DELETE FROM airun_remote.block_hashes AS h WHERE h.bucket = $2;
+		DELETE FROM airun_remote.arriving AS a WHERE a.bucket = $2;
 	END
 	$arrive$;
 
@@ -561,7 +606,10 @@ BEGIN
 		PERFORM pg_advisory_xact_lock(1634300533, $2);
 		DELETE FROM airun_remote.buckets AS b WHERE b.bucket = $2;
 		IF FOUND THEN
-			PERFORM airun_remote.take_entries_back($2);
+			PERFORM airun_remote.enter_arriving($2, -1);
+			/* and what has been used here since */
+			PERFORM airun_remote.take_entries_back($2,
+				ARRAY(SELECT airun_remote.bucket_charges($2)));
 			INSERT INTO airun_remote.arriving AS a (bucket) VALUES ($2) ON CONFLICT DO NOTHING;
 		END IF;
 	END
@@ -572,7 +620,7 @@ BEGIN
 		bucket integer) RETURNS void
 		LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $give$
-	SELECT airun_remote.take_entries_back($2);
+	SELECT airun_remote.take_entries_back($2, NULL);
 	SELECT airun_remote.forget_move($1, $2);
 	DELETE FROM airun_remote.buckets AS b WHERE b.bucket = $2;
 	$give$;

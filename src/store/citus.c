@@ -23,14 +23,14 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
-#include "utils/inval.h"
+#include "store/invalidation.h"
 #include "utils/lsyscache.h"
 
 static uint64 changes = 1;		/* of tables, as far as they have been heard of */
 static uint64 looked_at = 0;	/* the last one before which there was no Citus */
 
 static void
-relation_changed(Datum arg, Oid relation)
+relation_changed(Oid relation)
 {
 	changes++;
 }
@@ -116,16 +116,13 @@ look_through(const char *name, const char *key, Oid schema)
 void
 refuse_citus(void)
 {
-	static bool is_registered = false;
 	uint64		before;
 	Oid			schema;
 	bool		is_there = false;
 
 	if (looked_at == changes)
 		return;
-	if (!is_registered)
-		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-	is_registered = true;
+	relation_changes_watch(relation_changed);
 	before = changes;			/* what comes while we look is not to be lost */
 	schema = get_namespace_oid("airun", true);
 	if (OidIsValid(schema))

@@ -16,22 +16,23 @@
 #include "catalog/namespace.h"
 #include "parser/parse_coerce.h"
 #include "store/definition.h"
+#include "store/invalidation.h"
 #include "store/object_list.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 
 /* The tables whose columns are on the list */
 #define MAX_TABLES	64
 static Oid	tables[MAX_TABLES];
 static int	table_count = 0;
+static bool has_missing = false;
 static bool are_as_made = false;
 static uint64 changes = 0;		/* of these tables */
 
 static void
-relation_changed(Datum arg, Oid relation)
+relation_changed(Oid relation)
 {
 	bool		is_listed = !OidIsValid(relation);
 
@@ -44,28 +45,59 @@ relation_changed(Datum arg, Oid relation)
 	}
 }
 
+/* Is the type read as that which a column was made with? */
+static bool
+is_read_alike(Oid type, const StoreObject *column)
+{
+	return strcmp(format_type_be(type), column->definition) == 0 ||
+		IsBinaryCoercible(type, DatumGetObjectId(
+			DirectFunctionCall1(regtypein, CStringGetDatum(column->definition))));
+}
+
 /* Refuse a column of another type than it was made with */
 static void
 require_type(Oid table, const StoreObject *column)
 {
 	AttrNumber	number = get_attnum(table, column->name);
-	char	   *found;
-	Oid			type;
 
-	if (number == InvalidAttrNumber)
+	if (number == InvalidAttrNumber || is_read_alike(get_atttype(table, number), column))
 		return;
-	found = format_type_be(get_atttype(table, number));
-	if (strcmp(found, column->definition) == 0)
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("column \"%s\" of table airun.%s is of type %s", column->name,
+					column->relation, format_type_be(get_atttype(table, number))),
+			 errdetail("airun keeps values of type %s there.", column->definition),
+			 errhint("Make it that again: ALTER TABLE airun.%s ALTER COLUMN %s TYPE %s.",
+					 column->relation, column->name, column->definition)));
+}
+
+/*
+ * Refuse a column of one of our views, which are ai_ and the table's name, that is of
+ * another type than the table's
+ */
+void
+column_types_require_in_view(Oid view, const char *name, Oid type)
+{
+	const char *view_name = get_rel_name(view);
+	const StoreObject *column = NULL;
+	int			nest_level;
+
+	if (view_name == NULL || strncmp(view_name, "ai_", 3) != 0)
 		return;
-	type = DatumGetObjectId(DirectFunctionCall1(regtypein, CStringGetDatum(column->definition)));
-	if (!IsBinaryCoercible(get_atttype(table, number), type))
+	while ((column = object_next("column", column)) != NULL &&
+		   (strcmp(column->relation, view_name + 3) != 0 || strcmp(column->name, name) != 0))
+		;
+	if (column == NULL)
+		return;
+	nest_level = store_begin_words();
+	if (!is_read_alike(type, column))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("column \"%s\" of table airun.%s is of type %s",
-						column->name, column->relation, found),
-				 errdetail("airun keeps values of type %s there.", column->definition),
-				 errhint("Make it that again: ALTER TABLE airun.%s ALTER COLUMN %s TYPE %s.",
-						 column->relation, column->name, column->definition)));
+				 errmsg("column \"%s\" of view %s is of type %s", name, view_name,
+						format_type_be(type)),
+				 errdetail("airun shows values of type %s there.", column->definition),
+				 errhint("Drop the view, and run SELECT airun_install().")));
+	AtEOXact_GUC(true, nest_level);
 }
 
 /* Compare all columns that are on the list */
@@ -76,13 +108,16 @@ compare_all(Oid schema)
 	Oid			table = InvalidOid;
 
 	table_count = 0;
+	has_missing = false;
 	for (const StoreObject *column = NULL; (column = object_next("column", column)) != NULL;)
 	{
 		if (strcmp(column->relation, relation) != 0)
 		{
 			relation = column->relation;
 			table = get_relname_relid(relation, schema);
-			if (OidIsValid(table) && table_count < MAX_TABLES)
+			if (!OidIsValid(table) || table_count == MAX_TABLES)
+				has_missing = true;
+			else
 				tables[table_count++] = table;
 		}
 		if (OidIsValid(table))
@@ -94,7 +129,6 @@ compare_all(Oid schema)
 void
 column_types_require(void)
 {
-	static bool is_registered = false;
 	Oid			schema;
 	uint64		before;
 	int			nest_level;
@@ -104,9 +138,7 @@ column_types_require(void)
 	schema = get_namespace_oid("airun", true);
 	if (!OidIsValid(schema))
 		return;
-	if (!is_registered)
-		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-	is_registered = true;
+	relation_changes_watch(relation_changed);
 	if (!object_list_is_known())
 		object_list_read();
 	/* a change that comes while we compare is not to be lost */
@@ -114,5 +146,6 @@ column_types_require(void)
 	nest_level = store_begin_words();
 	compare_all(schema);
 	AtEOXact_GUC(true, nest_level);
-	are_as_made = object_list_is_known() && before == changes;
+	/* what is to come in the place of a missing one is nobody's yet */
+	are_as_made = object_list_is_known() && !has_missing && before == changes;
 }

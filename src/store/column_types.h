@@ -8,5 +8,6 @@
 #include "airun.h"
 
 extern void column_types_require(void);
+extern void column_types_require_in_view(Oid view, const char *name, Oid type);
 
 #endif							/* AIRUN_COLUMN_TYPES_H */

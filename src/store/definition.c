@@ -47,6 +47,7 @@
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "rewrite/rowsecurity.h"
+#include "store/invalidation.h"
 #include "store/object_list.h"
 #include "store/partition.h"
 #include "store/store.h"
@@ -453,7 +454,7 @@ look_at_indexes(Relation relation, StoreTable table, Oid *indexes)
 /* ---------- looking ---------- */
 
 static void
-relation_changed(Datum arg, Oid relation)
+relation_changed(Oid relation)
 {
 	bool		is_of_store = !OidIsValid(relation) || !definition_is_known;
 
@@ -484,7 +485,7 @@ register_callbacks(void)
 
 	if (are_registered)
 		return;
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	relation_changes_watch(relation_changed);
 	CacheRegisterSyscacheCallback(PROCOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, catalog_changed, (Datum) 0);

@@ -11,8 +11,8 @@
 #include "catalog/partition.h"
 #include "store/citus.h"
 #include "store/column_types.h"
+#include "store/invalidation.h"
 #include "utils/datum.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -123,7 +123,7 @@ typedef struct Hint
 static Hint hints[HINTS];
 
 static void
-forget_hints(Datum arg, Oid relation)
+forget_hints(Oid relation)
 {
 	memset(hints, 0, sizeof(hints));
 }
@@ -131,7 +131,6 @@ forget_hints(Datum arg, Oid relation)
 static int
 find_column(Row *row, const char *column, Hint *hint)
 {
-	static bool is_registered = false;
 	int			number = SPI_fnumber(row->desc, column);
 
 	if (number <= 0)
@@ -139,9 +138,9 @@ find_column(Row *row, const char *column, Hint *hint)
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of airun's store is missing", column),
 				 errhint("Run SELECT airun_install().")));
-	if (!is_registered)
-		CacheRegisterRelcacheCallback(forget_hints, (Datum) 0);
-	is_registered = true;
+	column_types_require_in_view(get_typ_typrelid(row->desc->tdtypeid), column,
+								 TupleDescAttr(row->desc, number - 1)->atttypid);
+	relation_changes_watch(forget_hints);
 	*hint = (Hint) {column, row->desc->tdtypeid, number};
 	return number;
 }

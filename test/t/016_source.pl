@@ -139,6 +139,9 @@ for my $file (grep { m{^src/\w+/} } keys %text)
 }
 is(join(' ', sort keys %unnamed), '', 'src/README.md names every file');
 
+# A process has ten places for these, for all extensions together
+is(join(' ', grep { $text{$_} =~ /CacheRegisterRelcacheCallback/ } sort keys %text), 'src/store/invalidation.c', 'one callback of the relation cache');
+
 #--- regression tests -----------------------------------------------------------------
 
 # Those that need no store, and one that runs another

@@ -583,4 +583,43 @@ my $somebody = '77777777-7777-4777-8777-777777777777';
 is(on_proxy("SET ROLE service_role; SELECT api.airun_call('{\"airun_start_turn\": {\"run\": {\"user_id\": \"$somebody\"}, \"messages\": [{\"role\": \"user\", \"content\": \"q\"}]}}') #>> '{run,user_id}'"),
 	$somebody, 'a turn for a user finds her shard by a raw body, too');
 
+# What somebody has used in another's run stays with that run, wherever the two of them move; what erased users have
+# cost stays where it is
+{
+	my ($host, $guest) = split /\n/, on_proxy(<<"END");
+SELECT DISTINCT ON (b.shard) u
+FROM (SELECT format('00000000-0000-4000-9000-%s', lpad(i::text, 12, '0'))::uuid AS u FROM generate_series(1, 100) AS i) AS x
+JOIN airun_remote.buckets AS b ON b.bucket = airun_lib.airun_bucket(u) ORDER BY b.shard, u LIMIT 2
+END
+	my $call = 0;
+	on_proxy("SELECT api.airun_grant('service_role')");
+	# ids that carry a bucket, by which others find them
+	my %run_of = map { $_ => on_proxy("SET ROLE service_role; SET airun.user_id = '$_'; SELECT id FROM api.airun_create_run()") } $host, $guest;
+	for my $pair ([ $host, $host ], [ $guest, $guest ], [ $guest, $host ], [ $host, $guest ])
+	{
+		my ($user, $owner) = @$pair;
+
+		$call++;
+		on_proxy("SET ROLE service_role; SET airun.user_id = '$user'; SELECT task_id AS task FROM api.airun_create_task('$run_of{$owner}', model_id => 'gpt-x', provider => 'openai') \\gset
+			SELECT (api.airun_complete_task(:'task', 'x', usage => '{\"prompt_tokens\": ${call}00000, \"completion_tokens\": 1}', run_id => '$run_of{$owner}')).status");
+	}
+	my $sums = "SET ROLE service_role; SET airun.user_id = ''; SELECT user_id, sum(calls), sum(tokens_input) FROM api.airun_usage('2020-01-01', '2100-01-01', 'all', group_by => '{user_id}') GROUP BY 1 ORDER BY 1";
+	my $used = on_proxy($sums);
+	my $bucket_of = sub { return on_proxy("SELECT airun_lib.airun_bucket('$_[0]')") };
+	my $shard_of = sub { return on_proxy("SELECT shard FROM airun_remote.buckets WHERE bucket = $_[0]") };
+	my ($host_bucket, $guest_bucket) = map { $bucket_of->($_) } $host, $guest;
+	my ($hosts, $guests) = map { $shard_of->($_) } $host_bucket, $guest_bucket;
+	my ($third) = grep { $_ != $hosts && $_ != $guests } 0 .. $shards;
+	my $nobodys = $shard_of->(0);
+
+	like($used, qr/^$guest\|2\|500000$/m, 'two users have worked in runs of each other');
+	for my $move ([ $guest_bucket, $hosts ], [ $guest_bucket, $third ], [ $host_bucket, $guests ], [ 0, ($nobodys + 1) % ($shards + 1) ], [ 0, ($nobodys + 2) % ($shards + 1) ])
+	{
+		on_proxy("CALL airun_lib.airun_move_bucket($move->[0], $move->[1])");
+		is(on_proxy($sums), $used, "no sum of anybody's has changed when bucket $move->[0] has moved to shard $move->[1]");
+		is(join('', map { on_shard($_, 'SELECT * FROM airun_check_usage()') } 0 .. $shards), '', 'and on each shard the ledger agrees with what is there');
+		is(join('', map { on_shard($_, 'SELECT * FROM airun_remote.arriving_entries') } 0 .. $shards), '', 'nothing waits any more');
+	}
+}
+
 done_testing();
