@@ -60,14 +60,15 @@ BEGIN
 		block);
 
 	/*
-	 * The columns of rows that move.  JSON that may be NULL travels as text, since a row as
-	 * one document does not tell its null from NULL; and json, whose spelling is kept.
+	 * The columns of rows that move.  A row as one document does not tell all values as they
+	 * are: JSON's null from NULL, where an array begins, what is within a type of a site's.
+	 * So all but those of a few plain types travel as text.
 	 */
 	CREATE OR REPLACE VIEW airun_remote.moving_columns AS
 	SELECT a.attrelid AS relation, a.attname AS name, a.attnum AS place,
 		format_type(a.atttypid, a.atttypmod) AS type,
-		a.atttypid = 'json'::regtype OR a.atttypid = 'jsonb'::regtype
-			AND NOT a.attnotnull AS is_text
+		a.atttypid <> ALL ('{boolean,integer,bigint,numeric,text,uuid,timestamptz}'::regtype[])
+			AND NOT (a.atttypid = 'jsonb'::regtype AND a.attnotnull) AS is_text
 	FROM pg_attribute AS a
 	WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
 

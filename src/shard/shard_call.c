@@ -200,6 +200,20 @@ airun_store_enter(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* A table of what a shard keeps; invalid where this is none.  In a store that is open. */
+static Oid
+shard_table(const char *name)
+{
+	Oid			schema = get_namespace_oid("airun_remote", true);
+	Oid			table = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+
+	/* Somebody else's schema of that name is none of ours */
+	if (!OidIsValid(table) || get_rel_relkind(table) != RELKIND_RELATION ||
+		namespace_owner(schema) != store_table_owner("runs"))
+		return InvalidOid;
+	return table;
+}
+
 /*
  * The buckets of which there are copies here, from moves that have not ended: what they
  * hold is another shard's, and nothing is to be done to it here.  NULL for none, as where
@@ -209,15 +223,12 @@ Bitmapset *
 shard_arriving_buckets(void)
 {
 	static Statement find = {"SELECT a.bucket FROM airun_remote.arriving AS a", 0, {0}};
-	Oid			schema = get_namespace_oid("airun_remote", true);
-	Oid			table = OidIsValid(schema) ? get_relname_relid("arriving", schema) : InvalidOid;
+	Oid			table = shard_table("arriving");
 	Bitmapset  *buckets = NULL;
 	Args		args = {0};
 	uint64		count;
 
-	/* Somebody else's schema of that name is none of ours */
-	if (!OidIsValid(table) || get_rel_relkind(table) != RELKIND_RELATION ||
-		namespace_owner(schema) != store_table_owner("runs"))
+	if (!OidIsValid(table))
 		return NULL;
 	count = statement_write_as_owner(&find, &args, table_owner(table));
 	for (uint64 i = 0; i < count; i++)
@@ -229,6 +240,37 @@ shard_arriving_buckets(void)
 															 SPI_tuptable->tupdesc, 1, &isnull)));
 	}
 	return buckets;
+}
+
+/*
+ * Keep a user's bucket from moving until the transaction ends; 55006 while it moves.  For
+ * what an owner does to a user on all shards, which enters no bucket.  In a store that is
+ * open.
+ */
+void
+shard_hold_user(const pg_uuid_t *user)
+{
+	static Statement find = {
+		"SELECT FROM airun_remote.buckets AS b WHERE b.bucket" EQ "$1::pg_catalog.int4 "
+		"AND b.is_moving UNION ALL "
+		"SELECT FROM airun_remote.arriving AS a WHERE a.bucket" EQ "$1::pg_catalog.int4",
+		1, {INT8OID}
+	};
+	Oid			table = shard_table("arriving");
+	int			bucket = user_bucket(user);
+	Args		args = {0};
+
+	if (!OidIsValid(table))
+		return;
+	DirectFunctionCall2(pg_advisory_xact_lock_shared_int4, Int32GetDatum(BUCKET_LOCK_CLASS),
+						Int32GetDatum(bucket));
+	arg_int64(&args, bucket);
+	if (statement_write_as_owner(&find, &args, table_owner(table)) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("bucket %d of user \"%s\" is being moved", bucket, uuid_string(user)),
+				 errhint("Call it again once it has arrived; airun_shards() shows moves that have "
+						 "not ended.")));
 }
 
 /*

@@ -20,6 +20,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "shard/shard_call.h"
 #include "store/args.h"
 #include "store/plans.h"
 #include "store/store.h"
@@ -106,6 +107,7 @@ airun_erase_user(PG_FUNCTION_ARGS)
 	arg_pointer(&args, cstring_to_text(airun_report_zone));
 	store_require_owner("airun_erase_user");
 	store_open(false);
+	shard_hold_user(PG_GETARG_UUID_P(0));
 	statement_in_extension(&erase, fcinfo->flinfo->fn_oid);
 	(void) statement_write_as_owner(&erase, &args, store_table_owner("runs"));
 	done = result_row();

@@ -343,7 +343,11 @@ my $waiting = IPC::Run::start([ $proxy->installed_command('psql'), '-XAtq', '-d'
 	"SET client_min_messages = notice; SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_get_run('$run') ->> 'name'" ],
 	'<', '/dev/null', '>', \$found, '2>', \$notices, IPC::Run::timeout(120));
 usleep(300_000);
+is(state_of($nodes[0], 'shard0', "SELECT airun_erase_user('$first')"), '55006', 'nobody is erased while her bucket moves');
 on_shard(0, 'UPDATE airun_remote.buckets SET is_moving = false');
+on_shard(0, "INSERT INTO airun_remote.arriving VALUES (airun_bucket('$second'))");
+is(state_of($nodes[0], 'shard0', "SELECT airun_erase_user('$second')"), '55006', 'nor where there is a copy of hers');
+on_shard(0, 'DELETE FROM airun_remote.arriving');
 IPC::Run::finish($waiting);
 is("$found$notices", "a run\n", 'a call waits for its bucket, and says nothing of it');
 
