@@ -16,8 +16,8 @@
  *
  * Locks: the bucket (shard_call.c).
  *
- * Refused: a function that the extension does not have, or not one of rows or for the
- * server alone (42883); other arguments than it has (08P01).
+ * Refused: a function that the extension does not have, or one of rows or for the server
+ * alone, and other arguments than it has (42883).
  */
 #include "airun.h"
 
@@ -263,7 +263,7 @@ unpack_arguments(Form_pg_proc function, StringInfo packed, FunctionCallInfo call
 	}
 	if (count != function->pronargs || packed->cursor != packed->len)
 		ereport(ERROR,
-				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function %s of this shard has other arguments than have been sent",
 						NameStr(function->proname)),
 				 errhint("Have the same version of airun on proxy and shards, and call "
