@@ -628,7 +628,7 @@ is(on_shard($_, 'SELECT airun_rollup() * 0; SELECT * FROM airun_check(); SELECT 
 
 on_proxy("SELECT airun_lib.airun_install_proxy(@{[connections($shards + 1)]}, 'api')");
 is(on_proxy("SELECT buckets FROM airun_lib.airun_shards() WHERE shard = $shards"), '0', 'a new shard has no bucket');
-on_proxy("SELECT api.airun_grant('authenticated')");
+on_proxy("SELECT api.airun_grant('authenticated'), api.airun_grant('service_role')");
 my $before = on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT * FROM api.airun_list_runs() ORDER BY id");
 on_proxy("CALL airun_lib.airun_move_bucket($bucket, $shards)");
 is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT * FROM api.airun_list_runs() ORDER BY id"), $before, 'a bucket moves there');
