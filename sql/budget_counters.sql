@@ -179,6 +179,8 @@ RESET ROLE;
 SET airun.user_id = 'counters test';
 SELECT airun_set_budget('hidden', NULL) > 0, begin_task(50, $$model_id => 'counters-1', request_data => '{"max_tokens": 100}'$$), end_task(50, 70), airun_credit_budget('all', 100);
 SELECT budget, CASE value WHEN airun_user_id()::text THEN 'me' ELSE value END, amount, trim_scale(spent), trim_scale(held), trim_scale(remaining), is_exhausted FROM airun_budget_status();
+-- a counter of a user has a user's id
+SELECT attempt($$SELECT airun_credit_budget('mine', 1, 'ann')$$);
 SELECT * FROM airun_check_budgets();
 
 --

@@ -357,7 +357,8 @@ BEGIN
 			USING ERRCODE = 'PT422', HINT = 'It is added to the limit of the current period.';
 	END IF;
 	IF value IS NULL OR (value <> '') <> (budget.scope <> 'all')
-		OR value <> budget.scope_value THEN
+		OR value <> budget.scope_value OR budget.scope IN ('user', 'run')
+		AND value !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
 		RAISE EXCEPTION 'budget "%" has no counter for "%"', left(name, 100), left(value, 100)
 			USING ERRCODE = 'PT422',
 				HINT = 'Name the value that it counts for: a user''s id, a model, ...; none where '

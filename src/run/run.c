@@ -654,7 +654,6 @@ run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields, ResultRow 
 	const pg_uuid_t *owner = run_owner(fields, &caller);
 
 	run_check_fields(fields);
-	shard_check_owner(run_id, owner);
 	name = run_shown_name(&fields->name);
 
 	arg_uuid(&args, run_id);
@@ -680,12 +679,14 @@ run_insert(const pg_uuid_t *run_id, bool id_given, RunFields *fields, ResultRow 
 	arg_field(&args, &fields->forked_from);
 	arg_field(&args, &fields->forked_at_seq);
 
-	if (!id_given && is_for_caller(owner) &&
-		direct_insert(insert, &args, false, whole))
-		return true;
-	if (statement_write_internal(row_write_statement(insert), &args, run_id) != 1)
-		return false;
-	*whole = result_row();
+	if (id_given || !is_for_caller(owner) || !direct_insert(insert, &args, false, whole))
+	{
+		if (statement_write_internal(row_write_statement(insert), &args, run_id) != 1)
+			return false;
+		*whole = result_row();
+	}
+	/* Now that it is made: one that is there may be anybody's */
+	shard_check_owner(run_id, owner);
 	return true;
 }
 

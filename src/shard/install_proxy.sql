@@ -13,7 +13,8 @@
  *
  * Each call is a transaction of its own on its shard: a caller's transaction does
  * not undo it.  So a call that writes is refused where the transaction may only read
- * (25006), and a failed call can be repeated as on one machine.
+ * (25006), and a failed call can be repeated as on one machine.  What goes to one shard
+ * after another and fails says which ones have done it, and how to go on.
  *
  * Errors are the shard's, without what PL/Proxy puts in front.  PT503: the shard
  * cannot be reached.  A shard that no longer has the bucket says PT421; then the map
@@ -57,6 +58,10 @@ BEGIN
 	END
 	$bucket$;
 
+	CREATE OR REPLACE FUNCTION airun_remote.budget_scope(_shard integer, name text)
+		RETURNS SETOF text LANGUAGE plproxy
+	AS $scope$ CLUSTER 'airun'; RUN ON $1; $scope$;
+
 	CREATE OR REPLACE FUNCTION airun_remote.all_shards() RETURNS SETOF integer
 		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $all$ SELECT s.shard FROM airun_remote.shards AS s ORDER BY 1 $all$;
@@ -70,6 +75,28 @@ BEGIN
 		RETURN NULL;	/* the shard says what is wrong with it */
 	END
 	$uuid$;
+
+	/*
+	 * The bucket that has the counter which a credit is for: a user's, or that of a run that is
+	 * there; NULL where each shard has one
+	 */
+	CREATE OR REPLACE FUNCTION airun_remote.credited_bucket(budget text, value text)
+		RETURNS integer LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $credited$
+	DECLARE
+		id uuid := airun_remote.as_uuid($2);
+		bucket integer := @extschema@.airun_bucket(id);
+		scope text := (SELECT s FROM airun_remote.budget_scope(
+			@extschema@.airun_store_shard_of(bucket, true), $1) AS s WHERE id IS NOT NULL);
+	BEGIN
+		IF scope = 'run' THEN
+			/* of two runs with one id neither is meant more than the other */
+			bucket := (SELECT min(b) FROM airun_remote.bucket_of(0, id, NULL, NULL) AS b
+				HAVING min(b) = max(b));
+		END IF;
+		RETURN CASE WHEN scope IN ('user', 'run') THEN bucket END;
+	END
+	$credited$;
 
 	/* An id that the raw body of a call names, of a run or a task, or of the run that it makes */
 	CREATE OR REPLACE FUNCTION airun_remote.named(body text, argument text) RETURNS uuid
@@ -191,6 +218,32 @@ BEGIN
 	END
 	$failed$;
 
+	/*
+	 * As failed(), of a call that writes on one shard after another: which ones have done it is
+	 * told.  again: how to go on, where it is not to be sent again as it was.
+	 */
+	CREATE OR REPLACE FUNCTION airun_remote.failed_at(shard integer, done integer[], again text,
+		attempt integer, state text, message text, detail text, hint text)
+		RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $failed_at$
+	BEGIN
+		PERFORM airun_remote.failed($4, $5, $6, $7, $8);
+	EXCEPTION WHEN OTHERS THEN
+		IF $5 = 'PT421' OR $1 IS NULL
+			OR $2 = '{}' AND ($3 IS NULL OR SQLSTATE <> 'PT503') THEN
+			RAISE;
+		END IF;
+		GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+		RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM,
+			DETAIL = concat_ws(' ', NULLIF(rtrim(detail, E'. \n') || '.', '.'),
+				'It has been done on these shards: '
+					|| NULLIF(array_to_string($2, ', '), '') || '.',
+				CASE WHEN SQLSTATE = 'PT503'
+					THEN format('It may have been done on shard %s.', $1) END),
+			HINT = COALESCE($3, NULLIF(hint, ''), 'Send it again.');
+	END
+	$failed_at$;
+
 	/* A shard that cannot be reached where all are asked: left out only on demand, and said */
 	CREATE OR REPLACE FUNCTION airun_remote.left_out(shard integer, state text, message text,
 		detail text, hint text)
@@ -255,13 +308,12 @@ SELECT CASE
 		 WHERE c.attrelid = '@extschema@.ai_usage'::regclass
 		 AND c.attname ~ '^(first_token|total)_(p[0-9]+|avg)$'))
 	/*
-	 * A budget of users is one for each, on the shard of the user; of all others each shard
-	 * has one of its own, and all are told.
+	 * A budget of users is one for each, on the shard of the user, from which alone it has been
+	 * gathered; of all others each shard has one of its own, and all are told.
 	 */
 	WHEN p.proname = 'airun_budget_status' THEN 'RETURN QUERY SELECT (b.a).* FROM (
 			SELECT a, count(a.value) OVER (PARTITION BY a.budget) AS values,
-				row_number() OVER (PARTITION BY a.budget, a.value ORDER BY a.spent + a.estimated '
-				'+ a.held DESC) AS place
+				row_number() OVER (PARTITION BY a.budget, a.value) AS place
 			FROM unnest(answers) AS a) AS b
 		WHERE (b.a).scope <> ''user'' OR b.place = 1 AND ((b.a).value IS NOT NULL OR b.values = 0)
 		ORDER BY (b.a).budget, (b.a).value;'
@@ -319,6 +371,8 @@ DECLARE
 	owner text;
 	one text;
 	every text;
+	remote text;
+	again text;
 	handler text := 'EXCEPTION WHEN OTHERS THEN
 			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
 				detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
@@ -351,6 +405,27 @@ BEGIN
 		WHEN 'user_id' = ANY (names) THEN 'user_id'
 		ELSE 'NULL' END;
 
+	remote := format('ARRAY(SELECT a FROM airun_remote.%I(shard, %%s, %s%s) AS a%s)', f.proname,
+		CASE WHEN route IN ('every', 'operator') THEN 'NULL, NULL, NULL' ELSE who END, passed,
+		/* A user's counter is told by the shard that has the user; nobody's, by any */
+		CASE WHEN f.proname = 'airun_budget_status' THEN ' WHERE COALESCE(a.scope <> ''user''
+				OR shard = (SELECT b.shard FROM airun_remote.buckets AS b WHERE b.bucket
+					= @extschema@.airun_bucket(airun_remote.as_uuid(a.value))
+					AND a.value !~ ''^erased ''), true)' END);
+	/*
+	 * Sent again, a call begins with the first shard again.  A credit adds up there, a budget
+	 * that has ended is none, and what is in force from now on is another price.
+	 */
+	again := format('Call %s() on the shards that lack it themselves, not here again.',
+		f.proname);
+	again := CASE
+		WHEN f.proname = 'airun_credit_budget' THEN quote_literal(again)
+		WHEN f.proname = 'airun_set_budget'
+			THEN format('CASE WHEN amount IS NULL THEN %L END', again)
+		WHEN 'effective_from' = ANY (names)
+			THEN 'format(''Send it again with effective_from => %L.'', effective_from)'
+		ELSE 'NULL' END;
+
 	one := '@extschema@.airun_store_shard_of(bucket, attempt > 1)';
 	one := CASE WHEN f.proretset
 		THEN format('RETURN QUERY SELECT * FROM airun_remote.%I(%s, bucket, %s%s); RETURN;',
@@ -365,15 +440,31 @@ BEGIN
 			%3$s
 		%4$s
 	END LOOP;', ids, owner, one, format(handler, 'failed(' || this_attempt, NULL));
+	IF f.proname = 'airun_credit_budget' THEN
+		one := format('FOR attempt IN 1..500 LOOP
+		BEGIN
+			shard := NULL;
+			bucket := airun_remote.credited_bucket($1, $3);
+			EXIT WHEN bucket IS NULL;
+			shard := @extschema@.airun_store_shard_of(bucket, attempt > 1);
+			RETURN (%s)[1];
+		%s
+	END LOOP;
+	', format(remote, 'bucket'),
+			format(handler, format('failed_at(shard, ''{}'', %L, %s',
+				'See by airun_budget_status() whether it has, before you send it again.',
+				this_attempt), NULL));
+	END IF;
 
 	every := format('FOREACH shard IN ARRAY ARRAY(SELECT airun_remote.all_shards()) LOOP
 		BEGIN
-			answers := answers || ARRAY(SELECT a FROM airun_remote.%I(shard, NULL, %s%s) AS a);
+			answers := answers || %s;
 		%s
 	END LOOP;
-	%s%s', f.proname, CASE WHEN route IN ('every', 'operator') THEN 'NULL, NULL, NULL'
-	ELSE who END, passed,
-		CASE WHEN f.provolatile = 'v' THEN format(handler, 'failed(500', NULL)
+	%s%s', format(remote, 'NULL'),
+		CASE WHEN f.provolatile = 'v' THEN format(handler, format('failed_at(shard, '
+				'ARRAY(SELECT s FROM airun_remote.all_shards() AS s WHERE s < shard), %s, 500',
+				again), NULL)
 			ELSE format(handler, 'left_out(shard', E'\n\t\t\tlost := lost + 1;') END,
 		CASE WHEN f.provolatile <> 'v'
 			THEN 'IF lost = (SELECT count(*) FROM airun_remote.shards) THEN
@@ -410,6 +501,7 @@ END',
 			E'IF current_setting(''transaction_read_only'')::boolean THEN\n\t\tPERFORM '
 				'airun_remote.refuse_write();\n\tEND IF;\n\t' END,
 		CASE
+			WHEN f.proname = 'airun_credit_budget' THEN one || every
 			WHEN route IN ('every', 'operator', 'as_operator') THEN every
 			WHEN route = 'merged' THEN format(E'IF %s THEN\n\t%s\n\tEND IF;\n\t%s',
 				concat_ws(' OR ', CASE WHEN 'run_id' = ANY (names) THEN 'run_id IS NOT NULL' END,
@@ -693,7 +785,7 @@ BEGIN
 			AND (p.proname IN ('call', 'bucket_of', 'asked_bucket', 'all_shards',
 				'as_uuid', 'named',
 							   'refuse_write', 'refuse_page', 'refuse_body', 'sees_all',
-							   'failed', 'left_out')
+							   'failed', 'failed_at', 'left_out')
 				 OR p.proname IN (SELECT r.name FROM @extschema@.airun_store_routes() AS r
 				 WHERE r.route <> 'every'))),
 		proxy_role);

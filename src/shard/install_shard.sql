@@ -160,6 +160,13 @@ BEGIN
 	SELECT @extschema@.airun_bucket(c.user_id) FROM airun.calls AS c WHERE c.id = $4
 	$bucket$;
 
+	/* Of a budget in force, for a credit: whose counters are whose */
+	CREATE OR REPLACE FUNCTION airun_remote.budget_scope(_shard integer, name text)
+		RETURNS SETOF text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $scope$
+	SELECT b.scope FROM airun.budgets AS b WHERE b.name = $2 AND b.valid_to IS NULL
+	$scope$;
+
 	CREATE OR REPLACE FUNCTION airun_remote.status(_shard integer)
 		RETURNS TABLE (buckets integer[], moving bigint, runs bigint, bytes bigint)
 		LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -302,6 +302,12 @@ is(state_of($proxy, 'proxy', "SET ROLE service_role; SELECT api.airun_create_run
 	"an id with another user's bucket is refused") for on_proxy("SELECT lpad(to_hex((airun_lib.airun_bucket('$first') + 1) % 4096), 3, '0')");
 is(state_of($proxy, 'proxy', "SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_create_task('$run', '019c0000-0000-8000-8000-000000000$_')"), 'PT422',
 	'also of a task') for on_proxy("SELECT lpad(to_hex((airun_lib.airun_bucket('$first') + 1) % 4096), 3, '0')");
+for my $id (on_proxy("SELECT '019c0000-0000-8000-8000-000000000' || lpad(to_hex(airun_lib.airun_bucket('$first')), 3, '0')"))
+{
+	is(state_of($proxy, 'proxy', "SET ROLE service_role; SELECT api.airun_start_turn(run => '{\"id\": \"$id\", \"user_id\": \"$second\"}', messages => '[{\"role\": \"user\", \"content\": \"x\"}]')"), 'PT422',
+		"nor is a run made for a user of another bucket");
+	is(join(' ', map { on_shard($_, "SELECT count(*) FROM airun.runs WHERE id = '$id'") } 0 .. $shards), join(' ', ('0') x ($shards + 1)), 'none is there then');
+}
 
 #--- a shard that is away -----------------------------------------------------------------
 
@@ -370,14 +376,79 @@ for my $body ('{"airun_list_runs": {}}', '{"airun_expire_tasks": {}}', '{"airun_
 is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT api.airun_usage_page() LIKE '<!DOCTYPE html>%'"), 't', 'a user has a page');
 is(on_proxy("SELECT api.airun_set_budget('for all', 1000000, measure => 'calls', period => 'none', count_from => 'now')") =~ /^\d+$/ ? 'set' : 'not', 'set', 'a budget for all');
 
+#--- what adds up when it is sent again ------------------------------------------------------
+
+# A credit goes to one shard where it can; else who has failed says who has done it
+my $last = $shards - 1;
+my $credits = "SELECT COALESCE(sum(p.credit), 0) FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id WHERE b.valid_to IS NULL AND b.name";
+sub credits { my ($budget) = @_; return join(' ', map { on_shard($_, "$credits = '$budget'") } 0 .. $last); }
+sub refused_with
+{
+	my ($sql) = @_;
+	my (undef, undef, $err) = $proxy->psql('proxy', "\\set VERBOSITY verbose\n$sql");
+	my ($state) = $err =~ /ERROR:\s+(\w{5})/;
+	my ($done) = $err =~ /It has been done on these shards: ([\d, ]+)\./;
+	my ($hint) = $err =~ /HINT:\s+(.*)/;
+	return ($state, $done, $hint, $err);
+}
+my $on_others = join(', ', 0 .. $last - 1);
+on_proxy("SELECT api.airun_set_budget('each user', 1000000, 'user', measure => 'calls', period => 'none'), api.airun_set_budget('each run', 1000000, 'run', measure => 'tokens', period => 'none'),
+	api.airun_set_budget('to end', 1000000, measure => 'calls')");
+$nodes[$last]->safe_psql('postgres', "ALTER DATABASE shard$last ALLOW_CONNECTIONS false; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shard$last'");
+is(on_proxy("SELECT api.airun_credit_budget('each user', 3, '$first')"), '3', 'a credit of a user needs her shard alone');
+is(state_of($proxy, 'proxy', "SELECT api.airun_credit_budget('each user', 3, '$users[$last]')"), 'PT503', 'and that one it needs');
+for my $call ("airun_credit_budget('for all', 3)", "airun_set_budget('to end', NULL)")
+{
+	my ($state, $done, $hint) = refused_with("SELECT api.$call");
+	my ($name) = $call =~ /^(\w+)/;
+	is("$state: $done", "PT503: $on_others", "which shards have done it is told: $call");
+	is($hint, "Call $name() on the shards that lack it themselves, not here again.", 'and that it is not to be sent again');
+}
+my ($state, $done, $hint) = refused_with("SELECT api.airun_set_price('gpt-z', '{\"input\": 1}', per_tokens => 1000000)");
+is("$state: $done", "PT503: $on_others", 'so it is of a price from now on');
+like($hint, qr/^Send it again with effective_from => '[^']+'\.$/, 'which is sent again with its time');
+($state, $done, my $plain) = refused_with('SELECT api.airun_rollup()');
+is("$state: $done $plain", "PT503: $on_others Send it again in a moment.", 'what can be sent again is');
+$nodes[$last]->safe_psql('postgres', "ALTER DATABASE shard$last ALLOW_CONNECTIONS true");
+is(credits('for all'), join(' ', ('3') x $last, '0'), 'a credit for all lacks on that shard');
+on_shard($last, "SELECT airun_credit_budget('for all', 3), airun_set_budget('to end', NULL)");
+is(credits('for all'), join(' ', ('3') x $shards), 'and is made good there');
+is(on_shard($_, "SELECT count(*) FROM airun.budgets WHERE name = 'to end' AND valid_to IS NULL"), '0', "the budget has ended on shard $_") for 0, $last;
+on_proxy("SELECT api.airun_set_price('gpt-z', '{\"input\": 1}', per_tokens => 1000000, effective_from => '$1')") if $hint =~ /'([^']+)'/;
+is(on_shard($last, $_), on_shard(0, $_), 'a price has one id then, too') for "SELECT price_id FROM airun.prices WHERE model = 'gpt-z'";
+
+# where somebody else fails than a shard that is away
+on_shard($last, q(CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not here' USING ERRCODE = 'PT409'; END $$;
+	CREATE TRIGGER refuse BEFORE UPDATE ON airun.budget_periods FOR EACH ROW EXECUTE FUNCTION refuse()));
+($state, $done) = refused_with("SELECT api.airun_credit_budget('for all', 1)");
+is("$state: $done", "PT409: $on_others", 'any error says so');
+on_shard($last, 'DROP TRIGGER refuse ON airun.budget_periods; DROP FUNCTION refuse()');
+on_shard($_, "SELECT airun_credit_budget('for all', -1)") for 0 .. $last - 1;
+
+# a run's counter is on its shard; of one that is nowhere, on all
+is(on_proxy("SELECT api.airun_credit_budget('each run', 2, '$run')"), '2', 'a credit of a run');
+is(credits('each run'), join(' ', '2', ('0') x $last), 'is on the shard of the run');
+is(on_proxy("SELECT api.airun_credit_budget('each run', 2, '@{[numbered_id(9, 1)]}')"), '2', 'and of a run that is not there');
+is(credits('each run'), join(' ', '4', ('2') x $last), 'on all');
+on_shard($_, "DELETE FROM airun.budget_periods WHERE value = '@{[numbered_id(9, 1)]}'") for 0 .. $last;
+is(credits('each user'), join(' ', '3', ('0') x $last), 'and that of a user on hers');
+is(state_of($proxy, 'proxy', "SELECT api.airun_credit_budget('each user', 3, '$_')"), 'PT422', "no user is '$_'") for 'ann', '';
+is(state_of($proxy, 'proxy', "SELECT api.airun_credit_budget('none', 3, '$first')"), 'PT404', 'there is no such budget');
+
+# what her counter says is told by her shard, whatever has been spent in one on another shard
+on_shard($last, "INSERT INTO airun.budget_periods (id, budget_id, value, period_key, slot, base, spent, credit)
+	SELECT (b.id << 40) + 1, b.id, '$first', '', 0, 500, 500, 8 FROM airun.budgets AS b WHERE b.name = 'each user' AND b.valid_to IS NULL");
+my $amount = "SELECT amount FROM api.airun_budget_status('each user') WHERE value = '$first'";
+is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; $amount"), '1000003', 'a user sees her limit');
+is($proxy->safe_psql('proxy', $amount, extra_params => [ '-U', 'operator' ]), '1000003', 'and a reporter sees the same');
+on_shard($last, "DELETE FROM airun.budget_periods WHERE spent = 500");
+
 #--- moving --------------------------------------------------------------------------------
 
 is(state_of($proxy, 'proxy', 'CALL airun_lib.airun_move_bucket(4096, 0)'), 'PT422', 'there is no such bucket');
 is(state_of($proxy, 'proxy', "CALL airun_lib.airun_move_bucket(0, $shards)"), 'PT422', 'there is no such shard');
 
 is(on_proxy("SELECT api.airun_set_budget('each user', 1000000, 'user', measure => 'calls', period => 'none')") =~ /^\d+$/ ? 'one' : 'none', 'one', 'a budget has one id on all shards');
-
-is(on_proxy("SELECT api.airun_set_budget('each run', 1000000, 'run', measure => 'tokens', period => 'none') > 0"), 't', 'a budget of each run');
 
 # Users of one bucket, and their clients, each with a run of its own and tasks, too
 my $bucket = on_proxy("SELECT airun_lib.airun_bucket('$first')");
@@ -454,8 +525,8 @@ for my $client (@clients)
 is($wrongly, 0, "$kept acknowledged messages are there once, while their bucket has moved $moves times, $killed movers were killed and $crashed servers crashed");
 my $charged = on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT sum(calls) FROM api.airun_usage('2020-01-01', '2100-01-01', 'all', kind => 'call')") - 2;
 ok($charged >= $metered && $charged <= $metered + $unanswered, "each of $metered calls is charged once ($charged are; $unanswered had no answer)");
-is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT spent, held FROM api.airun_budget_status()"), "$charged|0",
-	"what a user has spent of her budget moves with her");
+is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT spent, held, amount FROM api.airun_budget_status()"), "$charged|0|1000003",
+	"what a user has spent of her budget moves with her, and what has been added to it");
 is($proxy->safe_psql('proxy', 'SELECT budget, count(*), sum(spent) FROM api.airun_budget_status() GROUP BY 1 ORDER BY 1', extra_params => [ '-U', 'operator' ]),
 	"each run|$shards|0\neach user|1|$charged\nfor all|$shards|$charged", 'reporters see each user once, and of another budget what each shard has');
 is(on_proxy('SELECT count(problem), sum(moving), sum(buckets) FROM airun_lib.airun_shards()'), '0|0|4096', 'the shards have what the map says');
@@ -561,7 +632,7 @@ is(on_shard($_, 'SELECT airun_rollup() * 0; SELECT * FROM airun_check(); SELECT 
 
 on_proxy("SELECT airun_lib.airun_install_proxy(@{[connections($shards + 1)]}, 'api')");
 is(on_proxy("SELECT buckets FROM airun_lib.airun_shards() WHERE shard = $shards"), '0', 'a new shard has no bucket');
-on_proxy("SELECT api.airun_grant('authenticated')");
+on_proxy("SELECT api.airun_grant('authenticated'), api.airun_grant('service_role')");
 my $before = on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT * FROM api.airun_list_runs() ORDER BY id");
 on_proxy("CALL airun_lib.airun_move_bucket($bucket, $shards)");
 is(on_proxy("SET ROLE authenticated; SET airun.user_id = '$first'; SELECT * FROM api.airun_list_runs() ORDER BY id"), $before, 'a bucket moves there');
@@ -586,6 +657,12 @@ is(join(' ', map { on_shard($_, $counters) } 0 .. $shards), join(' ', ('0') x ($
 my $somebody = '77777777-7777-4777-8777-777777777777';
 is(on_proxy("SET ROLE service_role; SELECT api.airun_call('{\"airun_start_turn\": {\"run\": {\"user_id\": \"$somebody\"}, \"messages\": [{\"role\": \"user\", \"content\": \"q\"}]}}') #>> '{run,user_id}'"),
 	$somebody, 'a turn for a user finds her shard by a raw body, too');
+
+# a version 7 id does not tell; who owns a run that is there is not asked
+my $known = numbered_id(7, 12);
+on_proxy("SET ROLE service_role; SELECT api.airun_create_run(id => '$known', user_id => '$first')");
+is(on_proxy("SET ROLE service_role; SELECT api.airun_start_turn(run => '{\"id\": \"$known\"}', messages => '[{\"role\": \"user\", \"content\": \"q\"}]') #>> '{run,user_id}'"),
+	$first, 'a service goes on with a run that is there, by an id that does not tell its bucket');
 
 # What somebody has used in another's run stays with that run, wherever the two of them move; what erased users have
 # cost stays where it is
