@@ -147,7 +147,7 @@ WITH listed AS (
 			SELECT FROM pg_cast AS k
 			WHERE k.castsource IN (a.atttypid, y.typbasetype)
 				AND k.casttarget = to_regtype(l.definition)
-				AND k.castmethod = 'b')
+				AND k.castmethod = 'b' AND k.castcontext = 'i')
 )
 SELECT d.kind, d.relation, d.name, d.definition, d.target, d.found, d.state
 FROM compared AS d

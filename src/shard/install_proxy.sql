@@ -21,7 +21,8 @@
  * is looked up and the call repeated, for 10 seconds, with pauses that grow, since each
  * time takes a connection anew.
  *
- * By a superuser: PL/Proxy is an untrusted language.
+ * By a superuser: PL/Proxy is an untrusted language.  Locks: none of its own on the proxy;
+ * on a shard each call holds its bucket (shard_call.c).
  */
 
 /* The functions with which the proxy's functions find their shard and tell errors */

@@ -4,9 +4,10 @@
  * A shard is an ordinary database with a store.  What a proxy needs besides is in
  * the schema airun_remote: the buckets that lie here, and what enters with who is
  * calling (shard_call.c) and then calls: one function for all that return a value
- * (packed_call.c), and a wrapper of each other.  The role of the
- * proxy may call these, and nothing else: it logs in, inherits nothing, and may
- * become the API roles that have been granted to it.
+ * (packed_call.c), and a wrapper of each other.  The role of the proxy may call these,
+ * and nothing else: it logs in, inherits nothing, and may become the API roles that have
+ * been granted to it.  Locks: none but those of what is created; calls hold their bucket
+ * (shard_call.c).
  *
  * Refused: a store with ids that carry another bucket than their owner's, since
  * calls by them would go astray.
