@@ -224,7 +224,9 @@ ROLLBACK;
 -- airun_install() and calls take the same types for read alike
 BEGIN;
 DO $$BEGIN EXECUTE (SELECT 'DROP VIEW ' || string_agg(name, ', ') || ' CASCADE' FROM airun_store_views()); END$$;
-ALTER TABLE airun.runs ALTER name TYPE varchar(200);
+CREATE DOMAIN objects_test.title AS varchar(200);
+CREATE DOMAIN objects_test.short_title AS objects_test.title;
+ALTER TABLE airun.runs ALTER name TYPE objects_test.short_title;
 SELECT helpers.attempt('SELECT airun_install() IS NOT NULL'), helpers.attempt('SELECT airun_messages(''0b1ec700-0000-4000-8000-000000000001'')');
 ALTER TABLE airun.message_versions ALTER action TYPE xml USING NULL;
 SELECT helpers.attempt(s) FROM unnest(ARRAY['SELECT airun_install()', 'SELECT airun_messages(''0b1ec700-0000-4000-8000-000000000001'')']) s;

@@ -139,15 +139,21 @@ WITH listed AS (
 	FROM listed AS l
 	LEFT JOIN pg_class AS c ON c.relnamespace = to_regnamespace('airun') AND c.relname = l.relation
 	LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = l.name
-	LEFT JOIN pg_type AS y ON y.oid = a.atttypid
 	WHERE l.kind = 'column' AND format_type(a.atttypid, NULL) IS DISTINCT FROM l.definition
 		-- what is read in the same way will do: a domain, varchar in place of text
-		AND format_type(y.typbasetype, NULL) IS DISTINCT FROM l.definition
 		AND NOT EXISTS (
-			SELECT FROM pg_cast AS k
-			WHERE k.castsource IN (a.atttypid, y.typbasetype)
-				AND k.casttarget = to_regtype(l.definition)
-				AND k.castmethod = 'b' AND k.castcontext = 'i')
+			WITH RECURSIVE bases (type) AS (
+				SELECT a.atttypid
+				UNION ALL
+				SELECT y.typbasetype
+				FROM bases AS b
+				JOIN pg_type AS y ON y.oid = b.type
+				WHERE y.typbasetype <> 0
+			)
+			SELECT FROM bases AS b
+			LEFT JOIN pg_cast AS k
+				ON k.castsource = b.type AND k.castmethod = 'b' AND k.castcontext = 'i'
+			WHERE to_regtype(l.definition) IN (b.type, k.casttarget))
 )
 SELECT d.kind, d.relation, d.name, d.definition, d.target, d.found, d.state
 FROM compared AS d

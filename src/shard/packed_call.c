@@ -26,6 +26,7 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -35,6 +36,7 @@
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -203,9 +205,9 @@ is_callable(Form_pg_proc function)
 		 get_typtype(function->prorettype) != TYPTYPE_PSEUDO);
 }
 
-/* The function of this name, of which the extension has one; to be released */
-static HeapTuple
-find_function(const char *name, Oid schema)
+/* The function of this name, of which the extension has one; 42883 where it has none */
+static Oid
+look_up_function(const char *name, Oid schema)
 {
 	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
 	Oid			found = InvalidOid;
@@ -225,7 +227,47 @@ find_function(const char *name, Oid schema)
 				 errmsg("this shard has no function \"%s\" for a proxy", name),
 				 errhint("Have the same version of airun on proxy and shards, and call "
 						 "airun_install_shard() and airun_install_proxy() again.")));
-	return SearchSysCache1(PROCOID, ObjectIdGetDatum(found));
+	return found;
+}
+
+/*
+ * What has been found before, until a function changes: that it is the extension's stands in
+ * catalogs that the server does not cache, and to read them costs as much as half an append.
+ */
+static struct
+{
+	NameData	name;
+	Oid			schema;
+	Oid			function;
+}			found_functions[64];
+
+static void
+forget_functions(Datum arg, int cache, uint32 hash)
+{
+	memset(found_functions, 0, sizeof(found_functions));
+}
+
+static Oid
+find_function(const char *name, Oid schema)
+{
+	static bool is_registered = false;
+	int			place = hash_bytes((const unsigned char *) name, strlen(name)) %
+		lengthof(found_functions);
+	Oid			function;
+
+	if (!is_registered)
+	{
+		CacheRegisterSyscacheCallback(PROCOID, forget_functions, (Datum) 0);
+		is_registered = true;
+	}
+	if (found_functions[place].schema == schema &&
+		namestrcmp(&found_functions[place].name, name) == 0)
+		return found_functions[place].function;
+	function = look_up_function(name, schema);
+	namestrcpy(&found_functions[place].name, name);
+	found_functions[place].schema = schema;
+	found_functions[place].function = function;
+	return function;
 }
 
 /* The next value of a call; NULL's is 0 */
@@ -310,16 +352,20 @@ airun_store_receive(PG_FUNCTION_ARGS)
 	text	   *role = unpack_text(&packed);
 	NullableDatum bucket = unpack_value(&packed, INT4OID);
 	text	   *name = unpack_text(&packed);
+	Oid			oid;
 	HeapTuple	tuple;
 	Form_pg_proc function;
 	AclResult	right;
 	bytea	   *result;
 
 	shard_enter(bucket.isnull ? -1 : DatumGetInt32(bucket.value), claims, caller, role);
-	tuple = find_function(name == NULL ? "" : text_to_cstring(name),
-						  get_func_namespace(fcinfo->flinfo->fn_oid));
+	oid = find_function(name == NULL ? "" : text_to_cstring(name),
+						get_func_namespace(fcinfo->flinfo->fn_oid));
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", oid);
 	function = (Form_pg_proc) GETSTRUCT(tuple);
-	right = function_aclcheck(function->oid, GetUserId(), ACL_EXECUTE);
+	right = function_aclcheck(oid, GetUserId(), ACL_EXECUTE);
 	if (right != ACLCHECK_OK)
 		aclcheck_error(right, OBJECT_FUNCTION, NameStr(function->proname));
 	CommandCounterIncrement();

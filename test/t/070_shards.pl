@@ -291,6 +291,8 @@ like(received("airun_store_pack(NULL::integer, 'airun_bucket'::text, '$first'::u
 is(received("airun_store_pack(NULL::integer, 'airun_bucket'::text, NULL::uuid)"), received("airun_store_pack(NULL::integer, 'airun_bucket'::text, '00000000-0000-0000-0000-000000000000'::uuid)"), 'NULL is a value, too');
 is(received("airun_store_pack(NULL::integer, '$_'::text, NULL::text)"), '42883', "$_() cannot be called so")
 	for qw(airun_list_runs airun_guard_run airun_array_add airun_array_agg pg_sleep no_such_function);
+is(received("$_); BEGIN; ALTER FUNCTION airun_bucket(uuid) RENAME TO airun_bucket_was; SELECT airun_remote.call($_"), '42883', 'also one that the session has found before')
+	for "airun_store_pack(NULL::integer, 'airun_bucket'::text, NULL::uuid)";
 is(received("airun_store_pack(NULL::integer, 'airun_bucket'::text)"), '42883', 'too few arguments are refused');
 is(received("airun_store_pack(NULL::integer, 'airun_bucket'::text, '$first'::uuid, 1)"), '42883', 'too many are');
 is(received("airun_store_pack(NULL::integer, 'airun_bucket'::text, 1)"), '08P01', 'and one that is too short');
