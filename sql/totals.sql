@@ -172,37 +172,40 @@ SELECT totals(6);
 --
 -- 20,000 rows of one run in one statement
 --
-CREATE FUNCTION timed(command text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION updates_of_runs() RETURNS bigint LANGUAGE sql AS $$
+	SELECT sum(pg_stat_get_xact_tuples_updated(t)) FROM (SELECT 'airun.runs'::regclass UNION ALL SELECT inhrelid FROM pg_inherits WHERE inhparent = 'airun.runs'::regclass) AS r (t)
+$$;
+CREATE FUNCTION updates(command text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-	begun timestamptz := clock_timestamp();
+	before bigint := updates_of_runs();
 	rows bigint;
 BEGIN
 	EXECUTE command;
 	GET DIAGNOSTICS rows = ROW_COUNT;
-	RETURN format('%s rows, %s', rows, CASE WHEN clock_timestamp() - begun < '5 s' THEN 'in time' ELSE 'in ' || clock_timestamp() - begun END);
+	RETURN format('%s rows, %s of runs', rows, updates_of_runs() - before);
 END$$;
-SELECT timed('INSERT INTO airun.tasks (run_id, tokens_input, cost) SELECT run_id(8), n, 0.001 FROM generate_series(1, 20000) n');
+SELECT updates('INSERT INTO airun.tasks (run_id, tokens_input, cost) SELECT run_id(8), n, 0.001 FROM generate_series(1, 20000) n');
 SELECT totals(8);
-SELECT timed('UPDATE airun.tasks SET tokens_output = 1, cost = 0.002, status = ''completed'' WHERE run_id = run_id(8)');
+SELECT updates('UPDATE airun.tasks SET tokens_output = 1, cost = 0.002, status = ''completed'' WHERE run_id = run_id(8)');
 SELECT totals(8);
-SELECT timed('INSERT INTO airun.messages (run_id, message) SELECT run_id(8), say(n::text) FROM generate_series(1, 20000) n');
+SELECT updates('INSERT INTO airun.messages (run_id, message) SELECT run_id(8), say(n::text) FROM generate_series(1, 20000) n');
 SELECT totals(8);
 SELECT json_array_length(airun_messages(run_id(8))), jsonb_array_length(messages) FROM ai_runs WHERE id = run_id(8);
-SELECT timed('SELECT count(*) FROM airun_append_messages(run_id(9), (SELECT jsonb_agg(say(n::text)) FROM generate_series(1, 5000) n))');
+SELECT updates('SELECT count(*) FROM airun_append_messages(run_id(9), (SELECT jsonb_agg(say(n::text)) FROM generate_series(1, 5000) n))');
 SELECT totals(9);
-SELECT timed('DELETE FROM airun.messages WHERE run_id = run_id(8) AND seq > 100');
+SELECT updates('DELETE FROM airun.messages WHERE run_id = run_id(8) AND seq > 100');
 SELECT totals(8);
-SELECT timed('DELETE FROM airun.tasks WHERE run_id = run_id(8)');
+SELECT updates('DELETE FROM airun.tasks WHERE run_id = run_id(8)');
 SELECT totals(8);
-SELECT timed('INSERT INTO airun.tasks (run_id, tokens_input, cost) SELECT run_id(8), n, 0.001 FROM generate_series(1, 20000) n');
-SELECT timed('DELETE FROM airun.runs WHERE id = run_id(8)');
+SELECT updates('INSERT INTO airun.tasks (run_id, tokens_input, cost) SELECT run_id(8), n, 0.001 FROM generate_series(1, 20000) n');
+SELECT updates('DELETE FROM airun.runs WHERE id = run_id(8)');
 SELECT count(*) FROM airun.tasks WHERE run_id = run_id(8);
 -- a row each of many runs
-SELECT timed('INSERT INTO airun.runs (name) SELECT ''many'' FROM generate_series(1, 2000)');
-SELECT timed('INSERT INTO airun.tasks (run_id, tokens_total) SELECT id, 5 FROM airun.runs WHERE name = ''many''');
-SELECT timed('INSERT INTO airun.messages (run_id, message) SELECT id, say(name) FROM airun.runs WHERE name = ''many''');
+SELECT updates('INSERT INTO airun.runs (name) SELECT ''many'' FROM generate_series(1, 2000)');
+SELECT updates('INSERT INTO airun.tasks (run_id, tokens_total) SELECT id, 5 FROM airun.runs WHERE name = ''many''');
+SELECT updates('INSERT INTO airun.messages (run_id, message) SELECT id, say(name) FROM airun.runs WHERE name = ''many''');
 SELECT count(*) FROM airun.runs WHERE name = 'many' AND (message_count, task_count, total_tokens) <> (1, 1, 5);
-SELECT timed('DELETE FROM airun.runs WHERE name = ''many''');
+SELECT updates('DELETE FROM airun.runs WHERE name = ''many''');
 VACUUM ANALYZE airun.runs, airun.messages, airun.tasks;
 
 --
