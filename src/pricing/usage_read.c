@@ -757,6 +757,13 @@ usage_read(Jsonb *raw, const char *provider, Usage *usage)
 
 /* ---------- the chunks of a stream ---------- */
 
+/* Does it say what went in? */
+static bool
+has_input(const Usage *usage)
+{
+	return usage->tokens_input != USAGE_UNKNOWN || usage->request_count > 0;
+}
+
 /* Take what went in from a chunk that came before, as Anthropic's streams begin with it */
 static void
 take_input(const Usage *chunk, Usage *usage)
@@ -768,6 +775,31 @@ take_input(const Usage *chunk, Usage *usage)
 	usage->tokens_total = chunk->tokens_input + Max(usage->tokens_output, 0);
 	for (int i = 0; i < Min(chunk->doubt_count, USAGE_DOUBTS); i++)
 		usage_doubt(usage, "%s", chunk->doubts[i]);
+}
+
+/*
+ * How long the cache keeps what was written, where an earlier chunk alone says so: the last
+ * one of Anthropic's has the sum.  What has been written since is kept for a short time.
+ */
+static bool
+take_cache_times(const Usage *chunk, Usage *usage)
+{
+	int64	   *shortly = &usage->count[BUCKET_CACHE_WRITE_5M];
+	int64		hour = chunk->count[BUCKET_CACHE_WRITE_1H];
+
+	if (hour == 0 || chunk->count[BUCKET_CACHE_WRITE_5M] + hour > *shortly)
+		return false;
+	usage->count[BUCKET_CACHE_WRITE_1H] = hour;
+	*shortly -= hour;
+	return true;
+}
+
+/* Does the usage of a stream leave open what an earlier chunk may say? */
+static bool
+lacks_cache_times(const Usage *usage)
+{
+	return usage->request_count == 0 && usage->count[BUCKET_CACHE_WRITE_5M] > 0 &&
+		usage->count[BUCKET_CACHE_WRITE_1H] == 0;
 }
 
 /*
@@ -787,11 +819,19 @@ read_chunks(Jsonb *chunks, const char *provider, Usage *usage)
 			continue;
 		usage_clear(&found);
 		read_whole(chunk->val.binary.data, provider, 1, &found);
-		if (!usage->is_known && found.is_known)
-			*usage = found;
-		else if (usage->is_known && found.tokens_input != USAGE_UNKNOWN)
-			take_input(&found, usage);
-		if (usage->is_known && (usage->tokens_input != USAGE_UNKNOWN || usage->request_count > 0))
+		if (!usage->is_known)
+		{
+			if (found.is_known)
+				*usage = found;
+		}
+		else if (!has_input(usage))
+		{
+			if (found.tokens_input != USAGE_UNKNOWN)
+				take_input(&found, usage);
+		}
+		else if (take_cache_times(&found, usage))
+			return;
+		if (usage->is_known && has_input(usage) && !lacks_cache_times(usage))
 			return;
 	}
 }
