@@ -122,6 +122,12 @@ SELECT pg_temp.say_piece(14, '"\ud83d"', 0), pg_temp.say_piece(14, '"\ud83d"', 0
 SELECT pg_temp.say_piece(15, '"a\ud83d"'), pg_temp.say_piece(15, '""'), pg_temp.say_piece(15, '"\ude42b\ud83d"'), pg_temp.say_piece(15, '"\ude42\ud83d\ude42"'), pg_temp.so_far(15);
 -- a half that is lost; halves the wrong way round; NUL
 SELECT pg_temp.say_piece(16, '"a\ud83d"'), pg_temp.say_piece(16, '"b"'), pg_temp.say_piece(16, '"\ude42\ud83d"'), pg_temp.say_piece(16, '"\u0000\ud83dc"'), pg_temp.so_far(16);
+-- who has been told how much is there, and sends what follows it: the half comes with it
+SELECT new_tasks(24, 26, 2);
+SELECT pg_temp.say_piece(24, '"a\ud83d"', 0), pg_temp.say_piece(24, '"\ud83d\ude42b"', 1), pg_temp.so_far(24);
+SELECT pg_temp.say_piece(25, '"a\ud83d"', 0);
+SELECT response_length, pg_temp.so_far(25) FROM airun_stream_delta(task_id(25), '🙂b', at => 1, unit => 'utf16');
+SELECT pg_temp.say_piece(26, '"a\ud83d"', 0), pg_temp.say_piece(26, '"b\ud83d"', 1), pg_temp.say_piece(26, '"\ude42"', 2), pg_temp.so_far(26);
 -- what is an escape and what only looks like one
 SELECT pg_temp.say_piece(17, ' "\\ud83d" '), pg_temp.say_piece(17, '"\\\ude42"'), pg_temp.so_far(17);
 -- the whole text so far: its half is left for the next call, and one that was awaited is forgotten

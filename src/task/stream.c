@@ -412,12 +412,14 @@ begin_with_whole(Progress *progress, JsonPiece *piece, int64 *at)
 /*
  * Append a piece that begins or ends within a character, or that follows half of
  * one.  JavaScript counts the half, too.  A half whose other half does not come is
- * U+FFFD.  Returns whether the text has grown.
+ * U+FFFD, but where the piece is said to follow what stands before the half: then it
+ * comes in its place.  Returns whether the text has grown.
  */
 static bool
 append_halves(Progress *progress, JsonPiece *piece, const Field *at, TextUnit unit)
 {
-	int			half = pending_half(progress);
+	int			pending = pending_half(progress);
+	int			half = pending;
 	int64		length = chunk_length(&progress->run_id, progress->task_id,
 									  &progress->stream, unit);
 	int64		position = at->isnull ? length : DatumGetInt64(at->value);
@@ -437,12 +439,14 @@ append_halves(Progress *progress, JsonPiece *piece, const Field *at, TextUnit un
 	if (piece->low == 0 && VARSIZE_ANY_EXHDR(piece->body) == 0 &&
 		(piece->high == 0 || piece->high == half))
 		return false;
+	if (!at->isnull && position == length && piece->low == 0)
+		half = 0;
 	if (half != 0 || piece->low != 0)
 		piece->body = put_in_front(half, piece->low, piece->body);
 	place.value = Int64GetDatum(length);
 	grown = chunk_append(&progress->run_id, progress->task_id, &progress->stream,
 						 piece->body, &place, unit);
-	if (piece->high != half)
+	if (piece->high != pending)
 		set_pending_half(progress, piece->high);
 	return grown;
 }
