@@ -55,7 +55,7 @@ SELECT count(*) FROM airun_message_versions(run('R'));
 SELECT count(airun_start_turn(run('R'), task_id => task_id(1), request_data => jsonb_build_object('model', 'x', 'messages', airun_messages(run('R'))::jsonb)));
 SELECT request_data AS sent FROM ai_tasks WHERE task_id = task_id(1) \gset
 SELECT request_reference IS NOT NULL FROM airun.tasks WHERE task_id = task_id(1);
-SELECT count(airun_edit_message(run('R'), n, say('m' || n) || '{"id": "other"}')) FROM unnest('{1,6,3}'::int[]) n;
+SELECT count(airun_edit_message(run('R'), n, say('m' || n) || jsonb_build_object('id', 'i' || n, 'other', n))) FROM unnest('{1,6,3}'::int[]) n;
 SELECT request_data = :'sent'::jsonb AS as_sent FROM ai_tasks WHERE task_id = task_id(1);
 SELECT said(run('R'));
 SELECT count(airun_complete_task(task_id(1), 'x', usage => '{"input_tokens": 3, "output_tokens": 4}'));
@@ -65,7 +65,8 @@ SELECT message ->> 'content', (SELECT status FROM ai_runs WHERE id = run('R')) F
 -- refused
 SELECT attempt('SELECT airun_edit_message(' || a || ')') FROM unnest(ARRAY['run(''R''), 7, say(''x'')', 'run(''R''), 0, say(''x'')', 'run(''R''), -1, say(''x'')',
 	'NULL, 1, say(''x'')', 'run(''R''), NULL, say(''x'')', 'run(''R''), 1, NULL', 'run(''R''), 1, ''{"content": "x"}''', 'run(''R''), 1, ''[]''',
-	'run_id(99), 1, say(''x'')']) a;
+	'run_id(99), 1, say(''x'')', 'run(''R''), 1, say(''x'') || ''{"id": "i2"}''']) a;
+SELECT answer('UPDATE ai_messages SET message = say(''x'') || ''{"id": "i2"}'' WHERE run_id = run(''R'') AND seq = 1');
 
 --
 -- Forking: the messages up to a place, with what belongs to the conversation, without tasks and money

@@ -23,7 +23,8 @@
  * message's.
  *
  * Errors: PT404 for a run or a task that the caller cannot change, or a message that
- * the run has not; PT409 for a new message of a completed run; PT422 for what is not
+ * the run has not; PT409 for a new message of a completed run, and for one that is to
+ * take the place of a message with another id; PT422 for what is not
  * acceptable, or has no id.
  */
 #include "run/save_message.h"
@@ -36,6 +37,7 @@
 #include "store/identity.h"
 #include "store/store.h"
 #include "task/keep_message.h"
+#include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(airun_save_message);
 PG_FUNCTION_INFO_V1(airun_save_messages);
@@ -143,6 +145,27 @@ write_in_place(const pg_uuid_t *run_id, NewMessage *message)
 }
 
 /*
+ * Its id stays: a message that says to be another one would be appended where it is saved
+ * again.  PT409 for an id that the stored one has neither beside it nor in itself.
+ */
+static void
+require_same_id(const NewMessage *stored, Jsonb *message)
+{
+	char	   *id = jsonb_field_string(&message->root, "id");
+	char	   *said = jsonb_field_string(&stored->message->root, "id");
+	char	   *kept = stored->message_id == NULL ? said : text_to_cstring(stored->message_id);
+
+	if (id == NULL || kept == NULL || strcmp(id, kept) == 0 ||
+		(said != NULL && strcmp(id, said) == 0))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_CONFLICT),
+			 errmsg("the message at seq " INT64_FORMAT " has the id \"%s\", not \"%s\"",
+					stored->seq, kept, id),
+			 errhint("Send it with that id, or without one.")));
+}
+
+/*
  * Put the message in the place of the stored one, in a run that is locked.
  * Returns with the message as it is stored then.
  */
@@ -182,6 +205,7 @@ message_replace_at(const pg_uuid_t *run_id, int64 seq, TimestampTz created_at,
 		(void) message_require_task(run_id, message->task_id);
 	if (!find_by_seq(run_id, seq, &stored) || stored.created_at != created_at)
 		return false;
+	require_same_id(&stored, message->message);
 	replace_stored(run_id, &stored, message, &run, function);
 	return true;
 }
@@ -336,6 +360,7 @@ airun_edit_message(PG_FUNCTION_ARGS)
 						uuid_string(run_id), PG_GETARG_INT64(1)),
 				 errdetail("It has " INT64_FORMAT " messages.", run.message_count),
 				 errhint("airun_append_message() adds one.")));
+	require_same_id(&stored, message.message);
 	replace_stored(run_id, &stored, &message, &run, fcinfo->flinfo->fn_oid);
 	result = message_result(fcinfo, run_id, &message);
 	store_close();
