@@ -146,6 +146,19 @@ SELECT fork('E', 'B');
 RESET ROLE;
 SELECT * FROM airun_check();
 
+-- runs part where one of them has taken messages back, and gone on otherwise
+SET ROLE regress_airun_fork;
+SELECT count(airun_create_run(id => run_id(n))) FROM generate_series(3, 4) AS n;
+INSERT INTO forks VALUES ('P', run_id(3)), ('Q', run_id(4));
+SELECT count(airun_append_message(run(l), say('m' || n))) FROM unnest('{P,Q}'::text[]) l, generate_series(1, 4) n;
+SELECT count(fork(lower(l) || n, l)) FROM unnest('{P,Q}'::text[]) l, generate_series(1, 2) n;
+SELECT count(airun_truncate_messages(run(l), n)) FROM (VALUES ('P', 2), ('q1', 1)) AS v (l, n);
+SELECT alternatives(l) FROM unnest('{P,p1,p2,Q,q1,q2}'::text[]) l;
+SELECT count(airun_append_message(run(l), say('other'))) FROM unnest('{P,q1}'::text[]) l;
+SELECT fork('p3', 'P');
+SELECT alternatives(l) FROM unnest('{P,p1,p2,p3,Q,q1,q2}'::text[]) l;
+RESET ROLE;
+
 -- what only disabled triggers can leave
 BEGIN;
 SET LOCAL session_replication_role = replica;

@@ -147,6 +147,9 @@ airun_fork_run(PG_FUNCTION_ARGS)
 /*
  * The alternatives along a run, $1.
  *
+ * A fork has in common with its origin what it has copied, up to the first message that
+ * either has taken back since.
+ *
  * up: the run and what it branches off from; family: all that branches off from
  * these.  placed: from which run, and behind which place, each one has messages of
  * its own: what a fork of a fork has from the first run, branches off from that.
@@ -155,13 +158,20 @@ airun_fork_run(PG_FUNCTION_ARGS)
  * message as well, and can stand in where that run is gone.
  */
 #define FORK_COUNT	10
+#define TAKEN_BACK(run) \
+	"(SELECT pg_catalog.min(v.seq) FROM airun.message_versions AS v WHERE v.action" EQ \
+	"'removed' AND v.run_id" EQ run ")"
 #define FAMILY \
 	"WITH RECURSIVE up AS (" \
 	"SELECT r.id, r.forked_from FROM airun.runs AS r WHERE r.id" EQ "$1 UNION " \
 	"SELECT r.id, r.forked_from FROM up AS u JOIN airun.runs AS r ON r.id" EQ "u.forked_from), " \
 	"family AS (SELECT COALESCE(u.forked_from, u.id) AS id FROM up AS u UNION " \
 	"SELECT r.id FROM family AS f JOIN airun.runs AS r ON r.forked_from" EQ "f.id), " \
-	"member AS (SELECT r.id, r.forked_from, r.forked_at_seq, r.created_at, r.message_count, " \
+	"member AS (SELECT r.id, r.forked_from, " \
+	"CASE WHEN r.forked_at_seq IS NOT NULL THEN LEAST(r.forked_at_seq, " \
+	TAKEN_BACK("r.id") MINUS "1, " \
+	TAKEN_BACK("r.forked_from AND v.replaced_at" GE "r.created_at") MINUS "1) END " \
+	"AS forked_at_seq, r.created_at, r.message_count, " \
 	"r.name, r.is_listed, r.last_message_at, r.deleted_at FROM airun.runs AS r " \
 	"WHERE r.id" EQ "ANY (SELECT f.id FROM family AS f)), " \
 	"steps AS (SELECT m.id, m.forked_from AS origin, m.forked_at_seq AS seq FROM member AS m " \
