@@ -73,7 +73,7 @@ SELECT statement || E'\n  ' || answer('SELECT airun_set_price(' || statement || 
 	'''m'', ''{}'', context_tiers => ''[{"above": 9, "rates": {}}, {"from": 10, "rates": {}}]''',
 	'''m'', ''{}'', service_tiers => ''[]''', '''m'', ''{}'', service_tiers => ''{"flex": 3}''', '''m'', ''{}'', service_tiers => ''{"flex": {"input": -3}}''', '''m'', ''{}'', service_tiers => ''{"default": {}}''',
 	'''m'', ''{}'', time_windows => ''{}''', '''m'', ''{}'', time_windows => ''[{"from": "22:00", "rates": {}}]''', '''m'', ''{}'', time_windows => ''[{"from": "22:00", "to": "24:01", "rates": {}}]''',
-	'''m'', ''{}'', time_windows => ''[{"from": "22:00", "to": "6", "rates": {}}]''', '''m'', ''{}'', time_windows => ''[{"from": "22:00", "to": "06:00", "time_zone": "Mars/Phobos", "rates": {}}]''',
+	'''m'', ''{}'', time_windows => ''[{"from": "22:00", "to": "6", "rates": {}}]''', '''m'', ''{}'', time_windows => ''[{"from": "22:00", "to": "06:00", "time_zone": "Mars/Phobos", "rates": {}}]''', '''m'', ''{}'', time_windows => ''[{"from": "22:00", "to": "06:00", "time_zone": "+08:00", "rates": {}}]''',
 	'''m'', ''{}'', time_windows => ''[{"from": "22:00", "to": "06:00", "weekdays": [0], "rates": {}}]''', '''m'', ''{}'', time_windows => ''[{"from": "22:00", "to": "06:00", "weekdays": ["mon"], "rates": {}}]''',
 	'''m'', ''{}'', time_windows => ''[{"from": "22:00", "to": "06:00"}]''',
 	'''m'', ''{}'', match_rule => ''[]''', '''m'', ''{}'', match_rule => ''{}''', '''m'', ''{}'', match_rule => ''{"like": "m%"}''', '''m'', ''{}'', match_rule => ''{"equals": 3}''', '''m'', ''{}'', match_rule => ''{"equals": ""}''',

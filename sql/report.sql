@@ -262,6 +262,17 @@ SELECT * FROM airun_usage(NULL, NULL);
 SELECT * FROM airun_usage('2026-03-01Z', '2026-04-01Z', 'year');
 SELECT * FROM airun_usage('2026-03-01Z', '2026-04-01Z', zone => repeat('x', 1000));
 SELECT * FROM airun_usage('2026-03-01Z', '2026-04-01Z', group_by => '{model_id,team}');
+-- an offset has one sign in POSIX and another in ISO 8601; names with a number are names
+CREATE FUNCTION pg_temp.is_zone(z text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN (SELECT count(*) = 0 FROM airun_usage('2026-03-01Z', '2026-03-01Z', zone => z));
+EXCEPTION WHEN SQLSTATE 'PT422' THEN
+	RETURN false;
+END$$;
+SELECT z, pg_temp.is_zone(z) FROM unnest('{+05:30,-5,+14,GMT-3,XYZ5,<+07>-7,Europe/Berlin5,utc+3,EST5EDT,gmt+0,utc,etc/gmt-14}'::text[]) AS z;
+SET airun.report_zone = '+05:30';
+SET airun.report_zone = 'etc/gmt+5';
+RESET airun.report_zone;
 \c :original
 SET client_min_messages = error;
 DROP DATABASE contrib_regression_report;

@@ -8,8 +8,8 @@
  */
 #include "airun.h"
 
-#include "pgtime.h"
 #include "shard/shard_call.h"
+#include "store/args.h"
 #include "utils/guc.h"
 #include "worker/launcher.h"
 
@@ -99,13 +99,11 @@ bool		airun_direct_writes = true;
 /* May a proxy answer for all shards without those that it cannot reach? */
 bool		airun_partial_answers = false;
 
-/* Is it a time zone that the server knows, and that counts no leap seconds? */
+/* Is it a time zone that the server knows by its name? */
 static bool
 check_report_zone(char **value, void **extra, GucSource source)
 {
-	pg_tz	   *zone = pg_tzset(*value);
-
-	if (zone != NULL && pg_tz_acceptable(zone))
+	if (time_zone(*value) != NULL)
 		return true;
 	GUC_check_errdetail("The server knows no such time zone.");
 	GUC_check_errhint("pg_timezone_names lists the names, such as Europe/Berlin.");

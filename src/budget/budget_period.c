@@ -165,9 +165,8 @@ period_of(const PeriodRule *rule, TimestampTz at)
 Datum
 airun_store_period(PG_FUNCTION_ARGS)
 {
-	char	   *zone = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	PeriodRule	rule = {
-		.zone = pg_tzset(zone),
+		.zone = require_time_zone(text_to_cstring(PG_GETARG_TEXT_PP(1))),
 		.anchor = PG_GETARG_INT32(2)
 	};
 	TupleDesc	desc;
@@ -175,13 +174,6 @@ airun_store_period(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	bool		nulls[3] = {false};
 
-	/* the sign of an offset means one thing to POSIX and another to reports */
-	if (rule.zone == NULL || !pg_tz_acceptable(rule.zone) || !isalpha((unsigned char) zone[0]))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("there is no time zone \"%s\"",
-						excerpt(zone, strlen(zone))),
-				 errhint("pg_timezone_names lists the names, such as Europe/Berlin.")));
 	if (!period_from_word(text_to_cstring(PG_GETARG_TEXT_PP(0)), &rule.kind))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),

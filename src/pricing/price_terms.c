@@ -36,6 +36,7 @@
 #include "pricing/name_pattern.h"
 #include "pricing/names.h"
 #include "pricing/served.h"
+#include "store/args.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -350,7 +351,7 @@ parse_zone(JsonbContainer *object, const char *key, pg_tz **zone)
 	if (name == NULL)
 		return jsonb_field(object, key, &value) ?
 			psprintf("\"%s\" is not a string", key) : NULL;
-	*zone = strlen(name) > TZ_STRLEN_MAX ? NULL : pg_tzset(name);
+	*zone = time_zone(name);
 	if (*zone == NULL)
 		return psprintf("time zone \"%.100s\" is not known", name);
 	return NULL;

@@ -7,6 +7,8 @@
  */
 #include "store/args.h"
 
+#include <ctype.h>
+
 #include "common/shortest_dec.h"
 #include "json/json_text.h"
 #include "mb/pg_wchar.h"
@@ -120,6 +122,50 @@ bytes_from_hex(text *digits, uint8 *bytes, int count)
 		bytes[i] = (uint8) (high << 4 | low);
 	}
 	return true;
+}
+
+/*
+ * A time zone, by a name of pg_timezone_names; NULL for none.  The server takes POSIX's
+ * words, too, in which "+05:30" is west of Greenwich: who sends that means east.  Such words
+ * have a number, and are kept in capitals, as no other name is but these.
+ */
+pg_tz *
+time_zone(const char *name)
+{
+	static const char *const numbered[] = {
+		"CST6CDT", "EST5EDT", "MST7MDT", "PST8PDT", "GMT0", "GMT+0", "GMT-0"
+	};
+	pg_tz	   *zone = strlen(name) > TZ_STRLEN_MAX ? NULL : pg_tzset(name);
+	const char *known;
+	bool		is_word = true;
+
+	if (zone == NULL || !pg_tz_acceptable(zone))
+		return NULL;
+	known = pg_get_timezone_name(zone);
+	for (const char *c = known; *c != '\0' && is_word; c++)
+		is_word = !islower((unsigned char) *c);
+	if (!is_word || strpbrk(known, "0123456789") == NULL)
+		return zone;
+	for (int i = 0; i < lengthof(numbered); i++)
+	{
+		if (strcmp(known, numbered[i]) == 0)
+			return zone;
+	}
+	return NULL;
+}
+
+/* The same; PT422 for none */
+pg_tz *
+require_time_zone(const char *name)
+{
+	pg_tz	   *zone = time_zone(name);
+
+	if (zone == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
+				 errmsg("there is no time zone \"%s\"", excerpt(name, strlen(name))),
+				 errhint("pg_timezone_names lists the names, such as Europe/Berlin.")));
+	return zone;
 }
 
 /* What a message shows of a client's string: not more than 100 bytes of it */

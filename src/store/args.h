@@ -7,6 +7,7 @@
 
 #include "airun.h"
 
+#include "pgtime.h"
 #include "store/plans.h"
 
 /* An argument of a SQL function as a field */
@@ -24,6 +25,8 @@ extern int32 bound_argument(FunctionCallInfo fcinfo, int i, const char *name);
 
 pg_noreturn extern void refuse_null(const char *name);
 extern bool bytes_from_hex(text *digits, uint8 *bytes, int count);
+extern pg_tz *time_zone(const char *name);
+extern pg_tz *require_time_zone(const char *name);
 extern char *excerpt(const char *string, int len);
 extern void check_object(const char *name, const Field *field);
 extern void check_length(const char *name, const Field *field, int max_chars);

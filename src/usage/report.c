@@ -29,7 +29,6 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "pgtime.h"
 #include "store/args.h"
 #include "store/plans.h"
 #include "store/store.h"
@@ -142,17 +141,11 @@ const char *
 report_zone(const Field *field)
 {
 	char	   *name;
-	pg_tz	   *zone;
 
 	if (field->isnull)
 		return airun_report_zone;
 	name = TextDatumGetCString(field->value);
-	zone = pg_tzset(name);
-	if (zone == NULL || !pg_tz_acceptable(zone))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("there is no time zone \"%s\"", excerpt(name, strlen(name))),
-				 errhint("pg_timezone_names lists the names, such as Europe/Berlin.")));
+	(void) require_time_zone(name);
 	return name;
 }
 
