@@ -73,6 +73,30 @@ SELECT status FROM airun_cancel_task('019c0000-0000-7000-8000-000000000014');
 SELECT status FROM airun_create_task('019c0000-0000-7000-8000-000000000002', model_id => 'unknown', timeout => '1 us');
 SELECT airun_expire_tasks();
 
+-- Messages that are saved again, taken back and branched off; documents; searches
+SELECT seq FROM airun_save_message('019c0000-0000-7000-8000-000000000001', '{"id": "m9", "role": "user", "content": "And of Venus?"}');
+SELECT count(*) FROM airun_save_messages('019c0000-0000-7000-8000-000000000001', '[{"id": "m9", "role": "user", "content": "And of Venus and Mercury?"}]');
+SELECT message_id FROM airun_edit_message('019c0000-0000-7000-8000-000000000001', 1, '{"role": "user", "content": "Which moons has it?"}');
+SELECT count(*) > 1 FROM airun_message_versions('019c0000-0000-7000-8000-000000000001');
+SELECT message_count FROM airun_truncate_messages('019c0000-0000-7000-8000-000000000001', 3);
+SELECT message_count FROM airun_fork_run('019c0000-0000-7000-8000-000000000001', 1);
+SELECT count(*) FROM airun_run_forks('019c0000-0000-7000-8000-000000000001');
+SELECT count(*) FROM airun_search('moons -sun');
+SELECT airun_call('{"airun_get_run": {"run_id": "019c0000-0000-7000-8000-000000000001"}}') ->> 'id';
+SELECT count(airun_export('019c0000-0000-7000-8000-000000000001', f)) FROM unnest('{openai,responses,anthropic,gemini,ai-sdk,otel,markdown,airun}'::text[]) AS f;
+SELECT count(airun_context('019c0000-0000-7000-8000-000000000001', for_provider => f)) FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS f;
+SELECT message_count FROM airun_import('{"title": "in", "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}');
+SELECT count(*) > 0 FROM airun_export_user();
+
+-- Calls that keep no conversation
+SELECT status FROM airun_meter('019c0000-0000-7000-8000-0000000000c1', service => 'titles', model_id => 'gpt-4o', usage => '{"prompt_tokens": 5, "completion_tokens": 2}');
+SELECT status FROM airun_start_call('019c0000-0000-7000-8000-0000000000c2', model_id => 'gpt-4o', timeout => '1 us');
+SELECT airun_expire_calls();
+SELECT cost > 0 FROM airun_end_call('019c0000-0000-7000-8000-0000000000c2', usage => '{"prompt_tokens": 5, "completion_tokens": 2}');
+SELECT count(*) FROM airun_usage('-infinity', 'infinity', group_by => '{model_id,kind}');
+SELECT count(*) FROM airun_budget_status();
+SELECT count(*) FROM airun_budget_check(model_id => 'gpt-4o');
+
 -- By views and tables
 INSERT INTO ai_runs (id, name) VALUES ('019c0000-0000-7000-8000-000000000003', 'plain') RETURNING status;
 UPDATE ai_runs SET is_starred = true WHERE name = 'plain' RETURNING is_starred;
@@ -115,6 +139,7 @@ UPDATE ai_runs SET total_cost = 0;
 UPDATE airun.tasks SET status = 'pending';
 DELETE FROM airun.runs;
 \set ON_ERROR_STOP on
+\set VERBOSITY default
 RESET ROLE;
 
 -- The owner's
@@ -127,6 +152,38 @@ SELECT airun_purge_runs(now() + interval '1 day');
 SELECT airun_install() IS NOT NULL;
 SELECT * FROM airun_check();
 
+-- Reports, budgets, the ledger, upkeep
+SELECT airun_set_budget('all', 100) > 0;
+SELECT airun_credit_budget('all', 5);
+SELECT count(*) FROM airun_create_task('019c0000-0000-7000-8000-000000000002', model_id => 'gpt-4o', request_data => '{"max_tokens": 5}');
+SELECT count(*) FROM airun_check_budgets();
+SELECT length(airun_usage_page()::text) > 1000;
+INSERT INTO airun.usage_shapes (shape, known_by, paths) VALUES ('hard', '{units}', '{"input": "units"}');
+SELECT airun_rollup() > 0;
+SELECT status FROM airun_meter(model_id => 'gpt-4o', usage => '{"prompt_tokens": 5, "completion_tokens": 2}', total_time => 9);
+SELECT status FROM airun_meter(model_id => 'gpt-4o', usage => '{"prompt_tokens": 5, "completion_tokens": 2}', total_time => 9);
+SELECT airun_rollup() > 0;
+SELECT count(*) FROM airun_check_usage();
+SELECT airun_rebuild_usage() >= 0;
+SELECT count(*) FROM ai_usage_by_user;
+SELECT airun_sketch_quantile(airun_sketch_agg(bin, 1), 0.5) > 0 FROM unnest('{999,1001,1001}'::smallint[]) AS bin;
+CREATE TABLE brought (id uuid, user_id uuid, name text, messages jsonb, created_at timestamptz);
+INSERT INTO brought VALUES (airun_uuid(), airun_user_uuid('ann'), 'hers', '[{"role": "user", "content": "in"}]', '2024-01-01');
+SELECT airun_import_tables('brought') IS NOT NULL;
+INSERT INTO airun.retention (kind, status, age, action) VALUES ('run', 'error', '7 days', 'delete');
+SELECT airun_prune() >= 0;
+SELECT is_done FROM airun_erase_user(airun_user_uuid('ann'));
+CREATE SCHEMA original;
+SELECT airun_install_original('original') IS NOT NULL;
+INSERT INTO original.ai_runs (id, name) VALUES ('019c0000-0000-7000-8000-000000000009', 'old');
+INSERT INTO original.ai_tasks (run_id, model_id, status) VALUES ('019c0000-0000-7000-8000-000000000009', 'gpt-4o', 'completed');
+CREATE ROLE hard_proxy NOINHERIT;
+SELECT airun_install_shard('hard_proxy') > 0;
+SELECT airun_partition() IS NOT NULL;
+SELECT airun_add_partitions(5) > 0;
+SELECT count(*) FROM airun_drop_partitions('2000-01-01');
+SELECT * FROM airun_check();
+
 -- What has not been called
 SELECT pg_stat_force_next_flush();
 SELECT 'not called: ' || p.proname
@@ -136,4 +193,6 @@ JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::
 WHERE e.extname = 'airun' AND d.deptype = 'e' AND p.prokind = 'f'
 	-- what an aggregate is made of is not counted by the server
 	AND 'internal'::regtype <> ALL (p.proargtypes)
+	-- what others call, and what needs PL/Proxy
+	AND p.proname !~ '^airun_(store_.*|install_proxy|shards|(move|spread)_buckets?)$'
 	AND NOT EXISTS (SELECT FROM pg_stat_user_functions AS s WHERE s.funcid = p.oid);
