@@ -108,6 +108,75 @@ SELECT position, name, message_count, fork_count, problem FROM airun_import('[
 	{"uuid": "r3", "chat_messages": [{"uuid": "1", "parent_message_uuid": "1", "sender": "human", "text": "Its own parent"}]}]');
 
 --
+-- Times with every zone, whatever the session's own is; one that cannot be read is told,
+-- and its message stands at the time of the one before it
+--
+SET timezone = 'Asia/Kolkata';
+SET datestyle = 'SQL, DMY';
+SELECT run_id AS times FROM airun_import((SELECT jsonb_build_object('id', 'times', 'messages', jsonb_agg(jsonb_build_object('role', 'user', 'content', t #>> '{}', 'created_at', t) ORDER BY n))::text
+	FROM jsonb_array_elements('["2024-05-01T09:00:00+05:30", "2024-05-01T09:00:00+0530", "2024-05-01T09:00:00 +0530", "2024-05-01T09:00:00+05", "2024-05-01T09:00:00.5-0330", "2024-05-01T09:00:00\u221203:30", "2024-05-01T09:00:00+053015",
+		"2024-05-01T09:00Z", "2024-05-01 09:00:00.25", "20240501T090000Z", "20240501T0900+0530", "20240501", "2024-05-01", "2024-05-01T09:00:00,25z", "2024-02-29T24:00:00Z", "2024-05-01 09:00:00 PM",
+		"2024-05-01T09:00:00+05:30[Asia/Kolkata]", "2024-05-01 09:00:00 America/New_York", "2024-05-01 09:00:00.123456789 +0530 IST m=+0.1", "2024-05-01 09:00:00 UTC",
+		"Wed, 01 May 2024 09:00:00 +0530", "1 May 24 09:00 EST", "Wed, 1 May 2024 9:00:00 -0700 (PDT)", "Wed May 01 2024 09:00:00 GMT+0530 (India Standard Time)", "Wed May  1 09:00:00 2024",
+		"Wednesday, 01-May-24 09:00:00 GMT", "01/May/2024:09:00:00 +0530",
+		{"$date": "2024-05-01T09:00:00.000+0530"}, {"$date": {"$numberLong": "1714554000123"}}, {"$date": 1714554000123}, {"$numberLong": "1714554000123"}, {"$timestamp": {"t": 1714554000, "i": 1}}, {"_seconds": 1714554000, "_nanoseconds": 500000000},
+		1714554000, 1714554000.25, 1714554000123, "1714554000123456", 1714554000123456789,
+		"2024-05-01 09:00:00 Nowhere", "2024-05-01T09:00:00+99:00", "now", "today", "5/1/2024", "2024-02-30T09:00:00Z", "2024-05-01T25:00:00Z", "1969-12-31T23:59:59Z", true, [1], {"$date": {"a": 1}}, -5, 1e400, 0, "", null]')
+	WITH ORDINALITY AS e (t, n))) \gset
+SET timezone = 'UTC';
+SET datestyle = 'ISO, MDY';
+SELECT message ->> 'content' AS written, message ->> 'timestamp' AS read FROM airun.messages WHERE run_id = :'times' ORDER BY seq;
+SELECT created_at, jsonb_pretty(metadata #> '{import,unread_times}') AS unread FROM airun.runs WHERE id = :'times';
+SELECT message_count, problem FROM airun_import('[{"id": "begun", "created_at": "2024-05-01T09:00:00+0530", "messages": [{"role": "user", "content": "no time"}]},
+	{"id": "begun soon", "created_at": "soon", "messages": [{"role": "user", "content": "no time"}, {"role": "assistant", "content": "some", "created_at": "2024-05-01T09:00:00+0530"}]}]');
+SELECT metadata #>> '{import,id}' AS id, created_at, last_message_at, metadata #> '{import,unread_times}' AS unread FROM airun.runs WHERE metadata #>> '{import,id}' LIKE 'begun%' ORDER BY 1;
+
+--
+-- Branches part where they part, with times or without: sixty answers to one question, an answer
+-- that is older than the branch that is shown, and a pair of which one is preferred
+--
+SET airun.user_id = '1b000000-0000-4000-8000-000000000007';
+SELECT message_count, fork_count, problem FROM airun_import((SELECT jsonb_build_object('id', 'sixty', 'title', 'Sixty', 'current_node', 'n1', 'mapping', jsonb_object_agg('n' || i, jsonb_build_object('id', 'n' || i, 'parent', CASE WHEN i > 0 THEN 'n0' END,
+	'message', jsonb_build_object('id', 'n' || i, 'author', jsonb_build_object('role', CASE WHEN i = 0 THEN 'user' ELSE 'assistant' END), 'content', jsonb_build_object('content_type', 'text', 'parts', jsonb_build_array('text ' || i))))))::text
+	FROM generate_series(0, 60) AS i));
+SELECT problem FROM airun_import('{"uuid": "older", "name": "Older", "chat_messages": [{"uuid": "1", "sender": "human", "text": "Question"},
+	{"uuid": "2", "parent_message_uuid": "1", "sender": "assistant", "text": "First", "created_at": "2024-05-01T09:00:00Z"},
+	{"uuid": "3", "parent_message_uuid": "1", "sender": "assistant", "text": "Second", "created_at": "2024-05-01T10:00:00Z"}]}');
+SELECT problem FROM airun_import('{"id": "pair", "name": "Pair", "input": {"messages": [{"role": "user", "content": "Question"}]},
+	"preferred_output": [{"role": "assistant", "content": "good"}], "non_preferred_output": [{"role": "assistant", "content": "bad"}]}');
+SELECT name, is_listed, forked_at_seq, count(*) FROM airun.runs WHERE user_id = '1b000000-0000-4000-8000-000000000007' GROUP BY 1, 2, 3 ORDER BY 1, 2;
+SELECT r.is_listed, r.created_at AS begun, m.seq, m.created_at FROM airun.runs AS r JOIN airun.messages AS m ON m.run_id = r.id WHERE r.name = 'Older' ORDER BY 1, 3;
+
+--
+-- Another conversation with an id that has come in before is told of, and so is one that has gone
+-- on since, in messages, in branches or in requests; what its user has changed or deleted here is not what is
+-- missing
+--
+CREATE FUNCTION pg_temp.import_again(document text) RETURNS SETOF text LANGUAGE sql AS
+$$SELECT concat_ws(' ', i.position, CASE WHEN i.run_id IS NOT NULL THEN 'in' END, i.message_count, i.fork_count, regexp_replace(i.problem, '"[-0-9a-f]{36}"', '...')) FROM airun_import(document) AS i ORDER BY i.position$$;
+SELECT pg_temp.import_again(E'{"thread_id": "t1", "messages": [{"role": "user", "content": "one"}]}\n{"thread_id": "t1", "messages": [{"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}]}\n'
+	'{"thread_id": "t1", "messages": [{"role": "user", "content": "one"}]}\n{"thread_id": "t1", "messages": [{"role": "user", "content": "another"}]}');
+SELECT content FROM airun.messages AS m, jsonb_to_record(m.message) AS c (content text) WHERE m.run_id IN (SELECT id FROM airun.runs WHERE metadata #>> '{import,id}' = 't1');
+\set changing '{"uuid": "changing", "chat_messages": [{"uuid": "1", "sender": "human", "text": "Question"}, {"uuid": "2", "parent_message_uuid": "1", "sender": "assistant", "text": "First"}, {"uuid": "3", "parent_message_uuid": "2", "sender": "human", "text": "Sure?"}'
+SELECT run_id AS changing FROM airun_import(:'changing' || ']}') \gset
+SELECT airun_edit_message(:'changing', 1, '{"role": "user", "content": "Another question"}') IS NOT NULL AS edited, airun_truncate_messages(:'changing', 2) IS NOT NULL AS taken_back;
+SELECT airun_append_messages(:'changing', '[{"role": "user", "content": "Really?"}, {"role": "assistant", "content": "Yes."}]') IS NOT NULL AS gone_on;
+SELECT pg_temp.import_again(:'changing' || ']}');
+SELECT pg_temp.import_again(:'changing' || ', {"uuid": "4", "parent_message_uuid": "3", "sender": "assistant", "text": "No."}]}');
+SELECT pg_temp.import_again(:'changing' || ', {"uuid": "4", "parent_message_uuid": "1", "sender": "assistant", "text": "Second"}], "current_leaf_message_uuid": "3"}');
+SELECT airun_delete_run(:'changing');
+SELECT pg_temp.import_again(:'changing' || ']}');
+SELECT airun_restore_run(:'changing');
+SELECT pg_temp.import_again(:'changing' || ']}');
+\set gone '{"ai_runs": [{"id": "gone", "user_id": "x", "source_type": "chat", "status": "deleted", "messages": [{"role": "user", "content": "q"}]}], "ai_tasks": [{"run_id": "gone", "task_id": "t1", "status": "completed", "created_at": "2025-06-01T00:00:00Z"}'
+SELECT pg_temp.import_again(:'gone' || ']}') FROM generate_series(1, 2);
+SELECT pg_temp.import_again(:'gone' || ', {"run_id": "gone", "task_id": "t2", "status": "completed", "created_at": "2025-06-01T00:00:00Z"}]}');
+-- words that are stripped cannot be compared
+UPDATE airun.runs SET deleted_at = NULL WHERE id = :'changing';
+SELECT airun_store_strip_runs(ARRAY[:'changing'::uuid]);
+SELECT pg_temp.import_again(:'changing' || ', {"uuid": "4", "parent_message_uuid": "3", "sender": "assistant", "text": "No."}]}');
+
+--
 -- What is told of a usage is a task of its day, charged at the price of that day
 --
 SET airun.user_id = '1b000000-0000-4000-8000-000000000006';

@@ -67,6 +67,7 @@ read_and_store(const ImportEntry *entry, const pg_uuid_t *user_id, ImportResult 
 		.active_at = NO_TIME,
 	};
 
+	json_begin_times();
 	entry->format->read(entry->value, &conversation);
 	store_open(true);
 	store_conversation(&conversation, user_id, entry->value, result);

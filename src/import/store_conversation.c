@@ -6,7 +6,8 @@
  *
  * - The run's id follows from the user, the format and the source's id, or where
  *	 it has none from all that it says: the same again finds its run, and changes
- *	 nothing; another user's is another run.
+ *	 nothing; another user's is another run.  A conversation with messages or tasks that
+ *	 its run neither has nor had is told of, and so is one whose run is deleted.
  * - The times are the source's.  A message stands behind the one before it, and so
  *	 is never said to be older; its "timestamp" is the source's own.
  * - The branch that the source shows is the run.  Each other one is a run of its own
@@ -16,7 +17,8 @@
  * A run is inserted with all that it counts; its messages as rows of our own, and its
  * tasks as anybody's, for which the guard takes the times from us.
  *
- * Locks: the new run's row.  PT422 for what airun cannot hold.
+ * Locks: the new run's row.  PT422 for what airun cannot hold; PT409 for a run that is
+ * there otherwise.
  */
 #include "import/import.h"
 
@@ -39,6 +41,10 @@
 #define MAX_TEXT		10000
 #define MAX_TAGS		100
 #define MAX_TAG			100
+
+/* Does a row say what message n does?  When is told by the import where the source does not */
+#define WITHOUT_TIME(row)	"(" row ".message OPERATOR(pg_catalog.-) 'timestamp'::pg_catalog.text)"
+#define SAME_MESSAGE(row)	WITHOUT_TIME(row) EQ WITHOUT_TIME("n")
 
 /* ---------- ids ---------- */
 
@@ -160,17 +166,30 @@ branch_messages(const Composer *branch, TimestampTz begin)
 
 /* ---------- the run ---------- */
 
-/* When it began: as the source says, or else with the first message that has a time */
+/*
+ * When it began, for all of its branches: as the source says, or else with the earliest
+ * of the messages that are the first with a time in a branch.
+ */
 static TimestampTz
-begin_of(const Conversation *conversation, const Composer *branch)
+begin_of(const Conversation *conversation)
 {
 	TimestampTz begin = conversation->created_at;
+	ListCell   *branch;
 	ListCell   *cell;
 
-	foreach(cell, branch->messages)
+	if (begin != NO_TIME)
+		return begin;
+	foreach(branch, conversation->branches)
 	{
-		if (begin == NO_TIME)
-			begin = ((OutMessage *) lfirst(cell))->time;
+		foreach(cell, ((Composer *) lfirst(branch))->messages)
+		{
+			TimestampTz time = ((OutMessage *) lfirst(cell))->time;
+
+			if (time == NO_TIME)
+				continue;
+			begin = begin == NO_TIME ? time : Min(begin, time);
+			break;
+		}
 	}
 	if (begin == NO_TIME)
 		begin = conversation->active_at;
@@ -213,6 +232,7 @@ run_metadata(const Conversation *conversation, const Composer *branch)
 	import = json_add_pair(import, "format", json_new_string(conversation->format));
 	import = json_add_pair(import, "id", json_new_string(conversation->id));
 	import = list_concat(list_copy(conversation->import), import);
+	import = json_add_pair(import, "unread_times", json_unread_times());
 	if (branch->left_out != NIL)
 		import = json_add_pair(import, "left_out", json_from_elements(branch->left_out));
 	if (conversation->name != NULL && pg_mbstrlen(conversation->name) > MAX_NAME)
@@ -253,7 +273,8 @@ typedef struct Origin
 /* Insert the run; false where there is one with this id */
 static bool
 insert_run(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
-		   const Composer *branch, NewMessage *messages, text *name, const Origin *origin)
+		   TimestampTz begin, const Composer *branch, NewMessage *messages, text *name,
+		   const Origin *origin)
 {
 	static Statement insert = {
 		"INSERT INTO airun.runs AS r (id, user_id, source_id, created_at, deleted_at, "
@@ -267,7 +288,6 @@ insert_run(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation
 		JSONBOID, JSONBOID, JSONBOID, UUIDOID, INT8OID, BOOLOID}
 	};
 	int			count = list_length(branch->messages);
-	TimestampTz begin = Min(begin_of(conversation, branch), messages[0].created_at);
 	TimestampTz end = messages[count - 1].created_at;
 	bool		is_fork = origin->run_id != NULL;
 	text	   *source_type = cstring_to_text(conversation->source_type != NULL ?
@@ -421,13 +441,13 @@ link_messages(const pg_uuid_t *run_id, const Conversation *conversation, NewMess
 
 static bool
 store_branch(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
-			 const Composer *branch, NewMessage *messages, text *name, const Origin *origin)
+			 TimestampTz begin, const Composer *branch, NewMessage *messages, text *name,
+			 const Origin *origin)
 {
 	int			count = list_length(branch->messages);
-	TimestampTz begin = begin_of(conversation, branch);
 	pg_uuid_t	answer_task;
 
-	if (!insert_run(run_id, user_id, conversation, branch, messages, name, origin))
+	if (!insert_run(run_id, user_id, conversation, begin, branch, messages, name, origin))
 		return false;
 	if (origin->run_id == NULL && conversation->tasks != NIL)
 	{
@@ -460,7 +480,7 @@ common_messages(NewMessage *a, int a_count, NewMessage *b, int b_count)
 
 static void
 store_forks(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
-			NewMessage *messages, int count, text *name)
+			TimestampTz begin, NewMessage *messages, int count, text *name)
 {
 	for (int i = 1; i < list_length(conversation->branches); i++)
 	{
@@ -471,26 +491,31 @@ store_forks(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversatio
 
 		if (branch->messages == NIL)
 			continue;
-		own = branch_messages(branch, begin_of(conversation, branch));
+		own = branch_messages(branch, begin);
 		origin.seq = common_messages(messages, count, own, list_length(branch->messages));
 		derived_id(&fork_id, run_id, "fork", psprintf("%d", i));
-		if (!store_branch(&fork_id, user_id, conversation, branch, own, name, &origin))
+		if (!store_branch(&fork_id, user_id, conversation, begin, branch, own, name, &origin))
 			run_refuse_taken(&fork_id);
 	}
 }
 
-/* What there is of a run that has been brought in before; all zero where it is deleted */
-static void
-read_stored(const pg_uuid_t *run_id, ImportResult *result)
+/* ---------- what has come in before ---------- */
+
+/* What there is of a run that has been brought in before.  Returns whether it has its words. */
+static bool
+read_stored(const pg_uuid_t *run_id, const Conversation *conversation, ImportResult *result)
 {
 	static Statement read = {
 		"SELECT r.name, r.message_count, (SELECT pg_catalog.count(*) FROM airun.runs AS f "
-		"WHERE f.forked_from" EQ "r.id AND f.deleted_at IS NULL AND NOT f.is_listed) "
+		"WHERE f.forked_from" EQ "r.id AND f.deleted_at IS NULL AND NOT f.is_listed), "
+		"r.deleted_at IS NOT NULL, r.stripped_at IS NULL "
 		"FROM airun.runs AS r WHERE r.id" EQ "$1",
 		1, {UUIDOID}
 	};
 	Args		args = {0};
 	bool		isnull;
+	bool		is_deleted;
+	bool		has_words;
 	Datum		name;
 
 	arg_uuid(&args, run_id);
@@ -500,6 +525,103 @@ read_stored(const pg_uuid_t *run_id, ImportResult *result)
 	result->name = isnull ? NULL : DatumGetTextPP(SPI_datumTransfer(name, false, -1));
 	result->message_count = DatumGetInt64(result_value(0, 2, &isnull));
 	result->fork_count = DatumGetInt64(result_value(0, 3, &isnull));
+	is_deleted = DatumGetBool(result_value(0, 4, &isnull));
+	has_words = DatumGetBool(result_value(0, 5, &isnull));
+	if (is_deleted && !conversation->is_deleted)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_CONFLICT),
+				 errmsg("run \"%s\" has been deleted", uuid_string(run_id)),
+				 errdetail("The conversation has come in before; airun_restore_run() brings its "
+						   "run back.")));
+	return has_words;
+}
+
+/* The place of the first message that the run neither has nor had there; 0 for none */
+static int64
+first_missing(const pg_uuid_t *run_id, const NewMessage *messages, int count)
+{
+	static Statement find = {
+		"SELECT pg_catalog.min(n.seq) FROM pg_catalog.unnest($2) WITH ORDINALITY "
+		"AS n (message, seq) "
+		"WHERE NOT EXISTS (SELECT FROM airun.messages AS m WHERE m.run_id" EQ "$1 "
+		"AND m.seq" EQ "n.seq AND " SAME_MESSAGE("m") ") "
+		"AND NOT EXISTS (SELECT FROM airun.message_versions AS v WHERE v.run_id" EQ "$1 "
+		"AND v.seq" EQ "n.seq AND " SAME_MESSAGE("v") ")",
+		2, {UUIDOID, JSONBARRAYOID}
+	};
+	Datum	   *values = palloc_array(Datum, count);
+	Args		args = {0};
+	bool		isnull;
+	Datum		seq;
+
+	for (int i = 0; i < count; i++)
+		values[i] = JsonbPGetDatum(messages[i].message);
+	arg_uuid(&args, run_id);
+	arg_pointer(&args, construct_array(values, count, JSONBOID, -1, false, TYPALIGN_INT));
+	(void) statement_write(&find, &args);
+	seq = result_value(0, 1, &isnull);
+	return isnull ? 0 : DatumGetInt64(seq);
+}
+
+static bool
+has_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement find = {
+		"SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	return statement_write(&find, &args) > 0;
+}
+
+pg_noreturn static void
+refuse_other(const pg_uuid_t *run_id, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_CONFLICT),
+			 errmsg("run \"%s\" is there, without %s", uuid_string(run_id), what),
+			 errdetail("A conversation with this id has come in before, and what has gone on since "
+					   "is not brought together; under another id it is a run of its own.")));
+}
+
+/* PT409 unless all of the conversation is there, or was there until its user changed it */
+static void
+check_stored(const pg_uuid_t *run_id, const Conversation *conversation, TimestampTz begin)
+{
+	ListCell   *cell;
+
+	foreach(cell, conversation->branches)
+	{
+		const Composer *branch = lfirst(cell);
+		int			number = foreach_current_index(cell);
+		int			count = list_length(branch->messages);
+		pg_uuid_t	id = *run_id;
+		int64		seq;
+
+		CHECK_FOR_INTERRUPTS();
+		if (number > 0)
+			derived_id(&id, run_id, "fork", psprintf("%d", number));
+		seq = first_missing(&id, branch_messages(branch, begin), count);
+		if (seq != 0 && number == 0)
+			refuse_other(run_id, psprintf("message " INT64_FORMAT " of the conversation's %d",
+										  seq, count));
+		if (seq != 0)
+			refuse_other(run_id, psprintf("branch %d of the conversation's %d", number + 1,
+										  list_length(conversation->branches)));
+	}
+	foreach(cell, conversation->tasks)
+	{
+		pg_uuid_t	task_id;
+
+		task_run_id(run_id, lfirst(cell), foreach_current_index(cell), &task_id);
+		if (!has_task(run_id, &task_id))
+			refuse_other(run_id, psprintf("request %d of the conversation's %d",
+										  foreach_current_index(cell) + 1,
+										  list_length(conversation->tasks)));
+	}
 }
 
 static text *
@@ -511,7 +633,8 @@ copy_out(text *value)
 
 /*
  * Store a conversation for a user, or nobody (NULL).  entry: what it was read from.
- * PT422 where it has no messages.  The caller has opened the store.
+ * PT422 where it has no messages, PT409 where its run is there otherwise.  The caller
+ * has opened the store.
  */
 void
 store_conversation(Conversation *conversation, const pg_uuid_t *user_id, JsonbValue *entry,
@@ -520,6 +643,7 @@ store_conversation(Conversation *conversation, const pg_uuid_t *user_id, JsonbVa
 	Composer   *shown = conversation->branches != NIL ? linitial(conversation->branches) : NULL;
 	Origin		origin = {NULL, 0};
 	NewMessage *messages;
+	TimestampTz begin;
 	text	   *name;
 	int			count;
 
@@ -537,14 +661,17 @@ store_conversation(Conversation *conversation, const pg_uuid_t *user_id, JsonbVa
 											 json_new_string(count));
 	}
 	conversation_run_id(conversation, entry, user_id, &result->run_id);
-	messages = branch_messages(shown, begin_of(conversation, shown));
+	begin = begin_of(conversation);
+	messages = branch_messages(shown, begin);
 	name = name_of(conversation, messages, count);
-	if (!store_branch(&result->run_id, user_id, conversation, shown, messages, name, &origin))
+	if (!store_branch(&result->run_id, user_id, conversation, begin, shown, messages, name,
+					  &origin))
 	{
-		read_stored(&result->run_id, result);
+		if (read_stored(&result->run_id, conversation, result))
+			check_stored(&result->run_id, conversation, begin);
 		return;
 	}
-	store_forks(&result->run_id, user_id, conversation, messages, count, name);
+	store_forks(&result->run_id, user_id, conversation, begin, messages, count, name);
 	result->name = copy_out(name);
 	result->message_count = count;
 	result->fork_count = list_length(conversation->branches) - 1;
