@@ -103,7 +103,8 @@ take_clock(const char **at, struct pg_tm *tm, double *fraction)
 	}
 	before = *at;
 	skip(at, " ");
-	if (pg_strncasecmp(*at, "am", 2) == 0 || pg_strncasecmp(*at, "pm", 2) == 0)
+	if ((pg_strncasecmp(*at, "am", 2) == 0 || pg_strncasecmp(*at, "pm", 2) == 0) &&
+		!isalpha((unsigned char) (*at)[2]))
 	{
 		if (tm->tm_hour < 1 || tm->tm_hour > 12)
 			return false;
@@ -379,7 +380,7 @@ time_of_value(const JsonbValue *value, bool *is_sure)
 	*is_sure = true;
 	if ((text == NULL || !is_short_date(text)) && wrapped_number(value, &number))
 	{
-		while (number > LAST_SECOND && isfinite(number))
+		for (int i = 0; i < 3 && number > LAST_SECOND; i++)
 			number /= 1000;
 		return time_of_seconds(number);
 	}

@@ -273,17 +273,17 @@ typedef struct Origin
 /* Insert the run; false where there is one with this id */
 static bool
 insert_run(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
-		   TimestampTz begin, const Composer *branch, NewMessage *messages, text *name,
-		   const Origin *origin)
+		   TimestampTz begin, TimestampTz updated_at, const Composer *branch,
+		   NewMessage *messages, text *name, const Origin *origin)
 {
 	static Statement insert = {
-		"INSERT INTO airun.runs AS r (id, user_id, source_id, created_at, deleted_at, "
+		"INSERT INTO airun.runs AS r (id, user_id, source_id, created_at, "
 		"is_starred, is_archived, message_count, last_message_at, updated_at, active_hour, "
 		"source_type, name, description, tags, metadata, settings, variable_values, "
 		"forked_from, forked_at_seq, is_listed, task_count, total_tokens, total_cost, status) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, "
-		"$18, $19, $20, $21, 0, 0, 0, 'active') ON CONFLICT (id) DO NOTHING",
-		21, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, BOOLOID, INT8OID,
+		"$18, $19, $20, 0, 0, 0, 'active') ON CONFLICT (id) DO NOTHING",
+		20, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, BOOLOID, BOOLOID, INT8OID,
 		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID,
 		JSONBOID, JSONBOID, JSONBOID, UUIDOID, INT8OID, BOOLOID}
 	};
@@ -306,12 +306,11 @@ insert_run(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation
 	arg_uuid(&args, user_id);
 	arg_uuid(&args, conversation->source_id);
 	arg_time(&args, begin);
-	arg_add(&args, TimestampTzGetDatum(end), !conversation->is_deleted);
 	arg_add(&args, BoolGetDatum(conversation->is_starred && !is_fork), false);
 	arg_add(&args, BoolGetDatum(conversation->is_archived), false);
 	arg_int64(&args, count);
 	arg_time(&args, end);
-	arg_time(&args, Max(end, conversation->active_at));
+	arg_time(&args, updated_at);
 	arg_time(&args, hour_of(end));
 	arg_pointer(&args, source_type);
 	arg_pointer(&args, name);
@@ -396,19 +395,24 @@ insert_tasks(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversati
 	}
 }
 
-/* What tasks have moved is not what has happened to the run just now */
+/*
+ * What tasks have moved is not what has happened to the run just now; and only now, since
+ * a deleted run takes none, is one deleted that is in the source.
+ */
 static void
-restore_times(const pg_uuid_t *run_id, TimestampTz updated_at)
+leave_as_source(const pg_uuid_t *run_id, TimestampTz updated_at, bool is_deleted)
 {
-	static Statement restore = {
-		"UPDATE airun.runs AS r SET updated_at = $2 WHERE r.id" EQ "$1",
-		2, {UUIDOID, TIMESTAMPTZOID}
+	static Statement leave = {
+		"UPDATE airun.runs AS r SET updated_at = $2, "
+		"deleted_at = CASE WHEN $3 THEN r.last_message_at END WHERE r.id" EQ "$1",
+		3, {UUIDOID, TIMESTAMPTZOID, BOOLOID}
 	};
 	Args		args = {0};
 
 	arg_uuid(&args, run_id);
 	arg_time(&args, updated_at);
-	(void) statement_write_internal(&restore, &args, run_id);
+	arg_add(&args, BoolGetDatum(is_deleted), false);
+	(void) statement_write_internal(&leave, &args, run_id);
 }
 
 /* Which task a message of the original application went in with, or came out of */
@@ -445,17 +449,18 @@ store_branch(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversati
 			 const Origin *origin)
 {
 	int			count = list_length(branch->messages);
-	pg_uuid_t	answer_task;
+	TimestampTz updated_at = Max(messages[count - 1].created_at, conversation->active_at);
+	pg_uuid_t  *answer_task = palloc_object(pg_uuid_t);
 
-	if (!insert_run(run_id, user_id, conversation, begin, branch, messages, name, origin))
+	if (!insert_run(run_id, user_id, conversation, begin, updated_at, branch, messages, name,
+					origin))
 		return false;
 	if (origin->run_id == NULL && conversation->tasks != NIL)
 	{
-		insert_tasks(run_id, user_id, conversation, begin, &answer_task);
+		insert_tasks(run_id, user_id, conversation, begin, answer_task);
 		if (((OutMessage *) llast(branch->messages))->answers)
-			messages[count - 1].task_id = &answer_task;
+			messages[count - 1].task_id = answer_task;
 		link_messages(run_id, conversation, messages, count);
-		restore_times(run_id, messages[count - 1].created_at);
 	}
 	for (int i = 0; i < count; i++)
 	{
@@ -464,6 +469,8 @@ store_branch(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversati
 		if (messages[i].task_id != NULL)
 			message_answers_task(run_id, &messages[i]);
 	}
+	if (conversation->tasks != NIL || conversation->is_deleted)
+		leave_as_source(run_id, updated_at, conversation->is_deleted);
 	return true;
 }
 
@@ -582,7 +589,7 @@ refuse_other(const pg_uuid_t *run_id, const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_CONFLICT),
-			 errmsg("run \"%s\" is there, without %s", uuid_string(run_id), what),
+			 errmsg("run \"%s\" lacks %s", uuid_string(run_id), what),
 			 errdetail("A conversation with this id has come in before, and what has gone on since "
 					   "is not brought together; under another id it is a run of its own.")));
 }
@@ -606,10 +613,10 @@ check_stored(const pg_uuid_t *run_id, const Conversation *conversation, Timestam
 			derived_id(&id, run_id, "fork", psprintf("%d", number));
 		seq = first_missing(&id, branch_messages(branch, begin), count);
 		if (seq != 0 && number == 0)
-			refuse_other(run_id, psprintf("message " INT64_FORMAT " of the conversation's %d",
+			refuse_other(run_id, psprintf("message " INT64_FORMAT " of %d",
 										  seq, count));
 		if (seq != 0)
-			refuse_other(run_id, psprintf("branch %d of the conversation's %d", number + 1,
+			refuse_other(run_id, psprintf("branch %d of %d", number + 1,
 										  list_length(conversation->branches)));
 	}
 	foreach(cell, conversation->tasks)
@@ -618,7 +625,7 @@ check_stored(const pg_uuid_t *run_id, const Conversation *conversation, Timestam
 
 		task_run_id(run_id, lfirst(cell), foreach_current_index(cell), &task_id);
 		if (!has_task(run_id, &task_id))
-			refuse_other(run_id, psprintf("request %d of the conversation's %d",
+			refuse_other(run_id, psprintf("request %d of %d",
 										  foreach_current_index(cell) + 1,
 										  list_length(conversation->tasks)));
 	}
