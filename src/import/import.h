@@ -171,6 +171,7 @@ extern void read_takeout(JsonbValue *entry, Conversation *conversation);
 extern void read_messages(JsonbValue *entry, Conversation *conversation);
 extern void compose_any_message(Composer *composer, JsonbValue *item);
 extern void read_spans(JsonbValue *entry, Conversation *conversation);
+extern char *span_conversation_id(JsonbValue *span);
 extern void read_attributes(JsonbValue *entry, Conversation *conversation);
 extern void read_original(JsonbValue *entry, Conversation *conversation);
 
