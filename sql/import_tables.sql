@@ -109,6 +109,14 @@ SELECT message_count, problems FROM airun_import_tables('times');
 SET timezone = 'UTC';
 SELECT created_at, message ->> 'content' FROM airun.messages WHERE run_id = run_id(60) ORDER BY seq;
 
+-- figures that are none, in columns of any type, are kept beside, and keep no task out
+CREATE TABLE odd_tasks AS SELECT run_id(60 + n) AS task_id, run_id(60) AS run_id, 'completed' AS status, input AS tokens_input, output AS tokens_output, cost, time AS total_time
+FROM (VALUES (1, '12', 5.0::numeric, '"0.5"'::jsonb, 100::float8), (2, '12.5', 5.5, '"$0.5"', 'NaN'), (3, ' 7.0 ', -5, '[1]', 1e20), (4, NULL, NULL, NULL, NULL), (5, '1' || repeat('0', 30), 1e30, '0.25', '-Infinity'))
+	AS v (n, input, output, cost, time);
+SELECT task_count, problems FROM airun_import_tables('times', 'odd_tasks');
+SELECT right(task_id::text, 2), tokens_input, tokens_output, client_cost, total_time, metadata, cost_details -> 'left_out' FROM airun.tasks WHERE run_id = run_id(60) ORDER BY 1;
+SELECT * FROM airun_check();
+
 --
 -- what is refused
 SELECT helpers.answer(c) FROM unnest(ARRAY[

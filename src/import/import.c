@@ -4,7 +4,7 @@
  *
  * A document is taken apart into entries (recognise.c), each of which a reader
  * turns into one common form, branch by branch (read_chats.c, read_messages.c,
- * read_traces.c; compose.c), which is then stored (store_conversation.c).
+ * read_traces.c, read_original.c; compose.c), which is then stored (store_conversation.c).
  * Guaranteed is:
  *
  * - Every entry gives a row: the run that it has become, or the reason why not.

@@ -161,7 +161,7 @@ extern void tree_to_branches(List *nodes, const char *current, List *first_messa
 							 NodeReader read, Conversation *conversation);
 extern void compose_system(Composer *composer, JsonbValue *content);
 
-/* read_chats.c, read_messages.c, read_traces.c */
+/* read_chats.c, read_messages.c, read_traces.c, read_original.c */
 extern void read_chatgpt(JsonbValue *entry, Conversation *conversation);
 extern void read_claude(JsonbValue *entry, Conversation *conversation);
 extern void read_openwebui(JsonbValue *entry, Conversation *conversation);

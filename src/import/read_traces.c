@@ -1,6 +1,6 @@
 /*
  * read_traces.c
- *		Spans of OpenTelemetry and OpenInference, and rows of the original application.
+ *		Spans of OpenTelemetry and OpenInference.
  *
  * These tell of requests to models, and so give tasks with their usage beside
  * messages.  The spans of one conversation repeat its history: the last one that
@@ -20,7 +20,6 @@
 #include "import/import.h"
 
 #include "miscadmin.h"
-#include "store/identity.h"
 
 /* ---------- attributes ---------- */
 
@@ -294,6 +293,7 @@ typedef struct Span
 	TimestampTz begin;
 	TimestampTz end;
 	struct Span *above;			/* the one that it is part of, if that is here */
+	int			walk;			/* the way up on which it has been met; 0 for none */
 	bool		is_loose;		/* what it is part of, or that is part of, is not here */
 	bool		has_paid;		/* below it is a usage */
 	bool		is_told_below;	/* the same request has a span of its own below */
@@ -377,6 +377,25 @@ span_word(const Span *span, const char *key)
 	return id != NULL ? psprintf("%s %s", span->trace, id) : NULL;
 }
 
+/* Nothing is part of itself: a ring is cut */
+static void
+cut_rings(List *spans)
+{
+	ListCell   *cell;
+
+	foreach(cell, spans)
+	{
+		int			walk = foreach_current_index(cell) + 1;
+
+		for (Span *span = lfirst(cell); span != NULL && span->walk == 0; span = span->above)
+		{
+			span->walk = walk;
+			if (span->above != NULL && span->above->walk == walk)
+				span->above = NULL;
+		}
+	}
+}
+
 /* The spans of a list, each once, with what they are part of */
 static List *
 spans_of(JsonbValue *list)
@@ -409,6 +428,7 @@ spans_of(JsonbValue *list)
 		span->above = parent != NULL ? *words_place(by_id, parent) : NULL;
 		span->is_loose = parent != NULL && span->above == NULL;
 	}
+	cut_rings(spans);
 	return spans;
 }
 
@@ -420,7 +440,7 @@ tell_twin(Span *span)
 
 	for (int i = 0; i < MAX_STEPS_TO_TWIN && above != NULL && above->usage == NULL; i++)
 		above = above->above;
-	if (above != NULL && above != span && above->usage != NULL && same_tokens(span, above))
+	if (above != NULL && above->usage != NULL && span->kind != SPAN_OTHER && same_tokens(span, above))
 		above->is_told_below = true;
 }
 
@@ -434,7 +454,7 @@ tell_above(Span *span)
 	Span	   *above;
 	bool		is_loose = span->is_loose;
 
-	for (above = span->above; above != NULL && above != span; above = above->above)
+	for (above = span->above; above != NULL; above = above->above)
 	{
 		is_loose = above->is_loose;
 		if (above->has_paid)
@@ -689,144 +709,4 @@ read_spans(JsonbValue *entry, Conversation *conversation)
 	add_span_tasks(spans, conversation);
 	if (list_length(conversation->tasks) == 1)
 		mark_answer(linitial(conversation->branches));
-}
-
-/* ---------- the original application ---------- */
-
-/* Its columns of tasks that are ours, and what their names are here */
-static const struct
-{
-	const char *original;
-	const char *column;
-}			original_columns[] = {
-	{"service", "service"}, {"task_name", "task_name"}, {"provider", "provider"},
-	{"endpoint", "endpoint"}, {"model", "model_id"}, {"model_id", "model_id"},
-	{"request_data", "request_data"}, {"response_text", "response_text"},
-	{"response_data", "response_data"}, {"response_errors", "error"},
-	{"tokens_input", "tokens_input"}, {"tokens_output", "tokens_output"},
-	{"tokens_total", "tokens_total"}, {"cost", "cost"},
-	{"time_to_first_token", "time_to_first_token"}, {"total_time", "total_time"},
-	{"usage", "usage"}
-};
-
-static const char *const original_metadata[] = {
-	"response_info", "tool_updates", "response_metadata", "response_complete"
-};
-
-static void
-read_original_task(JsonbValue *row, Conversation *conversation)
-{
-	ImportTask *task = palloc0_object(ImportTask);
-	JsonbValue *status = json_get(row, "status");
-	bool		is_open = json_is(status, "pending") || json_is(status, "streaming");
-	bool		is_completed = json_is(status, "completed");
-	List	   *columns = NIL;
-	List	   *metadata = NIL;
-
-	for (int i = 0; i < lengthof(original_columns); i++)
-	{
-		JsonbValue *value = json_get(row, original_columns[i].original);
-		double		number;
-
-		/* It writes 0 where it does not know */
-		if (!is_completed && json_number(value, &number) && number == 0)
-			continue;
-		columns = json_add_pair(columns, original_columns[i].column, value);
-	}
-	for (int i = 0; i < lengthof(original_metadata); i++)
-		metadata = json_add_pair(metadata, original_metadata[i],
-								 json_get(row, original_metadata[i]));
-	if (metadata != NIL)
-		columns = json_add_pair(columns, "metadata", json_from_pairs(metadata));
-	columns = json_add_pair(columns, "status",
-							is_open || status == NULL ? json_new_string("error") : status);
-	if (is_open)
-		columns = json_add_pair(columns, "error",
-								json_from_pairs(json_add_pair(NIL, "code",
-															  json_new_string("expired"))));
-	task->id = json_get_string(row, "task_id");
-	task->columns = json_from_pairs(columns);
-	task->created_at = json_time(json_get(row, "created_at"));
-	task->completed_at = json_time(json_get(row, "completed_at"));
-	if (task->completed_at == NO_TIME)
-		task->completed_at = json_time(json_get(row, "updated_at"));
-	conversation->tasks = lappend(conversation->tasks, task);
-}
-
-/* Messages, of which one that was sent again stands once */
-static Composer *
-compose_original(JsonbValue *messages)
-{
-	Composer   *composer = compose_begin();
-	JsonbValue *before = NULL;
-
-	if (messages != NULL && !json_is_array(messages))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("the messages of a conversation are %s", json_type_name(messages)),
-				 errdetail("They must be a list.")));
-	for (int i = 0; i < json_length(messages); i++)
-	{
-		JsonbValue *message = json_element(messages, i);
-
-		if (before == NULL || message == NULL || json_get(message, "taskId") == NULL ||
-			!jsonb_same(JsonbValueToJsonb(before), JsonbValueToJsonb(message)))
-			compose_any_message(composer, message);
-		before = message;
-	}
-	compose_end(composer);
-	return composer;
-}
-
-void
-read_original(JsonbValue *entry, Conversation *conversation)
-{
-	static const char *const known[] = {
-		"id", "user_id", "source_type", "source_id", "name", "description", "tags", "messages",
-		"settings", "variable_values", "metadata", "status", "is_starred", "created_at",
-		"updated_at", "last_message_at", "tasks", NULL
-	};
-	JsonbValue *source = json_get(entry, "source_type");
-	JsonbValue *status = json_get(entry, "status");
-	JsonbValue *tasks = json_get(entry, "tasks");
-	JsonbValue *tags = json_get(entry, "tags");
-
-	conversation->id = json_get_string(entry, "id");
-	conversation->name = json_string_of(json_get(entry, "name"));
-	conversation->description = json_get_string(entry, "description");
-	conversation->source_type = json_is(source, "prompts") || json_is(source, "prompt_builtins") ?
-		"prompt" : json_string_of(source);
-	for (int i = 0; i < json_length(tags); i++)
-	{
-		if (json_string_of(json_element(tags, i)) != NULL)
-			conversation->tags = lappend(conversation->tags,
-										 json_string_of(json_element(tags, i)));
-	}
-	conversation->settings = json_is_object(json_get(entry, "settings")) ?
-		json_get(entry, "settings") : NULL;
-	conversation->variable_values = json_is_object(json_get(entry, "variable_values")) ?
-		json_get(entry, "variable_values") : NULL;
-	conversation->metadata = json_pairs(json_get(entry, "metadata"));
-	conversation->is_archived = json_is(status, "archived");
-	conversation->is_deleted = json_is(status, "deleted");
-	conversation->is_starred = json_get_bool(entry, "is_starred");
-	conversation->created_at = json_time(json_get(entry, "created_at"));
-	conversation->active_at = json_time(json_get(entry, "last_message_at"));
-	conversation->import = json_rest(entry, known);
-	if (json_is(source, "prompt_builtins"))
-		conversation->metadata = json_add_pair(conversation->metadata, "source",
-											   json_new_string("builtin"));
-	conversation->source_id = palloc_object(pg_uuid_t);
-	if (json_string_of(json_get(entry, "source_id")) == NULL ||
-		!uuid_from_string(json_string_of(json_get(entry, "source_id")),
-						  strlen(json_string_of(json_get(entry, "source_id"))),
-						  conversation->source_id))
-	{
-		conversation->source_id = NULL;
-		conversation->metadata = json_add_pair(conversation->metadata, "source_id",
-											   json_get(entry, "source_id"));
-	}
-	conversation->branches = list_make1(compose_original(json_get(entry, "messages")));
-	for (int i = 0; i < json_length(tasks); i++)
-		read_original_task(json_element(tasks, i), conversation);
 }

@@ -25,14 +25,18 @@
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
+#include "json/call.h"
+#include "json/jsonb_copy.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "run/message.h"
 #include "run/run_name.h"
 #include "store/identity.h"
 #include "store/store.h"
+#include "task/task.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/uuid.h"
 
@@ -328,11 +332,51 @@ insert_run(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation
 /* ---------- tasks ---------- */
 
 static void
-add_column(Args *args, JsonbValue *columns, const char *name)
+add_text(Args *args, JsonbValue *columns, const char *name)
 {
 	JsonbValue *value = json_get(columns, name);
 
 	arg_pointer(args, value != NULL ? cstring_to_text(json_as_text(value)) : NULL);
+}
+
+/* What is no object or array, and what no string holds, is kept as it is */
+static void
+add_document(Args *args, JsonbValue *columns, const char *name)
+{
+	JsonbValue *value = json_get(columns, name);
+
+	arg_pointer(args, value != NULL ? JsonbValueToJsonb(value) : NULL);
+}
+
+#define LONGEST(name, type, longest, ...)	{#name, longest},
+
+/* Leave out words that are longer than their columns take, with the reasons */
+static void
+leave_out_words(Jsonb **columns, Jsonb **reasons)
+{
+	static const struct
+	{
+		const char *name;
+		int			longest;	/* 0 for any length */
+	}			words[] = {TASK_CREATION_LIST(LONGEST) TASK_END_LIST(LONGEST)};
+
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		const char *name = words[i].name;
+		JsonbValue	value;
+		int			length;
+		char	   *reason;
+
+		if (words[i].longest == 0 || !jsonb_field(&(*columns)->root, name, &value))
+			continue;
+		length = pg_mbstrlen(json_as_text(&value));
+		if (length <= words[i].longest)
+			continue;
+		reason = psprintf("it has %d characters, more than %d", length, words[i].longest);
+		*reasons = jsonb_set_string(*reasons, name, reason, strlen(reason));
+		*columns = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(*columns),
+													  CStringGetTextDatum(name)));
+	}
 }
 
 static void
@@ -344,41 +388,62 @@ task_run_id(const pg_uuid_t *run_id, const ImportTask *task, int number, pg_uuid
 		derived_id(task_id, run_id, "task", task->id);
 }
 
+/*
+ * Insert a task.  What has been paid for is stored: figures that are none, and words that
+ * are too long, are left out, with the reasons in cost_details.
+ */
 static void
 insert_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const pg_uuid_t *user_id,
 			const ImportTask *task, TimestampTz begin)
 {
-	static const char *const columns[] = {
+	static const char *const documents[] = {
+		"usage", "error", "metadata", "request_data", "response_data"
+	};
+	static const char *const texts[] = {
 		"service", "task_name", "provider", "endpoint", "model_id", "finish_reason", "status",
-		"served_model", "service_tier", "response_text", "usage", "error", "metadata",
-		"request_data", "response_data", "tokens_input", "tokens_output", "tokens_total", "cost",
-		"time_to_first_token", "total_time"
+		"served_model", "service_tier", "response_text", "tokens_input", "tokens_output",
+		"tokens_total", "cost", "time_to_first_token", "total_time"
 	};
 	static Statement insert = {
 		"INSERT INTO airun.tasks (run_id, task_id, user_id, created_at, completed_at, "
+		"usage, error, metadata, request_data, response_data, "
 		"service, task_name, provider, endpoint, model_id, finish_reason, status, served_model, "
-		"service_tier, response_text, usage, error, metadata, request_data, response_data, "
-		"tokens_input, tokens_output, tokens_total, cost, time_to_first_token, total_time) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
-		"$16::pg_catalog.jsonb, $17::pg_catalog.jsonb, $18::pg_catalog.jsonb, "
-		"$19::pg_catalog.jsonb, $20::pg_catalog.jsonb, $21::pg_catalog.int8, "
-		"$22::pg_catalog.int8, $23::pg_catalog.int8, $24::pg_catalog.numeric, "
-		"$25::pg_catalog.numeric, $26::pg_catalog.numeric)",
-		26, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+		"service_tier, response_text, tokens_input, tokens_output, tokens_total, cost, "
+		"time_to_first_token, total_time) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, "
+		"$18, $19, $20, $21::pg_catalog.int8, $22::pg_catalog.int8, $23::pg_catalog.int8, "
+		"$24::pg_catalog.numeric, $25::pg_catalog.numeric, $26::pg_catalog.numeric)",
+		26, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, JSONBOID,
+		JSONBOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 	};
 	TimestampTz created_at = task->created_at != NO_TIME ? task->created_at : begin;
+	Jsonb	   *stated = JsonbValueToJsonb(task->columns);
+	Jsonb	   *reasons = call_leave_out_figures(&stated);
+	JsonbValue *columns;
 	Args		args = {0};
 
+	leave_out_words(&stated, &reasons);
+	columns = json_root(stated);
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	arg_uuid(&args, user_id);
 	arg_time(&args, created_at);
 	arg_time(&args, Max(created_at, task->completed_at));
-	for (int i = 0; i < lengthof(columns); i++)
-		add_column(&args, task->columns, columns[i]);
-	(void) statement_write_past(&insert, &args, run_id);
+	for (int i = 0; i < lengthof(documents); i++)
+		add_document(&args, columns, documents[i]);
+	for (int i = 0; i < lengthof(texts); i++)
+		add_text(&args, columns, texts[i]);
+	PG_TRY();
+	{
+		call_tell_left_out(reasons);
+		(void) statement_write_past(&insert, &args, run_id);
+	}
+	PG_FINALLY();
+	{
+		call_tell_left_out(NULL);
+	}
+	PG_END_TRY();
 }
 
 /* The tasks of a conversation; returns the last one's id in answer_task */
@@ -388,10 +453,17 @@ insert_tasks(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversati
 {
 	ListCell   *cell;
 
+	HTAB	   *ids = words_begin();
+
 	foreach(cell, conversation->tasks)
 	{
+		void	  **place;
+
 		task_run_id(run_id, lfirst(cell), foreach_current_index(cell), answer_task);
-		insert_task(run_id, answer_task, user_id, lfirst(cell), begin);
+		place = words_place(ids, uuid_string(answer_task));
+		if (*place == NULL)		/* else it stands there twice */
+			insert_task(run_id, answer_task, user_id, lfirst(cell), begin);
+		*place = lfirst(cell);
 	}
 }
 
