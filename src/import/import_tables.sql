@@ -145,7 +145,8 @@ BEGIN
 						THEN format('(s.%I #>> ''{}'')', item.attname)
 						ELSE format('s.%I::text', item.attname) END,
 					CASE item.type WHEN 'bigint' THEN '^\s*[+-]?\d{1,18}(\.0*)?\s*$'
-						ELSE '^\s*[+-]?(\d{1,100}\.?|\d{0,100}\.\d{1,100})([eE][+-]?\d{1,2})?\s*$' END,
+						ELSE '^\s*[+-]?(\d{1,99}\.?|\d{0,99}\.\d{1,99})'
+							'([eE][+-]?\d{1,2})?\s*$' END,
 					item.type)
 			ELSE format('s.%I::%s', item.attname, item.type) END);
 		-- What is no uuid, or no figure, is kept beside, where airun_install_original() shows it.

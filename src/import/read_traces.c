@@ -440,7 +440,8 @@ tell_twin(Span *span)
 
 	for (int i = 0; i < MAX_STEPS_TO_TWIN && above != NULL && above->usage == NULL; i++)
 		above = above->above;
-	if (above != NULL && above->usage != NULL && span->kind != SPAN_OTHER && same_tokens(span, above))
+	if (above != NULL && above->usage != NULL && span->kind != SPAN_OTHER &&
+		same_tokens(span, above))
 		above->is_told_below = true;
 }
 

@@ -662,8 +662,9 @@ refuse_other(const pg_uuid_t *run_id, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_CONFLICT),
 			 errmsg("run \"%s\" lacks %s", uuid_string(run_id), what),
-			 errdetail("A conversation with this id has come in before, and what has gone on since "
-					   "is not brought together; under another id it is a run of its own.")));
+			 errdetail("A conversation with this id has come in before, and what has gone on "
+					   "since is not brought together; under another id it is a run of its "
+					   "own.")));
 }
 
 /* PT409 unless all of the conversation is there, or was there until its user changed it */
