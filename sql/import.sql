@@ -108,6 +108,79 @@ SELECT position, name, message_count, fork_count, problem FROM airun_import('[
 	{"uuid": "r3", "chat_messages": [{"uuid": "1", "parent_message_uuid": "1", "sender": "human", "text": "Its own parent"}]}]');
 
 --
+-- Times with every zone, whatever the session's own is; one that cannot be read is told,
+-- and its message stands at the time of the one before it
+--
+SET timezone = 'Asia/Kolkata';
+SET datestyle = 'SQL, DMY';
+SELECT run_id AS times FROM airun_import((SELECT jsonb_build_object('id', 'times', 'messages', jsonb_agg(jsonb_build_object('role', 'user', 'content', t #>> '{}', 'created_at', t) ORDER BY n))::text
+	FROM jsonb_array_elements('["2024-05-01T09:00:00+05:30", "2024-05-01T09:00:00+0530", "2024-05-01T09:00:00 +0530", "2024-05-01T09:00:00+05", "2024-05-01T09:00:00.5-0330", "2024-05-01T09:00:00\u221203:30", "2024-05-01T09:00:00+053015",
+		"2024-05-01T09:00Z", "2024-05-01 09:00:00.25", "20240501T090000Z", "20240501T0900+0530", "20240501", "2024-05-01", "2024-05-01T09:00:00,25z", "2024-02-29T24:00:00Z", "2024-05-01 09:00:00 PM",
+		"2024-05-01T09:00:00+05:30[Asia/Kolkata]", "2024-05-01 09:00:00 America/New_York", "2024-05-01 09:00:00.123456789 +0530 IST m=+0.1", "2024-05-01 09:00:00 UTC",
+		"Wed, 01 May 2024 09:00:00 +0530", "1 May 24 09:00 EST", "Wed, 1 May 2024 9:00:00 -0700 (PDT)", "Wed May 01 2024 09:00:00 GMT+0530 (India Standard Time)", "Wed May  1 09:00:00 2024",
+		"Wednesday, 01-May-24 09:00:00 GMT", "01/May/2024:09:00:00 +0530",
+		{"$date": "2024-05-01T09:00:00.000+0530"}, {"$date": {"$numberLong": "1714554000123"}}, {"$date": 1714554000123}, {"$numberLong": "1714554000123"}, {"$timestamp": {"t": 1714554000, "i": 1}}, {"_seconds": 1714554000, "_nanoseconds": 500000000},
+		1714554000, 1714554000.25, 1714554000123, "1714554000123456", 1714554000123456789,
+		"2024-05-01 09:00:00 Nowhere", "2024-05-01T09:00:00+99:00", "now", "today", "5/1/2024", "2024-02-30T09:00:00Z", "2024-05-01T25:00:00Z", "1969-12-31T23:59:59Z", true, [1], {"$date": {"a": 1}}, -5, 1e20, 0, "", null]')
+	WITH ORDINALITY AS e (t, n))) \gset
+SET timezone = 'UTC';
+SET datestyle = 'Postgres, MDY';
+\pset format unaligned
+SELECT message ->> 'content' AS written, message ->> 'timestamp' AS read FROM airun.messages WHERE run_id = :'times' ORDER BY seq;
+SELECT created_at, jsonb_pretty(metadata #> '{import,unread_times}') AS unread FROM airun.runs WHERE id = :'times';
+\pset format aligned
+SELECT message_count, problem FROM airun_import('[{"id": "begun", "created_at": "2024-05-01T09:00:00+0530", "messages": [{"role": "user", "content": "no time"}]},
+	{"id": "begun soon", "created_at": "soon", "messages": [{"role": "user", "content": "no time"}, {"role": "assistant", "content": "some", "created_at": "2024-05-01T09:00:00+0530"}]}]');
+SELECT metadata #>> '{import,id}' AS id, created_at, last_message_at, metadata #> '{import,unread_times}' AS unread FROM airun.runs WHERE metadata #>> '{import,id}' LIKE 'begun%' ORDER BY 1;
+
+--
+-- Branches part where they part, with times or without: sixty answers to one question, an answer
+-- that is older than the branch that is shown, and a pair of which one is preferred
+--
+SET airun.user_id = '1b000000-0000-4000-8000-000000000007';
+SELECT message_count, fork_count, problem FROM airun_import((SELECT jsonb_build_object('id', 'sixty', 'title', 'Sixty', 'current_node', 'n1', 'mapping', jsonb_object_agg('n' || i, jsonb_build_object('id', 'n' || i, 'parent', CASE WHEN i > 0 THEN 'n0' END,
+	'message', jsonb_build_object('id', 'n' || i, 'author', jsonb_build_object('role', CASE WHEN i = 0 THEN 'user' ELSE 'assistant' END), 'content', jsonb_build_object('content_type', 'text', 'parts', jsonb_build_array('text ' || i))))))::text
+	FROM generate_series(0, 60) AS i));
+SELECT problem FROM airun_import('{"uuid": "older", "name": "Older", "chat_messages": [{"uuid": "1", "sender": "human", "text": "Question"},
+	{"uuid": "2", "parent_message_uuid": "1", "sender": "assistant", "text": "First", "created_at": "2024-05-01T09:00:00Z"},
+	{"uuid": "3", "parent_message_uuid": "1", "sender": "assistant", "text": "Second", "created_at": "2024-05-01T10:00:00Z"}]}');
+SELECT problem FROM airun_import('{"id": "pair", "name": "Pair", "input": {"messages": [{"role": "user", "content": "Question"}]},
+	"preferred_output": [{"role": "assistant", "content": "good"}], "non_preferred_output": [{"role": "assistant", "content": "bad"}]}');
+SELECT name, is_listed, forked_at_seq, count(*) FROM airun.runs WHERE user_id = '1b000000-0000-4000-8000-000000000007' GROUP BY 1, 2, 3 ORDER BY 1, 2;
+SELECT r.is_listed, r.created_at AS begun, m.seq, m.created_at FROM airun.runs AS r JOIN airun.messages AS m ON m.run_id = r.id WHERE r.name = 'Older' ORDER BY 1, 3;
+
+--
+-- Another conversation with an id that has come in before is told of, and so is one that has gone
+-- on since, in messages, in branches or in requests; what its user has changed or deleted here is not what is
+-- missing
+--
+CREATE FUNCTION pg_temp.import_again(document text) RETURNS SETOF text LANGUAGE sql AS
+$$SELECT concat_ws(' ', i.position, CASE WHEN i.run_id IS NOT NULL THEN 'in' END, i.message_count, i.fork_count, regexp_replace(i.problem, '"[-0-9a-f]{36}"', '...')) FROM airun_import(document) AS i ORDER BY i.position$$;
+SELECT pg_temp.import_again(E'{"thread_id": "t1", "messages": [{"role": "user", "content": "one"}]}\n{"thread_id": "t1", "messages": [{"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}]}\n'
+	'{"thread_id": "t1", "messages": [{"role": "user", "content": "one"}]}\n{"thread_id": "t1", "messages": [{"role": "user", "content": "another"}]}');
+SELECT content FROM airun.messages AS m, jsonb_to_record(m.message) AS c (content text) WHERE m.run_id IN (SELECT id FROM airun.runs WHERE metadata #>> '{import,id}' = 't1');
+\set growing '{"uuid": "changing", "chat_messages": [{"uuid": "1", "sender": "human", "text": "Question"}, {"uuid": "2", "parent_message_uuid": "1", "sender": "assistant", "text": "First"}, {"uuid": "3", "parent_message_uuid": "2", "sender": "human", "text": "Sure?"}'
+SELECT run_id AS changing FROM airun_import(:'growing' || ']}') \gset
+SELECT count(*) FROM airun_edit_message(:'changing', 1, '{"role": "user", "content": "Another question"}');
+SELECT count(*) FROM airun_truncate_messages(:'changing', 2);
+SELECT count(*) FROM airun_append_messages(:'changing', '[{"role": "user", "content": "Really?"}, {"role": "assistant", "content": "Yes."}]');
+SELECT pg_temp.import_again(:'growing' || ']}');
+SELECT pg_temp.import_again(:'growing' || ', {"uuid": "4", "parent_message_uuid": "3", "sender": "assistant", "text": "No."}]}');
+SELECT pg_temp.import_again(:'growing' || ', {"uuid": "4", "parent_message_uuid": "1", "sender": "assistant", "text": "Second"}], "current_leaf_message_uuid": "3"}');
+SELECT airun_delete_run(:'changing');
+SELECT pg_temp.import_again(:'growing' || ']}');
+SELECT airun_restore_run(:'changing');
+SELECT pg_temp.import_again(:'growing' || ']}');
+\set gone '{"ai_runs": [{"id": "gone", "user_id": "x", "source_type": "chat", "status": "deleted", "messages": [{"role": "user", "content": "q"}]}], "ai_tasks": [{"run_id": "gone", "task_id": "t1", "status": "completed", "created_at": "2025-06-01T00:00:00Z"}'
+SELECT pg_temp.import_again(:'gone' || ']}');
+SELECT pg_temp.import_again(:'gone' || ']}');
+SELECT r.deleted_at = r.last_message_at AS is_deleted, r.updated_at = r.last_message_at AS is_old, t.status FROM airun.runs AS r JOIN airun.tasks AS t ON t.run_id = r.id WHERE r.metadata #>> '{import,id}' = 'gone';
+SELECT pg_temp.import_again(:'gone' || ', {"run_id": "gone", "task_id": "t2", "status": "completed", "created_at": "2025-06-01T00:00:00Z"}]}');
+-- words that are stripped cannot be compared
+SELECT airun_store_strip_runs(ARRAY[:'changing'::uuid]);
+SELECT pg_temp.import_again(:'growing' || ', {"uuid": "4", "parent_message_uuid": "3", "sender": "assistant", "text": "No."}]}');
+
+--
 -- What is told of a usage is a task of its day, charged at the price of that day
 --
 SET airun.user_id = '1b000000-0000-4000-8000-000000000006';
@@ -138,6 +211,84 @@ SELECT count(*), count(DISTINCT message_id), min(message_id), max(message_id) FI
 SELECT message_count FROM airun_import((SELECT jsonb_build_object('id', 'calls', 'messages', jsonb_build_array(jsonb_build_object('role', 'user', 'content', 'x'), jsonb_build_object('role', 'assistant', 'content', NULL, 'tool_calls',
 	jsonb_agg(jsonb_build_object('id', 'c' || n, 'type', 'function', 'function', '{"name": "f", "arguments": "{}"}'::jsonb)))))::text FROM generate_series(1, 10000) AS n));
 RESET ROLE;
+--
+-- Of spans only requests to a model are charged: what an agent, a chain or a workflow tells is the sum of its
+-- requests, and counts where none of them tells any (facts/formats.md 8)
+--
+SET airun.user_id = '1b000000-0000-4000-8000-000000000008';
+CREATE FUNCTION pg_temp.span(id text, parent text, seconds int, length int, attributes jsonb, more jsonb DEFAULT '{}', trace text DEFAULT 't') RETURNS jsonb LANGUAGE sql AS
+$$SELECT jsonb_build_object('traceId', trace, 'spanId', id, 'parentSpanId', parent, 'startTimeUnixNano', (1764000000 + seconds)::text || '000000000', 'endTimeUnixNano', (1764000000 + seconds + length)::text || '000000000',
+	'attributes', (SELECT jsonb_agg(jsonb_build_object('key', key, 'value', jsonb_build_object(CASE jsonb_typeof(value) WHEN 'number' THEN 'intValue' ELSE 'stringValue' END, value #>> '{}')) ORDER BY key) FROM jsonb_each(attributes))) || more$$;
+CREATE FUNCTION pg_temp.used(input int, output int) RETURNS jsonb LANGUAGE sql AS $$SELECT jsonb_build_object('gen_ai.request.model', 'import-model', 'gen_ai.usage.input_tokens', input, 'gen_ai.usage.output_tokens', output)$$;
+CREATE FUNCTION pg_temp.op(name text) RETURNS jsonb LANGUAGE sql AS $$SELECT jsonb_build_object('gen_ai.operation.name', name)$$;
+CREATE FUNCTION pg_temp.said(id text) RETURNS jsonb LANGUAGE sql AS $$SELECT jsonb_strip_nulls(jsonb_build_object('gen_ai.conversation.id', id, 'gen_ai.input.messages', '[{"role": "user", "parts": [{"type": "text", "content": "q"}]}]'))$$;
+-- each task of what a list of spans becomes, and the run's sums
+CREATE FUNCTION pg_temp.import_spans(spans jsonb[]) RETURNS SETOF ai_imported LANGUAGE sql AS $$SELECT * FROM airun_import(jsonb_build_object('resourceSpans', jsonb_build_array(jsonb_build_object('scopeSpans', jsonb_build_array(jsonb_build_object('spans', to_jsonb(spans))))))::text)$$;
+CREATE FUNCTION pg_temp.tasks_of(conversation text) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT told FROM (SELECT concat_ws(' ', t.task_name, t.status, t.tokens_input, t.tokens_output, t.cost, t.error) FROM airun.tasks AS t JOIN airun.runs AS r ON r.id = t.run_id WHERE r.metadata #>> '{import,id}' = conversation) AS t (told) ORDER BY told COLLATE "C"$$;
+\pset format unaligned
+\pset tuples_only on
+-- an agent with its requests, of which one has failed; a tool, and a request that was sent twice
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('a0', NULL, 0, 9, pg_temp.op('invoke_agent') || pg_temp.used(300, 30) || '{"gen_ai.conversation.id": "agent"}'),
+	pg_temp.span('a1', 'a0', 1, 1, pg_temp.op('chat') || pg_temp.used(100, 10) || pg_temp.said('agent')), pg_temp.span('a1', 'a0', 1, 1, pg_temp.op('chat') || pg_temp.used(100, 10) || pg_temp.said('agent')),
+	pg_temp.span('a2', 'a0', 2, 1, pg_temp.op('execute_tool') || '{"gen_ai.tool.name": "f", "gen_ai.request.model": "import-model", "gen_ai.conversation.id": "agent"}'),
+	pg_temp.span('a3', 'a0', 3, 1, pg_temp.op('chat') || pg_temp.used(200, 20) || pg_temp.said('agent'), '{"status": {"code": 2, "message": "boom"}}')]);
+SELECT pg_temp.tasks_of('agent');
+SELECT total_tokens, total_cost, created_at FROM airun.runs WHERE metadata #>> '{import,id}' = 'agent';
+-- a usage that the agent alone has, whose requests have none; two agents below a workflow
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('b0', NULL, 0, 9, pg_temp.op('invoke_agent') || pg_temp.used(300, 30) || pg_temp.said('alone')), pg_temp.span('b1', 'b0', 1, 1, pg_temp.op('chat') || '{"gen_ai.request.model": "import-model"}')]);
+SELECT pg_temp.tasks_of('alone');
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('c2', 'c0', 5, 1, pg_temp.op('invoke_agent') || pg_temp.used(200, 20)), pg_temp.span('c0', NULL, 0, 9, pg_temp.op('invoke_workflow') || pg_temp.used(300, 30) || pg_temp.said('nested')),
+	pg_temp.span('c1', 'c0', 1, 1, pg_temp.op('invoke_agent') || pg_temp.used(100, 10))]);
+SELECT pg_temp.tasks_of('nested');
+-- a span that says not what it is; a request that another library has traced, too; a request within a request's tool
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('d0', NULL, 0, 9, pg_temp.used(300, 30) || '{"gen_ai.conversation.id": "untold"}'), pg_temp.span('d1', 'd0', 1, 3, '{"openinference.span.kind": "LLM", "llm.model_name": "import-model", "llm.token_count.prompt": 100, "llm.token_count.completion": 10}'),
+	pg_temp.span('d2', 'd1', 2, 1, pg_temp.op('chat') || pg_temp.used(100, 10) || pg_temp.said('untold')), pg_temp.span('d3', 'd0', 5, 3, pg_temp.op('chat') || pg_temp.used(150, 15)), pg_temp.span('d4', 'd3', 6, 1, pg_temp.op('execute_tool')),
+	pg_temp.span('d5', 'd4', 7, 1, pg_temp.op('chat') || pg_temp.used(50, 5))]);
+SELECT pg_temp.tasks_of('untold');
+-- what stands between is not there: an agent that was at work all the while is told by its requests, one that was not is charged
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('e0', NULL, 0, 9, pg_temp.op('invoke_agent') || pg_temp.used(300, 30)), pg_temp.span('e1', 'gone', 1, 1, pg_temp.op('chat') || pg_temp.used(100, 10) || pg_temp.said('loose')),
+	pg_temp.span('e2', 'e3', 5, 1, pg_temp.op('chat') || pg_temp.used(200, 20)), pg_temp.span('e3', 'gone, too', 4, 3, '{}'), pg_temp.span('e4', NULL, 20, 9, pg_temp.op('invoke_agent') || pg_temp.used(7, 7))]);
+SELECT pg_temp.tasks_of('loose');
+-- a ring; the same id in two traces of one conversation; a trace of two conversations, whose other spans are neither's
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('f1', 'f2', 1, 1, pg_temp.op('chat') || pg_temp.used(1, 1) || pg_temp.said('ring')), pg_temp.span('f2', 'f1', 1, 1, pg_temp.op('invoke_agent') || pg_temp.used(1, 1))]);
+SELECT pg_temp.tasks_of('ring');
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('f1', 'f3', 1, 1, pg_temp.op('chat') || pg_temp.used(1, 1) || pg_temp.said('ring of requests')), pg_temp.span('f2', 'f1', 1, 1, pg_temp.op('chat') || pg_temp.used(1, 1)),
+	pg_temp.span('f3', 'f2', 1, 1, '{}'), pg_temp.span('f4', 'f4', 1, 1, pg_temp.op('chat') || pg_temp.used(4, 4))]);
+SELECT pg_temp.tasks_of('ring of requests');
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('g', NULL, 1, 1, pg_temp.op('chat') || pg_temp.used(1, 1) || pg_temp.said('two traces')), pg_temp.span('g', NULL, 2, 1, pg_temp.op('chat') || pg_temp.used(2, 2) || pg_temp.said('two traces'), '{}', 'u')]);
+SELECT pg_temp.tasks_of('two traces');
+SELECT position, problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('h0', NULL, 0, 9, pg_temp.op('invoke_agent') || pg_temp.used(3, 3)), pg_temp.span('h1', 'h0', 1, 1, pg_temp.op('chat') || pg_temp.used(1, 1) || pg_temp.said('two a')),
+	pg_temp.span('h2', 'h0', 2, 1, pg_temp.op('chat') || pg_temp.used(2, 2) || pg_temp.said('two b'))]) ORDER BY 1;
+SELECT pg_temp.tasks_of(id) FROM unnest('{two a,two b}'::text[]) AS id;
+-- failures, however they are told; a model without a usage; spans alone
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('i1', NULL, 1, 1, pg_temp.op('i1') || pg_temp.used(1, 1) || pg_temp.said('failed'), '{"status": {"code": "STATUS_CODE_ERROR"}, "events": [{"name": "exception", "attributes": [{"key": "exception.type", "value": {"stringValue": "Timeout"}}, {"key": "exception.message", "value": {"stringValue": "too slow"}}]}]}'),
+	pg_temp.span('i2', NULL, 2, 1, pg_temp.op('i2') || pg_temp.used(1, 1) || '{"error.type": "429"}', '{"status": {"code": 2, "message": "slow down"}}'), pg_temp.span('i3', NULL, 3, 1, pg_temp.op('i3') || pg_temp.used(1, 1) || '{"langfuse.observation.level": "ERROR"}'),
+	pg_temp.span('i4', NULL, 4, 1, pg_temp.op('i4') || pg_temp.used(1, 1), '{"status": {"code": 1}}'), pg_temp.span('i5', NULL, 5, 1, pg_temp.op('i5') || pg_temp.used(1, 1), '{"status": {"code": "STATUS_CODE_UNSET"}}'),
+	pg_temp.span('i6', NULL, 6, 1, pg_temp.op('chat') || '{"llm.model_name": "import-model"}', '{"status": {"code": 2}}')]);
+SELECT pg_temp.tasks_of('failed');
+SELECT count(*) FROM airun_import('[{"session.id": "flat agent", "openinference.span.kind": "AGENT", "llm.model_name": "import-model", "llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.content": "q"},
+	{"session.id": "flat sum", "openinference.span.kind": "AGENT", "llm.model_name": "import-model", "llm.token_count.prompt": 5, "llm.token_count.completion": 6, "llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.content": "q"},
+	{"session.id": "flat request", "status_code": "ERROR", "status_message": "gone", "attributes": {"session.id": "flat request", "openinference.span.kind": "LLM", "llm.model_name": "import-model", "llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.content": "q"}, "spanId": "s"}]');
+SELECT id, pg_temp.tasks_of(id) FROM unnest('{flat agent,flat sum,flat request}'::text[]) AS id;
+
+--
+-- Figures and words that cannot be are left out, with the reason, and keep nothing out
+--
+SELECT position, problem FROM airun_import(replace('{"ai_runs": [{"id": "odd figures", "user_id": "x", "source_type": "chat", "messages": [{"role": "user", "content": "q"}]}], "ai_tasks": [
+	{"run_id": "odd figures", "task_id": "1", "status": "completed", "model": "import-model", "tokens_input": 12.5, "tokens_output": 5.0, "created_at": "2025-06-01T00:00:00Z"},
+	{"run_id": "odd figures", "task_id": "1", "status": "completed", "model": "import-model", "tokens_input": 12, "created_at": "2025-06-01T00:00:00Z"},
+	{"run_id": "odd figures", "task_id": "2", "status": "lost", "cost": "$0.5", "tokens_output": "many", "total_time": "fast", "time_to_first_token": [1], "tokens_total": 1e30, "created_at": "2025-06-01T00:00:01Z"},
+	{"run_id": "odd figures", "task_id": "3", "status": 7, "usage": "no JSON", "response_errors": "boom", "response_data": "x", "created_at": "2025-06-01T00:00:02Z"},
+	{"run_id": "odd figures", "task_id": "4", "status": "completed", "model": "LONG", "endpoint": "LONG", "provider": "p", "usage": {"prompt_tokens": 3, "completion_tokens": 4}, "created_at": "2025-06-01T00:00:03Z"}]}', 'LONG', repeat('m', 300)));
+SELECT t.status, t.model_id, length(t.endpoint), t.tokens_input, t.tokens_output, t.tokens_total, t.cost, t.total_time, t.usage, t.error, t.response_data, t.price_status, t.cost_details -> 'left_out' FROM airun.tasks AS t JOIN airun.runs AS r ON r.id = t.run_id
+WHERE r.metadata #>> '{import,id}' = 'odd figures' ORDER BY t.created_at;
+-- a reason is of its own task alone
+SELECT cost_details -> 'left_out' FROM airun.tasks AS t JOIN airun.runs AS r ON r.id = t.run_id WHERE r.metadata #>> '{import,id}' = 'flat sum';
+SELECT t.cost_details -> 'left_out' FROM airun_create_run() AS r, LATERAL (SELECT airun_create_task(r.id, '1b000000-0000-4000-9000-000000000001', model_id => 'import-model')) AS c, LATERAL airun_complete_task((c.airun_create_task).task_id, 'a', tokens_input => 1) AS t;
+\pset format aligned
+\pset tuples_only off
+
 -- an error that is not about what an entry says ends the call, and leaves no subtransaction of its own open
 CREATE FUNCTION pg_temp.deny() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF new.name = 'denied' THEN RAISE EXCEPTION 'denied' USING ERRCODE = '42501'; END IF; RETURN new; END$$;
 CREATE TRIGGER site_deny BEFORE INSERT ON airun.runs FOR EACH ROW EXECUTE FUNCTION pg_temp.deny();

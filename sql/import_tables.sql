@@ -99,6 +99,25 @@ SELECT name, tags, message_count, created_at, last_message_at FROM airun.runs WH
 SELECT * FROM airun_check();
 
 --
+-- times of messages are read as airun_import() reads them (sql/import.sql), whatever the session's zone is
+CREATE TABLE times AS SELECT run_id(60) AS id, '2024-01-01 00:00Z'::timestamptz AS created_at, jsonb_build_array(
+	jsonb_build_object('role', 'user', 'content', 'offset', 'timestamp', 'Wed, 01 May 2024 09:00:00 +0530'), jsonb_build_object('role', 'user', 'content', 'no zone', 'timestamp', '2024-05-01T09:00:00'),
+	jsonb_build_object('role', 'user', 'content', 'microseconds', 'timestamp', 1714554001000000), jsonb_build_object('role', 'user', 'content', 'MongoDB', 'createdAt', '{"$date": {"$numberLong": "1714554002000"}}'::jsonb),
+	jsonb_build_object('role', 'user', 'content', 'GMT+0530', 'timestamp', 'Wed May 01 2024 14:30:03 GMT+0530 (India Standard Time)'), jsonb_build_object('role', 'user', 'content', 'no time', 'timestamp', 'today')) AS messages;
+SET timezone = 'Asia/Kolkata';
+SELECT message_count, problems FROM airun_import_tables('times');
+SET timezone = 'UTC';
+SELECT created_at, message ->> 'content' FROM airun.messages WHERE run_id = run_id(60) ORDER BY seq;
+
+-- figures that are none, in columns of any type, are kept beside, and keep no task out
+CREATE TABLE odd_tasks AS SELECT run_id(60 + n) AS task_id, run_id(60) AS run_id, 'completed' AS status, input AS tokens_input, output AS tokens_output, cost, time AS total_time
+FROM (VALUES (1, '12', 5.0::numeric, '"0.5"'::jsonb, 100::float8), (2, '12.5', 5.5, '"$0.5"', 'NaN'), (3, ' 7.0 ', -5, '[1]', 1e20), (4, NULL, NULL, NULL, NULL), (5, '1' || repeat('0', 30), 1e30, '0.25', '-Infinity'))
+	AS v (n, input, output, cost, time);
+SELECT task_count, problems FROM airun_import_tables('times', 'odd_tasks');
+SELECT right(task_id::text, 2), tokens_input, tokens_output, client_cost, total_time, metadata, cost_details -> 'left_out' FROM airun.tasks WHERE run_id = run_id(60) ORDER BY 1;
+SELECT * FROM airun_check();
+
+--
 -- what is refused
 SELECT helpers.answer(c) FROM unnest(ARRAY[
 	'SELECT airun_import_tables(NULL)', 'SELECT airun_import_tables(''ai_runs'', max_runs => 0)', 'SELECT airun_import_tables(''ai_runs'', max_runs => NULL)',

@@ -49,21 +49,6 @@
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
 #endif
 
-/* 16 has the reader of times say more about what it cannot read */
-#include "utils/datetime.h"
-static inline int
-decode_date_time(char **fields, int *types, int count, int *kind, struct pg_tm *tm,
-				 fsec_t *fsec, int *zone)
-{
-#if PG_VERSION_NUM >= 160000
-	DateTimeErrorExtra extra;
-
-	return DecodeDateTime(fields, types, count, kind, tm, fsec, zone, &extra);
-#else
-	return DecodeDateTime(fields, types, count, kind, tm, fsec, zone);
-#endif
-}
-
 /*
  * 16 tells which indexes a new version of a row needs to be in, and 19 has put
  * flags in place of booleans.

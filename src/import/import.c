@@ -4,7 +4,7 @@
  *
  * A document is taken apart into entries (recognise.c), each of which a reader
  * turns into one common form, branch by branch (read_chats.c, read_messages.c,
- * read_traces.c; compose.c), which is then stored (store_conversation.c).
+ * read_traces.c, read_original.c; compose.c), which is then stored (store_conversation.c).
  * Guaranteed is:
  *
  * - Every entry gives a row: the run that it has become, or the reason why not.
@@ -67,6 +67,7 @@ read_and_store(const ImportEntry *entry, const pg_uuid_t *user_id, ImportResult 
 		.active_at = NO_TIME,
 	};
 
+	json_begin_times();
 	entry->format->read(entry->value, &conversation);
 	store_open(true);
 	store_conversation(&conversation, user_id, entry->value, result);

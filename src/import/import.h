@@ -161,7 +161,7 @@ extern void tree_to_branches(List *nodes, const char *current, List *first_messa
 							 NodeReader read, Conversation *conversation);
 extern void compose_system(Composer *composer, JsonbValue *content);
 
-/* read_chats.c, read_messages.c, read_traces.c */
+/* read_chats.c, read_messages.c, read_traces.c, read_original.c */
 extern void read_chatgpt(JsonbValue *entry, Conversation *conversation);
 extern void read_claude(JsonbValue *entry, Conversation *conversation);
 extern void read_openwebui(JsonbValue *entry, Conversation *conversation);
@@ -171,6 +171,7 @@ extern void read_takeout(JsonbValue *entry, Conversation *conversation);
 extern void read_messages(JsonbValue *entry, Conversation *conversation);
 extern void compose_any_message(Composer *composer, JsonbValue *item);
 extern void read_spans(JsonbValue *entry, Conversation *conversation);
+extern char *span_conversation_id(JsonbValue *span);
 extern void read_attributes(JsonbValue *entry, Conversation *conversation);
 extern void read_original(JsonbValue *entry, Conversation *conversation);
 

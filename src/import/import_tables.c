@@ -17,10 +17,8 @@
  */
 #include "airun.h"
 
-#include <math.h>
-
 #include "catalog/pg_type.h"
-#include "json/jsonb_util.h"
+#include "import/json_read.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "run/message.h"
@@ -28,57 +26,12 @@
 #include "store/plans.h"
 #include "store/store.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/hsearch.h"
-#include "utils/numeric.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(airun_store_import_messages);
 PG_FUNCTION_INFO_V1(airun_store_import_states);
 PG_FUNCTION_INFO_V1(airun_store_messages_of);
-
-/* Numbers above this are milliseconds; as seconds they would be in the year 5138 */
-#define MAX_SECONDS		1e11
-#define UNIX_EPOCH_SECONDS \
-	((double) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
-
-/* ---------- times ---------- */
-
-static bool
-time_of_number(const JsonbValue *value, TimestampTz *time)
-{
-	double		seconds = DatumGetFloat8(
-		DirectFunctionCall1(numeric_float8_no_overflow,
-							NumericGetDatum(value->val.numeric)));
-
-	if (seconds > MAX_SECONDS)
-		seconds /= 1000;
-	if (!(seconds > 0 && seconds <= MAX_SECONDS))
-		return false;
-	*time = (TimestampTz) rint((seconds - UNIX_EPOCH_SECONDS) * USECS_PER_SEC);
-	return true;
-}
-
-static bool
-time_of_string(const JsonbValue *value, TimestampTz *time)
-{
-	char		work[MAXDATELEN + MAXDATEFIELDS];
-	char	   *fields[MAXDATEFIELDS];
-	int			types[MAXDATEFIELDS];
-	int			count;
-	int			kind;
-	int			zone;
-	struct pg_tm tm;
-	fsec_t		fsec;
-	char	   *string;
-
-	if (value->val.string.len > MAXDATELEN)
-		return false;
-	string = pnstrdup(value->val.string.val, value->val.string.len);
-	return ParseDateTime(string, work, sizeof(work), fields, types, MAXDATEFIELDS, &count) == 0 &&
-		decode_date_time(fields, types, count, &kind, &tm, &fsec, &zone) == 0 &&
-		kind == DTK_DATE && tm2timestamp(&tm, fsec, &zone, time) == 0;
-}
 
 /* When a message was, as it says itself; false where it does not */
 static bool
@@ -86,16 +39,15 @@ message_own_time(Jsonb *message, TimestampTz *time)
 {
 	static const char *const keys[] = {"timestamp", "created_at", "createdAt"};
 	JsonbValue	value;
+	bool		is_sure;
 
-	for (int i = 0; i < lengthof(keys); i++)
+	*time = NO_TIME;
+	for (int i = 0; i < lengthof(keys) && *time == NO_TIME; i++)
 	{
-		if (!jsonb_field(&message->root, keys[i], &value))
-			continue;
-		if ((value.type == jbvString && time_of_string(&value, time)) ||
-			(value.type == jbvNumeric && time_of_number(&value, time)))
-			return true;
+		if (jsonb_field(&message->root, keys[i], &value))
+			*time = time_of_value(&value, &is_sure);
 	}
-	return false;
+	return *time != NO_TIME;
 }
 
 /* ---------- messages ---------- */

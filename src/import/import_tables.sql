@@ -89,6 +89,7 @@ DECLARE
 	item record;
 	used text[] := '{}';
 	others text := $$'{}'::jsonb$$;		-- what is kept in the metadata
+	figure constant text := $$CASE WHEN %1$s ~ '%2$s' THEN (%1$s)::numeric::%3$s END$$;
 	result jsonb := '{}';
 BEGIN
 	SELECT m.key, m.value INTO item FROM jsonb_each(mapping) AS m
@@ -138,12 +139,21 @@ BEGIN
 			WHEN item.name = 'source_id' AND item.source_type <> 'uuid' THEN
 				format($$CASE WHEN s.%1$I::text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
 					THEN s.%1$I::text::uuid END$$, item.attname)
+			WHEN item.type IN ('bigint', 'numeric')
+				AND item.source_type NOT IN ('smallint', 'integer', 'bigint', item.type) THEN
+				format(figure, CASE WHEN item.source_type IN ('json', 'jsonb')
+						THEN format('(s.%I #>> ''{}'')', item.attname)
+						ELSE format('s.%I::text', item.attname) END,
+					CASE item.type WHEN 'bigint' THEN '^\s*[+-]?\d{1,18}(\.0*)?\s*$'
+						ELSE '^\s*[+-]?(\d{1,99}\.?|\d{0,99}\.\d{1,99})'
+							'([eE][+-]?\d{1,2})?\s*$' END,
+					item.type)
 			ELSE format('s.%I::%s', item.attname, item.type) END);
-		-- What is no uuid is kept beside, where airun_install_original() shows it.
-		IF item.name = 'source_id' AND item.source_type <> 'uuid' THEN
-			others := format($$jsonb_build_object('source_id',
+		-- What is no uuid, or no figure, is kept beside, where airun_install_original() shows it.
+		IF result ->> item.name LIKE 'CASE WHEN %' THEN
+			others := others || format($$ || jsonb_build_object(%L,
 				CASE WHEN %s IS NULL THEN s.%I END)$$,
-							 result ->> 'source_id', item.attname);
+							 item.name, result ->> item.name, item.attname);
 		END IF;
 	END LOOP;
 	RETURN result || jsonb_build_object('rest', format('jsonb_strip_nulls(%s)',

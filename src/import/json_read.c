@@ -3,28 +3,20 @@
  *		Documents that anybody has written, read without surprises.
  *
  * Guaranteed is that nothing here fails because of what a value is: what is not
- * as asked for is absent.  Times come as numbers of seconds, milliseconds,
- * microseconds or nanoseconds, told apart by their size, or in ISO 8601; one that
- * cannot be read, or lies before 1970 or after 2200, is none.  Nothing is locked.
+ * as asked for is absent.  Times are read by read_time.c; the first ones of an entry
+ * that cannot be read are kept, and told in the run's metadata.  Nothing is locked.
  * Reading can be cancelled at every look, and what stands for a word of a document is
  * found in the same time however many words there are.
  */
 #include "import/json_read.h"
 
 #include "common/hashfn.h"
-#include "datatype/timestamp.h"
 #include "json/json_text.h"
 #include "lib/stringinfo.h"
-#include <math.h>
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
-
-/* The earliest and the latest time that is taken for one, in seconds */
-#define FIRST_SECOND	0.0
-#define LAST_SECOND		7258118400.0
-#define SECS_FROM_UNIX	((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
 
 /* ---------- looking ---------- */
 
@@ -184,75 +176,79 @@ json_number(const JsonbValue *value, double *number)
 	return *end == '\0';
 }
 
-/* An ISO 8601 time; where no zone is told, it is UTC */
-static TimestampTz
-iso_time(const char *string)
+/* ---------- times ---------- */
+
+/* So many times that cannot be read are told of */
+#define MAX_UNREAD		20
+
+/* Those of the entry that is being read, as the source has them */
+static List *unread_times = NIL;
+
+static bool
+is_unread_already(JsonbValue *value)
 {
-	struct pg_tm tm = {0};
-	char		separator;
-	char		sign;
-	int			read = 0;
-	int			hours = 0;
-	int			minutes = 0;
-	double		fraction = 0;
-	Timestamp	time;
+	ListCell   *cell;
 
-	if (sscanf(string, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-			   &separator, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &read) < 7 || read == 0)
-		return NO_TIME;
-	if (tm.tm_year < 1970 || tm.tm_year > 2199 || tm.tm_mon < 1 || tm.tm_mon > 12 ||
-		tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 ||
-		tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
-		return NO_TIME;
-	string += read;
-	if (*string == '.')
+	foreach(cell, unread_times)
 	{
-		size_t		digits = strspn(string + 1, "0123456789") + 1;
-
-		fraction = strtod(pnstrdup(string, Min(digits, 10)), NULL);
-		string += digits;
+		if (strcmp(json_as_text(lfirst(cell)), json_as_text(value)) == 0)
+			return true;
 	}
-	if (sscanf(string, "%c%2d:%2d", &sign, &hours, &minutes) < 2 &&
-		sscanf(string, "%c%2d%2d", &sign, &hours, &minutes) < 2)
-		sign = '+';
-	if (tm2timestamp(&tm, (fsec_t) (fraction * 1000000), NULL, &time) != 0)
-		return NO_TIME;
-	if (sign != '+' && sign != '-')
-		return time;
-	return time - (sign == '+' ? 1 : -1) * (hours * SECS_PER_HOUR + minutes * SECS_PER_MINUTE) *
-		USECS_PER_SEC;
+	return false;
+}
+
+/* Keep a value that says something, which is no time; 0 is written where none is known */
+static void
+keep_unread(JsonbValue *value)
+{
+	double		number;
+
+	if (json_says_nothing(value) || (json_number(value, &number) && number == 0) ||
+		list_length(unread_times) >= MAX_UNREAD || is_unread_already(value))
+		return;
+	unread_times = lappend(unread_times, value);
+}
+
+/* No time has been left unread so far; what has been kept is gone with its memory */
+void
+json_begin_times(void)
+{
+	unread_times = NIL;
+}
+
+/* The first times that could not be read, or not all of them, or NULL for none */
+JsonbValue *
+json_unread_times(void)
+{
+	return unread_times != NIL ? json_from_elements(unread_times) : NULL;
 }
 
 /* The time that a value is */
 TimestampTz
-json_time(const JsonbValue *value)
+json_time(JsonbValue *value)
 {
-	double		number;
+	bool		is_sure;
+	TimestampTz time = time_of_value(value, &is_sure);
 
-	if (value == NULL)
-		return NO_TIME;
-	if (!json_number(value, &number))
-	{
-		char	   *string = json_string_of(value);
-
-		return string != NULL ? iso_time(string) : NO_TIME;
-	}
-	while (number > LAST_SECOND && isfinite(number))
-		number /= 1000;
-	if (!(number > FIRST_SECOND && isfinite(number)))
-		return NO_TIME;
-	return (TimestampTz) rint((number - SECS_FROM_UNIX) * USECS_PER_SEC);
+	if (time == NO_TIME || !is_sure)
+		keep_unread(value);
+	return time;
 }
 
 /* The first of these keys that has a time */
 TimestampTz
 json_get_time(const JsonbValue *object, const char *const *keys)
 {
-	TimestampTz time = NO_TIME;
+	bool		is_sure;
 
-	for (int i = 0; keys[i] != NULL && time == NO_TIME; i++)
-		time = json_time(json_get(object, keys[i]));
-	return time;
+	for (int i = 0; keys[i] != NULL; i++)
+	{
+		JsonbValue *value = json_get(object, keys[i]);
+
+		if (time_of_value(value, &is_sure) != NO_TIME)
+			return json_time(value);
+	}
+	return json_time(json_get_any(object, keys));
 }
 
 /* Is a value null, an empty string, an empty list or an empty object? */

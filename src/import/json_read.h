@@ -38,7 +38,9 @@ extern char *json_string_of(const JsonbValue *value);
 extern char *json_get_string(const JsonbValue *object, const char *key);
 extern bool json_get_bool(const JsonbValue *object, const char *key);
 extern bool json_number(const JsonbValue *value, double *number);
-extern TimestampTz json_time(const JsonbValue *value);
+extern void json_begin_times(void);
+extern JsonbValue *json_unread_times(void);
+extern TimestampTz json_time(JsonbValue *value);
 extern TimestampTz json_get_time(const JsonbValue *object, const char *const *keys);
 extern bool json_says_nothing(const JsonbValue *value);
 extern bool json_is(const JsonbValue *value, const char *word);
@@ -57,5 +59,8 @@ extern JsonbValue *json_in_string(JsonbValue *value);
 
 extern HTAB *words_begin(void);
 extern void **words_place(HTAB *words, const char *word);
+
+/* read_time.c */
+extern TimestampTz time_of_value(const JsonbValue *value, bool *is_sure);
 
 #endif							/* AIRUN_IMPORT_JSON_READ_H */

@@ -1,16 +1,25 @@
 /*
  * read_traces.c
- *		Spans of OpenTelemetry and OpenInference, and rows of the original application.
+ *		Spans of OpenTelemetry and OpenInference.
  *
  * These tell of requests to models, and so give tasks with their usage beside
  * messages.  The spans of one conversation repeat its history: the last one that
- * holds messages is what is read, and each with a usage, or with a model, is a task.
+ * holds messages is what is read.
+ *
+ * Each span that is a request to a model is a task.  That is one with a usage or a
+ * model, unless it says to be something else, or spans below it, which is told by
+ * their parents, have the usage: what agents, chains and workflows tell is the sum of
+ * their requests.  Where no span below has one, theirs is what was paid, and is
+ * charged.  Requests whose parents are not there count as parts of an agent in
+ * their trace that began before and ended after all of them.  Of a request that two
+ * libraries have traced, one within the other, the inner span counts; a span that
+ * was sent twice is one.
  *
  * PT422 for spans without messages; nothing is locked.
  */
 #include "import/import.h"
 
-#include "store/identity.h"
+#include "miscadmin.h"
 
 /* ---------- attributes ---------- */
 
@@ -47,13 +56,15 @@ otlp_value(JsonbValue *value)
 	return list != NIL ? json_from_pairs(list) : NULL;
 }
 
-/* The attributes of a span as one object */
+/* The attributes of a span as one object; what has none is attributes alone */
 static JsonbValue *
 span_attributes(JsonbValue *span)
 {
 	JsonbValue *attributes = json_get(span, "attributes");
 	List	   *pairs = NIL;
 
+	if (attributes == NULL)
+		return span;
 	if (json_is_object(attributes))
 		return attributes;
 	for (int i = 0; i < json_length(attributes); i++)
@@ -240,19 +251,328 @@ span_usage(JsonbValue *attributes)
 	return usage != NIL ? json_from_pairs(usage) : NULL;
 }
 
+/* ---------- requests among spans ---------- */
+
+/* What a span is, as it says itself */
+typedef enum SpanKind
+{
+	SPAN_UNTOLD,
+	SPAN_REQUEST,				/* to a model */
+	SPAN_OTHER					/* an agent, a tool, a step: its usage is that of its requests */
+} SpanKind;
+
+/* By which attribute a span tells, and by which words */
+static const struct
+{
+	const char *attribute;
+	const char *requests;
+	const char *others;
+}			span_kinds[] = {
+	{"gen_ai.operation.name",
+		" chat generate_content text_completion completion embeddings rerank ",
+		" invoke_agent create_agent invoke_workflow execute_tool plan retrieval create_memory "
+		"search_memory update_memory upsert_memory delete_memory "},
+	{"openinference.span.kind",
+		" LLM EMBEDDING RERANKER ",
+		" AGENT CHAIN TOOL RETRIEVER GUARDRAIL EVALUATOR PROMPT "},
+	{"langfuse.observation.type",
+		" generation embedding ",
+		" agent tool chain retriever evaluator guardrail span event "},
+	{"llm.request.type", " chat completion embedding rerank ", ""},
+	{"traceloop.span.kind", "", " workflow task agent tool "}
+};
+
+/* A span among those of its conversation */
+typedef struct Span
+{
+	JsonbValue *source;
+	JsonbValue *attributes;
+	JsonbValue *usage;			/* NULL for none */
+	SpanKind	kind;
+	const char *trace;
+	TimestampTz begin;
+	TimestampTz end;
+	struct Span *above;			/* the one that it is part of, if that is here */
+	int			walk;			/* the way up on which it has been met; 0 for none */
+	bool		is_loose;		/* what it is part of, or that is part of, is not here */
+	bool		has_paid;		/* below it is a usage */
+	bool		is_told_below;	/* the same request has a span of its own below */
+} Span;
+
+/* From when to when the loose requests of a trace were */
+typedef struct LooseRequests
+{
+	TimestampTz begin;
+	TimestampTz end;
+} LooseRequests;
+
+/* So far is looked for another span of a request, past those without a usage */
+#define MAX_STEPS_TO_TWIN	10
+
+static SpanKind
+span_kind(JsonbValue *attributes)
+{
+	for (int i = 0; i < lengthof(span_kinds); i++)
+	{
+		char	   *word = json_get_string(attributes, span_kinds[i].attribute);
+		char	   *wanted;
+
+		if (word == NULL || strchr(word, ' ') != NULL)
+			continue;
+		wanted = psprintf(" %s ", word);
+		if (strstr(span_kinds[i].requests, wanted) != NULL)
+			return SPAN_REQUEST;
+		if (strstr(span_kinds[i].others, wanted) != NULL)
+			return SPAN_OTHER;
+	}
+	return SPAN_UNTOLD;
+}
+
+/* Is it a request of which two spans tell?  Their tokens are the same, then. */
+static bool
+same_tokens(const Span *a, const Span *b)
+{
+	static const char *const sides[2][5] = {
+		{"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"},
+		{"gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens",
+			"llm.token_count.completion"}
+	};
+
+	for (int i = 0; i < lengthof(sides); i++)
+	{
+		double		of_a = -1;
+		double		of_b = -1;
+
+		(void) json_number(json_get_any(a->usage, sides[i]), &of_a);
+		(void) json_number(json_get_any(b->usage, sides[i]), &of_b);
+		if (of_a != of_b)
+			return false;
+	}
+	return true;
+}
+
+static Span *
+span_of(JsonbValue *source)
+{
+	static const char *const begin_keys[] = {"startTimeUnixNano", "start_time", NULL};
+	static const char *const end_keys[] = {"endTimeUnixNano", "end_time", NULL};
+	Span	   *span = palloc0_object(Span);
+	char	   *trace = json_get_string(source, "traceId");
+
+	span->source = source;
+	span->attributes = span_attributes(source);
+	span->usage = span_usage(span->attributes);
+	span->kind = span_kind(span->attributes);
+	span->trace = trace != NULL ? trace : "";
+	span->begin = json_get_time(source, begin_keys);
+	span->end = json_get_time(source, end_keys);
+	return span;
+}
+
+static char *
+span_word(const Span *span, const char *key)
+{
+	char	   *id = json_get_string(span->source, key);
+
+	return id != NULL ? psprintf("%s %s", span->trace, id) : NULL;
+}
+
+/* Nothing is part of itself: a ring is cut */
 static void
-read_span_task(JsonbValue *attributes, JsonbValue *span, Conversation *conversation)
+cut_rings(List *spans)
+{
+	ListCell   *cell;
+
+	foreach(cell, spans)
+	{
+		int			walk = foreach_current_index(cell) + 1;
+
+		for (Span *span = lfirst(cell); span != NULL && span->walk == 0; span = span->above)
+		{
+			span->walk = walk;
+			if (span->above != NULL && span->above->walk == walk)
+				span->above = NULL;
+		}
+	}
+}
+
+/* The spans of a list, each once, with what they are part of */
+static List *
+spans_of(JsonbValue *list)
+{
+	List	   *spans = NIL;
+	HTAB	   *by_id = words_begin();
+	ListCell   *cell;
+
+	for (int i = 0; i < json_length(list); i++)
+	{
+		Span	   *span;
+		char	   *id;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!json_is_object(json_element(list, i)))
+			continue;
+		span = span_of(json_element(list, i));
+		id = span_word(span, "spanId");
+		if (id != NULL && *words_place(by_id, id) != NULL)
+			continue;			/* it has been sent twice */
+		if (id != NULL)
+			*words_place(by_id, id) = span;
+		spans = lappend(spans, span);
+	}
+	foreach(cell, spans)
+	{
+		Span	   *span = lfirst(cell);
+		char	   *parent = span_word(span, "parentSpanId");
+
+		span->above = parent != NULL ? *words_place(by_id, parent) : NULL;
+		span->is_loose = parent != NULL && span->above == NULL;
+	}
+	cut_rings(spans);
+	return spans;
+}
+
+/* Does a span above tell of the same request? */
+static void
+tell_twin(Span *span)
+{
+	Span	   *above = span->above;
+
+	for (int i = 0; i < MAX_STEPS_TO_TWIN && above != NULL && above->usage == NULL; i++)
+		above = above->above;
+	if (above != NULL && above->usage != NULL && span->kind != SPAN_OTHER &&
+		same_tokens(span, above))
+		above->is_told_below = true;
+}
+
+/*
+ * Tell all that a span with a usage is part of that there is one, and find out whether
+ * the way up is cut off.  Who has been told has told those above.
+ */
+static void
+tell_above(Span *span)
+{
+	Span	   *above;
+	bool		is_loose = span->is_loose;
+
+	for (above = span->above; above != NULL; above = above->above)
+	{
+		is_loose = above->is_loose;
+		if (above->has_paid)
+			break;
+		above->has_paid = true;
+	}
+	for (Span *each = span; each->above != above; each = each->above)
+		each->above->is_loose = is_loose;
+	span->is_loose = is_loose;
+}
+
+static void
+add_loose(HTAB *traces, const Span *span)
+{
+	void	  **place = words_place(traces, span->trace);
+	LooseRequests *loose = *place;
+
+	if (span->begin == NO_TIME || span->end == NO_TIME)
+		return;
+	if (loose == NULL)
+	{
+		loose = *place = palloc_object(LooseRequests);
+		*loose = (LooseRequests) {span->begin, span->end};
+	}
+	loose->begin = Min(loose->begin, span->begin);
+	loose->end = Max(loose->end, span->end);
+}
+
+/* Has a span's usage been told by others, which are requests? */
+static bool
+is_told_by_others(const Span *span, HTAB *traces)
+{
+	LooseRequests *loose;
+
+	if (span->kind == SPAN_REQUEST)
+		return span->is_told_below;
+	if (span->has_paid || span->kind == SPAN_UNTOLD)
+		return span->has_paid;
+	loose = *words_place(traces, span->trace);
+	return loose != NULL && span->begin <= loose->begin && span->end >= loose->end;
+}
+
+/* ---------- tasks ---------- */
+
+static JsonbValue *
+exception_of(JsonbValue *span, const char *key)
+{
+	JsonbValue *events = json_get(span, "events");
+
+	for (int i = json_length(events) - 1; i >= 0; i--)
+	{
+		JsonbValue *value = json_get(span_attributes(json_element(events, i)), key);
+
+		if (value != NULL)
+			return value;
+	}
+	return NULL;
+}
+
+/* What went wrong, as an object; NULL where nothing did */
+static JsonbValue *
+span_error(JsonbValue *attributes, JsonbValue *span)
+{
+	static const char *const failures[] = {"2", "STATUS_CODE_ERROR", "ERROR", "error"};
+	JsonbValue *status = json_get(span, "status");
+	JsonbValue *code = json_is_object(status) ? json_get(status, "code") : status;
+	JsonbValue *message = json_get(status, "message");
+	JsonbValue *type = json_get(attributes, "error.type");
+	bool		has_failed = type != NULL ||
+		json_is(json_get(attributes, "langfuse.observation.level"), "ERROR");
+	List	   *error = NIL;
+
+	if (code == NULL)
+		code = json_get(span, "status_code");
+	for (int i = 0; code != NULL && i < lengthof(failures); i++)
+		has_failed |= strcmp(json_as_text(code), failures[i]) == 0;
+	if (!has_failed)
+		return NULL;
+	if (type == NULL)
+		type = exception_of(span, "exception.type");
+	if (message == NULL)
+		message = json_get(span, "status_message");
+	if (json_says_nothing(message))
+		message = exception_of(span, "exception.message");
+	error = json_add_pair(error, "code", type != NULL ? type : json_new_string("error"));
+	if (!json_says_nothing(message))
+		error = json_add_pair(error, "message", message);
+	return json_from_pairs(error);
+}
+
+/* Is a span one that says that a model was asked, or what that has used? */
+static bool
+span_is_task(const Span *span)
+{
+	bool		has_model = false;
+
+	if (span->usage != NULL)
+		return true;
+	for (int i = 0; i < lengthof(attribute_columns); i++)
+	{
+		if (strcmp(attribute_columns[i].column, "model_id") == 0)
+			has_model |= json_get(span->attributes, attribute_columns[i].attribute) != NULL;
+	}
+	return has_model && span->kind != SPAN_OTHER &&
+		json_get(span->attributes, "gen_ai.tool.name") == NULL;
+}
+
+static void
+add_span_task(const Span *span, const char *id, Conversation *conversation)
 {
 	ImportTask *task = palloc0_object(ImportTask);
-	JsonbValue *usage = span_usage(attributes);
-	JsonbValue *error = json_get(attributes, "error.type");
+	JsonbValue *attributes = span->attributes;
+	JsonbValue *error = span_error(attributes, span->source);
 	JsonbValue *reasons = json_get(attributes, "gen_ai.response.finish_reasons");
 	List	   *columns = NIL;
 	double		seconds;
 
-	if (usage == NULL && (json_get(attributes, "gen_ai.request.model") == NULL ||
-						  json_get(attributes, "gen_ai.tool.name") != NULL))
-		return;
 	for (int i = lengthof(attribute_columns) - 1; i >= 0; i--)
 		columns = json_add_pair(columns, attribute_columns[i].column,
 								json_get(attributes, attribute_columns[i].attribute));
@@ -260,17 +580,50 @@ read_span_task(JsonbValue *attributes, JsonbValue *span, Conversation *conversat
 		columns = json_add_pair(columns, "finish_reason", json_element(reasons, 0));
 	if (json_number(json_get(attributes, "gen_ai.response.time_to_first_chunk"), &seconds))
 		columns = json_add_pair(columns, "time_to_first_token", json_new_number(seconds * 1000));
-	columns = json_add_pair(columns, "usage", usage);
+	columns = json_add_pair(columns, "usage", span->usage);
 	columns = json_add_pair(columns, "status",
 							json_new_string(error != NULL ? "error" : "completed"));
-	if (error != NULL)
-		columns = json_add_pair(columns, "error",
-								json_from_pairs(json_add_pair(NIL, "code", error)));
-	task->id = json_get_string(span, "spanId");
+	columns = json_add_pair(columns, "error", error);
+	task->id = id;
 	task->columns = json_from_pairs(columns);
-	task->created_at = json_time(json_get(span, "startTimeUnixNano"));
-	task->completed_at = json_time(json_get(span, "endTimeUnixNano"));
+	task->created_at = span->begin;
+	task->completed_at = span->end;
 	conversation->tasks = lappend(conversation->tasks, task);
+}
+
+/* The tasks of the spans: each request once, and a usage that no request has told */
+static void
+add_span_tasks(List *spans, Conversation *conversation)
+{
+	HTAB	   *traces = words_begin();
+	HTAB	   *ids = words_begin();
+	ListCell   *cell;
+
+	foreach(cell, spans)
+	{
+		Span	   *span = lfirst(cell);
+
+		if (span->usage == NULL)
+			continue;
+		tell_twin(span);
+		tell_above(span);
+		if (span->is_loose && span->kind == SPAN_REQUEST)
+			add_loose(traces, span);
+	}
+	foreach(cell, spans)
+	{
+		Span	   *span = lfirst(cell);
+		const char *id = json_get_string(span->source, "spanId");
+
+		if (!span_is_task(span) || (span->usage != NULL && is_told_by_others(span, traces)))
+			continue;
+		/* another trace may have the same id */
+		if (id != NULL && *words_place(ids, id) != NULL)
+			id = span_word(span, "spanId");
+		else if (id != NULL)
+			*words_place(ids, id) = span;
+		add_span_task(span, id, conversation);
+	}
 }
 
 static void
@@ -280,7 +633,7 @@ mark_answer(Composer *composer)
 		((OutMessage *) llast(composer->messages))->answers = true;
 }
 
-static const char *
+static char *
 conversation_id(JsonbValue *attributes)
 {
 	static const char *const keys[] = {
@@ -290,13 +643,19 @@ conversation_id(JsonbValue *attributes)
 	return json_string_of(json_get_any(attributes, keys));
 }
 
+/* The id of the conversation of a span; NULL for none */
+char *
+span_conversation_id(JsonbValue *span)
+{
+	return conversation_id(span_attributes(span));
+}
+
 /* Attributes of a span alone */
 void
 read_attributes(JsonbValue *entry, Conversation *conversation)
 {
 	static const char *const known[] = {NULL};
-	JsonbValue *attributes = json_get(entry, "attributes") != NULL ?
-		span_attributes(entry) : entry;
+	JsonbValue *attributes = span_attributes(entry);
 	Composer   *composer = compose_attributes(attributes);
 	List	   *rest = NIL;
 	ListCell   *cell;
@@ -311,7 +670,7 @@ read_attributes(JsonbValue *entry, Conversation *conversation)
 	conversation->id = conversation_id(attributes);
 	conversation->branches = list_make1(composer);
 	conversation->import = rest;
-	read_span_task(attributes, entry, conversation);
+	add_span_tasks(list_make1(span_of(entry)), conversation);
 	mark_answer(composer);
 }
 
@@ -319,27 +678,23 @@ read_attributes(JsonbValue *entry, Conversation *conversation)
 void
 read_spans(JsonbValue *entry, Conversation *conversation)
 {
-	JsonbValue *spans = json_get(entry, "spans");
-	JsonbValue *last = NULL;
-	TimestampTz last_time = NO_TIME;
+	List	   *spans = spans_of(json_get(entry, "spans"));
+	Span	   *last = NULL;
+	ListCell   *cell;
 
-	for (int i = 0; i < json_length(spans); i++)
+	foreach(cell, spans)
 	{
-		JsonbValue *span = json_element(spans, i);
-		JsonbValue *attributes = span_attributes(span);
-		TimestampTz time = json_time(json_get(span, "startTimeUnixNano"));
+		Span	   *span = lfirst(cell);
 
-		read_span_task(attributes, span, conversation);
-		if (!has_messages(attributes))
+		if (conversation->id == NULL)
+			conversation->id = conversation_id(span->attributes);
+		if (!has_messages(span->attributes))
 			continue;
 		if (conversation->created_at == NO_TIME ||
-			(time != NO_TIME && time < conversation->created_at))
-			conversation->created_at = time;
-		if (last != NULL && time < last_time)
-			continue;
-		last = attributes;
-		last_time = time;
-		conversation->active_at = json_time(json_get(span, "endTimeUnixNano"));
+			(span->begin != NO_TIME && span->begin < conversation->created_at))
+			conversation->created_at = span->begin;
+		if (last == NULL || span->begin >= last->begin)
+			last = span;
 	}
 	if (last == NULL)
 		ereport(ERROR,
@@ -347,149 +702,12 @@ read_spans(JsonbValue *entry, Conversation *conversation)
 				 errmsg("the spans have no messages"),
 				 errdetail("None has gen_ai.input.messages or llm.input_messages."),
 				 errhint("Have the instrumentation capture the content of messages.")));
-	conversation->id = conversation_id(last);
-	conversation->branches = list_make1(compose_attributes(last));
-	conversation->import = json_add_pair(NIL, "spans", spans);
+	if (conversation_id(last->attributes) != NULL)
+		conversation->id = conversation_id(last->attributes);
+	conversation->active_at = last->end;
+	conversation->branches = list_make1(compose_attributes(last->attributes));
+	conversation->import = json_add_pair(NIL, "spans", json_get(entry, "spans"));
+	add_span_tasks(spans, conversation);
 	if (list_length(conversation->tasks) == 1)
 		mark_answer(linitial(conversation->branches));
-}
-
-/* ---------- the original application ---------- */
-
-/* Its columns of tasks that are ours, and what their names are here */
-static const struct
-{
-	const char *original;
-	const char *column;
-}			original_columns[] = {
-	{"service", "service"}, {"task_name", "task_name"}, {"provider", "provider"},
-	{"endpoint", "endpoint"}, {"model", "model_id"}, {"model_id", "model_id"},
-	{"request_data", "request_data"}, {"response_text", "response_text"},
-	{"response_data", "response_data"}, {"response_errors", "error"},
-	{"tokens_input", "tokens_input"}, {"tokens_output", "tokens_output"},
-	{"tokens_total", "tokens_total"}, {"cost", "cost"},
-	{"time_to_first_token", "time_to_first_token"}, {"total_time", "total_time"},
-	{"usage", "usage"}
-};
-
-static const char *const original_metadata[] = {
-	"response_info", "tool_updates", "response_metadata", "response_complete"
-};
-
-static void
-read_original_task(JsonbValue *row, Conversation *conversation)
-{
-	ImportTask *task = palloc0_object(ImportTask);
-	JsonbValue *status = json_get(row, "status");
-	bool		is_open = json_is(status, "pending") || json_is(status, "streaming");
-	bool		is_completed = json_is(status, "completed");
-	List	   *columns = NIL;
-	List	   *metadata = NIL;
-
-	for (int i = 0; i < lengthof(original_columns); i++)
-	{
-		JsonbValue *value = json_get(row, original_columns[i].original);
-		double		number;
-
-		/* It writes 0 where it does not know */
-		if (!is_completed && json_number(value, &number) && number == 0)
-			continue;
-		columns = json_add_pair(columns, original_columns[i].column, value);
-	}
-	for (int i = 0; i < lengthof(original_metadata); i++)
-		metadata = json_add_pair(metadata, original_metadata[i],
-								 json_get(row, original_metadata[i]));
-	if (metadata != NIL)
-		columns = json_add_pair(columns, "metadata", json_from_pairs(metadata));
-	columns = json_add_pair(columns, "status",
-							is_open || status == NULL ? json_new_string("error") : status);
-	if (is_open)
-		columns = json_add_pair(columns, "error",
-								json_from_pairs(json_add_pair(NIL, "code",
-															  json_new_string("expired"))));
-	task->id = json_get_string(row, "task_id");
-	task->columns = json_from_pairs(columns);
-	task->created_at = json_time(json_get(row, "created_at"));
-	task->completed_at = json_time(json_get(row, "completed_at"));
-	if (task->completed_at == NO_TIME)
-		task->completed_at = json_time(json_get(row, "updated_at"));
-	conversation->tasks = lappend(conversation->tasks, task);
-}
-
-/* Messages, of which one that was sent again stands once */
-static Composer *
-compose_original(JsonbValue *messages)
-{
-	Composer   *composer = compose_begin();
-	JsonbValue *before = NULL;
-
-	if (messages != NULL && !json_is_array(messages))
-		ereport(ERROR,
-				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
-				 errmsg("the messages of a conversation are %s", json_type_name(messages)),
-				 errdetail("They must be a list.")));
-	for (int i = 0; i < json_length(messages); i++)
-	{
-		JsonbValue *message = json_element(messages, i);
-
-		if (before == NULL || message == NULL || json_get(message, "taskId") == NULL ||
-			!jsonb_same(JsonbValueToJsonb(before), JsonbValueToJsonb(message)))
-			compose_any_message(composer, message);
-		before = message;
-	}
-	compose_end(composer);
-	return composer;
-}
-
-void
-read_original(JsonbValue *entry, Conversation *conversation)
-{
-	static const char *const known[] = {
-		"id", "user_id", "source_type", "source_id", "name", "description", "tags", "messages",
-		"settings", "variable_values", "metadata", "status", "is_starred", "created_at",
-		"updated_at", "last_message_at", "tasks", NULL
-	};
-	JsonbValue *source = json_get(entry, "source_type");
-	JsonbValue *status = json_get(entry, "status");
-	JsonbValue *tasks = json_get(entry, "tasks");
-	JsonbValue *tags = json_get(entry, "tags");
-
-	conversation->id = json_get_string(entry, "id");
-	conversation->name = json_string_of(json_get(entry, "name"));
-	conversation->description = json_get_string(entry, "description");
-	conversation->source_type = json_is(source, "prompts") || json_is(source, "prompt_builtins") ?
-		"prompt" : json_string_of(source);
-	for (int i = 0; i < json_length(tags); i++)
-	{
-		if (json_string_of(json_element(tags, i)) != NULL)
-			conversation->tags = lappend(conversation->tags,
-										 json_string_of(json_element(tags, i)));
-	}
-	conversation->settings = json_is_object(json_get(entry, "settings")) ?
-		json_get(entry, "settings") : NULL;
-	conversation->variable_values = json_is_object(json_get(entry, "variable_values")) ?
-		json_get(entry, "variable_values") : NULL;
-	conversation->metadata = json_pairs(json_get(entry, "metadata"));
-	conversation->is_archived = json_is(status, "archived");
-	conversation->is_deleted = json_is(status, "deleted");
-	conversation->is_starred = json_get_bool(entry, "is_starred");
-	conversation->created_at = json_time(json_get(entry, "created_at"));
-	conversation->active_at = json_time(json_get(entry, "last_message_at"));
-	conversation->import = json_rest(entry, known);
-	if (json_is(source, "prompt_builtins"))
-		conversation->metadata = json_add_pair(conversation->metadata, "source",
-											   json_new_string("builtin"));
-	conversation->source_id = palloc_object(pg_uuid_t);
-	if (json_string_of(json_get(entry, "source_id")) == NULL ||
-		!uuid_from_string(json_string_of(json_get(entry, "source_id")),
-						  strlen(json_string_of(json_get(entry, "source_id"))),
-						  conversation->source_id))
-	{
-		conversation->source_id = NULL;
-		conversation->metadata = json_add_pair(conversation->metadata, "source_id",
-											   json_get(entry, "source_id"));
-	}
-	conversation->branches = list_make1(compose_original(json_get(entry, "messages")));
-	for (int i = 0; i < json_length(tasks); i++)
-		read_original_task(json_element(tasks, i), conversation);
 }

@@ -344,22 +344,29 @@ all_spans(JsonbValue *document)
 	return spans;
 }
 
-/* What tells the conversation of a span: its id, or else the trace */
-static char *
-span_group(JsonbValue *span)
+/* The conversation of a trace, where all of its spans that name one name the same; else "" */
+static void
+note_trace(HTAB *traces, JsonbValue *span)
 {
-	JsonbValue *attributes = json_get(span, "attributes");
 	char	   *trace = json_get_string(span, "traceId");
+	char	   *id = span_conversation_id(span);
+	char	  **place = trace == NULL || id == NULL ? NULL : (char **) words_place(traces, trace);
 
-	for (int i = 0; i < json_length(attributes); i++)
-	{
-		JsonbValue *attribute = json_element(attributes, i);
+	if (place != NULL)
+		*place = *place == NULL || strcmp(*place, id) == 0 ? id : "";
+}
 
-		if ((json_is(json_get(attribute, "key"), "gen_ai.conversation.id") ||
-			 json_is(json_get(attribute, "key"), "session.id")) &&
-			json_string_of(json_get_path(attribute, "value.stringValue")) != NULL)
-			return json_string_of(json_get_path(attribute, "value.stringValue"));
-	}
+/* What tells the conversation of a span: its id, or its trace's, or else the trace */
+static char *
+span_group(HTAB *traces, JsonbValue *span)
+{
+	char	   *trace = json_get_string(span, "traceId");
+	char	   *id = span_conversation_id(span);
+
+	if (id == NULL && trace != NULL)
+		id = *words_place(traces, trace);
+	if (id != NULL && id[0] != '\0')
+		return id;
 	return trace != NULL ? trace : pstrdup("");
 }
 
@@ -367,11 +374,15 @@ static List *
 span_entries(List *entries, JsonbValue *document)
 {
 	List	   *groups = NIL;
+	List	   *spans = all_spans(document);
 	HTAB	   *keys = words_begin();
+	HTAB	   *traces = words_begin();
 	ListCell   *cell;
 
-	foreach(cell, all_spans(document))
-		groups = add_to_group(groups, keys, span_group(lfirst(cell)), lfirst(cell));
+	foreach(cell, spans)
+		note_trace(traces, lfirst(cell));
+	foreach(cell, spans)
+		groups = add_to_group(groups, keys, span_group(traces, lfirst(cell)), lfirst(cell));
 	if (groups == NIL)
 		return add_entry(entries, list_length(entries), NULL, NULL, "the export has no spans");
 	foreach(cell, groups)

@@ -6,7 +6,8 @@
  *
  * - The run's id follows from the user, the format and the source's id, or where
  *	 it has none from all that it says: the same again finds its run, and changes
- *	 nothing; another user's is another run.
+ *	 nothing; another user's is another run.  A conversation with messages or tasks that
+ *	 its run neither has nor had is told of, and so is one whose run is deleted.
  * - The times are the source's.  A message stands behind the one before it, and so
  *	 is never said to be older; its "timestamp" is the source's own.
  * - The branch that the source shows is the run.  Each other one is a run of its own
@@ -16,21 +17,26 @@
  * A run is inserted with all that it counts; its messages as rows of our own, and its
  * tasks as anybody's, for which the guard takes the times from us.
  *
- * Locks: the new run's row.  PT422 for what airun cannot hold.
+ * Locks: the new run's row.  PT422 for what airun cannot hold; PT409 for a run that is
+ * there otherwise.
  */
 #include "import/import.h"
 
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
+#include "json/call.h"
+#include "json/jsonb_copy.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "run/message.h"
 #include "run/run_name.h"
 #include "store/identity.h"
 #include "store/store.h"
+#include "task/task.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/uuid.h"
 
@@ -39,6 +45,10 @@
 #define MAX_TEXT		10000
 #define MAX_TAGS		100
 #define MAX_TAG			100
+
+/* Does a row say what message n does?  When is told by the import where the source does not */
+#define WITHOUT_TIME(row)	"(" row ".message OPERATOR(pg_catalog.-) 'timestamp'::pg_catalog.text)"
+#define SAME_MESSAGE(row)	WITHOUT_TIME(row) EQ WITHOUT_TIME("n")
 
 /* ---------- ids ---------- */
 
@@ -160,17 +170,30 @@ branch_messages(const Composer *branch, TimestampTz begin)
 
 /* ---------- the run ---------- */
 
-/* When it began: as the source says, or else with the first message that has a time */
+/*
+ * When it began, for all of its branches: as the source says, or else with the earliest
+ * of the messages that are the first with a time in a branch.
+ */
 static TimestampTz
-begin_of(const Conversation *conversation, const Composer *branch)
+begin_of(const Conversation *conversation)
 {
 	TimestampTz begin = conversation->created_at;
+	ListCell   *branch;
 	ListCell   *cell;
 
-	foreach(cell, branch->messages)
+	if (begin != NO_TIME)
+		return begin;
+	foreach(branch, conversation->branches)
 	{
-		if (begin == NO_TIME)
-			begin = ((OutMessage *) lfirst(cell))->time;
+		foreach(cell, ((Composer *) lfirst(branch))->messages)
+		{
+			TimestampTz time = ((OutMessage *) lfirst(cell))->time;
+
+			if (time == NO_TIME)
+				continue;
+			begin = begin == NO_TIME ? time : Min(begin, time);
+			break;
+		}
 	}
 	if (begin == NO_TIME)
 		begin = conversation->active_at;
@@ -213,6 +236,7 @@ run_metadata(const Conversation *conversation, const Composer *branch)
 	import = json_add_pair(import, "format", json_new_string(conversation->format));
 	import = json_add_pair(import, "id", json_new_string(conversation->id));
 	import = list_concat(list_copy(conversation->import), import);
+	import = json_add_pair(import, "unread_times", json_unread_times());
 	if (branch->left_out != NIL)
 		import = json_add_pair(import, "left_out", json_from_elements(branch->left_out));
 	if (conversation->name != NULL && pg_mbstrlen(conversation->name) > MAX_NAME)
@@ -253,21 +277,21 @@ typedef struct Origin
 /* Insert the run; false where there is one with this id */
 static bool
 insert_run(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
-		   const Composer *branch, NewMessage *messages, text *name, const Origin *origin)
+		   TimestampTz begin, TimestampTz updated_at, const Composer *branch,
+		   NewMessage *messages, text *name, const Origin *origin)
 {
 	static Statement insert = {
-		"INSERT INTO airun.runs AS r (id, user_id, source_id, created_at, deleted_at, "
+		"INSERT INTO airun.runs AS r (id, user_id, source_id, created_at, "
 		"is_starred, is_archived, message_count, last_message_at, updated_at, active_hour, "
 		"source_type, name, description, tags, metadata, settings, variable_values, "
 		"forked_from, forked_at_seq, is_listed, task_count, total_tokens, total_cost, status) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, "
-		"$18, $19, $20, $21, 0, 0, 0, 'active') ON CONFLICT (id) DO NOTHING",
-		21, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, BOOLOID, INT8OID,
+		"$18, $19, $20, 0, 0, 0, 'active') ON CONFLICT (id) DO NOTHING",
+		20, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, BOOLOID, BOOLOID, INT8OID,
 		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID,
 		JSONBOID, JSONBOID, JSONBOID, UUIDOID, INT8OID, BOOLOID}
 	};
 	int			count = list_length(branch->messages);
-	TimestampTz begin = Min(begin_of(conversation, branch), messages[0].created_at);
 	TimestampTz end = messages[count - 1].created_at;
 	bool		is_fork = origin->run_id != NULL;
 	text	   *source_type = cstring_to_text(conversation->source_type != NULL ?
@@ -286,12 +310,11 @@ insert_run(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation
 	arg_uuid(&args, user_id);
 	arg_uuid(&args, conversation->source_id);
 	arg_time(&args, begin);
-	arg_add(&args, TimestampTzGetDatum(end), !conversation->is_deleted);
 	arg_add(&args, BoolGetDatum(conversation->is_starred && !is_fork), false);
 	arg_add(&args, BoolGetDatum(conversation->is_archived), false);
 	arg_int64(&args, count);
 	arg_time(&args, end);
-	arg_time(&args, Max(end, conversation->active_at));
+	arg_time(&args, updated_at);
 	arg_time(&args, hour_of(end));
 	arg_pointer(&args, source_type);
 	arg_pointer(&args, name);
@@ -309,11 +332,51 @@ insert_run(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation
 /* ---------- tasks ---------- */
 
 static void
-add_column(Args *args, JsonbValue *columns, const char *name)
+add_text(Args *args, JsonbValue *columns, const char *name)
 {
 	JsonbValue *value = json_get(columns, name);
 
 	arg_pointer(args, value != NULL ? cstring_to_text(json_as_text(value)) : NULL);
+}
+
+/* What is no object or array, and what no string holds, is kept as it is */
+static void
+add_document(Args *args, JsonbValue *columns, const char *name)
+{
+	JsonbValue *value = json_get(columns, name);
+
+	arg_pointer(args, value != NULL ? JsonbValueToJsonb(value) : NULL);
+}
+
+#define LONGEST(name, type, longest, ...)	{#name, longest},
+
+/* Leave out words that are longer than their columns take, with the reasons */
+static void
+leave_out_words(Jsonb **columns, Jsonb **reasons)
+{
+	static const struct
+	{
+		const char *name;
+		int			longest;	/* 0 for any length */
+	}			words[] = {TASK_CREATION_LIST(LONGEST) TASK_END_LIST(LONGEST)};
+
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		const char *name = words[i].name;
+		JsonbValue	value;
+		int			length;
+		char	   *reason;
+
+		if (words[i].longest == 0 || !jsonb_field(&(*columns)->root, name, &value))
+			continue;
+		length = pg_mbstrlen(json_as_text(&value));
+		if (length <= words[i].longest)
+			continue;
+		reason = psprintf("it has %d characters, more than %d", length, words[i].longest);
+		*reasons = jsonb_set_string(*reasons, name, reason, strlen(reason));
+		*columns = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(*columns),
+													  CStringGetTextDatum(name)));
+	}
 }
 
 static void
@@ -325,41 +388,62 @@ task_run_id(const pg_uuid_t *run_id, const ImportTask *task, int number, pg_uuid
 		derived_id(task_id, run_id, "task", task->id);
 }
 
+/*
+ * Insert a task.  What has been paid for is stored: figures that are none, and words that
+ * are too long, are left out, with the reasons in cost_details.
+ */
 static void
 insert_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const pg_uuid_t *user_id,
 			const ImportTask *task, TimestampTz begin)
 {
-	static const char *const columns[] = {
+	static const char *const documents[] = {
+		"usage", "error", "metadata", "request_data", "response_data"
+	};
+	static const char *const texts[] = {
 		"service", "task_name", "provider", "endpoint", "model_id", "finish_reason", "status",
-		"served_model", "service_tier", "response_text", "usage", "error", "metadata",
-		"request_data", "response_data", "tokens_input", "tokens_output", "tokens_total", "cost",
-		"time_to_first_token", "total_time"
+		"served_model", "service_tier", "response_text", "tokens_input", "tokens_output",
+		"tokens_total", "cost", "time_to_first_token", "total_time"
 	};
 	static Statement insert = {
 		"INSERT INTO airun.tasks (run_id, task_id, user_id, created_at, completed_at, "
+		"usage, error, metadata, request_data, response_data, "
 		"service, task_name, provider, endpoint, model_id, finish_reason, status, served_model, "
-		"service_tier, response_text, usage, error, metadata, request_data, response_data, "
-		"tokens_input, tokens_output, tokens_total, cost, time_to_first_token, total_time) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
-		"$16::pg_catalog.jsonb, $17::pg_catalog.jsonb, $18::pg_catalog.jsonb, "
-		"$19::pg_catalog.jsonb, $20::pg_catalog.jsonb, $21::pg_catalog.int8, "
-		"$22::pg_catalog.int8, $23::pg_catalog.int8, $24::pg_catalog.numeric, "
-		"$25::pg_catalog.numeric, $26::pg_catalog.numeric)",
-		26, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+		"service_tier, response_text, tokens_input, tokens_output, tokens_total, cost, "
+		"time_to_first_token, total_time) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, "
+		"$18, $19, $20, $21::pg_catalog.int8, $22::pg_catalog.int8, $23::pg_catalog.int8, "
+		"$24::pg_catalog.numeric, $25::pg_catalog.numeric, $26::pg_catalog.numeric)",
+		26, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, JSONBOID,
+		JSONBOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 	};
 	TimestampTz created_at = task->created_at != NO_TIME ? task->created_at : begin;
+	Jsonb	   *stated = JsonbValueToJsonb(task->columns);
+	Jsonb	   *reasons = call_leave_out_figures(&stated);
+	JsonbValue *columns;
 	Args		args = {0};
 
+	leave_out_words(&stated, &reasons);
+	columns = json_root(stated);
 	arg_uuid(&args, run_id);
 	arg_uuid(&args, task_id);
 	arg_uuid(&args, user_id);
 	arg_time(&args, created_at);
 	arg_time(&args, Max(created_at, task->completed_at));
-	for (int i = 0; i < lengthof(columns); i++)
-		add_column(&args, task->columns, columns[i]);
-	(void) statement_write_past(&insert, &args, run_id);
+	for (int i = 0; i < lengthof(documents); i++)
+		add_document(&args, columns, documents[i]);
+	for (int i = 0; i < lengthof(texts); i++)
+		add_text(&args, columns, texts[i]);
+	PG_TRY();
+	{
+		call_tell_left_out(reasons);
+		(void) statement_write_past(&insert, &args, run_id);
+	}
+	PG_FINALLY();
+	{
+		call_tell_left_out(NULL);
+	}
+	PG_END_TRY();
 }
 
 /* The tasks of a conversation; returns the last one's id in answer_task */
@@ -369,26 +453,38 @@ insert_tasks(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversati
 {
 	ListCell   *cell;
 
+	HTAB	   *ids = words_begin();
+
 	foreach(cell, conversation->tasks)
 	{
+		void	  **place;
+
 		task_run_id(run_id, lfirst(cell), foreach_current_index(cell), answer_task);
-		insert_task(run_id, answer_task, user_id, lfirst(cell), begin);
+		place = words_place(ids, uuid_string(answer_task));
+		if (*place == NULL)		/* else it stands there twice */
+			insert_task(run_id, answer_task, user_id, lfirst(cell), begin);
+		*place = lfirst(cell);
 	}
 }
 
-/* What tasks have moved is not what has happened to the run just now */
+/*
+ * What tasks have moved is not what has happened to the run just now; and only now, since
+ * a deleted run takes none, is one deleted that is in the source.
+ */
 static void
-restore_times(const pg_uuid_t *run_id, TimestampTz updated_at)
+leave_as_source(const pg_uuid_t *run_id, TimestampTz updated_at, bool is_deleted)
 {
-	static Statement restore = {
-		"UPDATE airun.runs AS r SET updated_at = $2 WHERE r.id" EQ "$1",
-		2, {UUIDOID, TIMESTAMPTZOID}
+	static Statement leave = {
+		"UPDATE airun.runs AS r SET updated_at = $2, "
+		"deleted_at = CASE WHEN $3 THEN r.last_message_at END WHERE r.id" EQ "$1",
+		3, {UUIDOID, TIMESTAMPTZOID, BOOLOID}
 	};
 	Args		args = {0};
 
 	arg_uuid(&args, run_id);
 	arg_time(&args, updated_at);
-	(void) statement_write_internal(&restore, &args, run_id);
+	arg_add(&args, BoolGetDatum(is_deleted), false);
+	(void) statement_write_internal(&leave, &args, run_id);
 }
 
 /* Which task a message of the original application went in with, or came out of */
@@ -421,21 +517,22 @@ link_messages(const pg_uuid_t *run_id, const Conversation *conversation, NewMess
 
 static bool
 store_branch(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
-			 const Composer *branch, NewMessage *messages, text *name, const Origin *origin)
+			 TimestampTz begin, const Composer *branch, NewMessage *messages, text *name,
+			 const Origin *origin)
 {
 	int			count = list_length(branch->messages);
-	TimestampTz begin = begin_of(conversation, branch);
-	pg_uuid_t	answer_task;
+	TimestampTz updated_at = Max(messages[count - 1].created_at, conversation->active_at);
+	pg_uuid_t  *answer_task = palloc_object(pg_uuid_t);
 
-	if (!insert_run(run_id, user_id, conversation, branch, messages, name, origin))
+	if (!insert_run(run_id, user_id, conversation, begin, updated_at, branch, messages, name,
+					origin))
 		return false;
 	if (origin->run_id == NULL && conversation->tasks != NIL)
 	{
-		insert_tasks(run_id, user_id, conversation, begin, &answer_task);
+		insert_tasks(run_id, user_id, conversation, begin, answer_task);
 		if (((OutMessage *) llast(branch->messages))->answers)
-			messages[count - 1].task_id = &answer_task;
+			messages[count - 1].task_id = answer_task;
 		link_messages(run_id, conversation, messages, count);
-		restore_times(run_id, messages[count - 1].created_at);
 	}
 	for (int i = 0; i < count; i++)
 	{
@@ -444,6 +541,8 @@ store_branch(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversati
 		if (messages[i].task_id != NULL)
 			message_answers_task(run_id, &messages[i]);
 	}
+	if (conversation->tasks != NIL || conversation->is_deleted)
+		leave_as_source(run_id, updated_at, conversation->is_deleted);
 	return true;
 }
 
@@ -460,7 +559,7 @@ common_messages(NewMessage *a, int a_count, NewMessage *b, int b_count)
 
 static void
 store_forks(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
-			NewMessage *messages, int count, text *name)
+			TimestampTz begin, NewMessage *messages, int count, text *name)
 {
 	for (int i = 1; i < list_length(conversation->branches); i++)
 	{
@@ -471,26 +570,31 @@ store_forks(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversatio
 
 		if (branch->messages == NIL)
 			continue;
-		own = branch_messages(branch, begin_of(conversation, branch));
+		own = branch_messages(branch, begin);
 		origin.seq = common_messages(messages, count, own, list_length(branch->messages));
 		derived_id(&fork_id, run_id, "fork", psprintf("%d", i));
-		if (!store_branch(&fork_id, user_id, conversation, branch, own, name, &origin))
+		if (!store_branch(&fork_id, user_id, conversation, begin, branch, own, name, &origin))
 			run_refuse_taken(&fork_id);
 	}
 }
 
-/* What there is of a run that has been brought in before; all zero where it is deleted */
-static void
-read_stored(const pg_uuid_t *run_id, ImportResult *result)
+/* ---------- what has come in before ---------- */
+
+/* What there is of a run that has been brought in before.  Returns whether it has its words. */
+static bool
+read_stored(const pg_uuid_t *run_id, const Conversation *conversation, ImportResult *result)
 {
 	static Statement read = {
 		"SELECT r.name, r.message_count, (SELECT pg_catalog.count(*) FROM airun.runs AS f "
-		"WHERE f.forked_from" EQ "r.id AND f.deleted_at IS NULL AND NOT f.is_listed) "
+		"WHERE f.forked_from" EQ "r.id AND f.deleted_at IS NULL AND NOT f.is_listed), "
+		"r.deleted_at IS NOT NULL, r.stripped_at IS NULL "
 		"FROM airun.runs AS r WHERE r.id" EQ "$1",
 		1, {UUIDOID}
 	};
 	Args		args = {0};
 	bool		isnull;
+	bool		is_deleted;
+	bool		has_words;
 	Datum		name;
 
 	arg_uuid(&args, run_id);
@@ -500,6 +604,104 @@ read_stored(const pg_uuid_t *run_id, ImportResult *result)
 	result->name = isnull ? NULL : DatumGetTextPP(SPI_datumTransfer(name, false, -1));
 	result->message_count = DatumGetInt64(result_value(0, 2, &isnull));
 	result->fork_count = DatumGetInt64(result_value(0, 3, &isnull));
+	is_deleted = DatumGetBool(result_value(0, 4, &isnull));
+	has_words = DatumGetBool(result_value(0, 5, &isnull));
+	if (is_deleted && !conversation->is_deleted)
+		ereport(ERROR,
+				(errcode(ERRCODE_AIRUN_CONFLICT),
+				 errmsg("run \"%s\" has been deleted", uuid_string(run_id)),
+				 errdetail("The conversation has come in before; airun_restore_run() brings its "
+						   "run back.")));
+	return has_words;
+}
+
+/* The place of the first message that the run neither has nor had there; 0 for none */
+static int64
+first_missing(const pg_uuid_t *run_id, const NewMessage *messages, int count)
+{
+	static Statement find = {
+		"SELECT pg_catalog.min(n.seq) FROM pg_catalog.unnest($2) WITH ORDINALITY "
+		"AS n (message, seq) "
+		"WHERE NOT EXISTS (SELECT FROM airun.messages AS m WHERE m.run_id" EQ "$1 "
+		"AND m.seq" EQ "n.seq AND " SAME_MESSAGE("m") ") "
+		"AND NOT EXISTS (SELECT FROM airun.message_versions AS v WHERE v.run_id" EQ "$1 "
+		"AND v.seq" EQ "n.seq AND " SAME_MESSAGE("v") ")",
+		2, {UUIDOID, JSONBARRAYOID}
+	};
+	Datum	   *values = palloc_array(Datum, count);
+	Args		args = {0};
+	bool		isnull;
+	Datum		seq;
+
+	for (int i = 0; i < count; i++)
+		values[i] = JsonbPGetDatum(messages[i].message);
+	arg_uuid(&args, run_id);
+	arg_pointer(&args, construct_array(values, count, JSONBOID, -1, false, TYPALIGN_INT));
+	(void) statement_write(&find, &args);
+	seq = result_value(0, 1, &isnull);
+	return isnull ? 0 : DatumGetInt64(seq);
+}
+
+static bool
+has_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement find = {
+		"SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	return statement_write(&find, &args) > 0;
+}
+
+pg_noreturn static void
+refuse_other(const pg_uuid_t *run_id, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AIRUN_CONFLICT),
+			 errmsg("run \"%s\" lacks %s", uuid_string(run_id), what),
+			 errdetail("A conversation with this id has come in before, and what has gone on "
+					   "since is not brought together; under another id it is a run of its "
+					   "own.")));
+}
+
+/* PT409 unless all of the conversation is there, or was there until its user changed it */
+static void
+check_stored(const pg_uuid_t *run_id, const Conversation *conversation, TimestampTz begin)
+{
+	ListCell   *cell;
+
+	foreach(cell, conversation->branches)
+	{
+		const Composer *branch = lfirst(cell);
+		int			number = foreach_current_index(cell);
+		int			count = list_length(branch->messages);
+		pg_uuid_t	id = *run_id;
+		int64		seq;
+
+		CHECK_FOR_INTERRUPTS();
+		if (number > 0)
+			derived_id(&id, run_id, "fork", psprintf("%d", number));
+		seq = first_missing(&id, branch_messages(branch, begin), count);
+		if (seq != 0 && number == 0)
+			refuse_other(run_id, psprintf("message " INT64_FORMAT " of %d",
+										  seq, count));
+		if (seq != 0)
+			refuse_other(run_id, psprintf("branch %d of %d", number + 1,
+										  list_length(conversation->branches)));
+	}
+	foreach(cell, conversation->tasks)
+	{
+		pg_uuid_t	task_id;
+
+		task_run_id(run_id, lfirst(cell), foreach_current_index(cell), &task_id);
+		if (!has_task(run_id, &task_id))
+			refuse_other(run_id, psprintf("request %d of %d",
+										  foreach_current_index(cell) + 1,
+										  list_length(conversation->tasks)));
+	}
 }
 
 static text *
@@ -511,7 +713,8 @@ copy_out(text *value)
 
 /*
  * Store a conversation for a user, or nobody (NULL).  entry: what it was read from.
- * PT422 where it has no messages.  The caller has opened the store.
+ * PT422 where it has no messages, PT409 where its run is there otherwise.  The caller
+ * has opened the store.
  */
 void
 store_conversation(Conversation *conversation, const pg_uuid_t *user_id, JsonbValue *entry,
@@ -520,6 +723,7 @@ store_conversation(Conversation *conversation, const pg_uuid_t *user_id, JsonbVa
 	Composer   *shown = conversation->branches != NIL ? linitial(conversation->branches) : NULL;
 	Origin		origin = {NULL, 0};
 	NewMessage *messages;
+	TimestampTz begin;
 	text	   *name;
 	int			count;
 
@@ -537,14 +741,17 @@ store_conversation(Conversation *conversation, const pg_uuid_t *user_id, JsonbVa
 											 json_new_string(count));
 	}
 	conversation_run_id(conversation, entry, user_id, &result->run_id);
-	messages = branch_messages(shown, begin_of(conversation, shown));
+	begin = begin_of(conversation);
+	messages = branch_messages(shown, begin);
 	name = name_of(conversation, messages, count);
-	if (!store_branch(&result->run_id, user_id, conversation, shown, messages, name, &origin))
+	if (!store_branch(&result->run_id, user_id, conversation, begin, shown, messages, name,
+					  &origin))
 	{
-		read_stored(&result->run_id, result);
+		if (read_stored(&result->run_id, conversation, result))
+			check_stored(&result->run_id, conversation, begin);
 		return;
 	}
-	store_forks(&result->run_id, user_id, conversation, messages, count, name);
+	store_forks(&result->run_id, user_id, conversation, begin, messages, count, name);
 	result->name = copy_out(name);
 	result->message_count = count;
 	result->fork_count = list_length(conversation->branches) - 1;

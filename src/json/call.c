@@ -135,6 +135,16 @@ static const struct
 /* What has been left out of the call that is being made; NULL for nothing */
 static Jsonb *left_out = NULL;
 
+/*
+ * Tell the end of a task or a call that is about to be stated what has been left out of
+ * it.  Who tells has it taken back when all is done, also by an error: NULL.
+ */
+void
+call_tell_left_out(Jsonb *reasons)
+{
+	left_out = reasons;
+}
+
 /* For the function that is called: what has been left out, by name, with the reason; once */
 Jsonb *
 call_take_left_out(void)
@@ -200,12 +210,12 @@ figure_problem(const JsonbValue *value, FigureKind kind, char **word)
 }
 
 /*
- * Leave out of the arguments of an end what its parameters would refuse.  Returns
- * that by name, with the reason; NULL for nothing.  A whole number may be written
- * with decimal places, as some languages do.
+ * Leave out of the arguments of an end, an object, what its parameters would refuse.
+ * Returns that by name, with the reason; NULL for nothing.  A whole number may be
+ * written with decimal places, as some languages do.
  */
-static Jsonb *
-leave_out_figures(Call *call)
+Jsonb *
+call_leave_out_figures(Jsonb **arguments)
 {
 	Jsonb	   *reasons = NULL;
 
@@ -216,16 +226,16 @@ leave_out_figures(Call *call)
 		const char *problem;
 		char	   *word;
 
-		if (!jsonb_field(&call->arguments->root, name, &value) || value.type == jbvNull)
+		if (!jsonb_field(&(*arguments)->root, name, &value) || value.type == jbvNull)
 			continue;
 		problem = figure_problem(&value, figures[i].kind, &word);
 		if (problem == NULL)
-			call->arguments = jsonb_set_string(call->arguments, name, word, strlen(word));
+			*arguments = jsonb_set_string(*arguments, name, word, strlen(word));
 		else
 		{
-			call->arguments = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete,
-																 JsonbPGetDatum(call->arguments),
-																 CStringGetTextDatum(name)));
+			*arguments = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete,
+															JsonbPGetDatum(*arguments),
+															CStringGetTextDatum(name)));
 			reasons = jsonb_set_string(reasons, name, problem, strlen(problem));
 		}
 	}
@@ -338,7 +348,7 @@ airun_call(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	sql = call_statement(&call, fcinfo->flinfo->fn_oid, &is_end);
-	left_out = is_end ? leave_out_figures(&call) : NULL;
+	left_out = is_end ? call_leave_out_figures(&call.arguments) : NULL;
 	values[0] = JsonbPGetDatum(call.arguments);
 	PG_TRY();
 	{
