@@ -84,6 +84,7 @@ ui_media(StringInfo out, const Part *part)
 				   media_is_image(part) ? "image/*" : "application/octet-stream");
 	json_present(out, "filename", &part->filename);
 	json_field(out, "url", url);
+	ui_signature(out, part, "providerMetadata");
 	appendStringInfoChar(out, '}');
 }
 
