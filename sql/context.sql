@@ -61,6 +61,18 @@ SELECT run_of(3, '[
 	{"role": "user", "content": [{"type": "text", "text": "Look:"}, {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]}]');
 SELECT p, airun_context(run_id(3), for_provider => p) FROM unnest('{openai,anthropic}'::text[]) AS p;
 
+-- what a file says goes to all, and so does what was heard; what a tool has shown, to those who look at it, and
+-- is counted where it is left out
+SELECT run_of(13, '[
+	{"role": "user", "content": [{"type": "file", "file_name": "paste.txt", "extracted_content": "Pasted."}, {"type": "file", "file_name": "chart.png", "file_uuid": "f-1"}]},
+	{"role": "user", "parts": [{"type": "file", "mediaType": "text/plain", "url": "data:text/plain;base64,QXR0YWNoZWQu"}, {"type": "audio", "data": "AAAA", "mime_type": "audio/wav", "transcript": "Heard."}]},
+	{"role": "assistant", "content": null, "audio": {"id": "audio_1", "transcript": "Spoken.", "data": "AAAA"}},
+	{"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "shot", "input": {}}, {"type": "tool_use", "id": "c2", "name": "shot", "input": {}}, {"type": "tool_use", "id": "c3", "name": "shot", "input": {}}]},
+	{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": []},
+		{"type": "tool_result", "tool_use_id": "c2", "content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]},
+		{"type": "tool_result", "tool_use_id": "c3", "content": [{"type": "text", "text": "Shown."}, {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]}]}]');
+SELECT p, c -> 'messages', c -> 'tokens', c #> '{left_out,parts_not_taken}' FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p, airun_context(run_id(13), for_provider => p) AS c;
+
 -- nothing yet, and the system alone
 SELECT run_of(4, '[]'), run_of(5, '[{"role": "system", "content": "Be brief."}]');
 SELECT airun_context(run_id(4)), airun_context(run_id(5), 10, 1), airun_context(run_id(5), 10, 1, 'gemini');

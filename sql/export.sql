@@ -132,6 +132,52 @@ SELECT run_of(30, '[
 	{"role": "assistant", "content": "end", "reasoning_content": "hm", "refusal": null}]') = run_id(30);
 SELECT f, exported(30, f) FROM unnest('{openai,responses,anthropic,gemini}'::text[]) f;
 
+--
+-- What was pasted, attached, heard and thought goes out as text, under whichever key it
+-- stands (§2, §3, §4.1, §6.2, §6.5); of a file of which nothing is there, its name at most
+--
+SELECT run_of(31, '[
+	{"role": "user", "content": [{"type": "file", "file_name": "paste.txt", "extracted_content": "pasted"}, {"type": "text", "text": "Read it."}]},
+	{"role": "user", "content": [{"type": "file", "name": "notes.md", "url": "a1b2", "file": {"id": "a1b2", "data": {"content": "notes"}}}]},
+	{"role": "user", "content": [{"type": "file", "file_name": "chart.png", "file_uuid": "f-1"}]},
+	{"role": "user", "content": [{"type": "document", "title": "plain", "source": {"type": "text", "media_type": "text/plain", "data": "a plain document"}},
+		{"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "one block"}, {"type": "text", "text": "another"}]}}]},
+	{"role": "user", "content": [{"type": "text-plain", "text": "a block", "mime_type": "text/plain"}, {"type": "audio_transcription", "text": "a question", "direction": "in"}, {"type": "input_audio", "transcript": "heard"}]},
+	{"role": "user", "parts": [{"type": "file", "mediaType": "text/csv", "filename": "a.csv", "url": "data:text/csv;charset=utf-8;base64,YSxiCg=="}]},
+	{"role": "assistant", "content": null, "audio": {"id": "audio_1", "transcript": "spoken", "data": "AAAA"}},
+	{"role": "assistant", "parts": [{"type": "reasoning", "content_type": "thoughts", "thoughts": [{"summary": "Heading", "content": "thought"}]}, {"type": "voice_note", "text": "end"}]}]') = run_id(31);
+SELECT f, exported(31, f) FROM unnest('{openai,responses,anthropic,gemini}'::text[]) f;
+SELECT jsonb_path_query_array(exported(31, 'ai-sdk'), '$.messages[*].parts[*] ? (@.type != "step-start")');
+SELECT airun_export(run_id(31), 'markdown');
+
+-- what proves a part to who has signed it (§6.3, §6.4, §9), wherever it stands
+SELECT run_of(32, '[
+	{"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "metadata": {"thoughtSignature": "g1"}}]},
+	{"role": "assistant", "tool_calls": [{"id": "c2", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"google": {"thought_signature": "g2"}}}]},
+	{"role": "assistant", "parts": [{"type": "dynamic-tool", "toolName": "f", "toolCallId": "c3", "state": "input-available", "input": {}, "callProviderMetadata": {"vertex": {"thoughtSignature": "g3"}}}]},
+	{"role": "assistant", "parts": [{"type": "reasoning", "text": "", "providerMetadata": {"anthropic": {"redactedData": "x4"}}}, {"type": "text", "text": "said", "providerMetadata": {"google": {"thoughtSignature": "g5"}}}]},
+	{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "x6"}, {"type": "text", "text": "said"}]},
+	{"role": "model", "parts": [{"text": "done", "thoughtSignature": "g7"}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "g8"}, {"type": "executableCode", "executableCode": {"language": "PYTHON", "code": "1"}}]}]') = run_id(32);
+SELECT f, exported(32, f) FROM unnest('{anthropic,gemini}'::text[]) f;
+SELECT jsonb_path_query_array(exported(32, 'ai-sdk'), '$.messages[*].parts[*].*.*.*');
+
+-- §6.4: a tool that has returned is one by its state, whatever it has returned
+SELECT run_of(33, '[
+	{"role": "assistant", "parts": [
+		{"type": "tool-f", "toolCallId": "nothing", "state": "output-available", "input": {}},
+		{"type": "tool-f", "toolCallId": "null", "state": "output-available", "input": {}, "output": null},
+		{"type": "tool-f", "toolCallId": "none", "state": "output-available", "input": {}, "output": []},
+		{"type": "tool-f", "toolCallId": "fault", "state": "output-error", "input": {}, "output": null},
+		{"type": "tool-f", "toolCallId": "told", "state": "output-error", "input": {}, "output": 1, "errorText": "broken"},
+		{"type": "tool-f", "toolCallId": "denied", "state": "output-denied", "input": {}, "approval": {"id": "a", "approved": false, "reason": "no"}},
+		{"type": "tool-f", "toolCallId": "waits", "state": "input-available", "input": {}},
+		{"type": "tool-invocation", "toolInvocation": {"toolCallId": "v4", "toolName": "f", "state": "result", "args": {}, "result": null}}]},
+	{"role": "assistant", "content": [{"type": "tool-call", "toolCallId": "json", "toolName": "f", "input": {}}, {"type": "tool-call", "toolCallId": "refused", "toolName": "f", "input": {}}]},
+	{"role": "tool", "content": [{"type": "tool-result", "toolCallId": "json", "toolName": "f", "output": {"type": "json", "value": null}},
+		{"type": "tool-result", "toolCallId": "refused", "toolName": "f", "output": {"type": "execution-denied", "reason": "no"}}]}]') = run_id(33);
+SELECT part ->> 'toolCallId', part ->> 'state', part -> 'output', part ->> 'errorText' FROM jsonb_path_query(exported(33, 'ai-sdk'), '$.messages[*].parts[*] ? (exists (@.toolCallId))') AS part;
+SELECT message ->> 'tool_call_id', message -> 'content' FROM jsonb_path_query(exported(33, 'openai'), '$.messages[*] ? (@.role == "tool")') AS message;
+
 -- §8: spans.  Those of one task each have their turn, the last one all; who has no task is one span
 CREATE FUNCTION spanned(document text) RETURNS text LANGUAGE sql AS $$
 	SELECT regexp_replace(document, '"(traceId|spanId|startTimeUnixNano|endTimeUnixNano)": ?"[0-9a-f]+"', '"\1":""', 'g')

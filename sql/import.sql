@@ -317,6 +317,41 @@ SELECT count(*) FROM airun.runs WHERE name = 'denied' OR metadata ->> 'id' = 'fi
 DROP TRIGGER site_deny ON airun.runs;
 SELECT * FROM airun_check();
 
+--
+-- What was pasted, said by voice, thought, signed and called comes in and goes out again;
+-- a tool that has returned nothing has returned.  Numbers are those of facts/formats.md.
+--
+SET airun.user_id = '1b000000-0000-4000-8000-000000000007';
+\pset format unaligned
+\pset tuples_only on
+INSERT INTO files VALUES
+	('§3 pasted', '[{"uuid": "p-1", "name": "Paste", "chat_messages": [{"uuid": "m1", "sender": "human", "text": "", "content": [], "attachments": [{"file_name": "paste.txt", "extracted_content": "The plan of the harbour."}]},
+		{"uuid": "m2", "sender": "assistant", "text": "I see."}]}]'),
+	('§4.1 a file', '{"id": "o-1", "title": "File", "chat": {"history": {"currentId": "a", "messages": {"a": {"id": "a", "parentId": null, "role": "user", "content": "Read.", "timestamp": 1714550400,
+		"files": [{"type": "file", "name": "a.txt", "url": "f1", "file": {"id": "f1", "data": {"content": "Tolls of the harbour."}}}]}}}}}'),
+	('§2 voice', '{"id": "v-1", "title": "Voice", "current_node": "c", "mapping": {
+		"a": {"id": "a", "parent": null, "message": {"id": "a", "author": {"role": "user"}, "create_time": 1714550400, "content": {"content_type": "multimodal_text", "parts": [
+			{"content_type": "audio_transcription", "text": "The tide in the harbour?", "direction": "in"}, {"content_type": "real_time_user_audio_video_asset_pointer", "audio_asset_pointer": {"asset_pointer": "sediment://x"}}]}}},
+		"b": {"id": "b", "parent": "a", "message": {"id": "b", "author": {"role": "assistant"}, "create_time": 1714550401, "content": {"content_type": "multimodal_text", "parts": [{"content_type": "audio_transcription", "text": "High at noon.", "direction": "out"}]}}},
+		"c": {"id": "c", "parent": "b", "message": {"id": "c", "author": {"role": "assistant"}, "create_time": 1714550402, "content": {"content_type": "text", "parts": ["And at midnight."]}}}}}'),
+	('§6.1 custom', '{"id": "c-1", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": null, "tool_calls": [{"id": "c1", "type": "custom", "custom": {"name": "grep", "input": "foo bar"}}]},
+		{"role": "tool", "tool_call_id": "c1", "content": "none"}, {"type": "custom_tool_call", "call_id": "c2", "name": "grep", "input": "foo"}, {"type": "custom_tool_call_output", "call_id": "c2", "output": "one"}]}'),
+	('§6.3 signed', '{"contents": [{"role": "user", "parts": [{"text": "q"}]}, {"role": "model", "parts": [{"text": "hm", "thoughtSignature": "s0"}, {"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "s1"}]},
+		{"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"type": "temperature", "value": 20}}}]}]}'),
+	('§6.4 nothing', '[{"id": "u1", "role": "user", "parts": [{"type": "text", "text": "go"}]}, {"id": "a1", "role": "assistant", "parts": [
+		{"type": "tool-save", "toolCallId": "c1", "state": "output-available", "input": {"x": 1}, "output": null}, {"type": "tool-save", "toolCallId": "c2", "state": "output-available", "input": {"x": 2}},
+		{"type": "tool-save", "toolCallId": "c3", "state": "input-available", "input": {"x": 3}},
+		{"type": "tool-invocation", "toolInvocation": {"toolCallId": "c4", "toolName": "save", "state": "result", "args": {}, "result": null}}]}]'),
+	('§6.4 model', '{"id": "m-1", "messages": [{"role": "user", "content": "go"}, {"role": "assistant", "content": [{"type": "tool-call", "toolCallId": "c1", "toolName": "save", "input": {}}, {"type": "tool-call", "toolCallId": "c2", "toolName": "save", "input": {}}]},
+		{"role": "tool", "content": [{"type": "tool-result", "toolCallId": "c1", "toolName": "save", "output": {"type": "json", "value": null}}, {"type": "tool-result", "toolCallId": "c2", "toolName": "save", "output": {"type": "execution-denied", "reason": "no"}}]}]}');
+CREATE TEMP TABLE brought AS SELECT f.name, i.run_id, i.problem FROM files AS f, airun_import(f.document) AS i WHERE f.name LIKE '§%';
+SELECT b.name, m.seq, m.message - '{id,timestamp}'::text[] FROM brought AS b LEFT JOIN ai_messages AS m USING (run_id) ORDER BY b.name COLLATE "C", m.seq;
+SELECT name, airun_context(run_id, for_provider => CASE WHEN name LIKE '%signed' THEN 'gemini' ELSE 'openai' END) -> 'messages' FROM brought ORDER BY name COLLATE "C";
+SELECT name, airun_export(run_id, 'responses') FROM brought WHERE name LIKE '%custom';
+SELECT b.name, s.seq, s.role FROM airun_search('harbour') AS s JOIN brought AS b USING (run_id) ORDER BY b.name COLLATE "C", s.seq;
+\pset format aligned
+\pset tuples_only off
+
 -- Clean up
 DELETE FROM airun.runs WHERE user_id::text LIKE '1b000000-0000-4000-8000-%';
 DELETE FROM airun.prices WHERE model = 'import-model';

@@ -113,6 +113,22 @@ SELECT (SELECT count(*) > 0 AND bool_and(run_id = run_id(105)) FROM airun_search
 	(SELECT count(*) > 0 AND bool_and(run_id <> run_id(106)) FROM airun_search('apple', archived => false, page_size => 100));
 SELECT count(*) > 0 FROM airun_search('apple', since => 'yesterday', until => 'tomorrow', role => 'assistant', tags => '{t0}');
 
+-- What stands in files that were attached, was heard, refused or returned by a tool, in whichever shape; not what was
+-- thought or called.  Texts of two parts are no word together.
+SELECT count(airun_create_run(id => run_id(5), name => 'Shapes'));
+SELECT count(*) FROM airun_append_messages(run_id(5), '[
+	{"role": "user", "content": [{"type": "file", "file_name": "a.txt", "extracted_content": "word pasted"}]},
+	{"role": "user", "content": [{"type": "file", "url": "x", "file": {"data": {"content": "word attached"}}}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,word"}}]},
+	{"role": "user", "parts": [{"type": "file", "mediaType": "text/plain", "url": "data:text/plain;base64,d29yZCBlbmNvZGVk"}]},
+	{"role": "assistant", "content": null, "audio": {"id": "a", "transcript": "word heard"}},
+	{"role": "assistant", "content": null, "refusal": "word refused"},
+	{"role": "assistant", "content": "so", "parts": [{"type": "thinking", "thinking": "word thought"}, {"type": "text", "text": "so"}]},
+	{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {"a": "word called"}}]},
+	{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "word returned"}]}]},
+	{"role": "assistant", "parts": [{"type": "tool-f", "toolCallId": "u", "state": "output-available", "input": {"a": "word called"}, "output": {"b": "word returned"}}]},
+	{"role": "user", "content": [{"type": "text", "text": "two"}, {"type": "text", "text": "words"}]}]');
+SELECT q, found(q, 5) FROM unnest(ARRAY['word', '"word pasted"', 'attached', 'encoded', 'heard', 'refused', 'thought', 'called', 'returned', 'twowords', '"two words"']) WITH ORDINALITY AS x (q, n) ORDER BY n;
+
 -- 6. What was edited, taken back or deleted is not found, and is again once it is restored.
 SELECT count(airun_create_run(id => run_id(3), name => 'Gone'));
 SELECT count(airun_append_message(run_id(3), say('first secretword'), 'm1')), count(airun_append_message(run_id(3), say('second secretword'), 'm2'));

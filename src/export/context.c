@@ -225,6 +225,8 @@ media_is_taken(const Part *part, Speaker speaker, Origin target)
 		return false;
 	if (speaker == SPEAKER_ASSISTANT)
 		return target == ORIGIN_GEMINI;
+	if (speaker == SPEAKER_TOOL && target != ORIGIN_RESPONSES && target != ORIGIN_ANTHROPIC)
+		return false;
 	switch (target)
 	{
 		case ORIGIN_OPENAI:
@@ -245,9 +247,8 @@ reasoning_is_taken(const Part *part, Origin target)
 {
 	if (part->origin != target || part->raw.type != jbvBinary)
 		return false;
-	if (target == ORIGIN_ANTHROPIC)
-		return is_present(&part->signature) || jsonb_has_field(part->raw.val.binary.data, "data");
-	return target == ORIGIN_RESPONSES && is_present(&part->signature);
+	return (target == ORIGIN_ANTHROPIC || target == ORIGIN_RESPONSES) &&
+		is_present(&part->signature);
 }
 
 /* Would the array of this provider have the part, and the provider take it? */
@@ -287,6 +288,10 @@ parts_taken(Draft *draft, List *parts, Speaker speaker, Origin target)
 
 		if (part->kind == PART_CALL && part->result != NULL)
 			part->result->parts = parts_taken(draft, part->result->parts, SPEAKER_TOOL, target);
+		/* every provider takes what a file says, and some not the file */
+		if (part->kind == PART_MEDIA && is_present(&part->text) &&
+			(media_is_document(part) || !part_is_taken(part, speaker, target)))
+			part->kind = PART_TEXT;
 		if (part_is_taken(part, speaker, target))
 			taken = lappend(taken, part);
 		else if (part->kind != PART_REASONING)

@@ -42,7 +42,7 @@ typedef enum PartKind
 	PART_REASONING,
 	PART_CALL,
 	PART_RESULT,
-	PART_MEDIA,					/* image, sound or file: its bytes or a reference */
+	PART_MEDIA,					/* image, sound, video or file: its bytes or a reference */
 	PART_OTHER					/* what only its origin takes, as it was sent */
 } PartKind;
 
@@ -55,7 +55,7 @@ typedef struct Part
 	PartKind	kind;
 	Origin		origin;
 	JsonbValue	raw;			/* the part as it was sent */
-	JsonbValue	text;			/* of text and reasoning: a string */
+	JsonbValue	text;			/* of text and reasoning, or what media say: a string */
 	JsonbValue	notes;			/* citations or annotations of a text */
 	JsonbValue	signature;		/* a string that proves reasoning, or a call */
 	JsonbValue	id;				/* of a call, or of the call that a result answers */
@@ -65,6 +65,7 @@ typedef struct Part
 	bool		is_custom;		/* a call whose argument is free text */
 	bool		is_error;		/* a result that is one */
 	bool		is_refusal;		/* a text that is one */
+	bool		is_redacted;	/* reasoning whose signature is all there is of it */
 	struct Part *result;		/* of a call, once conversation_settle() has found it */
 	JsonbValue	mime;			/* of media */
 	JsonbValue	data;			/* base64 */
@@ -108,6 +109,19 @@ extern bool conversation_write_system(StringInfo out, Conversation *conversation
 /* message_parts.c */
 extern List *message_parts(JsonbContainer *message);
 extern bool is_present(const JsonbValue *value);
+extern JsonbContainer *object_at(JsonbContainer *object, const char *key);
+extern JsonbValue first_string(JsonbContainer *object, const char *const *keys);
+extern JsonbValue joined_texts(const JsonbValue *array);
+extern JsonbValue string_value(char *string, int len);
+extern bool string_begins(const JsonbValue *value, const char *beginning);
+
+/* part_media.c */
+extern void read_media(Part *part, JsonbContainer *object);
+extern bool media_has_content(const Part *part);
+extern char *media_url(const Part *part);
+extern bool media_begins(const Part *part, const char *beginning);
+extern bool media_is_image(const Part *part);
+extern bool media_is_document(const Part *part);
 
 /* for who writes an array */
 extern bool part_is_blank(const Part *part);
@@ -125,10 +139,9 @@ extern void json_present(StringInfo out, const char *key, const JsonbValue *valu
 extern void json_name(StringInfo out, const JsonbValue *name);
 extern void json_text_of(StringInfo out, const JsonbValue *value);
 extern void json_object_of(StringInfo out, const JsonbValue *value, const char *otherwise);
+extern void json_object_without(StringInfo out, JsonbContainer *object, const char *one,
+								const char *other);
 extern void text_of_result(StringInfo out, const Part *result);
 extern void json_result_text(StringInfo out, const Part *result);
-extern char *media_url(const Part *part);
-extern bool media_begins(const Part *part, const char *beginning);
-extern bool media_is_image(const Part *part);
 
 #endif							/* AIRUN_CONVERT_H */

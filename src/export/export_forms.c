@@ -34,7 +34,8 @@ ui_signature(StringInfo out, const Part *part, const char *key)
 	if (!is_present(&part->signature) || places[part->origin][0] == NULL)
 		return;
 	json_key(out, key);
-	appendStringInfo(out, "{\"%s\":{\"%s\":", places[part->origin][0], places[part->origin][1]);
+	appendStringInfo(out, "{\"%s\":{\"%s\":", places[part->origin][0],
+					 part->is_redacted ? "redactedData" : places[part->origin][1]);
 	json_value(out, &part->signature);
 	appendStringInfoString(out, "}}");
 }
@@ -83,6 +84,7 @@ ui_media(StringInfo out, const Part *part)
 				   media_is_image(part) ? "image/*" : "application/octet-stream");
 	json_present(out, "filename", &part->filename);
 	json_field(out, "url", url);
+	ui_signature(out, part, "providerMetadata");
 	appendStringInfoChar(out, '}');
 }
 
@@ -359,6 +361,8 @@ markdown_media(StringInfo out, const Part *part)
 {
 	const JsonbValue *address = is_present(&part->url) ? &part->url : &part->file_id;
 
+	if (part->kind == PART_OTHER && !is_present(&part->filename))
+		return;
 	appendStringInfo(out, "\n%s[%.*s](", media_is_image(part) ? "!" : "",
 					 part->filename.type == jbvString ? part->filename.val.string.len : 4,
 					 part->filename.type == jbvString ? part->filename.val.string.val : "file");
@@ -412,7 +416,7 @@ markdown_write(StringInfo out, Conversation *conversation)
 				markdown_call(out, part);
 			else if (part->kind == PART_RESULT)
 				markdown_result(out, part);
-			else if (part->kind == PART_MEDIA)
+			else if (part->kind == PART_MEDIA || part->kind == PART_OTHER)
 				markdown_media(out, part);
 		}
 	}

@@ -5,11 +5,13 @@
  * Read are the shapes of OpenAI (chat and Responses), Anthropic, Gemini, the AI
  * SDK, LangChain and OpenTelemetry.  Which type of a part means what stands in a
  * table, and so do the keys under which the shapes have the same thing.  What
- * is not known is kept as PART_OTHER.  Nothing is locked and nothing refused.
+ * is not known is a text where it has one, and else kept as PART_OTHER.  Images,
+ * sounds and files are read by part_media.c.  Nothing is locked and nothing refused.
  */
 #include "export/convert.h"
 
 #include "json/jsonb_util.h"
+#include "miscadmin.h"
 
 /* What a type of a part means */
 typedef struct PartType
@@ -44,6 +46,10 @@ static const PartType part_types[] = {
 	{"custom_tool_call_output", PART_RESULT, ORIGIN_RESPONSES},
 	{"image_url", PART_MEDIA, ORIGIN_OPENAI},
 	{"input_audio", PART_MEDIA, ORIGIN_OPENAI},
+	{"output_audio", PART_MEDIA, ORIGIN_RESPONSES},
+	{"audio", PART_MEDIA, ORIGIN_ANY},
+	{"video", PART_MEDIA, ORIGIN_ANY},
+	{"text-plain", PART_MEDIA, ORIGIN_ANY},
 	{"file", PART_MEDIA, ORIGIN_ANY},
 	{"image", PART_MEDIA, ORIGIN_ANY},
 	{"document", PART_MEDIA, ORIGIN_ANTHROPIC},
@@ -55,6 +61,14 @@ static const PartType part_types[] = {
 	{"inline_data", PART_MEDIA, ORIGIN_GEMINI},
 	{"fileData", PART_MEDIA, ORIGIN_GEMINI},
 	{"file_data", PART_MEDIA, ORIGIN_GEMINI},
+	{"inlineImage", PART_MEDIA, ORIGIN_GEMINI},
+	{"inlineFile", PART_MEDIA, ORIGIN_GEMINI},
+	{"executableCode", PART_OTHER, ORIGIN_GEMINI},
+	{"executable_code", PART_OTHER, ORIGIN_GEMINI},
+	{"codeExecutionResult", PART_OTHER, ORIGIN_GEMINI},
+	{"code_execution_result", PART_OTHER, ORIGIN_GEMINI},
+	{"toolCall", PART_OTHER, ORIGIN_GEMINI},
+	{"toolResponse", PART_OTHER, ORIGIN_GEMINI},
 	{"server_tool_use", PART_OTHER, ORIGIN_ANTHROPIC},
 	{"mcp_tool_use", PART_OTHER, ORIGIN_ANTHROPIC},
 	{"mcp_tool_result", PART_OTHER, ORIGIN_ANTHROPIC},
@@ -96,27 +110,34 @@ static const char *const argument_keys[] = {"arguments", "input", "args", "rawIn
 static const char *const output_keys[] = {
 	"output", "content", "response", "result", "errorText", NULL
 };
-static const char *const mime_keys[] = {
-	"mimeType", "mime_type", "mediaType", "media_type", NULL
-};
-static const char *const url_keys[] = {
-	"url", "image_url", "file_url", "fileUri", "file_uri", "uri", "image", NULL
-};
-static const char *const data_keys[] = {"data", "file_data", "content", NULL};
-static const char *const file_id_keys[] = {"file_id", NULL};
-static const char *const filename_keys[] = {"filename", "file_name", "title", NULL};
-static const char *const signature_keys[] = {
-	"signature", "thoughtSignature", "thought_signature", NULL
-};
-
 static const char *const reasoning_keys[] = {
-	"thinking", "text", "reasoning", "think", "content", "summary", NULL
+	"thinking", "text", "reasoning", "think", "content", "summary", "thoughts", NULL
 };
 
-/* Objects within a part that hold what the part is about */
-static const char *const media_objects[] = {
-	"image_url", "input_audio", "file", "source", "inlineData", "inline_data", "fileData",
-	"file_data", NULL
+/* Objects within a part in which providers, by their names, have what they have signed */
+static const char *const signature_objects[] = {
+	"providerMetadata", "callProviderMetadata", "providerOptions", "extra_content"
+};
+
+/* A proof, whose it is, and where: within such an object, or in the part itself */
+typedef struct SignaturePlace
+{
+	const char *provider;		/* NULL: in the part itself */
+	const char *key;
+	Origin		origin;
+	bool		is_redacted;	/* it is what was thought, encrypted */
+} SignaturePlace;
+
+static const SignaturePlace signature_places[] = {
+	{NULL, "thoughtSignature", ORIGIN_GEMINI, false},
+	{NULL, "thought_signature", ORIGIN_GEMINI, false},
+	{"anthropic", "signature", ORIGIN_ANTHROPIC, false},
+	{"anthropic", "redactedData", ORIGIN_ANTHROPIC, true},
+	{"google", "thoughtSignature", ORIGIN_GEMINI, false},
+	{"google", "thought_signature", ORIGIN_GEMINI, false},
+	{"vertex", "thoughtSignature", ORIGIN_GEMINI, false},
+	{"googleVertex", "thoughtSignature", ORIGIN_GEMINI, false},
+	{"openai", "reasoningEncryptedContent", ORIGIN_RESPONSES, false},
 };
 
 /* Is there a value? */
@@ -139,7 +160,7 @@ is_array(const JsonbValue *value)
 }
 
 /* The object under the key */
-static JsonbContainer *
+JsonbContainer *
 object_at(JsonbContainer *object, const char *key)
 {
 	JsonbValue	value;
@@ -164,7 +185,7 @@ first_of(JsonbContainer *object, const char *const *keys)
 }
 
 /* The same of strings alone */
-static JsonbValue
+JsonbValue
 first_string(JsonbContainer *object, const char *const *keys)
 {
 	JsonbValue	value;
@@ -185,13 +206,24 @@ is_true(JsonbContainer *object, const char *key)
 	return jsonb_field(object, key, &value) && value.type == jbvBool && value.val.boolean;
 }
 
-static bool
+bool
 string_begins(const JsonbValue *value, const char *beginning)
 {
 	int			len = strlen(beginning);
 
 	return value->type == jbvString && value->val.string.len >= len &&
 		memcmp(value->val.string.val, beginning, len) == 0;
+}
+
+/* A string as a value */
+JsonbValue
+string_value(char *string, int len)
+{
+	JsonbValue	value = {.type = jbvString};
+
+	value.val.string.val = string;
+	value.val.string.len = len;
+	return value;
 }
 
 static Part *
@@ -231,34 +263,70 @@ text_within(JsonbContainer *object, const char *const *keys)
 	return value.type == jbvString ? value : (JsonbValue) {.type = jbvNull};
 }
 
-/* The texts of an array of parts, with empty lines between them */
-static JsonbValue
+static void
+append_paragraph(StringInfo out, const JsonbValue *text)
+{
+	if (text->type != jbvString || text->val.string.len == 0)
+		return;
+	if (out->len > 0)
+		appendStringInfoString(out, "\n\n");
+	appendBinaryStringInfo(out, text->val.string.val, text->val.string.len);
+}
+
+/* The texts of an array of parts, with empty lines between them; a thought has a heading */
+JsonbValue
 joined_texts(const JsonbValue *array)
 {
-	static const char *const keys[] = {"text", NULL};
+	static const char *const keys[][2] = {{"summary"}, {"text"}, {"content"}};
 	StringInfoData joined;
-	JsonbValue	element;
-	JsonbValue	result = {.type = jbvNull};
 	int			count = JsonContainerSize(array->val.binary.data);
 
 	initStringInfo(&joined);
 	for (int i = 0; i < count; i++)
 	{
-		element = *getIthJsonbValueFromContainer(array->val.binary.data, i);
-		if (is_object(&element))
-			element = text_within(element.val.binary.data, keys);
-		if (element.type != jbvString)
-			continue;
-		if (joined.len > 0)
-			appendStringInfoString(&joined, "\n\n");
-		appendBinaryStringInfo(&joined, element.val.string.val, element.val.string.len);
+		JsonbValue	element = *getIthJsonbValueFromContainer(array->val.binary.data, i);
+
+		append_paragraph(&joined, &element);
+		for (int k = 0; is_object(&element) && k < lengthof(keys); k++)
+		{
+			JsonbValue	text = text_within(element.val.binary.data, keys[k]);
+
+			append_paragraph(&joined, &text);
+		}
 	}
 	if (joined.len == 0)
-		return result;
-	result.type = jbvString;
-	result.val.string.val = joined.data;
-	result.val.string.len = joined.len;
-	return result;
+		return (JsonbValue) {.type = jbvNull};
+	return string_value(joined.data, joined.len);
+}
+
+/* What proves a part that this provider has signed, where there is such a thing */
+static void
+read_signature(Part *part, JsonbContainer *object)
+{
+	JsonbContainer *within = object;
+
+	for (int i = 0; i < lengthof(signature_places); i++)
+	{
+		const SignaturePlace *place = &signature_places[i];
+		const char *const key[] = {place->key, NULL};
+
+		for (int k = 0; k < (place->provider == NULL ? 1 : lengthof(signature_objects)); k++)
+		{
+			JsonbValue	found;
+
+			if (place->provider != NULL &&
+				((within = object_at(object, signature_objects[k])) == NULL ||
+				 (within = object_at(within, place->provider)) == NULL))
+				continue;
+			found = first_string(within, key);
+			if (!is_present(&found))
+				continue;
+			part->signature = found;
+			part->origin = place->origin;
+			part->is_redacted = place->is_redacted;
+			return;
+		}
+	}
 }
 
 static void
@@ -276,42 +344,6 @@ read_text(Part *part, JsonbContainer *object)
 	part->notes = notes;
 }
 
-/* Where the AI SDK keeps what a provider has signed */
-static void
-read_provider_metadata(Part *part, JsonbContainer *object)
-{
-	static const struct
-	{
-		const char *provider;
-		const char *key;
-		Origin		origin;
-	}			places[] = {
-		{"anthropic", "signature", ORIGIN_ANTHROPIC},
-		{"google", "thoughtSignature", ORIGIN_GEMINI},
-		{"openai", "reasoningEncryptedContent", ORIGIN_RESPONSES},
-	};
-	JsonbContainer *metadata = object_at(object, "providerMetadata");
-
-	if (metadata == NULL)
-		metadata = object_at(object, "callProviderMetadata");
-	if (metadata == NULL)
-		metadata = object_at(object, "providerOptions");
-	if (metadata == NULL)
-		return;
-	for (int i = 0; i < lengthof(places); i++)
-	{
-		JsonbContainer *own = object_at(metadata, places[i].provider);
-
-		if (own != NULL && jsonb_field(own, places[i].key, &part->signature) &&
-			part->signature.type == jbvString)
-		{
-			part->origin = places[i].origin;
-			return;
-		}
-		part->signature.type = jbvNull;
-	}
-}
-
 static void
 read_reasoning(Part *part, JsonbContainer *object)
 {
@@ -325,12 +357,20 @@ read_reasoning(Part *part, JsonbContainer *object)
 	}
 	if (!is_present(&part->text))
 		part->text = text_within(object, reasoning_keys);
-	part->signature = first_string(object, signature_keys);
 	if (jsonb_field(object, "encrypted_content", &value) && value.type == jbvString)
 		part->signature = value;
-	else if (part->origin == ORIGIN_RESPONSES && !jsonb_has_field(object, "summary"))
+	else if (jsonb_field(object, "signature", &value) && value.type == jbvString)
+		part->signature = value;
+	else if (part->origin == ORIGIN_ANTHROPIC && jsonb_field(object, "data", &value) &&
+			 value.type == jbvString)
+	{
+		part->signature = value;
+		part->is_redacted = true;
+	}
+	if (part->origin == ORIGIN_RESPONSES && !jsonb_has_field(object, "encrypted_content") &&
+		!jsonb_has_field(object, "summary"))
 		part->origin = ORIGIN_ANY;	/* others call it reasoning, too */
-	read_provider_metadata(part, object);
+	read_signature(part, object);
 }
 
 /* A call; its function or custom object may hold name and arguments */
@@ -338,6 +378,7 @@ static void
 read_call(Part *part, JsonbContainer *object)
 {
 	JsonbContainer *inner = object_at(object, "function");
+	JsonbContainer *metadata = object_at(object, "metadata");
 
 	part->id = first_string(object, id_keys);
 	if (inner == NULL && (inner = object_at(object, "custom")) != NULL)
@@ -346,8 +387,10 @@ read_call(Part *part, JsonbContainer *object)
 		inner = object;
 	part->name = first_string(inner, name_keys);
 	part->value = first_of(inner, argument_keys);
-	part->signature = first_string(object, signature_keys);
-	read_provider_metadata(part, object);
+	read_signature(part, object);
+	/* airun_import() keeps there what a call has beside */
+	if (!is_present(&part->signature) && metadata != NULL)
+		read_signature(part, metadata);
 }
 
 /* What the AI SDK wraps an output in: {type, value} */
@@ -368,9 +411,10 @@ unwrap_output(Part *part)
 		if (!jsonb_string_is(&type, types[i]))
 			continue;
 		part->is_error |= i > 2;
-		if (jsonb_field(part->value.val.binary.data, "value", &value) ||
-			jsonb_field(part->value.val.binary.data, "reason", &value))
-			part->value = value;
+		if (!jsonb_field(part->value.val.binary.data, "value", &value) &&
+			!jsonb_field(part->value.val.binary.data, "reason", &value))
+			value.type = jbvNull;
+		part->value = value;
 		return;
 	}
 }
@@ -396,6 +440,9 @@ read_output_parts(Part *part)
 		}
 		part->parts = lappend(part->parts, inner);
 	}
+	/* they are all of it, even where they are none; a tool of the AI SDK returns any list */
+	if (is_array(&part->value) && (count > 0 || part->origin != ORIGIN_AI_SDK))
+		part->value.type = jbvNull;
 }
 
 static void
@@ -414,91 +461,36 @@ read_result(Part *part, JsonbContainer *object)
 	read_output_parts(part);
 }
 
-/* Take a data URL apart */
-static void
-split_data_url(Part *part)
+/*
+ * What a tool of the AI SDK has returned: its state says whether it has, and then
+ * even nothing is a result.  False where it has not.
+ */
+static bool
+read_tool_output(Part *result, JsonbContainer *object)
 {
-	const char *url = part->url.val.string.val;
-	int			len = part->url.val.string.len;
-	const char *comma;
-	const char *semicolon;
+	static const char *const value_keys[] = {"output", "result", NULL};
+	static const char *const error_keys[] = {"errorText", NULL};
+	static const char *const reason_keys[] = {"reason", NULL};
+	JsonbContainer *approval = object_at(object, "approval");
+	JsonbValue	state = {.type = jbvNull};
 
-	if (!string_begins(&part->url, "data:") || (comma = memchr(url, ',', len)) == NULL)
-		return;
-	semicolon = memchr(url, ';', comma - url);
-	if (semicolon == NULL || comma - semicolon != 7 || memcmp(semicolon, ";base64", 7) != 0)
-		return;
-	part->data.type = part->mime.type = jbvString;
-	part->data.val.string.val = unconstify(char *, comma + 1);
-	part->data.val.string.len = len - (comma + 1 - url);
-	part->mime.val.string.val = unconstify(char *, url + 5);
-	part->mime.val.string.len = semicolon - url - 5;
-	part->url.type = jbvNull;
-}
-
-static void
-read_media_keys(Part *part, JsonbContainer *object)
-{
-	const struct
+	(void) jsonb_field(object, "state", &state);
+	if (jsonb_string_is(&state, "output-denied"))
 	{
-		JsonbValue *value;
-		const char *const *keys;
-	}			fields[] = {
-		{&part->mime, mime_keys},
-		{&part->data, data_keys},
-		{&part->url, url_keys},
-		{&part->file_id, file_id_keys},
-		{&part->filename, filename_keys},
-	};
-
-	for (int i = 0; i < lengthof(fields); i++)
-	{
-		if (!is_present(fields[i].value))
-			*fields[i].value = first_string(object, fields[i].keys);
+		result->is_error = true;
+		if (approval != NULL)
+			result->value = first_string(approval, reason_keys);
+		if (!is_present(&result->value))
+			result->value = string_value(pstrdup("denied"), strlen("denied"));
+		return true;
 	}
-}
-
-/* The type that the "format" of a sound means */
-static void
-read_format(Part *part, JsonbContainer *object)
-{
-	static const char *const types[][2] = {{"mp3", "audio/mpeg"}, {"wav", "audio/wav"}};
-	JsonbValue	format;
-
-	if (is_present(&part->mime) || !jsonb_field(object, "format", &format))
-		return;
-	for (int i = 0; i < lengthof(types); i++)
-	{
-		if (!jsonb_string_is(&format, types[i][0]))
-			continue;
-		part->mime.type = jbvString;
-		part->mime.val.string.val = unconstify(char *, types[i][1]);
-		part->mime.val.string.len = strlen(types[i][1]);
-	}
-}
-
-static void
-read_media(Part *part, JsonbContainer *object)
-{
-	read_media_keys(part, object);
-	for (int i = 0; media_objects[i] != NULL; i++)
-	{
-		JsonbContainer *inner = object_at(object, media_objects[i]);
-
-		if (inner == NULL)
-			continue;
-		read_media_keys(part, inner);
-		read_format(part, inner);
-	}
-	/* OpenAI's files have a URL as their data; base64 has no colon */
-	if (part->data.type == jbvString &&
-		memchr(part->data.val.string.val, ':', part->data.val.string.len) != NULL)
-	{
-		part->url = part->data;
-		part->data.type = jbvNull;
-	}
-	if (is_present(&part->url))
-		split_data_url(part);
+	result->value = first_of(object, value_keys);
+	result->is_error = jsonb_string_is(&state, "output-error") ||
+		(!is_present(&result->value) && jsonb_has_field(object, "errorText"));
+	if (result->is_error && jsonb_has_field(object, "errorText"))
+		result->value = first_of(object, error_keys);
+	return is_present(&result->value) || result->is_error ||
+		jsonb_string_is(&state, "output-available") || jsonb_string_is(&state, "result");
 }
 
 /* A tool part of the AI SDK: the call, and its result where there is one */
@@ -508,7 +500,6 @@ read_tool_part(JsonbContainer *object, const JsonbValue *type)
 	JsonbContainer *invocation = object_at(object, "toolInvocation");
 	Part	   *call;
 	Part	   *result;
-	JsonbValue	value;
 
 	if (invocation != NULL)
 		object = invocation;
@@ -522,23 +513,11 @@ read_tool_part(JsonbContainer *object, const JsonbValue *type)
 		call->name.val.string.val += strlen("tool-");
 		call->name.val.string.len -= strlen("tool-");
 	}
-
-	if (!jsonb_field(object, "output", &value) && !jsonb_field(object, "result", &value) &&
-		!jsonb_field(object, "errorText", &value))
-	{
-		JsonbContainer *approval = object_at(object, "approval");
-
-		if (!jsonb_field(object, "state", &value) || !jsonb_string_is(&value, "output-denied"))
-			return call;
-		if (approval == NULL || !jsonb_field(approval, "reason", &value))
-			value.val.string.val = "denied", value.val.string.len = strlen("denied");
-		value.type = jbvString;
-	}
 	result = new_part(PART_RESULT, ORIGIN_AI_SDK, object);
+	if (!read_tool_output(result, object))
+		return call;
 	result->id = call->id;
 	result->name = call->name;
-	result->value = value;
-	result->is_error = !jsonb_has_field(object, "output") && !jsonb_has_field(object, "result");
 	read_output_parts(result);
 	call->result = result;
 	return call;
@@ -573,8 +552,8 @@ read_untyped_part(JsonbContainer *object)
 		else if (part->kind == PART_RESULT)
 			read_result(part, inner);
 		else
-			read_media_keys(part, inner);
-		part->signature = first_string(object, signature_keys);
+			read_media(part, object);
+		read_signature(part, object);
 		return part;
 	}
 	part = new_part(PART_TEXT, ORIGIN_ANY, object);
@@ -589,7 +568,7 @@ read_untyped_part(JsonbContainer *object)
 		part->kind = PART_REASONING;
 		part->origin = ORIGIN_GEMINI;
 	}
-	part->signature = first_string(object, signature_keys);
+	read_signature(part, object);
 	return part;
 }
 
@@ -601,6 +580,7 @@ read_by_kind(Part *part, JsonbContainer *object)
 	{
 		case PART_TEXT:
 			read_text(part, object);
+			read_signature(part, object);
 			break;
 		case PART_REASONING:
 			read_reasoning(part, object);
@@ -613,6 +593,9 @@ read_by_kind(Part *part, JsonbContainer *object)
 			break;
 		case PART_MEDIA:
 			read_media(part, object);
+			read_signature(part, object);
+			if (!media_has_content(part) && is_present(&part->text))
+				part->kind = PART_TEXT;
 			break;
 		case PART_OTHER:
 			break;
@@ -627,6 +610,7 @@ read_part(const JsonbValue *value)
 	JsonbValue	type;
 	Part	   *part;
 
+	check_stack_depth();
 	if (value->type == jbvString)
 		return text_part(value);
 	if (!is_object(value))
@@ -650,6 +634,32 @@ read_part(const JsonbValue *value)
 					string_begins(&type, "data-") ? ORIGIN_AI_SDK : ORIGIN_ANY, object);
 }
 
+/*
+ * A part of a message itself.  Media of which nothing is there are like a part that
+ * nobody knows; and one that nobody knows is a text, where it has one.
+ */
+static Part *
+read_said_part(const JsonbValue *value)
+{
+	static const char *const keys[] = {"text", NULL};
+	Part	   *part = read_part(value);
+
+	if (part == NULL)
+		return NULL;
+	if (part->kind == PART_MEDIA && !media_has_content(part))
+	{
+		part->kind = PART_OTHER;
+		part->origin = ORIGIN_ANY;
+	}
+	else if (part->kind == PART_OTHER && part->origin == ORIGIN_ANY)
+	{
+		part->text = text_within(part->raw.val.binary.data, keys);
+		if (is_present(&part->text))
+			part->kind = PART_TEXT;
+	}
+	return part;
+}
+
 static List *
 read_parts(List *parts, const JsonbValue *array)
 {
@@ -657,7 +667,8 @@ read_parts(List *parts, const JsonbValue *array)
 
 	for (int i = 0; i < count; i++)
 	{
-		Part	   *part = read_part(getIthJsonbValueFromContainer(array->val.binary.data, i));
+		Part	   *part =
+			read_said_part(getIthJsonbValueFromContainer(array->val.binary.data, i));
 
 		if (part != NULL)
 			parts = lappend(parts, part);
@@ -735,6 +746,25 @@ read_reasoning_beside(JsonbContainer *message)
 	return list_make1(part);
 }
 
+/* What the model has said by voice, where there are no words beside it */
+static List *
+read_voice(List *parts, JsonbContainer *message)
+{
+	static const char *const keys[] = {"transcript", NULL};
+	JsonbContainer *audio = object_at(message, "audio");
+	JsonbValue	text = {.type = jbvNull};
+	ListCell   *cell;
+
+	if (audio != NULL)
+		text = first_string(audio, keys);
+	foreach(cell, parts)
+	{
+		if (part_has_text(lfirst(cell)))
+			return parts;
+	}
+	return is_present(&text) ? lappend(parts, text_part(&text)) : parts;
+}
+
 /* Is the whole message one part: an item, or the result of a tool? */
 static Part *
 whole_message_part(JsonbContainer *message, List *content)
@@ -795,12 +825,13 @@ message_parts(JsonbContainer *message)
 			parts = lappend(parts, text_part(&content));
 		else if (is_object(&content))
 		{
-			Part	   *part = read_part(&content);
+			Part	   *part = read_said_part(&content);
 
 			if (part != NULL)
 				parts = lappend(parts, part);
 		}
 	}
+	parts = read_voice(parts, message);
 	if (jsonb_field(message, "refusal", &refusal) && refusal.type == jbvString)
 	{
 		Part	   *part = text_part(&refusal);

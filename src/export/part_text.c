@@ -98,6 +98,29 @@ json_text_of(StringInfo out, const JsonbValue *value)
 	pfree(text.data);
 }
 
+/* An object without two of its keys */
+void
+json_object_without(StringInfo out, JsonbContainer *object, const char *one, const char *other)
+{
+	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbValue	key;
+	JsonbValue	value;
+
+	appendStringInfoChar(out, '{');
+	(void) JsonbIteratorNext(&it, &value, true);
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
+	{
+		(void) JsonbIteratorNext(&it, &value, true);
+		if (jsonb_string_is(&key, one) || jsonb_string_is(&key, other))
+			continue;
+		json_next(out);
+		json_value(out, &key);
+		appendStringInfoChar(out, ':');
+		json_value(out, &value);
+	}
+	appendStringInfoChar(out, '}');
+}
+
 /* Is the string a JSON object, of those that jsonb takes? */
 static bool
 holds_object(const JsonbValue *string)
@@ -191,44 +214,6 @@ json_result_text(StringInfo out, const Part *result)
 	text_of_result(&text, result);
 	json_append_string(out, text.data, text.len);
 	pfree(text.data);
-}
-
-/* The URL of media: as it is, or a data URL of its bytes; NULL for none */
-char *
-media_url(const Part *part)
-{
-	if (part->data.type == jbvString)
-		return psprintf("data:%.*s;base64,%.*s",
-						part->mime.type == jbvString ? part->mime.val.string.len : 24,
-						part->mime.type == jbvString ? part->mime.val.string.val :
-						"application/octet-stream",
-						part->data.val.string.len, part->data.val.string.val);
-	if (part->url.type == jbvString)
-		return pnstrdup(part->url.val.string.val, part->url.val.string.len);
-	return NULL;
-}
-
-bool
-media_begins(const Part *part, const char *beginning)
-{
-	int			len = strlen(beginning);
-
-	return part->mime.type == jbvString && part->mime.val.string.len >= len &&
-		memcmp(part->mime.val.string.val, beginning, len) == 0;
-}
-
-/* An image?  So is what has no type and whose own shape says image. */
-bool
-media_is_image(const Part *part)
-{
-	JsonbValue	type;
-
-	if (is_present(&part->mime))
-		return media_begins(part, "image/");
-	return part->raw.type == jbvBinary &&
-		jsonb_field(part->raw.val.binary.data, "type", &type) && type.type == jbvString &&
-		(jsonb_string_is(&type, "image") || jsonb_string_is(&type, "image_url") ||
-		 jsonb_string_is(&type, "input_image"));
 }
 
 bool

@@ -27,7 +27,7 @@ chat_media(StringInfo out, const Part *part)
 {
 	char	   *url = media_url(part);
 
-	if (media_is_image(part) && url == NULL && !is_present(&part->file_id))
+	if (!media_has_content(part))
 		return;
 	json_next(out);
 	if (media_is_image(part) && url != NULL)
@@ -286,30 +286,6 @@ responses_reasoning(StringInfo out, const Part *part, bool for_request)
 	appendStringInfoChar(out, '}');
 }
 
-/* An item as it was sent, without what airun has added to make a message of it */
-static void
-responses_item(StringInfo out, JsonbContainer *item)
-{
-	JsonbIterator *it = JsonbIteratorInit(item);
-	JsonbValue	key;
-	JsonbValue	value;
-
-	json_next(out);
-	appendStringInfoChar(out, '{');
-	(void) JsonbIteratorNext(&it, &value, true);
-	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
-	{
-		(void) JsonbIteratorNext(&it, &value, true);
-		if (jsonb_string_is(&key, "role") || jsonb_string_is(&key, "timestamp"))
-			continue;
-		json_next(out);
-		json_value(out, &key);
-		appendStringInfoChar(out, ':');
-		json_value(out, &value);
-	}
-	appendStringInfoChar(out, '}');
-}
-
 /* Texts and media of an utterance from a part on, up to what is an item itself */
 static void
 responses_message(StringInfo out, const Utterance *utterance, int from, bool for_request)
@@ -362,7 +338,9 @@ responses_utterance(StringInfo out, const Utterance *utterance, bool for_request
 			case PART_OTHER:
 				if (part->origin != ORIGIN_RESPONSES)
 					break;
-				responses_item(out, part->raw.val.binary.data);
+				/* as it was sent, without what airun has added to make a message of it */
+				json_next(out);
+				json_object_without(out, part->raw.val.binary.data, "role", "timestamp");
 				break;
 		}
 		in_message = false;
@@ -463,14 +441,11 @@ anthropic_text(StringInfo out, const Part *part, bool with_notes)
 static void
 anthropic_reasoning(StringInfo out, const Part *part, bool for_request)
 {
-	JsonbValue	data;
-
-	if (part->origin == ORIGIN_ANTHROPIC && part->raw.type == jbvBinary &&
-		jsonb_field(part->raw.val.binary.data, "data", &data))
+	if (part->is_redacted)
 	{
 		json_next(out);
 		appendStringInfoString(out, "{\"type\":\"redacted_thinking\"");
-		json_present(out, "data", &data);
+		json_present(out, "data", &part->signature);
 		appendStringInfoChar(out, '}');
 		return;
 	}
@@ -581,7 +556,9 @@ gemini_media(StringInfo out, const Part *part)
 		json_field(out, "mimeType", media_is_image(part) ? "image/png" :
 				   "application/octet-stream");
 	json_present(out, reference == &part->data ? "data" : "fileUri", reference);
-	appendStringInfoString(out, "}}");
+	appendStringInfoChar(out, '}');
+	gemini_signature(out, part);
+	appendStringInfoChar(out, '}');
 }
 
 /* is_first: of the calls of its message, which is where Gemini looks for a proof */
@@ -657,8 +634,9 @@ gemini_part(StringInfo out, const Part *part, bool is_first_call, bool for_reque
 		case PART_OTHER:
 			if (part->origin != ORIGIN_GEMINI || part->raw.type != jbvBinary)
 				break;
+			/* as it was sent, without the type by which airun_import() has it known */
 			json_next(out);
-			json_value(out, &part->raw);
+			json_object_without(out, part->raw.val.binary.data, "type", "timestamp");
 			break;
 	}
 }

@@ -239,14 +239,24 @@ enter_call(Composer *composer, OpenCall *call)
 	return true;
 }
 
-/* A call; joins: it belongs to the calls before it, though it has a message of its own */
-void
-compose_call(Composer *composer, const char *id, const char *name, JsonbValue *input,
-			 JsonbValue *rest, bool joins)
+/* What a kind of call is called, where its name stands, and its input */
+typedef struct CallKind
+{
+	const char *type;			/* and the key of what it holds */
+	const char *input;
+	const char *nothing;		/* for no input */
+} CallKind;
+
+static const CallKind function_call = {"function", "arguments", "{}"};
+static const CallKind custom_call = {"custom", "input", ""};
+
+static void
+add_call(Composer *composer, const CallKind *kind, const char *id, const char *name,
+		 JsonbValue *input, JsonbValue *rest, bool joins)
 {
 	OpenCall   *call = palloc0_object(OpenCall);
 	OutMessage *open;
-	List	   *function = NIL;
+	List	   *inner = NIL;
 	List	   *pairs = NIL;
 
 	call->id = id != NULL ? id : psprintf("call_%d", list_length(composer->calls) + 1);
@@ -257,15 +267,31 @@ compose_call(Composer *composer, const char *id, const char *name, JsonbValue *i
 	if (!enter_call(composer, call))
 		return;
 
-	function = json_add_pair(function, "name", json_new_string(call->name));
-	function = json_add_pair(function, "arguments",
-							 json_new_string(input != NULL ? json_as_text(input) : "{}"));
+	inner = json_add_pair(inner, "name", json_new_string(call->name));
+	inner = json_add_pair(inner, kind->input,
+						  json_new_string(input != NULL ? json_as_text(input) : kind->nothing));
 	pairs = json_add_pair(pairs, "id", json_new_string(call->id));
-	pairs = json_add_pair(pairs, "type", json_new_string("function"));
-	pairs = json_add_pair(pairs, "function", json_from_pairs(function));
+	pairs = json_add_pair(pairs, "type", json_new_string(kind->type));
+	pairs = json_add_pair(pairs, kind->type, json_from_pairs(inner));
 	if (!json_says_nothing(rest))
 		pairs = json_add_pair(pairs, "metadata", rest);
 	open->calls = lappend(open->calls, json_from_pairs(pairs));
+}
+
+/* A call; joins: it belongs to the calls before it, though it has a message of its own */
+void
+compose_call(Composer *composer, const char *id, const char *name, JsonbValue *input,
+			 JsonbValue *rest, bool joins)
+{
+	add_call(composer, &function_call, id, name, input, rest, joins);
+}
+
+/* The same of one whose input is free text */
+void
+compose_custom_call(Composer *composer, const char *id, const char *name, JsonbValue *input,
+					JsonbValue *rest, bool joins)
+{
+	add_call(composer, &custom_call, id, name, input, rest, joins);
 }
 
 /* Which call a result is of: by its id, or else one that waits, or else the last one */
@@ -421,16 +447,10 @@ spoken_text(const OutMessage *message)
 	foreach(cell, message->parts)
 	{
 		JsonbValue *part = lfirst(cell);
-		const char *type = json_get_string(part, "type");
 		char	   *text = json_string_of(part);
 
-		if (text == NULL && (type == NULL || strcmp(type, "text") == 0 ||
-							 strcmp(type, "input_text") == 0 || strcmp(type, "output_text") == 0))
-		{
-			text = json_string_of(json_get(part, "text"));
-			if (text == NULL)
-				text = json_get_string(part, "content");
-		}
+		if (text == NULL)
+			text = part_spoken_text(part);
 		if (text != NULL)
 			appendStringInfoString(&out, text);
 	}

@@ -128,6 +128,8 @@ extern void compose_keys_alone(Composer *composer);
 extern void compose_part(Composer *composer, JsonbValue *part);
 extern void compose_call(Composer *composer, const char *id, const char *name,
 						 JsonbValue *input, JsonbValue *rest, bool joins);
+extern void compose_custom_call(Composer *composer, const char *id, const char *name,
+								JsonbValue *input, JsonbValue *rest, bool joins);
 extern void compose_result(Composer *composer, const char *id, const char *name,
 						   JsonbValue *output, bool is_error, JsonbValue *rest);
 extern void compose_result_later(Composer *composer, const char *id, const char *name,
@@ -140,6 +142,7 @@ extern Jsonb *compose_message(const OutMessage *message, const char *id, Timesta
 /* parts.c */
 extern void compose_content(Composer *composer, JsonbValue *content);
 extern void compose_any_part(Composer *composer, JsonbValue *part);
+extern char *part_spoken_text(JsonbValue *part);
 
 /* tree.c */
 typedef struct TreeNode

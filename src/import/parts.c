@@ -5,7 +5,8 @@
  * What a part is, its type tells, or for Gemini's the key that it has; both stand
  * in tables.  A text, a call that the client runs and a result are read; all else
  * is kept as it is, in its place: what was thought, pictures and files, what the
- * provider runs by itself, and types that nobody knows yet.
+ * provider runs by itself, and types that nobody knows yet.  Of those, one that has a
+ * text says it.
  *
  * PT422 for a part that is neither a string nor an object: then the conversation
  * is not what it seems to be.  A null is passed over.  No lock is taken.
@@ -17,7 +18,9 @@
 typedef enum PartKind
 {
 	PART_TEXT,
+	PART_THOUGHT,
 	PART_CALL,
+	PART_CUSTOM_CALL,			/* its input is free text */
 	PART_RESULT,
 	PART_CALL_AND_RESULT,		/* by its state */
 	PART_STEP,					/* between two steps */
@@ -45,6 +48,12 @@ static const PartType part_types[] = {
 	{"text", WHOLE, PART_TEXT, NULL, NULL, NULL, "text", "content"},
 	{"input_text", WHOLE, PART_TEXT, NULL, NULL, NULL, "text", NULL},
 	{"output_text", WHOLE, PART_TEXT, NULL, NULL, NULL, "text", NULL},
+	{"reasoning", WHOLE, PART_THOUGHT, NULL, NULL, NULL, NULL, NULL},
+	{"reasoning_text", WHOLE, PART_THOUGHT, NULL, NULL, NULL, NULL, NULL},
+	{"summary_text", WHOLE, PART_THOUGHT, NULL, NULL, NULL, NULL, NULL},
+	{"thinking", WHOLE, PART_THOUGHT, NULL, NULL, NULL, NULL, NULL},
+	{"redacted_thinking", WHOLE, PART_THOUGHT, NULL, NULL, NULL, NULL, NULL},
+	{"think", WHOLE, PART_THOUGHT, NULL, NULL, NULL, NULL, NULL},
 	{"step-start", WHOLE, PART_STEP, NULL, NULL, NULL, NULL, NULL},
 	/* Anthropic, Claude */
 	{"tool_use", WHOLE, PART_CALL, NULL, "id", "name", "input", NULL},
@@ -58,13 +67,14 @@ static const PartType part_types[] = {
 	"rawInput"},
 	{"tool-approval-request", WHOLE, PART_KEPT, NULL, NULL, NULL, NULL, NULL},
 	{"tool-approval-response", WHOLE, PART_KEPT, NULL, NULL, NULL, NULL, NULL},
+	{"data-", BEGINS, PART_KEPT, NULL, NULL, NULL, NULL, NULL},
 	{"tool-", BEGINS, PART_CALL_AND_RESULT, NULL, "toolCallId", NULL, "input", "rawInput"},
 	/* LibreChat, OpenTelemetry, LangChain */
 	{"tool_call", WHOLE, PART_CALL_AND_RESULT, "tool_call", "id", "name", "args", "arguments"},
 	{"tool_call_response", WHOLE, PART_RESULT, NULL, "id", "name", "response", "result"},
 	/* OpenAI's Responses */
 	{"function_call", WHOLE, PART_CALL, NULL, "call_id", "name", "arguments", NULL},
-	{"custom_tool_call", WHOLE, PART_CALL, NULL, "call_id", "name", "input", NULL},
+	{"custom_tool_call", WHOLE, PART_CUSTOM_CALL, NULL, "call_id", "name", "input", NULL},
 	{"computer_call", WHOLE, PART_CALL, NULL, "call_id", "type", "action", "actions"},
 	{"local_shell_call", WHOLE, PART_CALL, NULL, "call_id", "type", "action", NULL},
 	{"shell_call", WHOLE, PART_CALL, NULL, "call_id", "type", "action", NULL},
@@ -149,17 +159,29 @@ read_text(Composer *composer, const PartType *type, JsonbValue *part)
 	compose_text(composer, json_string_of(value), NULL);
 }
 
-/* An output of the AI SDK says what kind of value it has */
+/* Kinds of values that an output of the AI SDK may have; the last ones are errors */
+static const char *const output_kinds[] = {
+	"text", "json", "content", "error-text", "error-json", "execution-denied"
+};
+
+#define FIRST_ERROR_KIND	3
+
+/* An output of the AI SDK says what kind of value it has; the value may be null */
 static JsonbValue *
 unwrap_output(JsonbValue *output, bool *is_error)
 {
-	const char *type = json_get_string(output, "type");
-	JsonbValue *value = json_get(output, "value");
+	JsonbValue *type = json_get(output, "type");
 
-	if (type == NULL || value == NULL)
-		return output;
-	*is_error |= strncmp(type, "error-", 6) == 0;
-	return value;
+	for (int i = 0; i < lengthof(output_kinds); i++)
+	{
+		JsonbValue *value = json_get(output, "value");
+
+		if (!json_is(type, output_kinds[i]))
+			continue;
+		*is_error |= i >= FIRST_ERROR_KIND;
+		return value != NULL ? value : json_get(output, "reason");
+	}
+	return output;
 }
 
 static void
@@ -171,7 +193,8 @@ read_result(Composer *composer, const PartType *type, JsonbValue *part)
 
 	if (output == NULL && type->other != NULL)
 		output = json_get(inner, type->other);
-	output = unwrap_output(output, &is_error);
+	if (strcmp(type->type, "tool-result") == 0)
+		output = unwrap_output(output, &is_error);
 	compose_result(composer, json_get_string(inner, type->id),
 				   type->name != NULL ? json_get_string(inner, type->name) : NULL,
 				   output, is_error, json_from_pairs(json_rest(part, result_keys)));
@@ -185,19 +208,19 @@ call_name(const PartType *type, JsonbValue *part, JsonbValue *inner)
 	return json_get_string(inner, type->name);
 }
 
-static JsonbValue *
+static void
 read_call(Composer *composer, const PartType *type, JsonbValue *part, JsonbValue *inner)
 {
 	JsonbValue *input = json_get(inner, type->value);
 
 	if (input == NULL && type->other != NULL)
 		input = json_get(inner, type->other);
-	compose_call(composer, json_get_string(inner, type->id), call_name(type, part, inner), input,
-				 json_from_pairs(json_rest(part, call_keys)), true);
-	return input;
+	(type->kind == PART_CUSTOM_CALL ? compose_custom_call : compose_call)
+		(composer, json_get_string(inner, type->id), call_name(type, part, inner), input,
+		 json_from_pairs(json_rest(part, call_keys)), true);
 }
 
-/* A call that has its result with it, if it has one yet */
+/* A call that has its result with it, if it has one yet: its state says so, or a value */
 static void
 read_call_and_result(Composer *composer, const PartType *type, JsonbValue *part)
 {
@@ -216,7 +239,7 @@ read_call_and_result(Composer *composer, const PartType *type, JsonbValue *part)
 		compose_part(composer, part);
 		return;
 	}
-	(void) read_call(composer, type, part, inner);
+	read_call(composer, type, part, inner);
 	if (json_get_bool(part, "preliminary"))
 		return;
 	if (json_is(state, "output-error"))
@@ -228,11 +251,34 @@ read_call_and_result(Composer *composer, const PartType *type, JsonbValue *part)
 		output = json_get(inner, "output");
 		if (output == NULL)
 			output = json_get(inner, "result");
-		if (output == NULL)
+		/* a tool that has returned nothing has returned */
+		if (output == NULL && !json_is(state, "output-available") && !json_is(state, "result"))
 			return;
 	}
 	compose_result_later(composer, id, call_name(type, part, inner), output,
 						 json_is(state, "output-error") || json_is(state, "output-denied"));
+}
+
+/* Is a part without a type what was thought? */
+static bool
+is_thought(JsonbValue *part)
+{
+	return json_get_bool(part, "thought") || json_get_bool(part, "isThought");
+}
+
+/* What a part says, of whichever type; NULL for what says nothing, or was thought */
+char *
+part_spoken_text(JsonbValue *part)
+{
+	const char *word = json_get_string(part, "type");
+	const PartType *type = word != NULL ? type_of(word) : NULL;
+	char	   *text = json_get_string(part, "text");
+
+	if (type == NULL)
+		return is_thought(part) ? NULL : text;
+	if (type->kind != PART_TEXT)
+		return NULL;
+	return text != NULL ? text : json_get_string(part, "content");
 }
 
 /* A part that is kept: with a type, so that who reads it knows what it is */
@@ -240,8 +286,9 @@ static void
 keep_part(Composer *composer, JsonbValue *part)
 {
 	const char *type = json_get_string(part, "type");
+	char	   *text = part_spoken_text(part);
 
-	if (type == NULL && (json_get_bool(part, "thought") || json_get_bool(part, "isThought")))
+	if (type == NULL && is_thought(part))
 		type = "reasoning";
 	for (int i = 0; type == NULL && i < lengthof(kept_keys); i++)
 	{
@@ -250,7 +297,11 @@ keep_part(Composer *composer, JsonbValue *part)
 	}
 	if (type == NULL)
 		type = json_get_string(part, "content_type");
-	compose_part(composer, json_with_type(part, type != NULL ? type : "unknown"));
+	part = json_with_type(part, type != NULL ? type : "unknown");
+	if (text != NULL)
+		compose_text(composer, text, part);
+	else
+		compose_part(composer, part);
 }
 
 /* A part, whatever it is */
@@ -274,7 +325,7 @@ compose_any_part(Composer *composer, JsonbValue *part)
 				 errdetail("Parts are strings and objects.")));
 	type = type_word != NULL ? type_of(type_word) : type_by_key(part);
 	if (type == NULL && type_word == NULL && json_get(part, "text") != NULL &&
-		!json_get_bool(part, "thought") && json_get(part, "content_type") == NULL)
+		!is_thought(part) && json_get(part, "content_type") == NULL)
 		type = &part_types[0];
 
 	switch (type == NULL ? PART_KEPT : type->kind)
@@ -283,11 +334,12 @@ compose_any_part(Composer *composer, JsonbValue *part)
 			read_text(composer, type, part);
 			break;
 		case PART_CALL:
+		case PART_CUSTOM_CALL:
 			if (json_get_bool(part, "providerExecuted"))
 				keep_part(composer, part);
 			else
-				(void) read_call(composer, type, part,
-								 type->inner != NULL ? json_get(part, type->inner) : part);
+				read_call(composer, type, part,
+						  type->inner != NULL ? json_get(part, type->inner) : part);
 			break;
 		case PART_RESULT:
 			if (json_get_bool(part, "providerExecuted"))
@@ -301,6 +353,7 @@ compose_any_part(Composer *composer, JsonbValue *part)
 		case PART_STEP:
 			compose_step(composer);
 			break;
+		case PART_THOUGHT:
 		case PART_KEPT:
 			keep_part(composer, part);
 			break;

@@ -90,12 +90,15 @@ unwrap_langchain(JsonbValue *item, const char **role)
 static void
 read_calls(Composer *composer, JsonbValue *calls)
 {
-	static const char *const known[] = {"id", "type", "function", "name", "args", "index", NULL};
+	static const char *const known[] = {
+		"id", "type", "function", "custom", "name", "args", "index", NULL
+	};
 
 	for (int i = 0; i < json_length(calls); i++)
 	{
 		JsonbValue *call = json_element(calls, i);
 		JsonbValue *function = json_get(call, "function");
+		JsonbValue *custom = json_get(call, "custom");
 		JsonbValue *input = json_get(function, "arguments");
 
 		if (!json_is_object(call))
@@ -103,12 +106,17 @@ read_calls(Composer *composer, JsonbValue *calls)
 					(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 					 errmsg("a call of a tool is %s", json_type_name(call)),
 					 errdetail("It must be an object.")));
+		if (function == NULL && json_is_object(custom))
+		{
+			compose_custom_call(composer, json_get_string(call, "id"),
+								json_get_string(custom, "name"), json_get(custom, "input"),
+								json_from_pairs(json_rest(call, known)), false);
+			continue;
+		}
 		if (function == NULL)
 			function = call;
 		if (input == NULL)
 			input = json_get(function, "args");
-		if (input == NULL)
-			input = json_get_path(call, "custom.input");
 		compose_call(composer, json_get_string(call, "id"), json_get_string(function, "name"),
 					 input, json_from_pairs(json_rest(call, known)), false);
 	}

@@ -22,7 +22,9 @@
 #include "airun.h"
 
 #include "catalog/pg_type.h"
+#include "export/convert.h"
 #include "funcapi.h"
+#include "json/jsonb_util.h"
 #include "miscadmin.h"
 #include "run/message.h"
 #include "run/run.h"
@@ -248,6 +250,41 @@ look_through(Search *search, const FoundRun *run, text *value, int64 seq, Jsonb 
 
 /* ---------- messages ---------- */
 
+/* What a part says, or holds that can be read: not what was thought, nor what was called */
+static void
+append_searched(StringInfo out, const Part *part)
+{
+	if (part->kind == PART_CALL && part->result != NULL)
+		append_searched(out, part->result);
+	if (part->kind == PART_CALL || part->kind == PART_REASONING)
+		return;
+	if (part->kind == PART_RESULT)
+		text_of_result(out, part);
+	else if (part->text.type == jbvString)
+		appendBinaryStringInfo(out, part->text.val.string.val, part->text.val.string.len);
+	appendStringInfoChar(out, '\n');
+}
+
+/* The text of a message that is searched, in whichever shape it is; NULL for none */
+static text *
+searched_text(Jsonb *message)
+{
+	JsonbValue	content;
+	StringInfoData out;
+	ListCell   *cell;
+
+	/* most messages are a text and nothing else */
+	if (jsonb_field(&message->root, "content", &content) && content.type == jbvString &&
+		!jsonb_has_field(&message->root, "parts") && !jsonb_has_field(&message->root, "refusal"))
+		return message_text(message);
+	initStringInfo(&out);
+	foreach(cell, message_parts(&message->root))
+	{
+		append_searched(&out, lfirst(cell));
+	}
+	return out.len > 0 ? cstring_to_text_with_len(out.data, out.len) : NULL;
+}
+
 /* Looks through the messages of a run as they are read */
 typedef struct MessageReader
 {
@@ -266,7 +303,7 @@ read_message(TupleTableSlot *slot, DestReceiver *self)
 	int64		seq = DatumGetInt64(slot_getattr(slot, 1, &isnull));
 	TimestampTz created_at = DatumGetTimestampTz(slot_getattr(slot, 2, &isnull));
 	Jsonb	   *message = DatumGetJsonbP(slot_getattr(slot, 3, &isnull));
-	text	   *value = message_text(message);
+	text	   *value = searched_text(message);
 
 	CHECK_FOR_INTERRUPTS();
 	if (value != NULL)

@@ -1,0 +1,248 @@
+/*
+ * part_media.c
+ *		Images, sounds, videos and files in messages, whoever has shaped them.
+ *
+ * Of each is read where its bytes are, or what stands for them, and what it says: the
+ * text that was taken out of a file, the words that were heard.  A file whose bytes are
+ * not here, and whose text is, is that text: an address within the application that it
+ * comes from is nothing that a model could follow.  A file of text is read itself, where
+ * it is UTF-8.
+ *
+ * Nothing is locked and nothing refused.
+ */
+#include "export/convert.h"
+
+#include "common/base64.h"
+#include "json/jsonb_util.h"
+#include "mb/pg_wchar.h"
+
+/* The keys under which the shapes have the same thing, the likeliest first */
+static const char *const mime_keys[] = {
+	"mimeType", "mime_type", "mediaType", "media_type", "contentType", NULL
+};
+static const char *const url_keys[] = {
+	"url", "image_url", "file_url", "fileUri", "file_uri", "uri", "image", NULL
+};
+static const char *const data_keys[] = {"data", "file_data", "base64", "content", NULL};
+static const char *const file_id_keys[] = {"file_id", NULL};
+static const char *const filename_keys[] = {"filename", "file_name", "title", "name", NULL};
+static const char *const text_keys[] = {"text", "transcript", "extracted_content", NULL};
+static const char *const content_keys[] = {"content", NULL};
+
+/* Objects within a part that hold what the part is about */
+static const char *const media_objects[] = {
+	"image_url", "input_audio", "file", "source", "inlineData", "inline_data", "fileData",
+	"file_data", "inlineImage", "inlineFile", NULL
+};
+
+/* Types of sources that are no bytes, and where they have their text */
+static const char *const text_sources[][2] = {{"text", "data"}, {"content", "content"}};
+
+/* The text of a source that is one, or jbvNull */
+static JsonbValue
+text_of_source(JsonbContainer *source)
+{
+	JsonbValue	type;
+	JsonbValue	value;
+
+	if (!jsonb_field(source, "type", &type))
+		type.type = jbvNull;
+	for (int i = 0; i < lengthof(text_sources); i++)
+	{
+		if (!jsonb_string_is(&type, text_sources[i][0]) ||
+			!jsonb_field(source, text_sources[i][1], &value))
+			continue;
+		if (value.type == jbvString)
+			return value;
+		if (value.type == jbvBinary && JsonContainerIsArray(value.val.binary.data))
+			return joined_texts(&value);
+	}
+	return (JsonbValue) {.type = jbvNull};
+}
+
+static void
+read_keys(Part *part, JsonbContainer *object)
+{
+	const struct
+	{
+		JsonbValue *value;
+		const char *const *keys;
+	}			fields[] = {
+		{&part->mime, mime_keys},
+		{&part->data, data_keys},
+		{&part->url, url_keys},
+		{&part->file_id, file_id_keys},
+		{&part->filename, filename_keys},
+		{&part->text, text_keys},
+	};
+
+	for (int i = 0; i < lengthof(fields); i++)
+	{
+		if (!is_present(fields[i].value))
+			*fields[i].value = first_string(object, fields[i].keys);
+	}
+}
+
+/* The type that the "format" of a sound means */
+static void
+read_format(Part *part, JsonbContainer *object)
+{
+	static const char *const types[][2] = {{"mp3", "audio/mpeg"}, {"wav", "audio/wav"}};
+	JsonbValue	format;
+
+	if (is_present(&part->mime) || !jsonb_field(object, "format", &format))
+		return;
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		if (jsonb_string_is(&format, types[i][0]))
+			part->mime = string_value(unconstify(char *, types[i][1]), strlen(types[i][1]));
+	}
+}
+
+static void
+read_inner(Part *part, JsonbContainer *inner)
+{
+	JsonbContainer *data = object_at(inner, "data");
+	JsonbValue	text = text_of_source(inner);
+
+	if (is_present(&text))
+	{
+		part->text = text;
+		return;
+	}
+	read_keys(part, inner);
+	read_format(part, inner);
+	if (data != NULL && !is_present(&part->text))
+		part->text = first_string(data, content_keys);
+}
+
+/* Take a data URL apart */
+static void
+split_data_url(Part *part)
+{
+	char	   *url = part->url.val.string.val;
+	int			len = part->url.val.string.len;
+	char	   *comma;
+	char	   *semicolon;		/* parameters of the type may follow it */
+
+	if (!string_begins(&part->url, "data:") || (comma = memchr(url, ',', len)) == NULL)
+		return;
+	semicolon = memchr(url, ';', comma - url);
+	if (semicolon == NULL || comma - semicolon < 7 || memcmp(comma - 7, ";base64", 7) != 0)
+		return;
+	part->data = string_value(comma + 1, len - (comma + 1 - url));
+	part->mime = string_value(url + 5, semicolon - url - 5);
+	part->url.type = jbvNull;
+}
+
+/* The text of a file that is one */
+static void
+read_text_of_bytes(Part *part)
+{
+	int			size;
+	int			len;
+	char	   *bytes;
+
+	if (part->data.type != jbvString || !media_begins(part, "text/") ||
+		GetDatabaseEncoding() != PG_UTF8)
+		return;
+	size = pg_b64_dec_len(part->data.val.string.len);
+	bytes = palloc(size + 1);
+	len = pg_b64_decode(part->data.val.string.val, part->data.val.string.len, (void *) bytes,
+						size);
+	if (len > 0 && pg_verify_mbstr(PG_UTF8, bytes, len, true))
+		part->text = string_value(bytes, len);
+	else
+		pfree(bytes);
+}
+
+/* Read what an object that is a medium has */
+void
+read_media(Part *part, JsonbContainer *object)
+{
+	read_keys(part, object);
+	for (int i = 0; media_objects[i] != NULL; i++)
+	{
+		JsonbContainer *inner = object_at(object, media_objects[i]);
+
+		if (inner != NULL)
+			read_inner(part, inner);
+	}
+	/* OpenAI's files have a URL as their data; base64 has no colon */
+	if (part->data.type == jbvString &&
+		memchr(part->data.val.string.val, ':', part->data.val.string.len) != NULL)
+	{
+		part->url = part->data;
+		part->data.type = jbvNull;
+	}
+	if (is_present(&part->url))
+		split_data_url(part);
+	if (!is_present(&part->text))
+		read_text_of_bytes(part);
+	else if (!is_present(&part->data) && media_is_document(part))
+		part->url.type = part->file_id.type = jbvNull;
+}
+
+/* Are there bytes, or where they are? */
+bool
+media_has_content(const Part *part)
+{
+	return is_present(&part->data) || is_present(&part->url) || is_present(&part->file_id);
+}
+
+/* The URL of media: as it is, or a data URL of its bytes; NULL for none */
+char *
+media_url(const Part *part)
+{
+	if (part->data.type == jbvString)
+		return psprintf("data:%.*s;base64,%.*s",
+						part->mime.type == jbvString ? part->mime.val.string.len : 24,
+						part->mime.type == jbvString ? part->mime.val.string.val :
+						"application/octet-stream",
+						part->data.val.string.len, part->data.val.string.val);
+	if (part->url.type == jbvString)
+		return pnstrdup(part->url.val.string.val, part->url.val.string.len);
+	return NULL;
+}
+
+bool
+media_begins(const Part *part, const char *beginning)
+{
+	return string_begins(&part->mime, beginning);
+}
+
+/* An image?  So is what has no type and whose own shape says image. */
+bool
+media_is_image(const Part *part)
+{
+	JsonbValue	type;
+
+	if (is_present(&part->mime))
+		return media_begins(part, "image/");
+	return part->raw.type == jbvBinary &&
+		jsonb_field(part->raw.val.binary.data, "type", &type) && type.type == jbvString &&
+		(jsonb_string_is(&type, "image") || jsonb_string_is(&type, "image_url") ||
+		 jsonb_string_is(&type, "input_image"));
+}
+
+/* Something to be read, and not to be seen or heard? */
+bool
+media_is_document(const Part *part)
+{
+	static const char *const others[] = {
+		"audio", "video", "input_audio", "output_audio"
+	};
+	JsonbValue	type;
+
+	if (is_present(&part->mime))
+		return !media_begins(part, "image/") && !media_begins(part, "audio/") &&
+			!media_begins(part, "video/");
+	if (part->raw.type != jbvBinary || !jsonb_field(part->raw.val.binary.data, "type", &type))
+		return true;
+	for (int i = 0; i < lengthof(others); i++)
+	{
+		if (jsonb_string_is(&type, others[i]))
+			return false;
+	}
+	return !media_is_image(part);
+}
