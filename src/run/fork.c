@@ -191,12 +191,14 @@ airun_fork_run(PG_FUNCTION_ARGS)
 	"holds AS (SELECT p.member, p.member AS holder, NULL::pg_catalog.int8 AS entry " \
 	"FROM parting AS p UNION SELECT h.member, p.id, COALESCE(h.entry, p.seq) " \
 	"FROM holds AS h JOIN placed AS p ON p.origin" EQ "h.holder), " \
-	"found AS (SELECT p.seq, p.member, p.rank, p.is_shown, CASE WHEN p.is_shown THEN $1 ELSE " \
-	"(SELECT h.holder FROM holds AS h JOIN member AS m ON m.id" EQ "h.holder " \
-	"WHERE h.member" EQ "p.member AND COALESCE(h.entry" GT "p.seq, true) " \
-	"AND m.deleted_at IS NULL AND m.message_count" GT "p.seq " \
-	"ORDER BY h.entry IS NOT NULL, m.created_at, m.id LIMIT 1) END AS id FROM parting AS p " \
-	"JOIN member AS shown ON shown.id" EQ "$1 AND shown.message_count" GT "p.seq), " \
+	"found AS (SELECT DISTINCT ON (p.seq, p.member, p.rank, p.is_shown) " \
+	"p.seq, p.member, p.rank, p.is_shown, CASE WHEN p.is_shown THEN $1 ELSE m.id END AS id " \
+	"FROM parting AS p " \
+	"JOIN member AS shown ON shown.id" EQ "$1 AND shown.message_count" GT "p.seq " \
+	"LEFT JOIN (holds AS h JOIN member AS m ON m.id" EQ "h.holder AND m.deleted_at IS NULL) " \
+	"ON h.member" EQ "p.member AND COALESCE(h.entry" GT "p.seq, true) " \
+	"AND m.message_count" GT "p.seq " \
+	"ORDER BY p.seq, p.member, p.rank, p.is_shown, h.entry IS NOT NULL, m.created_at, m.id), " \
 	"numbered AS (SELECT f.seq, pg_catalog.row_number() OVER w AS number, " \
 	"pg_catalog.count(*) OVER (PARTITION BY f.seq) AS count, f.id, f.is_shown " \
 	"FROM found AS f LEFT JOIN member AS m ON m.id" EQ "f.member WHERE f.id IS NOT NULL " \
