@@ -48,7 +48,7 @@
 
 /* Does a row say what message n does?  When is told by the import where the source does not */
 #define WITHOUT_TIME(row)	"(" row ".message OPERATOR(pg_catalog.-) 'timestamp'::pg_catalog.text)"
-#define SAME_MESSAGE(row)	WITHOUT_TIME(row) EQ WITHOUT_TIME("n")
+#define SAME_MESSAGE(row)	"(" WITHOUT_TIME(row) EQ WITHOUT_TIME("n") ")"
 
 /* ---------- ids ---------- */
 
@@ -619,13 +619,14 @@ read_stored(const pg_uuid_t *run_id, const Conversation *conversation, ImportRes
 static int64
 first_missing(const pg_uuid_t *run_id, const NewMessage *messages, int count)
 {
+	/* by places, one after the other: a join may compare each message with each */
 	static Statement find = {
 		"SELECT pg_catalog.min(n.seq) FROM pg_catalog.unnest($2) WITH ORDINALITY "
 		"AS n (message, seq) "
-		"WHERE NOT EXISTS (SELECT FROM airun.messages AS m WHERE m.run_id" EQ "$1 "
-		"AND m.seq" EQ "n.seq AND " SAME_MESSAGE("m") ") "
-		"AND NOT EXISTS (SELECT FROM airun.message_versions AS v WHERE v.run_id" EQ "$1 "
-		"AND v.seq" EQ "n.seq AND " SAME_MESSAGE("v") ")",
+		"WHERE COALESCE((SELECT NOT " SAME_MESSAGE("m") " FROM airun.messages AS m "
+		"WHERE m.run_id" EQ "$1 AND m.seq" EQ "n.seq), true) "
+		"AND NOT COALESCE((SELECT pg_catalog.bool_or(" SAME_MESSAGE("v") ") "
+		"FROM airun.message_versions AS v WHERE v.run_id" EQ "$1 AND v.seq" EQ "n.seq), false)",
 		2, {UUIDOID, JSONBARRAYOID}
 	};
 	Datum	   *values = palloc_array(Datum, count);
