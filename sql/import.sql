@@ -146,6 +146,10 @@ SELECT problem FROM airun_import('{"uuid": "older", "name": "Older", "chat_messa
 	{"uuid": "3", "parent_message_uuid": "1", "sender": "assistant", "text": "Second", "created_at": "2024-05-01T10:00:00Z"}]}');
 SELECT problem FROM airun_import('{"id": "pair", "name": "Pair", "input": {"messages": [{"role": "user", "content": "Question"}]},
 	"preferred_output": [{"role": "assistant", "content": "good"}], "non_preferred_output": [{"role": "assistant", "content": "bad"}]}');
+-- ids that begin alike for long
+SELECT problem FROM airun_import(replace('{"uuid": "long ids", "name": "Long ids", "chat_messages": [{"uuid": "LONG1", "sender": "human", "text": "Question"},
+	{"uuid": "LONG2", "parent_message_uuid": "LONG1", "sender": "assistant", "text": "First"}, {"uuid": "3", "parent_message_uuid": "LONG2", "sender": "human", "text": "Sure?"},
+	{"uuid": "LONG4", "parent_message_uuid": "LONG1", "sender": "assistant", "text": "Second"}], "current_leaf_message_uuid": "LONG4"}', 'LONG', repeat('x', 300)));
 SELECT name, is_listed, forked_at_seq, count(*) FROM airun.runs WHERE user_id = '1b000000-0000-4000-8000-000000000007' GROUP BY 1, 2, 3 ORDER BY 1, 2;
 SELECT r.is_listed, r.created_at AS begun, m.seq, m.created_at FROM airun.runs AS r JOIN airun.messages AS m ON m.run_id = r.id WHERE r.name = 'Older' ORDER BY 1, 3;
 
@@ -235,6 +239,14 @@ SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('a0', NULL, 0, 9, pg
 	pg_temp.span('a3', 'a0', 3, 1, pg_temp.op('chat') || pg_temp.used(200, 20) || pg_temp.said('agent'), '{"status": {"code": 2, "message": "boom"}}')]);
 SELECT pg_temp.tasks_of('agent');
 SELECT total_tokens, total_cost, created_at FROM airun.runs WHERE metadata #>> '{import,id}' = 'agent';
+-- what has gone on since: a request that is new has been paid for, and is charged, once; what was said is told
+SELECT regexp_replace(problem, '"[-0-9a-f]{36}"', '...') FROM generate_series(1, 2) AS n, LATERAL (SELECT n, i.* FROM pg_temp.import_spans(ARRAY[pg_temp.span('a3', 'a0', 3, 1, pg_temp.op('chat') || pg_temp.used(200, 20) || pg_temp.said('agent')),
+	pg_temp.span('a4', NULL, 20, 1, pg_temp.op('chat') || pg_temp.used(400, 40) || pg_temp.said('agent') || '{"gen_ai.output.messages": "[{\"role\": \"assistant\", \"parts\": [{\"type\": \"text\", \"content\": \"a\"}]}]"}')]) AS i) AS i;
+SELECT pg_temp.tasks_of('agent');
+SELECT total_tokens, total_cost, task_count, message_count FROM airun.runs WHERE metadata #>> '{import,id}' = 'agent';
+-- the agent's own span, which has come later than those below it
+SELECT regexp_replace(problem, '"[-0-9a-f]{36}"', '...') FROM pg_temp.import_spans(ARRAY[pg_temp.span('a0', NULL, 0, 9, pg_temp.op('invoke_agent') || pg_temp.used(300, 30) || pg_temp.said('agent'))]);
+SELECT total_tokens FROM airun.runs WHERE metadata #>> '{import,id}' = 'agent';
 -- a usage that the agent alone has, whose requests have none; two agents below a workflow
 SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('b0', NULL, 0, 9, pg_temp.op('invoke_agent') || pg_temp.used(300, 30) || pg_temp.said('alone')), pg_temp.span('b1', 'b0', 1, 1, pg_temp.op('chat') || '{"gen_ai.request.model": "import-model"}')]);
 SELECT pg_temp.tasks_of('alone');
@@ -271,6 +283,17 @@ SELECT count(*) FROM airun_import('[{"session.id": "flat agent", "openinference.
 	{"session.id": "flat sum", "openinference.span.kind": "AGENT", "llm.model_name": "import-model", "llm.token_count.prompt": 5, "llm.token_count.completion": 6, "llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.content": "q"},
 	{"session.id": "flat request", "status_code": "ERROR", "status_message": "gone", "attributes": {"session.id": "flat request", "openinference.span.kind": "LLM", "llm.model_name": "import-model", "llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.content": "q"}, "spanId": "s"}]');
 SELECT id, pg_temp.tasks_of(id) FROM unnest('{flat agent,flat sum,flat request}'::text[]) AS id;
+-- rows of one session are one conversation, in an array and in lines
+CREATE TEMP TABLE flat AS SELECT n, jsonb_build_object('openinference.span.kind', kind, 'llm.model_name', 'import-model', 'llm.token_count.prompt', used, 'llm.input_messages.0.message.role', 'user', 'llm.input_messages.0.message.content', 'q' || n) AS span
+FROM (VALUES (1, 'AGENT', 30), (2, 'LLM', 10), (3, 'LLM', 20)) AS v (n, kind, used);
+SELECT i.position, i.message_count, i.problem FROM airun_import((SELECT jsonb_agg(span || '{"session.id": "rows"}' ORDER BY n) || '[{"messages": [{"role": "user", "content": "another"}]}]' FROM flat)::text) AS i ORDER BY 1;
+SELECT m.message ->> 'content' FROM airun.messages AS m JOIN airun.runs AS r ON r.id = m.run_id WHERE r.metadata #>> '{import,id}' = 'rows';
+SELECT i.position, i.message_count, i.problem FROM airun_import((SELECT string_agg((span || '{"session.id": "lines"}')::text, E'\n' ORDER BY n) FROM flat)) AS i;
+SELECT id, pg_temp.tasks_of(id) FROM unnest('{rows,lines}'::text[]) AS id;
+-- the same again, and with a row that is new
+SELECT i.position, i.message_count, i.problem FROM airun_import((SELECT jsonb_agg(span || '{"session.id": "rows"}' ORDER BY n) FROM flat)::text) AS i;
+SELECT i.position, i.message_count, i.problem FROM airun_import((SELECT jsonb_agg(span || jsonb_build_object('session.id', 'rows', 'llm.token_count.prompt', n, 'llm.input_messages.0.message.content', 'q3') ORDER BY n) FROM flat WHERE n > 2)::text) AS i;
+SELECT pg_temp.tasks_of('rows');
 
 --
 -- Figures and words that cannot be are left out, with the reason, and keep nothing out

@@ -10,8 +10,8 @@
  * model, unless it says to be something else, or spans below it, which is told by
  * their parents, have the usage: what agents, chains and workflows tell is the sum of
  * their requests.  Where no span below has one, theirs is what was paid, and is
- * charged.  Requests whose parents are not there count as parts of an agent in
- * their trace that began before and ended after all of them.  Of a request that two
+ * charged.  Requests whose parents are not there, or that have no ids, count as parts
+ * of an agent in their trace that began before and ended after all of them.  Of a request that two
  * libraries have traced, one within the other, the inner span counts; a span that
  * was sent twice is one.
  *
@@ -294,7 +294,7 @@ typedef struct Span
 	TimestampTz end;
 	struct Span *above;			/* the one that it is part of, if that is here */
 	int			walk;			/* the way up on which it has been met; 0 for none */
-	bool		is_loose;		/* what it is part of, or that is part of, is not here */
+	bool		is_loose;		/* the way up from it is cut off */
 	bool		has_paid;		/* below it is a usage */
 	bool		is_told_below;	/* the same request has a span of its own below */
 } Span;
@@ -426,7 +426,8 @@ spans_of(JsonbValue *list)
 		char	   *parent = span_word(span, "parentSpanId");
 
 		span->above = parent != NULL ? *words_place(by_id, parent) : NULL;
-		span->is_loose = parent != NULL && span->above == NULL;
+		span->is_loose = span->above == NULL &&
+			(parent != NULL || json_get(span->source, "spanId") == NULL);
 	}
 	cut_rings(spans);
 	return spans;
@@ -473,8 +474,6 @@ add_loose(HTAB *traces, const Span *span)
 	void	  **place = words_place(traces, span->trace);
 	LooseRequests *loose = *place;
 
-	if (span->begin == NO_TIME || span->end == NO_TIME)
-		return;
 	if (loose == NULL)
 	{
 		loose = *place = palloc_object(LooseRequests);
@@ -588,6 +587,7 @@ add_span_task(const Span *span, const char *id, Conversation *conversation)
 	task->columns = json_from_pairs(columns);
 	task->created_at = span->begin;
 	task->completed_at = span->end;
+	task->is_sum = span->kind == SPAN_OTHER;
 	conversation->tasks = lappend(conversation->tasks, task);
 }
 
@@ -614,14 +614,19 @@ add_span_tasks(List *spans, Conversation *conversation)
 	{
 		Span	   *span = lfirst(cell);
 		const char *id = json_get_string(span->source, "spanId");
+		void	  **place;
 
 		if (!span_is_task(span) || (span->usage != NULL && is_told_by_others(span, traces)))
 			continue;
-		/* another trace may have the same id */
-		if (id != NULL && *words_place(ids, id) != NULL)
+		if (id == NULL)
+			id = json_as_text(span->attributes);
+		place = words_place(ids, id);
+		/* another trace may have the same id, and what has none may stand there twice */
+		if (*place != NULL)
 			id = span_word(span, "spanId");
-		else if (id != NULL)
-			*words_place(ids, id) = span;
+		if (id == NULL)
+			id = psprintf("%d", foreach_current_index(cell));
+		*place = span;
 		add_span_task(span, id, conversation);
 	}
 }
@@ -648,30 +653,6 @@ char *
 span_conversation_id(JsonbValue *span)
 {
 	return conversation_id(span_attributes(span));
-}
-
-/* Attributes of a span alone */
-void
-read_attributes(JsonbValue *entry, Conversation *conversation)
-{
-	static const char *const known[] = {NULL};
-	JsonbValue *attributes = span_attributes(entry);
-	Composer   *composer = compose_attributes(attributes);
-	List	   *rest = NIL;
-	ListCell   *cell;
-
-	foreach(cell, json_rest(attributes, known))
-	{
-		JsonPair   *pair = lfirst(cell);
-
-		if (strstr(pair->key, "_messages.") == NULL && strstr(pair->key, ".messages") == NULL)
-			rest = lappend(rest, pair);
-	}
-	conversation->id = conversation_id(attributes);
-	conversation->branches = list_make1(composer);
-	conversation->import = rest;
-	add_span_tasks(list_make1(span_of(entry)), conversation);
-	mark_answer(composer);
 }
 
 /* All spans of an export of OTLP, or those of one conversation */
@@ -710,4 +691,33 @@ read_spans(JsonbValue *entry, Conversation *conversation)
 	add_span_tasks(spans, conversation);
 	if (list_length(conversation->tasks) == 1)
 		mark_answer(linitial(conversation->branches));
+}
+
+/* Attributes of a span alone, or of some of one conversation */
+void
+read_attributes(JsonbValue *entry, Conversation *conversation)
+{
+	static const char *const known[] = {NULL};
+	JsonbValue *attributes = span_attributes(entry);
+	Composer   *composer = compose_attributes(attributes);
+	List	   *rest = NIL;
+	ListCell   *cell;
+
+	if (json_is_array(json_get(entry, "spans")))
+	{
+		read_spans(entry, conversation);
+		return;
+	}
+	foreach(cell, json_rest(attributes, known))
+	{
+		JsonPair   *pair = lfirst(cell);
+
+		if (strstr(pair->key, "_messages.") == NULL && strstr(pair->key, ".messages") == NULL)
+			rest = lappend(rest, pair);
+	}
+	conversation->id = conversation_id(attributes);
+	conversation->branches = list_make1(composer);
+	conversation->import = rest;
+	add_span_tasks(list_make1(span_of(entry)), conversation);
+	mark_answer(composer);
 }

@@ -580,6 +580,40 @@ line_entries(const char *start, const char *end, const ImportFormat *format)
 	return ELEMENT_FORMAT(all) != NULL ? row_entries(NIL, all, ELEMENT_FORMAT(all)) : entries;
 }
 
+/* Spans alone, of which those of one conversation are one entry, at the place of the first */
+static List *
+join_spans(List *entries)
+{
+	HTAB	   *spans_of = words_begin();
+	List	   *joined = NIL;
+	ListCell   *cell;
+
+	foreach(cell, entries)
+	{
+		ImportEntry *entry = lfirst(cell);
+		bool		is_span = entry->format != NULL && entry->format->read == read_attributes;
+		char	   *id = is_span ? span_conversation_id(entry->value) : NULL;
+		List	  **place = id == NULL ? NULL : (List **) words_place(spans_of, id);
+
+		if (place == NULL || *place == NIL)
+			joined = lappend(joined, entry);
+		if (place != NULL)
+			*place = lappend(*place, entry->value);
+	}
+	foreach(cell, joined)
+	{
+		ImportEntry *entry = lfirst(cell);
+		bool		is_span = entry->format != NULL && entry->format->read == read_attributes;
+		char	   *id = is_span ? span_conversation_id(entry->value) : NULL;
+		List	   *spans = id == NULL ? NIL : *words_place(spans_of, id);
+
+		if (list_length(spans) > 1)
+			entry->value = json_from_pairs(json_add_pair(NIL, "spans",
+														 json_from_elements(spans)));
+	}
+	return joined;
+}
+
 /* All entries of a document; format: what they are, or NULL to find that out */
 List *
 import_entries(text *document, const ImportFormat *format)
@@ -595,7 +629,7 @@ import_entries(text *document, const ImportFormat *format)
 	if (is_blank(start, end))
 		return add_entry(NIL, 0, NULL, NULL, "the document is empty");
 	if (is_lines(start, end))
-		return line_entries(start, end, format);
+		return join_spans(line_entries(start, end, format));
 	whole = json_try_parse(start, end - start, &refusal);
 	if (whole == NULL)
 		return add_entry(NIL, 0, NULL, NULL, parse_problem(refusal));
@@ -606,7 +640,7 @@ import_entries(text *document, const ImportFormat *format)
 	{
 		if (json_length(value) == 0)
 			return add_entry(NIL, 0, NULL, NULL, "the document is an empty list");
-		return array_entries(NIL, value, format);
+		return join_spans(array_entries(NIL, value, format));
 	}
 	return value_entries(NIL, 0, value, format);
 }

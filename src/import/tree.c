@@ -14,43 +14,24 @@
 #include "import/import.h"
 
 #include "miscadmin.h"
-#include "utils/hsearch.h"
 
 /* More branches than these are told of, but not brought in */
 #define MAX_BRANCHES	1000
 
-/* Ids are looked up by so much of them; longer ones are compared beyond */
-#define MAX_NODE_ID		256
-
-typedef struct NodeById
-{
-	char		id[MAX_NODE_ID];
-	TreeNode   *node;
-} NodeById;
-
+/* The nodes by their ids; of two with one id the first */
 static HTAB *
 index_nodes(List *nodes)
 {
-	HASHCTL		info = {.keysize = MAX_NODE_ID, .entrysize = sizeof(NodeById)};
-	HTAB	   *table;
+	HTAB	   *table = words_begin();
 	ListCell   *cell;
 
-	info.hcxt = CurrentMemoryContext;
-	table = hash_create("airun import nodes", Max(list_length(nodes), 16), &info,
-						HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	foreach(cell, nodes)
 	{
 		TreeNode   *node = lfirst(cell);
-		char		key[MAX_NODE_ID];
-		bool		found;
-		NodeById   *entry;
+		void	  **place = node->id != NULL ? words_place(table, node->id) : NULL;
 
-		if (node->id == NULL)
-			continue;
-		strlcpy(key, node->id, MAX_NODE_ID);
-		entry = hash_search(table, key, HASH_ENTER, &found);
-		if (!found)
-			entry->node = node;
+		if (place != NULL && *place == NULL)
+			*place = node;
 	}
 	return table;
 }
@@ -58,14 +39,7 @@ index_nodes(List *nodes)
 static TreeNode *
 find_node(HTAB *table, const char *id)
 {
-	char		key[MAX_NODE_ID];
-	NodeById   *entry;
-
-	if (id == NULL)
-		return NULL;
-	strlcpy(key, id, MAX_NODE_ID);
-	entry = hash_search(table, key, HASH_FIND, NULL);
-	return entry != NULL ? entry->node : NULL;
+	return id != NULL ? *words_place(table, id) : NULL;
 }
 
 /* Does a node by itself make any message? */
