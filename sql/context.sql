@@ -73,10 +73,12 @@ SELECT run_of(13, '[
 		{"type": "tool_result", "tool_use_id": "c3", "content": [{"type": "text", "text": "Shown."}, {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]}]}]');
 SELECT p, c -> 'messages', c -> 'tokens', c #> '{left_out,parts_not_taken}' FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p, airun_context(run_id(13), for_provider => p) AS c;
 
--- a place within an application is no address, and the id of a file is of one provider
+-- a place within an application is no address, and the id of a file is of one provider; Anthropic takes bytes of
+-- images and PDF
 SELECT run_of(14, '[{"role": "user", "content": [{"type": "text", "text": "See"}, {"type": "image", "url": "a1b2"}, {"type": "image", "url": "/files/a1b2"}, {"type": "image", "url": "https://example.com/a.png"},
-	{"type": "file", "file": {"file_id": "file-1"}}, {"type": "document", "source": {"type": "file", "file_id": "file_2"}}]}]');
-SELECT p, c #> '{messages,0}', c #> '{left_out,parts_not_taken}' FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p, airun_context(run_id(14), for_provider => p) AS c;
+	{"type": "file", "file": {"file_id": "file-1"}}, {"type": "document", "source": {"type": "file", "file_id": "file_2"}}]},
+	{"role": "user", "parts": [{"type": "file", "mediaType": "application/pdf", "url": "data:application/pdf;base64,AAAA"}, {"type": "file", "mediaType": "application/zip", "url": "data:application/zip;base64,AAAA"}]}]');
+SELECT p, c -> 'messages', c #> '{left_out,parts_not_taken}' FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p, airun_context(run_id(14), for_provider => p) AS c;
 
 -- nothing yet, and the system alone
 SELECT run_of(4, '[]'), run_of(5, '[{"role": "system", "content": "Be brief."}]');

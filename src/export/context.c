@@ -255,7 +255,8 @@ media_is_taken(const Part *part, Speaker speaker, Origin target)
 			return !media_begins(part, "audio/") && !media_begins(part, "video/");
 		case ORIGIN_ANTHROPIC:
 			return !media_begins(part, "audio/") && !media_begins(part, "video/") &&
-				(!has_data || is_present(&part->mime));
+				(!has_data || media_begins(part, "image/") ||
+				 jsonb_string_is(&part->mime, "application/pdf"));
 		default:
 			return true;
 	}
