@@ -215,13 +215,33 @@ counted_tokens(const Reading *reading, int64 seq)
 
 /* ---------- what the provider takes ---------- */
 
+/* Is it an address that anybody can follow, and not a place within an application? */
+static bool
+has_address(const Part *part)
+{
+	return part->url.type == jbvString &&
+		memchr(part->url.val.string.val, ':', part->url.val.string.len) != NULL;
+}
+
+/* Is there the id of a file, in the shape of this provider?  No other knows it. */
+static bool
+has_file_of(const Part *part, Origin target)
+{
+	bool		is_anthropic = part->raw.type == jbvBinary &&
+		object_at(part->raw.val.binary.data, "source") != NULL;
+
+	return is_present(&part->file_id) && target != ORIGIN_GEMINI &&
+		is_anthropic == (target == ORIGIN_ANTHROPIC);
+}
+
 static bool
 media_is_taken(const Part *part, Speaker speaker, Origin target)
 {
 	bool		has_data = is_present(&part->data);
-	bool		is_image = media_is_image(part);
+	bool		has_url = has_address(part);
+	bool		has_file = has_file_of(part, target);
 
-	if (!has_data && !is_present(&part->url) && !is_present(&part->file_id))
+	if (!has_data && !has_url && !has_file)
 		return false;
 	if (speaker == SPEAKER_ASSISTANT)
 		return target == ORIGIN_GEMINI;
@@ -230,13 +250,13 @@ media_is_taken(const Part *part, Speaker speaker, Origin target)
 	switch (target)
 	{
 		case ORIGIN_OPENAI:
-			return is_image ? has_data || is_present(&part->url) :
-				has_data || is_present(&part->file_id);
+			return has_data || (media_is_image(part) ? has_url : has_file);
 		case ORIGIN_RESPONSES:
 			return !media_begins(part, "audio/") && !media_begins(part, "video/");
 		case ORIGIN_ANTHROPIC:
 			return !media_begins(part, "audio/") && !media_begins(part, "video/") &&
-				(!has_data || is_present(&part->mime));
+				(!has_data || media_begins(part, "image/") ||
+				 jsonb_string_is(&part->mime, "application/pdf"));
 		default:
 			return true;
 	}

@@ -639,10 +639,9 @@ read_part(const JsonbValue *value)
  * nobody knows; and one that nobody knows is a text, where it has one.
  */
 static Part *
-read_said_part(const JsonbValue *value)
+said_part(Part *part)
 {
 	static const char *const keys[] = {"text", NULL};
-	Part	   *part = read_part(value);
 
 	if (part == NULL)
 		return NULL;
@@ -667,8 +666,8 @@ read_parts(List *parts, const JsonbValue *array)
 
 	for (int i = 0; i < count; i++)
 	{
-		Part	   *part =
-			read_said_part(getIthJsonbValueFromContainer(array->val.binary.data, i));
+		JsonbValue *element = getIthJsonbValueFromContainer(array->val.binary.data, i);
+		Part	   *part = said_part(read_part(element));
 
 		if (part != NULL)
 			parts = lappend(parts, part);
@@ -744,6 +743,33 @@ read_reasoning_beside(JsonbContainer *message)
 	part = new_part(PART_REASONING, ORIGIN_ANY, NULL);
 	part->text = text;
 	return list_make1(part);
+}
+
+/* Files that stand beside the content, as those of the AI SDK 4 do */
+static List *
+read_attachments(List *parts, JsonbContainer *message)
+{
+	static const char *const keys[] = {"experimental_attachments", "attachments"};
+	JsonbValue	files;
+
+	for (int k = 0; k < lengthof(keys); k++)
+	{
+		int			count = jsonb_field(message, keys[k], &files) && is_array(&files) ?
+			JsonContainerSize(files.val.binary.data) : 0;
+
+		for (int i = 0; i < count; i++)
+		{
+			JsonbValue *file = getIthJsonbValueFromContainer(files.val.binary.data, i);
+			Part	   *part;
+
+			if (!is_object(file))
+				continue;
+			part = new_part(PART_MEDIA, ORIGIN_ANY, file->val.binary.data);
+			read_by_kind(part, file->val.binary.data);
+			parts = lappend(parts, said_part(part));
+		}
+	}
+	return parts;
 }
 
 /* What the model has said by voice, where there are no words beside it */
@@ -825,13 +851,14 @@ message_parts(JsonbContainer *message)
 			parts = lappend(parts, text_part(&content));
 		else if (is_object(&content))
 		{
-			Part	   *part = read_said_part(&content);
+			Part	   *part = said_part(read_part(&content));
 
 			if (part != NULL)
 				parts = lappend(parts, part);
 		}
 	}
 	parts = read_voice(parts, message);
+	parts = read_attachments(parts, message);
 	if (jsonb_field(message, "refusal", &refusal) && refusal.type == jbvString)
 	{
 		Part	   *part = text_part(&refusal);

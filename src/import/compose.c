@@ -10,7 +10,8 @@
  * - What is thought is no message of its own: it stands in the "parts" of the
  *	 assistant message that it leads to, or at the end in one that has parts alone.
  * - A text is a string; anything more is a list of parts, as the source has them.
- *	 An assistant message has its text as "content" and all of them as "parts".
+ *	 An assistant message has its text as "content" and all of them as "parts";
+ *	 the pieces of an answer that is text alone are one text.
  * - A result names its call: by the id that the source has, or else the first call
  *	 that waits, of its own name before others.  A call without an id gets one.
  * - A message that says nothing is left out.  What a source has beside its
@@ -460,13 +461,15 @@ spoken_text(const OutMessage *message)
 static List *
 add_content(const OutMessage *message, List *pairs)
 {
+	bool		is_answer = strcmp(message->role, "assistant") == 0;
+
 	if (message->content != NULL)
 		return json_add_pair(pairs, "content", message->content);
-	if (is_plain(message))
+	if (is_plain(message) && (is_answer || list_length(message->parts) <= 1))
 		return message->parts == NIL ? pairs :
 			json_add_pair(pairs, "content", list_length(message->parts) == 1 ?
 						  linitial(message->parts) : json_new_string(spoken_text(message)));
-	if (strcmp(message->role, "assistant") != 0)
+	if (!is_answer)
 		return json_add_pair(pairs, "content", parts_array(message));
 	if (message->has_text)
 		pairs = json_add_pair(pairs, "content", json_new_string(spoken_text(message)));

@@ -564,12 +564,12 @@ static void
 aistudio_chunk(Composer *composer, JsonbValue *chunk)
 {
 	static const char *const known[] = {
-		"role", "text", "parts", "createTime", "isThought", "thoughtSignatures", NULL
+		"role", "text", "parts", "createTime", "isThought", "thoughtSignatures", "driveImage",
+		"driveDocument", "driveAudio", "driveVideo", "inlineImage", "inlineFile",
+		"youtubeVideo", "executableCode", "codeExecutionResult", NULL
 	};
-	static const char *const media[] = {
-		"driveImage", "driveDocument", "driveAudio", "driveVideo", "inlineImage", "inlineFile",
-		"youtubeVideo", "executableCode", "codeExecutionResult"
-	};
+	/* of these, the keys that are parts */
+	const char *const *media = &known[6];
 	const char *role = compose_role(json_string_of(json_get(chunk, "role")));
 
 	require_object(chunk, "a chunk");
@@ -588,7 +588,7 @@ aistudio_chunk(Composer *composer, JsonbValue *chunk)
 											  "reasoning"));
 		return;
 	}
-	for (int i = 0; i < lengthof(media); i++)
+	for (int i = 0; media[i] != NULL; i++)
 	{
 		if (json_get(chunk, media[i]) != NULL)
 		{

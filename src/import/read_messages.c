@@ -31,7 +31,7 @@ static const char *const message_keys[] = {
 	"createdAt", "created_at", "timestamp", "toolInvocations", "experimental_attachments",
 	"refusal", "audio", "function_call", "weight", "reasoning_content", "reasoning", "thinking",
 	"annotations", "phase", "prefix", "cache_control", "type", "metadata", "format", "thread_id",
-	"threadId", "session_id", NULL
+	"threadId", "session_id", "invalid_tool_calls", "attachments", NULL
 };
 
 /* Where a list of messages stands */
@@ -225,6 +225,7 @@ read_body(Composer *composer, JsonbValue *message, const char *role)
 	}
 	compose_content(composer, content);
 	read_calls(composer, json_get(message, "tool_calls"));
+	read_calls(composer, json_get(message, "invalid_tool_calls"));
 	if (json_length(json_get(message, "parts")) == 0)
 	{
 		JsonbValue *invocations = json_get(message, "toolInvocations");
@@ -238,6 +239,7 @@ read_body(Composer *composer, JsonbValue *message, const char *role)
 		}
 	}
 	read_attachments(composer, json_get(message, "experimental_attachments"));
+	read_attachments(composer, json_get(message, "attachments"));
 }
 
 /* An item without a role says by its type what it is: a part of an answer, or a result */
