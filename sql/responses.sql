@@ -188,6 +188,49 @@ FROM streams AS s, LATERAL airun_create_task(:'run', task_name => s.name, provid
 SELECT s.name, t.price_status, t.tokens_input, t.tokens_output, t.served_model, t.cost, t.cost_details -> 'doubts',
 	(t.tokens_input, t.tokens_output, t.served_model, t.cost) IS NOT DISTINCT FROM (s.input, s.output, s.model, s.cost)
 FROM streamed AS s JOIN ai_tasks AS t USING (task_id) ORDER BY s.n;
+-- All that the model has said and asked for is in the conversation: a tool's loop goes on.
+-- What has been stored, the text of the task, and what goes to a model after more has come
+CREATE FUNCTION pg_temp.said(answer jsonb, more jsonb DEFAULT '[]', to_provider text DEFAULT 'openai', stated text DEFAULT NULL, streamed text DEFAULT NULL)
+RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	run uuid := id FROM airun_create_run();
+	task uuid := airun_uuid();
+	context jsonb;
+BEGIN
+	PERFORM airun_start_turn(run, '{"role": "user", "content": "?"}', task, model_id => 'r-chat');
+	PERFORM airun_stream_delta(task, streamed) WHERE streamed <> '';
+	PERFORM airun_finish_turn(task, response_text => stated, response_data => answer);
+	RETURN QUERY SELECT (m.message - 'timestamp')::text FROM ai_messages AS m WHERE m.run_id = run AND seq = 2;
+	RETURN QUERY SELECT 'text: ' || t.response_text FROM ai_tasks AS t WHERE t.task_id = task;
+	PERFORM airun_append_messages(run, more);
+	context := airun_context(run, for_provider => to_provider);
+	RETURN NEXT to_provider || ': ' || (context -> 'messages' #- '{0}');
+	RETURN QUERY SELECT key || ': ' || value FROM jsonb_each(context -> 'left_out') WHERE value NOT IN ('0', 'null');
+	RETURN QUERY SELECT 'WRONG: ' || problem FROM airun_check(run);
+	DELETE FROM airun.runs WHERE id = run;
+END$$;
+SELECT pg_temp.said('{"object": "response", "id": "resp_1", "output": [{"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "E"},
+	{"type": "message", "id": "msg_1", "role": "assistant", "phase": "commentary", "content": [{"type": "output_text", "text": "I look it up.", "annotations": []}]},
+	{"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "tide", "arguments": "{}"}]}',
+	'[{"type": "function_call_output", "call_id": "c1", "output": "high"}]', 'responses');
+-- calls alone, and one alone; messages before others
+SELECT pg_temp.said('{"output": [{"type": "function_call", "call_id": "c1", "name": "tide", "arguments": "{}"}, {"type": "function_call", "call_id": "c2", "name": "wind", "arguments": "{}"}]}',
+	'[{"type": "function_call_output", "call_id": "c2", "output": "north"}, {"type": "function_call_output", "call_id": "c1", "output": "high"}]');
+SELECT pg_temp.said('{"output": [{"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "tide", "arguments": "{}"}]}', '[{"type": "function_call_output", "call_id": "c1", "output": "high"}]', 'anthropic');
+SELECT pg_temp.said('{"output": [{"type": "message", "id": "m1", "content": "One moment. "}, {"type": "message", "id": "m2", "role": "assistant", "content": [{"type": "output_text", "text": "Ahoy."}]}]}', '[]', 'gemini');
+-- the steps of the AI SDK, the tools' results among them
+SELECT pg_temp.said('{"text": "High.", "response": {"messages": [{"role": "assistant", "content": [{"type": "text", "text": "I look. "}, {"type": "tool-call", "toolCallId": "c1", "toolName": "tide", "input": {"at": "quay"}}]},
+	{"role": "tool", "content": [{"type": "tool-result", "toolCallId": "c1", "toolName": "tide", "output": {"type": "text", "value": "high"}}]}, {"id": "a2", "role": "assistant", "content": "High."}]}}');
+-- the same within what others wrap around it, and texts alone; neither what a user has said nor what says nothing
+SELECT name, said FROM (VALUES (1, 'event', '{"type": "response.completed", "response": {"output": [{"type": "function_call", "call_id": "c1", "name": "tide"}, {"type": "message", "role": "assistant", "content": "Ahoy."}]}}'::jsonb),
+	(2, 'body', '{"body": {"output": [{"type": "output_text", "id": "t1", "text": "Ahoy."}]}}'), (3, 'Gemini batch', '{"key": "1", "response": {"candidates": [{"content": {"role": "model", "parts": [{"text": "Ahoy."}]}}]}}'),
+	(4, 'DashScope', '{"output": {"choices": [{"message": {"role": "assistant", "content": "Ahoy."}, "finish_reason": "stop"}]}}'), (5, 'texts', '{"output": ["A", "hoy."]}'),
+	(6, 'user', '{"output": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "Ahoy."}, null]}'), (7, 'nothing', '{"output": [1, {"foo": "bar"}, [], {"role": "user", "content": "?"}]}')) AS v (n, name, answer),
+	LATERAL pg_temp.said(answer) WITH ORDINALITY AS s (said, i) WHERE said NOT LIKE 'openai:%' ORDER BY n, i;
+-- what is stated or has been streamed does not hide the calls of an answer that says the same; another text stands
+SELECT name, said FROM (VALUES (1, 'stated', 'Ahoy.', NULL), (2, 'streamed', NULL, 'Ahoy.'), (3, 'both', 'Ahoy.', 'Ah'), (4, 'other', 'Ahoy!', NULL)) AS v (n, name, stated, streamed),
+	LATERAL pg_temp.said('{"output": [{"type": "message", "id": "m1", "role": "assistant", "content": [{"type": "output_text", "text": "Ahoy."}]}, {"type": "function_call", "call_id": "c1", "name": "tide"}]}',
+	'[]', 'openai', stated, streamed) WITH ORDINALITY AS s (said, i) ORDER BY n, i;
 SELECT * FROM airun_check();
 DELETE FROM airun.runs WHERE id = :'run';
 DELETE FROM airun.prices WHERE model ~ '^(amazon.)?r-';

@@ -354,7 +354,12 @@ SELECT role, message ->> 'role' FROM airun_append_message(run_id(51), '{"role": 
 SELECT role FROM airun_append_message(run_id(51), '{"parts": [{"text": "of Gemini"}]}');
 -- what a model thinks is no text
 SELECT airun_message_text(m) FROM unnest(ARRAY['{"type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm"}]}', '{"type": "reasoning", "content": "hm"}',
-	'{"role": "assistant", "content": [{"type": "reasoning_text", "text": "hm"}, {"type": "output_text", "text": "yes"}]}']::jsonb[]) m;
+	'{"role": "assistant", "content": [{"type": "reasoning_text", "text": "hm"}, {"type": "output_text", "text": "yes"}]}',
+	'{"role": "model", "parts": [{"text": "hm", "thought": true}, {"text": "yes", "thought": false, "thoughtSignature": "s"}, {"text": " sir", "thought": "a tie"}]}',
+	'{"role": "assistant", "content": [{"type": "think", "text": "hm"}, {"type": "text", "text": "yes"}]}']::jsonb[]) m;
+-- content that says nothing does not hide the parts
+SELECT airun_message_text(m) FROM unnest(ARRAY['{"role": "user", "content": "", "parts": [{"type": "text", "text": "yes"}]}', '{"role": "user", "content": [], "parts": [{"text": "yes"}]}',
+	'{"role": "user", "content": "no", "parts": [{"text": "yes"}]}']::jsonb[]) m;
 -- the same item again is the same message, by every door
 SELECT seq, role FROM airun_append_message(run_id(52), '{"id": "fc_1", "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}');
 SELECT seq, role FROM airun_append_message(run_id(52), '{"id": "fc_1", "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}');

@@ -56,13 +56,15 @@ SELECT count(*) FROM airun_append_messages(run_id(1), jsonb_build_array(
 	say('error[E0502] in src/run/get_userName2.c: p->next != NULL, C++ --force PT422'),
 	say(U&'\FF26\FF55\FF4C\FF4C \FB01ne don\2019t \201Cquoted\201D HELLO,
   world'),
-	'{"role": "assistant", "parts": [{"type": "reasoning", "text": "hidden thought"}, {"type": "text", "text": "spoken part"}]}'));
+	'{"role": "assistant", "parts": [{"type": "reasoning", "text": "hidden thought"}, {"type": "text", "text": "spoken part"}]}',
+	'{"role": "model", "parts": [{"text": "veiled idea", "thought": true}, {"text": "uttered words"}]}',
+	'{"role": "user", "content": "", "parts": [{"type": "text", "text": "papaya question"}]}'));
 SELECT q, found(q) FROM unnest(ARRAY[
 	'hotel', 'HOTELS', 'otel', 'hotel -motel', '-motel hotel', 'hotel -"near the"', '"the hotel"', 'hotel station',
 	'lodz', 'Łódź', 'strassencafe', 'STRASSENCAFÉ', 'evora',
 	'東京', '天気', '予報は', 'カ', 'ガラス', '烤鸭', '北京', 'ร้านอาหาร', 'อาหาร', '국어', '말씀',
 	'E0502', '0502', 'src/run/get', 'get_username2', 'username', 'name', 'p->next', '"p->next != null"', 'c++', '"--force"', 'PT422', '422', '->',
-	'full', 'fine', 'don''t', '"quoted"', '"hello world"', '"hello, world"', 'hello -world', 'hello -wor', 'hidden', 'spoken part',
+	'full', 'fine', 'don''t', '"quoted"', '"hello world"', '"hello, world"', 'hello -world', 'hello -wor', 'hidden', 'spoken part', 'veiled', 'uttered', 'papaya',
 	'"unbalanced', 'the -"unbalanced', 'hotel "', 'hotel -']) WITH ORDINALITY AS x (q, n) ORDER BY n;
 
 -- 2. Runs by name, description and tags; neither where a role is asked for.

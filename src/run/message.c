@@ -60,12 +60,15 @@ message_role(Jsonb *message)
 	return cstring_to_text_with_len(role->val.string.val, role->val.string.len);
 }
 
-/* Is a part, or a message, what the model thought, and not what it said? */
+/*
+ * Is a part, or a message, what the model thought, and not what it said?  Its type
+ * says so, or, with Gemini, "thought".
+ */
 static bool
 is_reasoning(JsonbContainer *part)
 {
 	static const char *const types[] = {
-		"reasoning", "thinking", "reasoning_text", "summary_text"
+		"reasoning", "thinking", "reasoning_text", "summary_text", "think"
 	};
 	JsonbValue	buffer;
 	JsonbValue *type = jsonb_get_key(part, "type", &buffer);
@@ -75,7 +78,8 @@ is_reasoning(JsonbContainer *part)
 		if (type != NULL && jsonb_string_is(type, types[i]))
 			return true;
 	}
-	return false;
+	return jsonb_get_key(part, "thought", &buffer) != NULL && buffer.type == jbvBool &&
+		buffer.val.boolean;
 }
 
 /*
@@ -110,21 +114,24 @@ append_text(StringInfo out, const JsonbValue *value)
 }
 
 /*
- * The text of a message: its content, or else its parts; NULL where there is
- * none.
+ * The text of a message: of its content, or, where that says nothing, of its parts;
+ * NULL where there is none.
  */
 text *
 message_text(Jsonb *message)
 {
+	static const char *const keys[] = {"content", "parts"};
 	StringInfoData out;
-	JsonbValue	buffer;
-	JsonbValue *content = jsonb_get_key(&message->root, "content", &buffer);
 
 	initStringInfo(&out);
-	if (content == NULL || content->type == jbvNull)
-		content = jsonb_get_key(&message->root, "parts", &buffer);
-	if (content != NULL && !is_reasoning(&message->root))
-		append_text(&out, content);
+	for (int i = 0; i < lengthof(keys) && out.len == 0; i++)
+	{
+		JsonbValue	buffer;
+		JsonbValue *value = jsonb_get_key(&message->root, keys[i], &buffer);
+
+		if (value != NULL && !is_reasoning(&message->root))
+			append_text(&out, value);
+	}
 	return out.len > 0 ? cstring_to_text_with_len(out.data, out.len) : NULL;
 }
 

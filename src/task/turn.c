@@ -501,9 +501,11 @@ take_message(NewMessage *answer, Jsonb *message, TaskEnd *end)
 }
 
 /*
- * Make the message that comes out, from what is given, or else from the text
- * that the task has, or from the whole answer.  False where an answer has no
- * message, as embeddings have none; PT422 where there is not even that.
+ * Make the message that comes out: what is given, or else the one in the whole
+ * answer, or a message of the text that is given or that the task has.  The answer's
+ * goes before a text that it says, since it has more (calls, reasoning); a text that
+ * is another one stands.  False where an answer has no message, as embeddings have
+ * none; PT422 where there is not even that.
  */
 static bool
 make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answer,
@@ -517,6 +519,8 @@ make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answe
 		take_message(answer, message, end);
 		return true;
 	}
+	if (!end->response_data.isnull)
+		answer->message = message_in_answer(DatumGetJsonbP(end->response_data.value));
 
 	if (end->response_text.isnull)
 	{
@@ -528,12 +532,12 @@ make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answe
 	}
 	else
 		content = DatumGetTextPP(end->response_text.value);
-	if (content != NULL)
+	if (content != NULL && (answer->message == NULL || !task_text_is_in(content, answer)))
 	{
 		answer->message = message_accept(text_message(content));
 		return true;
 	}
-	if (end->response_data.isnull)
+	if (answer->message == NULL && end->response_data.isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("there is no message to finish the turn with"),
@@ -541,10 +545,9 @@ make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answe
 						   "given, and no text has been streamed."),
 				 errhint("Give one of them; or end the task alone, with airun_complete_task() or "
 						 "airun_cancel_task().")));
-	message = message_in_answer(DatumGetJsonbP(end->response_data.value));
-	if (message == NULL)
+	if (answer->message == NULL)
 		return false;
-	take_message(answer, message_accept(message), end);
+	take_message(answer, message_accept(answer->message), end);
 	return true;
 }
 
