@@ -296,6 +296,34 @@ SELECT i.position, i.message_count, i.problem FROM airun_import((SELECT jsonb_ag
 SELECT pg_temp.tasks_of('rows');
 
 --
+-- What goes out as spans comes in again with the same usage, cost, status and times (facts/formats.md 8):
+-- what is not the same of each task, of one that has not ended and has expired
+--
+SELECT airun_set_price('spans-model', '{"input": 3, "output": 15, "cache_read": 0.3, "cache_write_5m": 3.75, "cache_write_1h": 6, "reasoning": 20, "input_audio": 40, "output_audio": 80}', per_tokens => 1000000, effective_from => '2025-01-01Z') IS NOT NULL;
+SELECT id AS out FROM airun_create_run() \gset
+CREATE FUNCTION pg_temp.begin(name text, model text DEFAULT 'spans-model') RETURNS uuid LANGUAGE sql AS $$SELECT (airun_create_task(current_setting('import.out')::uuid, task_name => name, model_id => model, provider => 'anthropic',
+	service => 'service of ' || name, endpoint => 'https://eu.api.openai.com/v1')).task_id$$;
+SELECT set_config('import.out', :'out', false) = :'out';
+SELECT count(airun_complete_task(pg_temp.begin('cache'), 'a', '{"input_tokens": 10, "cache_read_input_tokens": 1000, "cache_creation_input_tokens": 500, "cache_creation": {"ephemeral_1h_input_tokens": 500, "ephemeral_5m_input_tokens": 0}, "output_tokens": 5}', finish_reason => 'stop', time_to_first_token => 123.456)),
+	count(airun_complete_task(pg_temp.begin('audio, in the answer'), 'a', response_data => '{"speed": "fast", "service_tier": "flex", "model": "served", "usage": {"prompt_tokens": 100, "completion_tokens": 50, "prompt_tokens_details": {"audio_tokens": 60}, "completion_tokens_details": {"reasoning_tokens": 10, "audio_tokens": 20}}}')),
+	count(airun_cancel_task(pg_temp.begin('plan'), 'part', '{"prompt_tokens": 100, "completion_tokens": 50}', total_time => 7777.125)),
+	count(airun_fail_task(pg_temp.begin('failed'), '{"code": "x", "message": "\"boom\""}', usage => '{"prompt_tokens": 100, "completion_tokens": 50}')),
+	count(airun_fail_task(pg_temp.begin('failed at once', NULL), '{"code": "y"}')),
+	count(airun_complete_task(pg_temp.begin('own price', 'no such model'), 'a', tokens_input => 3, tokens_total => 10, provider_cost => 0.25)),
+	count(airun_complete_task(pg_temp.begin('unbilled'), 'a', '{"prompt_tokens": 100, "completion_tokens": 50}', billed => false)),
+	count(airun_complete_task(pg_temp.begin('one side'), 'a', '{"prompt_tokens": 100}', tokens_output => 7)),
+	count(airun_complete_task(pg_temp.begin('searches'), 'a', '{"web_searches": 3}')), count(pg_temp.begin('open'));
+SELECT (airun_append_message(:'out', '{"role": "user", "content": "q"}')).seq;
+SELECT run_id AS back, problem FROM airun_import(airun_export(:'out', 'otel')) \gset
+SELECT a.task ->> 'task_name', key, CASE WHEN key <> 'completed_at' THEN a.task -> key END, CASE WHEN key <> 'completed_at' THEN b.task -> key END
+FROM (SELECT to_jsonb(t) AS task FROM airun.tasks AS t WHERE t.run_id = :'out') AS a FULL JOIN (SELECT to_jsonb(t) AS task FROM airun.tasks AS t WHERE t.run_id = :'back') AS b ON a.task -> 'task_name' = b.task -> 'task_name',
+	LATERAL (SELECT jsonb_object_keys(COALESCE(a.task, b.task))) AS k (key)
+WHERE a.task -> key IS DISTINCT FROM b.task -> key AND key NOT IN ('run_id', 'task_id', 'updated_at', 'response_text', 'response_length', 'response_data', 'usage', 'metadata', 'cost_details', 'client_cost') ORDER BY a.task ->> 'task_name' COLLATE "C", key COLLATE "C";
+SELECT t.cost, t.cost_details - 'client_cost' = o.cost_details - 'client_cost' FROM airun.tasks AS t JOIN airun.tasks AS o ON o.run_id = :'out' AND o.task_name = t.task_name WHERE t.run_id = :'back' AND t.cost IS NOT NULL ORDER BY t.task_name COLLATE "C";
+-- how long a span of others took
+SELECT t.task_name, t.total_time FROM airun.tasks AS t JOIN airun.runs AS r ON r.id = t.run_id WHERE r.metadata #>> '{import,id}' = 'failed' ORDER BY t.task_name COLLATE "C";
+
+--
 -- Figures and words that cannot be are left out, with the reason, and keep nothing out
 --
 SELECT position, problem FROM airun_import(replace('{"ai_runs": [{"id": "odd figures", "user_id": "x", "source_type": "chat", "messages": [{"role": "user", "content": "q"}]}], "ai_tasks": [

@@ -8,7 +8,10 @@
  * the whole conversation, as a model is sent it, and so tells it to who reads one span
  * alone; a run without tasks is one span.  Spans hold no ids and times of messages.
  *
- * What was read from a cache is a part of the input, as the conventions have it.
+ * What was read from a cache is a part of the input, as the conventions have it.  What
+ * they have no attribute for is in attributes of our own, so that airun_import() makes
+ * the same task of a span: its usage as it was stated, or else in buckets, its status,
+ * and what else it is charged by.
  *
  * Nothing is locked and nothing refused, but a text beyond 1 GB (54000).
  */
@@ -294,6 +297,25 @@ whole_attributes(StringInfo out, const Conversation *conversation, const char *f
 #define CACHE_WRITE \
 	"(COALESCE(" BUCKET("cache_write_5m") ", 0)" PLUS "COALESCE(" BUCKET("cache_write_1h") ", 0))"
 
+/* Its usage, with what it says of how it was served where that stood in the answer */
+#define USAGE_OR_BUCKETS	"COALESCE(t.usage, t.usage_buckets)"
+#define OWN_USAGE \
+	"CASE WHEN pg_catalog.jsonb_typeof(" USAGE_OR_BUCKETS ")" EQ "'object' " \
+	"THEN pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(" \
+	"'inference_geo', t.region, 'speed', t.speed)) OPERATOR(pg_catalog.||) " USAGE_OR_BUCKETS \
+	" ELSE t.usage END"
+
+/* The total, where it is another than both sides are together */
+#define OTHER_TOTAL \
+	"CASE WHEN t.tokens_total" NE "(COALESCE(t.tokens_input, 0)" PLUS \
+	"COALESCE(t.tokens_output, 0)) THEN t.tokens_total END"
+
+/* How long it took, in milliseconds, where it is another time than from begin to end */
+#define OTHER_TIME \
+	"CASE WHEN t.total_time" NE "COALESCE(pg_catalog.extract('epoch', " \
+	"t.completed_at" MINUS "t.created_at) OPERATOR(pg_catalog.*) 1000, -1) " \
+	"THEN t.total_time END"
+
 /* Where columns of a task t stand among the attributes */
 #define TASK_ATTRIBUTES(A) \
 	A("gen_ai.operation.name", "stringValue", "COALESCE(t.task_name, 'chat')") \
@@ -306,6 +328,7 @@ whole_attributes(StringInfo out, const Conversation *conversation, const char *f
 	  "(t.time_to_first_token OPERATOR(pg_catalog./) 1000)::pg_catalog.float8") \
 	A("gen_ai.usage.input_tokens", "intValue", "t.tokens_input") \
 	A("gen_ai.usage.output_tokens", "intValue", "t.tokens_output") \
+	A("gen_ai.usage.total_tokens", "intValue", OTHER_TOTAL) \
 	A("gen_ai.usage.cache_read.input_tokens", "intValue", BUCKET("cache_read")) \
 	A("gen_ai.usage.cache_creation.input_tokens", "intValue", \
 	  "CASE WHEN " CACHE_WRITE NE "0 THEN " CACHE_WRITE " END") \
@@ -313,7 +336,14 @@ whole_attributes(StringInfo out, const Conversation *conversation, const char *f
 	A("gen_ai.usage.cost", "doubleValue", "t.cost") \
 	A("error.type", "stringValue", "CASE WHEN t.status" EQ "'error' THEN " \
 	  "COALESCE(t.error OPERATOR(pg_catalog.->>) 'code', " \
-	  "t.error OPERATOR(pg_catalog.->>) 'type', '_OTHER') END")
+	  "t.error OPERATOR(pg_catalog.->>) 'type', '_OTHER') END") \
+	A("airun.status", "stringValue", "t.status") \
+	A("airun.usage", "stringValue", OWN_USAGE) \
+	A("airun.provider_cost", "doubleValue", "t.provider_cost") \
+	A("airun.billed", "boolValue", "t.billed") \
+	A("airun.endpoint", "stringValue", "t.endpoint") \
+	A("airun.service", "stringValue", "t.service") \
+	A("airun.total_time", "doubleValue", OTHER_TIME)
 
 #define ATTRIBUTE_NAME(name, kind, value)	{name, kind},
 #define ATTRIBUTE_SQL(name, kind, value)	", (" value ")::pg_catalog.text"
@@ -329,8 +359,8 @@ static const struct
 /* The columns before those of the attributes */
 enum
 {
-	SPAN_TASK = 1, SPAN_BEGIN, SPAN_END, SPAN_AFTER, SPAN_ANSWER, SPAN_IS_ERROR, SPAN_MODEL,
-	SPAN_FINISH_REASON, SPAN_ATTRIBUTES
+	SPAN_TASK = 1, SPAN_BEGIN, SPAN_END, SPAN_AFTER, SPAN_ANSWER, SPAN_IS_ERROR, SPAN_MESSAGE,
+	SPAN_MODEL, SPAN_FINISH_REASON, SPAN_ATTRIBUTES
 };
 
 static Datum
@@ -395,7 +425,7 @@ columns_as_attributes(StringInfo out, uint64 row)
 		if (column == (Datum) 0)
 			continue;
 		initStringInfo(&value);
-		if (strcmp(kind, "doubleValue") == 0)
+		if (strcmp(kind, "doubleValue") == 0 || strcmp(kind, "boolValue") == 0)
 			appendStringInfoString(&value, TextDatumGetCString(column));
 		else
 			json_string(&value, TextDatumGetCString(column));
@@ -413,6 +443,7 @@ task_span(StringInfo out, const pg_uuid_t *run_id, uint64 row, const Conversatio
 	Datum		operation = span_column(row, SPAN_ATTRIBUTES, 0);
 	Datum		model = span_column(row, SPAN_MODEL, 0);
 	Datum		finish_reason = span_column(row, SPAN_FINISH_REASON, 0);
+	Datum		message = span_column(row, SPAN_MESSAGE, 0);
 	Turn		turn = {
 		.after = DatumGetInt64(span_column(row, SPAN_AFTER, 0)),
 		.answer = DatumGetInt64(span_column(row, SPAN_ANSWER, 0)),
@@ -428,8 +459,14 @@ task_span(StringInfo out, const pg_uuid_t *run_id, uint64 row, const Conversatio
 		whole_attributes(out, conversation, turn.finish_reason);
 	else
 		turn_attributes(out, conversation, &turn);
-	appendStringInfo(out, "],\"status\":{%s}}",
-					 DatumGetBool(span_column(row, SPAN_IS_ERROR, 0)) ? "\"code\":2" : "");
+	appendStringInfoString(out, "],\"status\":{");
+	if (DatumGetBool(span_column(row, SPAN_IS_ERROR, 0)))
+	{
+		appendStringInfoString(out, "\"code\":2");
+		if (message != 0)
+			json_field(out, "message", TextDatumGetCString(message));
+	}
+	appendStringInfoString(out, "}}");
 }
 
 /* Append the run's tasks, or else the run, with its messages */
@@ -441,7 +478,9 @@ spans_write(StringInfo out, const pg_uuid_t *run_id, TimestampTz begin, Timestam
 		"SELECT t.task_id, t.created_at, t.completed_at, "
 		"pg_catalog.max(t.answer_seq) OVER (ORDER BY t.answer_seq "
 		"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), "
-		"t.answer_seq, t.status" EQ "'error', t.model_id, t.finish_reason"
+		"t.answer_seq, t.status" EQ "'error', CASE WHEN pg_catalog.jsonb_typeof(t.error)" EQ
+		"'string' THEN t.error OPERATOR(pg_catalog.#>>) '{}' "
+		"ELSE t.error OPERATOR(pg_catalog.->>) 'message' END, t.model_id, t.finish_reason"
 		TASK_ATTRIBUTES(ATTRIBUTE_SQL)
 		" FROM airun.tasks AS t WHERE t.run_id" EQ "$1 ORDER BY t.created_at, t.task_id",
 		1, {UUIDOID}

@@ -230,7 +230,20 @@ static const struct
 	{"gen_ai.system", "provider"}, {"llm.provider", "provider"},
 	{"gen_ai.operation.name", "task_name"}, {"openai.response.service_tier", "service_tier"},
 	{"llm.finish_reason", "finish_reason"}, {"gen_ai.usage.cost", "cost"},
-	{"llm.cost.total", "cost"}
+	{"llm.cost.total", "cost"}, {"airun.provider_cost", "provider_cost"},
+	{"airun.billed", "billed"}, {"airun.endpoint", "endpoint"}, {"airun.service", "service"},
+	{"airun.total_time", "total_time"}
+};
+
+/* Where our own spans say what was counted, by the client or by their usage */
+static const struct
+{
+	const char *attribute;
+	const char *column;
+}			token_columns[] = {
+	{"gen_ai.usage.input_tokens", "tokens_input"},
+	{"gen_ai.usage.output_tokens", "tokens_output"},
+	{"gen_ai.usage.total_tokens", "tokens_total"}
 };
 
 /* The usage of a span: all that counts tokens, with whole numbers as numbers */
@@ -268,6 +281,7 @@ static const struct
 	const char *requests;
 	const char *others;
 }			span_kinds[] = {
+	{"airun.status", " pending streaming completed error cancelled ", ""},
 	{"gen_ai.operation.name",
 		" chat generate_content text_completion completion embeddings rerank ",
 		" invoke_agent create_agent invoke_workflow execute_tool plan retrieval create_memory "
@@ -551,7 +565,7 @@ span_is_task(const Span *span)
 {
 	bool		has_model = false;
 
-	if (span->usage != NULL)
+	if (span->usage != NULL || json_get(span->attributes, "airun.status") != NULL)
 		return true;
 	for (int i = 0; i < lengthof(attribute_columns); i++)
 	{
@@ -562,12 +576,50 @@ span_is_task(const Span *span)
 		json_get(span->attributes, "gen_ai.tool.name") == NULL;
 }
 
+/* What a span has used.  One of our own has the usage as it was stated, and the counts. */
+static List *
+add_usage(List *columns, const Span *span)
+{
+	JsonbValue *attributes = span->attributes;
+
+	if (json_get(attributes, "airun.status") == NULL)
+		return json_add_pair(columns, "usage", span->usage);
+	for (int i = 0; i < lengthof(token_columns); i++)
+		columns = json_add_pair(columns, token_columns[i].column,
+								json_get(attributes, token_columns[i].attribute));
+	return json_add_pair(columns, "usage", json_in_string(json_get(attributes, "airun.usage")));
+}
+
+/* How a span has ended, and how long it took.  One of our own that had not has expired. */
+static List *
+add_end(List *columns, const Span *span)
+{
+	JsonbValue *own = json_get(span->attributes, "airun.status");
+	JsonbValue *error = span_error(span->attributes, span->source);
+	const char *status = error != NULL ? "error" : "completed";
+	bool		has_ended = !json_is(own, "pending") && !json_is(own, "streaming");
+
+	if (json_is(own, "cancelled") && error == NULL)
+		status = "cancelled";
+	if (!has_ended && error == NULL)
+	{
+		status = "error";
+		error = json_from_pairs(json_add_pair(NIL, "code", json_new_string("expired")));
+	}
+	columns = json_add_pair(columns, "status", json_new_string(status));
+	columns = json_add_pair(columns, "error", error);
+	if (has_ended && span->begin != NO_TIME && span->end >= span->begin &&
+		json_get(span->attributes, "airun.total_time") == NULL)
+		columns = json_add_pair(columns, "total_time",
+								json_new_number((span->end - span->begin) / 1000.0));
+	return columns;
+}
+
 static void
 add_span_task(const Span *span, const char *id, Conversation *conversation)
 {
 	ImportTask *task = palloc0_object(ImportTask);
 	JsonbValue *attributes = span->attributes;
-	JsonbValue *error = span_error(attributes, span->source);
 	JsonbValue *reasons = json_get(attributes, "gen_ai.response.finish_reasons");
 	List	   *columns = NIL;
 	double		seconds;
@@ -579,10 +631,8 @@ add_span_task(const Span *span, const char *id, Conversation *conversation)
 		columns = json_add_pair(columns, "finish_reason", json_element(reasons, 0));
 	if (json_number(json_get(attributes, "gen_ai.response.time_to_first_chunk"), &seconds))
 		columns = json_add_pair(columns, "time_to_first_token", json_new_number(seconds * 1000));
-	columns = json_add_pair(columns, "usage", span->usage);
-	columns = json_add_pair(columns, "status",
-							json_new_string(error != NULL ? "error" : "completed"));
-	columns = json_add_pair(columns, "error", error);
+	columns = add_usage(columns, span);
+	columns = add_end(columns, span);
 	task->id = id;
 	task->columns = json_from_pairs(columns);
 	task->created_at = span->begin;

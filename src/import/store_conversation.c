@@ -403,20 +403,22 @@ insert_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const pg_uuid_t *
 	static const char *const texts[] = {
 		"service", "task_name", "provider", "endpoint", "model_id", "finish_reason", "status",
 		"served_model", "service_tier", "response_text", "tokens_input", "tokens_output",
-		"tokens_total", "cost", "time_to_first_token", "total_time"
+		"tokens_total", "cost", "time_to_first_token", "total_time", "provider_cost", "billed"
 	};
 	static Statement insert = {
 		"INSERT INTO airun.tasks (run_id, task_id, user_id, created_at, completed_at, "
 		"usage, error, metadata, request_data, response_data, "
 		"service, task_name, provider, endpoint, model_id, finish_reason, status, served_model, "
 		"service_tier, response_text, tokens_input, tokens_output, tokens_total, cost, "
-		"time_to_first_token, total_time) "
+		"time_to_first_token, total_time, provider_cost, billed) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, "
 		"$18, $19, $20, $21::pg_catalog.int8, $22::pg_catalog.int8, $23::pg_catalog.int8, "
-		"$24::pg_catalog.numeric, $25::pg_catalog.numeric, $26::pg_catalog.numeric)",
-		26, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, JSONBOID,
+		"$24::pg_catalog.numeric, $25::pg_catalog.numeric, $26::pg_catalog.numeric, "
+		"$27::pg_catalog.numeric, $28::pg_catalog.bool)",
+		28, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, JSONBOID,
 		JSONBOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+		TEXTOID, TEXTOID}
 	};
 	TimestampTz created_at = task->created_at != NO_TIME ? task->created_at : begin;
 	Jsonb	   *stated = JsonbValueToJsonb(task->columns);
