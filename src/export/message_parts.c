@@ -659,6 +659,30 @@ said_part(Part *part)
 	return part;
 }
 
+/* What the AI SDK 4 has of Anthropic's thoughts, each with its proof; NIL for none */
+static List *
+read_reasoning_details(const Part *whole)
+{
+	List	   *parts = NIL;
+	JsonbValue	details;
+	int			count = whole->kind == PART_REASONING && whole->raw.type == jbvBinary &&
+		jsonb_field(whole->raw.val.binary.data, "details", &details) && is_array(&details) ?
+		JsonContainerSize(details.val.binary.data) : 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		JsonbValue *detail = getIthJsonbValueFromContainer(details.val.binary.data, i);
+		Part	   *part;
+
+		if (!is_object(detail))
+			return NIL;
+		part = new_part(PART_REASONING, ORIGIN_ANTHROPIC, detail->val.binary.data);
+		read_reasoning(part, detail->val.binary.data);
+		parts = lappend(parts, part);
+	}
+	return parts;
+}
+
 static List *
 read_parts(List *parts, const JsonbValue *array)
 {
@@ -668,8 +692,11 @@ read_parts(List *parts, const JsonbValue *array)
 	{
 		JsonbValue *element = getIthJsonbValueFromContainer(array->val.binary.data, i);
 		Part	   *part = said_part(read_part(element));
+		List	   *details = part != NULL ? read_reasoning_details(part) : NIL;
 
-		if (part != NULL)
+		if (details != NIL)
+			parts = list_concat(parts, details);
+		else if (part != NULL)
 			parts = lappend(parts, part);
 	}
 	return parts;
