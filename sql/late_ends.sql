@@ -248,6 +248,91 @@ SELECT task_id = task_id(91), tokens_input, tokens_output, tokens_total, cost, p
 SELECT count(*), sum(tokens_total) = (SELECT total_tokens FROM airun.runs WHERE id = run_id(51)), sum(cost) = (SELECT total_cost FROM airun.runs WHERE id = run_id(51)) FROM airun.tasks WHERE run_id = run_id(51);
 
 --
+-- What comes late is counted as if it had come in time, by every door alike
+--
+-- the figures of a task or a call, with its doubts, and what the ledger has
+CREATE FUNCTION figures(this uuid) RETURNS text LANGUAGE sql SECURITY DEFINER AS $$
+	SELECT concat_ws(' | ', concat(coalesce(f.tokens_input::text, '?'), '+', coalesce(f.tokens_output::text, '?'), '=', coalesce(f.tokens_total::text, '?')), trim_scale(f.cost), f.price_status,
+		f.cost_details ->> 'doubts', 'ledger ' || (SELECT concat_ws(' ', concat(sum(e.tokens_input), '+', sum(e.tokens_output)), trim_scale(sum(e.cost))) FROM (
+			SELECT tokens_input, tokens_output, cost FROM airun.usage_tail WHERE charge_id = this UNION ALL
+			SELECT tokens_input, tokens_output, cost FROM airun.usage_ledger WHERE charge_id = this) AS e))
+	FROM (SELECT tokens_input, tokens_output, tokens_total, cost, price_status, cost_details FROM airun.tasks WHERE task_id = this UNION ALL
+		SELECT tokens_input, tokens_output, tokens_total, cost, price_status, cost_details FROM airun.calls WHERE id = this) AS f
+$$;
+-- a task is ended, and ended again: its figures, and how those differ that are stated at once, again,
+-- by the view, by the table, and of a call
+CREATE FUNCTION in_two(first text, late text, is_once boolean DEFAULT true) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	ids uuid[] := ARRAY(SELECT (airun_create_task(run_id(61), provider => 'openai', model_id => 'late-1')).task_id FROM generate_series(1, 4));
+	is_call boolean := first || late !~ 'response_data';
+	call uuid;
+	result text;
+	again text;
+BEGIN
+	result := attempt(format('SELECT status FROM airun_cancel_task(%L%s)', ids[1], ', ' || nullif(first, '')));
+	result := attempt(format('SELECT status FROM airun_cancel_task(%L, %s)', ids[1], late));
+	result := concat_ws(' | ', figures(ids[1]), regexp_replace(nullif(result, 'cancelled'), ids[1]::text, '#'));
+	again := replace(effect(format('SELECT status FROM airun_cancel_task(%L, %s)', ids[1], late)), ids[1]::text, '#');
+	result := concat(result, E'\n again: ' || nullif(again, 'cancelled (no change)'));
+	PERFORM attempt(format('SELECT airun_cancel_task(%L%s, %s)', ids[2], ', ' || nullif(first, ''), late)) WHERE is_once;
+	PERFORM attempt(format('UPDATE ai_tasks SET status = ''cancelled''%s WHERE task_id = %L', ', ' || nullif(replace(first, '=>', '='), ''), ids[3]));
+	PERFORM attempt(format('UPDATE ai_tasks SET %s WHERE task_id = %L', replace(late, '=>', '='), ids[3]));
+	PERFORM attempt(format('UPDATE airun.tasks SET status = ''cancelled''%s WHERE task_id = %L', ', ' || nullif(replace(first, '=>', '='), ''), ids[4]));
+	PERFORM attempt(format('UPDATE airun.tasks SET %s WHERE task_id = %L', replace(late, '=>', '='), ids[4]));
+	IF is_call THEN
+		call := (airun_start_call(provider => 'openai', model_id => 'late-1')).id;
+		PERFORM attempt(format('SELECT airun_end_call(%L, status => ''cancelled''%s)', call, ', ' || nullif(first, '')));
+		PERFORM attempt(format('SELECT airun_end_call(%L, status => ''cancelled'', %s)', call, late));
+		PERFORM attempt(format('SELECT airun_end_call(%L, status => ''cancelled'', %s)', call, late));
+	END IF;
+	RETURN concat(result, E'\n at once: ' || CASE WHEN is_once THEN nullif(figures(ids[2]), figures(ids[1])) END, E'\n view: ' || nullif(figures(ids[3]), figures(ids[1])),
+		E'\n table: ' || nullif(figures(ids[4]), figures(ids[1])), E'\n call: ' || CASE WHEN is_call THEN nullif(figures(call), figures(ids[1])) END);
+END$$;
+SELECT start(161, 161, 61);
+-- the usage in an answer goes before what the client has counted
+SELECT in_two('tokens_input => 100000', 'response_data => ''{"usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}}''');
+SELECT in_two('tokens_output => 0', 'response_data => ''{"usage": {"prompt_tokens": 11, "completion_tokens": 2}}''');
+SELECT in_two('tokens_input => 12', 'response_data => ''{"usage": {"completion_tokens": 9}}''');
+SELECT in_two('tokens_total => 50', 'response_data => ''{"usage": {"prompt_tokens": 11, "completion_tokens": 2}}''');
+-- also where a usage stands that says nothing; but one that counts goes before the answer's, and stands
+SELECT in_two('usage => ''{"odd": 1}'', tokens_input => 12', 'response_data => ''{"usage": {"prompt_tokens": 11, "completion_tokens": 2}}''');
+SELECT in_two('usage => ''{"completion_tokens": 9}''', 'response_data => ''{"usage": {"prompt_tokens": 11, "completion_tokens": 2}}''');
+SELECT in_two('response_data => ''{"usage": {"prompt_tokens": 11, "completion_tokens": 2}}''', 'usage => ''{"prompt_tokens": 12, "completion_tokens": 3}''');
+-- an answer that comes after another one is left aside, with its usage
+SELECT start(162, 162, 62); SELECT (airun_cancel_task(task_id(162), response_data => '{"d": 1}')).status, effect(format('SELECT status FROM airun_cancel_task(%L, response_data => ''{"model": "late-2", "usage": {"prompt_tokens": 11}}'')', task_id(162)));
+-- a total that follows from the one side that is known is no stated one
+SELECT in_two('tokens_input => 100', 'tokens_input => 100, tokens_output => 7, tokens_total => 107', false);
+SELECT in_two('tokens_output => 7', 'tokens_input => 100, tokens_total => 150');
+SELECT in_two('tokens_input => 100', 'tokens_total => 150');
+SELECT in_two('tokens_total => 50', 'usage => ''{"odd": 1}'', tokens_output => 7');
+-- one that is more than that has been
+SELECT in_two('tokens_input => 100, tokens_total => 150', 'tokens_output => 7, tokens_total => 107', false);
+SELECT in_two('tokens_input => 100, tokens_output => 7', 'tokens_total => 108', false);
+-- tokens that are stated beside a usage are not compared, the first time nor again
+SELECT in_two('tokens_input => 12', 'usage => ''{"completion_tokens": 9}'', tokens_input => 100', false);
+SELECT in_two('tokens_input => 12', 'response_data => ''{"usage": {"completion_tokens": 9}}'', tokens_input => 100', false);
+SELECT in_two('tokens_output => 7', 'usage => ''{"odd": 1}'', tokens_output => 0, tokens_total => 105', false);
+SELECT in_two('tokens_total => 50', 'usage => ''{"odd": 1}'', tokens_total => 105', false);
+SELECT in_two('tokens_input => 12, tokens_output => 3', 'usage => ''{"total_tokens": 50}'', tokens_output => 0', false);
+SELECT in_two('usage => ''{"completion_tokens": 9}'', tokens_input => 12', 'usage => ''{"completion_tokens": 9}'', tokens_input => 100', false);
+SELECT in_two('usage => ''{"completion_tokens": 9}'', tokens_input => 12', 'tokens_input => 100', false);
+-- a total alone says nothing of either side where the client counts any, unless nothing came out
+SELECT in_two('', 'usage => ''{"total_tokens": 50000}'', tokens_output => 7');
+SELECT in_two('tokens_output => 7', 'usage => ''{"total_tokens": 50000}''');
+SELECT in_two('usage => ''{"total_tokens": 50000}''', 'tokens_output => 7');
+SELECT in_two('usage => ''{"total_tokens": 50000}''', 'tokens_output => 0');
+SELECT in_two('usage => ''{"total_tokens": 50000}'', tokens_input => 12', 'tokens_output => 7');
+SELECT in_two('tokens_input => 40000', 'usage => ''{"total_tokens": 50000}'', tokens_output => 7');
+SELECT in_two('tokens_input => 50000', 'usage => ''{"total_tokens": 40000}'', tokens_output => 7');
+SELECT in_two('', 'response_data => ''[{"usage": {"total_tokens": 50000}}]'', tokens_output => 7');
+-- where the total has been taken for the input, and both are counted late
+SELECT effect(format('SELECT status FROM airun_cancel_task(%L, usage => ''{"total_tokens": 50000}'')', task_id(161))), effect(format('SELECT status FROM airun_cancel_task(%L, tokens_input => 40000, tokens_output => 7)', task_id(161))), figures(task_id(161)),
+	effect(format('SELECT status FROM airun_cancel_task(%L, tokens_input => 40000, tokens_output => 7)', task_id(161)));
+-- so they are charged again
+SELECT sum(changed) FROM airun_reprice(model_id => 'late-1', all_tasks => true);
+SELECT * FROM airun_check(run_id(61));
+
+--
 -- A cost that is known stays where what comes late leaves none
 --
 SELECT start(951, 954, 60, NULL);
@@ -266,7 +351,8 @@ SELECT airun_set_price('late-unknown', '{"input": 4, "output": 20}', provider =>
 SELECT sum(changed) > 0 FROM airun_reprice(all_tasks => true);
 SELECT n, state(n), (SELECT t.cost_details -> 'doubts' FROM ai_tasks AS t WHERE t.task_id = task_id(n)) FROM generate_series(951, 954) AS n;
 
-DELETE FROM airun.runs WHERE id BETWEEN run_id(1) AND run_id(60);
+DELETE FROM airun.runs WHERE id BETWEEN run_id(1) AND run_id(62);
+DELETE FROM airun.calls WHERE model_id = 'late-1';
 DELETE FROM airun.prices WHERE model IN ('late-1', 'late-unknown');
 SELECT count(*) FROM airun.task_chunks;
 SELECT * FROM airun_check();

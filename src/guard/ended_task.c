@@ -14,6 +14,7 @@
  */
 #include "guard/ended_task.h"
 
+#include "guard/task_figures.h"
 #include "run/message.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -102,13 +103,28 @@ ended_task_drop_save(Row *row, TaskStatus from, TaskStatus *to)
 	}
 }
 
+/* Is there a total that somebody has stated? */
+static bool
+total_stands(Row *row)
+{
+	Field		total = row_old(row, "tokens_total");
+	Field		input = row_old(row, "tokens_input");
+	Field		output = row_old(row, "tokens_output");
+
+	return task_total_stands(&total, &input, &output);
+}
+
 /* May a task that has ended take a column, which would change, since it lacks it? */
 static bool
 lacks(Row *row, TaskStatus status, const TaskColumn *column)
 {
+	int			number = column - task_columns + 1;
+
+	if (number == Anum_tasks_tokens_total)
+		return !total_stands(row) && !row_new(row, column->name).isnull;
 	if (column->rule != COLUMN_LATE || !row_old(row, column->name).isnull)
 		return false;
-	switch (column - task_columns + 1)
+	switch (number)
 	{
 		case Anum_tasks_response_text:
 			return row_old(row, "answer_seq").isnull;
@@ -123,20 +139,25 @@ lacks(Row *row, TaskStatus status, const TaskColumn *column)
 
 /*
  * May the task take all that would change, since it lacks it?  PT409 where it may
- * not.  Beside a usage that comes late, the tokens that stand are those to count
- * with.  Returns whether there is anything.
+ * not.  Beside a usage that comes late, in the answer perhaps, the tokens that stand
+ * are those to count with.  Returns whether there is anything.
  */
 bool
 ended_task_lacks(Row *row, TaskStatus status, bool *brings_usage)
 {
-	static const char *const counts[] = {"tokens_input", "tokens_output", "tokens_total"};
 	bool		changes = false;
 
-	*brings_usage = row_old(row, "usage").isnull && row_changed(row, "usage");
-	for (int i = 0; *brings_usage && i < lengthof(counts); i++)
+	*brings_usage = (row_old(row, "usage").isnull && row_changed(row, "usage")) ||
+		(row_old(row, "response_data").isnull && row_changed(row, "response_data") &&
+		 task_figures_count_answer(row, status));
+	if (*brings_usage)
 	{
-		if (!row_old(row, counts[i]).isnull)
-			put_back(row, counts[i]);
+		if (!row_old(row, "tokens_input").isnull)
+			put_back(row, "tokens_input");
+		if (!row_old(row, "tokens_output").isnull)
+			put_back(row, "tokens_output");
+		if (total_stands(row))
+			put_back(row, "tokens_total");
 	}
 	for (int i = 0; i < Natts_tasks; i++)
 	{

@@ -111,9 +111,12 @@ figures_change(Row *row)
 
 #define SERVED_TO_ROW(name)	row_set(row, #name, end.name.value, end.name.isnull);
 
-/* Settle the figures of a task, and count what its usage and its total say */
-void
-task_figures_check(Row *row, TaskStatus status)
+/*
+ * Settle the figures of a task, and count what its usage and its total say.  Returns
+ * whether the usage says a total.
+ */
+static bool
+settle_figures(Row *row, TaskStatus status)
 {
 	TaskEnd		end = task_end_nothing(status);
 
@@ -158,6 +161,23 @@ task_figures_check(Row *row, TaskStatus status)
 	}
 	if (task_is_final(status) && figures_change(row))
 		charge_task(row, status);
+	return end.counted != NULL && end.counted->tokens_total != USAGE_UNKNOWN;
+}
+
+/* Settle the figures of a task, and count what its usage and its total say */
+void
+task_figures_check(Row *row, TaskStatus status)
+{
+	(void) settle_figures(row, status);
+}
+
+/* Is the usage that counts of a task that has ended the one in its answer? */
+bool
+task_figures_count_answer(Row *row, TaskStatus status)
+{
+	ChargeBasis	basis = charge_basis(row, status);
+
+	return charge_counts_answer(&basis);
 }
 
 /* A task that has ended takes what it lacks, which is in the row, and is charged with it */
@@ -165,9 +185,9 @@ void
 task_figures_take(Row *row, TaskStatus status, bool brings_usage)
 {
 	Field		total = row_old(row, "tokens_total");
+	bool		says_total = settle_figures(row, status);
 
-	task_figures_check(row, status);
-	if (!brings_usage && !total.isnull &&
+	if (!(brings_usage && says_total) && !total.isnull &&
 		DatumGetInt64(row_new(row, "tokens_total").value) < DatumGetInt64(total.value))
 		row_set(row, "tokens_total", total.value, false);
 	if (row_changed(row, "response_text"))

@@ -11,6 +11,7 @@
 #include "task/task.h"
 
 extern void task_figures_check(Row *row, TaskStatus status);
+extern bool task_figures_count_answer(Row *row, TaskStatus status);
 extern void task_figures_take(Row *row, TaskStatus status, bool brings_usage);
 
 #endif							/* AIRUN_TASK_FIGURES_H */

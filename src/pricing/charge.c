@@ -112,11 +112,12 @@ charge_read_served(ChargeBasis *basis)
  * the answer.  NULL where there is none.
  */
 static Usage *
-read_stated(const ChargeBasis *basis)
+read_stated(const ChargeBasis *basis, bool *is_in_answer)
 {
 	char	   *provider = word(&basis->provider);
 	Usage	   *counted = NULL;
 
+	*is_in_answer = false;
 	if (!basis->usage.isnull)
 	{
 		counted = palloc_object(Usage);
@@ -128,22 +129,66 @@ read_stated(const ChargeBasis *basis)
 	{
 		Usage	   *in_answer = palloc_object(Usage);
 
-		if (usage_read_answer(DatumGetJsonbP(basis->response_data.value), provider, in_answer))
+		*is_in_answer = usage_read_answer(DatumGetJsonbP(basis->response_data.value), provider,
+										  in_answer);
+		if (*is_in_answer)
 			return in_answer;
 	}
 	return counted;
 }
 
-/* A total alone may be of both sides, where the client counts any */
-static void
-open_total(Usage *counted, const Field *tokens_input, const Field *tokens_output)
+/* Is the usage that counts the one in the answer? */
+bool
+charge_counts_answer(const ChargeBasis *basis)
 {
-	if (!counted->is_total_alone || (tokens_input->isnull && tokens_output->isnull))
+	bool		is_in_answer;
+
+	(void) read_stated(basis, &is_in_answer);
+	return is_in_answer;
+}
+
+/* A total that is not the sum of what the client counts contradicts it */
+static void
+doubt_total(Usage *counted, int64 input, int64 output)
+{
+	int64		total = counted->tokens_total;
+
+	if (total > input + output)
+		usage_doubt(counted, "the total is " INT64_FORMAT ", its parts are " INT64_FORMAT,
+					total, input + output);
+	else if (total < input + output)
+		usage_doubt(counted, "the parts are " INT64_FORMAT ", more than the total, " INT64_FORMAT,
+					input + output, total);
+}
+
+/*
+ * A total alone may be of both sides, where the client counts any.  It says nothing
+ * of either one, then, unless nothing came out.  A count of the input that is the
+ * total is that total again: it is none beside one of the output.
+ */
+static void
+open_total(Usage *counted, Field *tokens_input, const Field *tokens_output)
+{
+	int64		output = tokens_output->isnull ? 0 : DatumGetInt64(tokens_output->value);
+	bool		has_input = !tokens_input->isnull &&
+		DatumGetInt64(tokens_input->value) != counted->tokens_total;
+
+	if (!counted->is_total_alone || counted->tokens_output != USAGE_UNKNOWN ||
+		!(has_input || !tokens_output->isnull))
 		return;
 	counted->is_total_alone = false;
+	if (!has_input && output == 0)
+		return;
 	counted->count[BUCKET_INPUT] = 0;
+	for (int i = 0; i < counted->request_count; i++)
+		counted->requests[i].count[BUCKET_INPUT] = 0;
 	counted->tokens_input = USAGE_UNKNOWN;
+	counted->input_is_open = true;
 	counted->is_known = false;
+	if (!has_input)
+		*tokens_input = (Field) {(Datum) 0, true};
+	else if (!tokens_output->isnull)
+		doubt_total(counted, DatumGetInt64(tokens_input->value), output);
 }
 
 /*
@@ -156,7 +201,8 @@ Usage *
 charge_count_usage(const ChargeBasis *basis, Field *tokens_input, Field *tokens_output,
 				   Field *tokens_total, Field *buckets)
 {
-	Usage	   *counted = read_stated(basis);
+	bool		is_in_answer;
+	Usage	   *counted = read_stated(basis, &is_in_answer);
 
 	*buckets = (Field) {(Datum) 0, true};
 	if (counted == NULL)
@@ -195,19 +241,21 @@ static Usage *
 usage_of(const ChargeBasis *basis)
 {
 	Usage	   *usage = basis->counted;
+	Field		tokens_input = basis->tokens_input;
+	bool		is_in_answer;
 
 	if (usage == NULL)
-		usage = read_stated(basis);
+		usage = read_stated(basis, &is_in_answer);
 	if (usage == NULL)
 	{
 		usage = palloc_object(Usage);
 		usage_clear(usage);
 		usage->count[BUCKET_REQUESTS] = 1;
-		usage->input_is_open = usage->output_is_open = true;
 	}
-	open_total(usage, &basis->tokens_input, &basis->tokens_output);
-	add_side(usage, BUCKET_INPUT, &usage->tokens_input, &usage->input_is_open,
-			 &basis->tokens_input);
+	if (!usage->is_known)
+		usage->input_is_open = usage->output_is_open = true;
+	open_total(usage, &tokens_input, &basis->tokens_output);
+	add_side(usage, BUCKET_INPUT, &usage->tokens_input, &usage->input_is_open, &tokens_input);
 	add_side(usage, BUCKET_OUTPUT, &usage->tokens_output, &usage->output_is_open,
 			 &basis->tokens_output);
 	return usage;

@@ -49,6 +49,7 @@ typedef struct Charge
 extern void charge_read_served(ChargeBasis *basis);
 extern Usage *charge_count_usage(const ChargeBasis *basis, Field *tokens_input,
 						 Field *tokens_output, Field *tokens_total, Field *buckets);
+extern bool charge_counts_answer(const ChargeBasis *basis);
 extern void charge_compute(const ChargeBasis *basis, Charge *charge);
 extern void charge_keep_cost(const Field *cost, const Field *details, Charge *charge);
 extern bool same_amount(const Field *a, const Field *b);

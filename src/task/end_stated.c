@@ -45,6 +45,23 @@ task_sum_tokens(const Field *input, const Field *output)
 	return (Field) {Int64GetDatum(sum), input->isnull && output->isnull};
 }
 
+/* Is there a total that somebody has stated?  One that is the only side known follows from it. */
+bool
+task_total_stands(const Field *total, const Field *input, const Field *output)
+{
+	if (total->isnull)
+		return false;
+	if (input->isnull == output->isnull)
+		return true;
+	return DatumGetInt64(total->value) != DatumGetInt64(task_sum_tokens(input, output).value);
+}
+
+static bool
+total_stands(const TaskState *state)
+{
+	return task_total_stands(&state->tokens_total, &state->tokens_input, &state->tokens_output);
+}
+
 /* A figure that cannot be is left out of a task's end, which stands; here is why */
 void
 end_leave_out(TaskEnd *end, const char *name, Field *field, const char *reason)
@@ -144,8 +161,10 @@ take_stated(ChargeBasis *basis, const TaskEnd *end)
 {
 	STATED_OF_END(usage)
 	STATED_OF_END(response_data)
-	STATED_OF_END(tokens_input)
-	STATED_OF_END(tokens_output)
+	if (end->counts_anew || !end->tokens_input.isnull)
+		basis->tokens_input = end->tokens_input;
+	if (end->counts_anew || !end->tokens_output.isnull)
+		basis->tokens_output = end->tokens_output;
 	STATED_OF_END(left_out)
 	if (!end->cost.isnull)
 		basis->client_cost = end->cost;
@@ -246,33 +265,30 @@ check_tokens(const pg_uuid_t *task_id, const TaskState *state, const char *name,
 		refuse_other(task_id, state, name, psprintf(INT64_FORMAT, DatumGetInt64(stored->value)));
 }
 
-/* Does a call bring the usage of a task that has ended without one? */
-static bool
-brings_usage(const TaskState *state, const TaskEnd *end)
-{
-	return state->usage.isnull && !end->usage.isnull;
-}
-
 /*
  * A finished task is ended again: PT409 unless what is stated stands, or stands
- * nowhere yet.
+ * nowhere yet.  Tokens that are stated beside a usage are not compared: what it says
+ * goes before them, and for what it leaves open what stands does.
  */
 void
 end_check_repeated(const pg_uuid_t *run_id, const pg_uuid_t *task_id,
 				   const TaskState *state, TaskEnd *end)
 {
 	check_text(run_id, task_id, state, end);
-	if (brings_usage(state, end))
-		return;
-	settle_total(end, &state->tokens_input, &state->tokens_output);
-	if (!end->usage.isnull && !jsonb_same(DatumGetJsonbP(end->usage.value),
-										  DatumGetJsonbP(state->usage.value)))
+	if (!end->usage.isnull && !state->usage.isnull &&
+		!jsonb_same(DatumGetJsonbP(end->usage.value), DatumGetJsonbP(state->usage.value)))
 		refuse_other(task_id, state, "usage",
 					 JsonbToCString(NULL, &DatumGetJsonbP(state->usage.value)->root,
 									VARSIZE(DatumGetJsonbP(state->usage.value))));
+	if (end->counts_anew)
+		return;
+	settle_total(end, &state->tokens_input, &state->tokens_output);
+	if (end->states_usage)
+		return;
 	check_tokens(task_id, state, "tokens_input", &end->tokens_input, &state->tokens_input);
 	check_tokens(task_id, state, "tokens_output", &end->tokens_output, &state->tokens_output);
-	check_tokens(task_id, state, "tokens_total", &end->tokens_total, &state->tokens_total);
+	if (total_stands(state))
+		check_tokens(task_id, state, "tokens_total", &end->tokens_total, &state->tokens_total);
 }
 
 /* Has the task expired, without an end by who works on it? */
@@ -309,31 +325,90 @@ forget_tokens(TaskEnd *end, bool input, bool output, bool total)
 }
 
 /*
- * Count what is stated about the end of a task that is locked.  Beside a usage
- * that comes late, the tokens that stand are those to count with; and what a usage
- * that stands has said was counted when it came, perhaps otherwise than by now.
- * One in an answer that comes late is counted now.
+ * Find out whether a call states a usage, in the answer perhaps, and whether the one
+ * that counts comes with it, late.  An answer that comes after another one is left
+ * aside.
  */
+static void
+find_late_usage(TaskEnd *end, const TaskState *state, const ChargeBasis *known)
+{
+	ChargeBasis basis = *known;
+	bool		answers = false;
+
+	if (!end->response_data.isnull)
+	{
+		take_stated(&basis, end);
+		if (!state->usage.isnull)
+			basis.usage = state->usage;
+		if (!state->response_data.isnull)
+			basis.response_data = state->response_data;
+		answers = charge_counts_answer(&basis);
+	}
+	end->states_usage = answers || !end->usage.isnull;
+	end->counts_anew = (answers && state->response_data.isnull) ||
+		(!end->usage.isnull && state->usage.isnull);
+	if (!state->response_data.isnull)
+		end->response_data = state->response_data;
+}
+
+/* Count with the tokens that stand, and where there are none, those that are stated */
+static void
+count_with_standing(TaskEnd *end, const TaskState *state, const ChargeBasis *known)
+{
+	if (!state->tokens_input.isnull)
+		end->tokens_input = state->tokens_input;
+	if (!state->tokens_output.isnull)
+		end->tokens_output = state->tokens_output;
+	if (total_stands(state))
+		end->tokens_total = state->tokens_total;
+	task_count_end(end, known);
+}
+
+/*
+ * Count what is stated about a task that has ended.  What a usage that stands has
+ * said was counted when it came, perhaps otherwise than by now.  Where one comes
+ * late, all is counted as if it had come in time.  So it is where a count of the
+ * output comes late to a total alone: that has been taken for the input, which is
+ * not known from now on, unless it is stated, too.
+ */
+static void
+count_late(TaskEnd *end, const TaskState *state, const ChargeBasis *known)
+{
+	TaskEnd		stated;
+
+	find_late_usage(end, state, known);
+	stated = *end;
+	count_with_standing(end, state, known);
+	if (!state->tokens_input.isnull && end->tokens_input.isnull)
+	{
+		TaskState	opened = *state;
+
+		*end = stated;
+		end->counts_anew = true;
+		opened.tokens_input.isnull = true;
+		count_with_standing(end, &opened, known);
+	}
+	if (end->counts_anew)
+		return;
+	end->tokens_input = stated.tokens_input;
+	end->tokens_output = stated.tokens_output;
+	end->tokens_total = stated.tokens_total;
+	if (end->counted != NULL)
+		forget_tokens(end, end->counted->tokens_input != USAGE_UNKNOWN,
+					  end->counted->tokens_output != USAGE_UNKNOWN,
+					  end->counted->tokens_total != USAGE_UNKNOWN);
+}
+
+/* Count what is stated about the end of a task that is locked */
 void
 task_count_stated(TaskEnd *end, const TaskState *state)
 {
-	bool		has_ended = !task_takes_end(state, end);
-	bool		brings = brings_usage(state, end);
-	bool		stands = !state->usage.isnull;
 	ChargeBasis known = task_charge_basis(state);
 
-	if (has_ended && brings)
-		forget_tokens(end, !state->tokens_input.isnull, !state->tokens_output.isnull,
-					  !state->tokens_total.isnull);
-	task_count_end(end, &known);
-	if (has_ended && !brings && end->counted != NULL)
-		forget_tokens(end,
-					  end->counted->tokens_input != USAGE_UNKNOWN &&
-					  (stands || !state->tokens_input.isnull),
-					  end->counted->tokens_output != USAGE_UNKNOWN &&
-					  (stands || !state->tokens_output.isnull),
-					  end->counted->tokens_total != USAGE_UNKNOWN &&
-					  (stands || !state->tokens_total.isnull));
+	if (task_takes_end(state, end))
+		task_count_end(end, &known);
+	else
+		count_late(end, state, &known);
 }
 
 /* What the task's total is once it has ended */
@@ -376,7 +451,6 @@ bool
 end_leave_what_lacks(const TaskState *state, TaskEnd *end)
 {
 	const Field unknown = {(Datum) 0, true};
-	bool		brings = brings_usage(state, end);
 	TaskEnd		counted = *end;
 	bool		lacks = false;
 
@@ -388,18 +462,21 @@ end_leave_what_lacks(const TaskState *state, TaskEnd *end)
 	TASK_END_LIST(LEAVE_OUT_WHAT_STANDS)
 	LEAVE_OUT_WHAT_STANDS(region)
 	LEAVE_OUT_WHAT_STANDS(speed)
-	if (!brings)
+	if (end->counts_anew)
 	{
-		if (end->response_data.isnull)
-			end->usage_buckets = unknown;
-		return lacks;
+		/* What the usage says goes before what the client has counted */
+		end->tokens_input = counted.tokens_input;
+		end->tokens_output = counted.tokens_output;
+		end->tokens_total = counted.tokens_total;
+		return true;
 	}
-
-	/* What the usage says goes before what the client has counted */
-	end->tokens_input = counted.tokens_input;
-	end->tokens_output = counted.tokens_output;
-	end->tokens_total = counted.tokens_total;
-	return true;
+	if (!counted.tokens_total.isnull && !state->tokens_total.isnull && !total_stands(state) &&
+		DatumGetInt64(counted.tokens_total.value) != DatumGetInt64(state->tokens_total.value))
+	{
+		end->tokens_total = counted.tokens_total;
+		lacks = true;
+	}
+	return lacks;
 }
 
 /* Does what is left change what the task costs? */
@@ -416,12 +493,29 @@ end_changes_charge(const TaskEnd *end)
 Field
 end_late_total(const TaskState *state, TaskEnd *end)
 {
-	Field		total = end_resolve_total(state, end);
+	Field		total;
 
-	if (end->usage.isnull && !state->tokens_total.isnull &&
+	if (end->counts_anew)
+		return end->tokens_total.isnull ?
+			task_sum_tokens(&end->tokens_input, &end->tokens_output) : end->tokens_total;
+	total = end_resolve_total(state, end);
+	if (!state->tokens_total.isnull &&
 		DatumGetInt64(total.value) < DatumGetInt64(state->tokens_total.value))
 		return state->tokens_total;
 	return total;
+}
+
+/* Have the end state what is counted of the task with it, as that is written */
+void
+end_fill_counts(const TaskState *state, TaskEnd *end)
+{
+	if (end->counts_anew)
+		return;
+	if (end->tokens_input.isnull)
+		end->tokens_input = state->tokens_input;
+	if (end->tokens_output.isnull)
+		end->tokens_output = state->tokens_output;
+	end->usage_buckets = state->usage_buckets;
 }
 
 /* ---------- as it comes ---------- */

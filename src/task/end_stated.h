@@ -19,6 +19,8 @@ typedef struct TaskEnd
 	Field		speed;
 	Field		usage_buckets;	/* what the usage says, once it is counted */
 	Usage	   *counted;		/* likewise, or NULL */
+	bool		states_usage;	/* late: a usage is stated, in the answer perhaps */
+	bool		counts_anew;	/* late: the tokens are all that the task has from now on */
 	Field		left_out;		/* figures that cannot be, with the reason, as an object */
 	Field		error;
 	bool		text_is_derived;	/* from the message that comes out */
@@ -32,6 +34,7 @@ extern void task_check_end(TaskEnd *end);
 extern void task_count_end(TaskEnd *end, const ChargeBasis *known);
 extern void task_count_stated(TaskEnd *end, const TaskState *state);
 extern Field task_sum_tokens(const Field *input, const Field *output);
+extern bool task_total_stands(const Field *total, const Field *input, const Field *output);
 
 extern bool task_takes_end(const TaskState *state, const TaskEnd *end);
 extern bool end_has_expired(const TaskState *state);
@@ -41,6 +44,7 @@ extern bool end_leave_what_lacks(const TaskState *state, TaskEnd *end);
 extern bool end_changes_charge(const TaskEnd *end);
 extern Field end_resolve_total(const TaskState *state, TaskEnd *end);
 extern Field end_late_total(const TaskState *state, TaskEnd *end);
+extern void end_fill_counts(const TaskState *state, TaskEnd *end);
 extern void end_compute_charge(const TaskState *state, const TaskEnd *end, Charge *charge);
 
 #endif							/* AIRUN_END_STATED_H */

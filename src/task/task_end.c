@@ -9,8 +9,9 @@
  * status brings what has not been stated before, such as the usage of what was
  * stopped: that is stored, charged and rolled up, once.  What stands is compared
  * where it is status, text, usage or tokens, and with others the call is PT409; cost,
- * times and all else stand as they are.  The tokens that a usage says go before those
- * that the client has counted, as at the end.
+ * times and all else stand as they are.  The tokens that a usage says, alone or in the
+ * answer, go before those that the client has counted, as at the end; and those that a
+ * call states beside a usage are not compared.
  *
  * A task that has expired (lease.c) has not been ended by who works on it: his end
  * counts as if nothing had been, and the error of the expiry goes.
@@ -269,7 +270,8 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 		summary = result_row();
 	}
 	summary = task_settle_difference(run_id, task_id, &state->run, &summary, &total, &charge.cost);
-	task_enter_end(state, &summary, &end->usage_buckets);
+	task_enter_end(state, &summary, end->usage_buckets.isnull ? &state->usage_buckets :
+				   &end->usage_buckets);
 	task_notify(run_id, task_id, end->status, length, generation);
 	return summary;
 }
@@ -277,23 +279,31 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 
 /* ---------- what comes after the end ---------- */
 
+/* Is it a column that is counted and charged anew with what comes late? */
+static bool
+is_figure(int column)
+{
+	return column == Anum_tasks_tokens_input || column == Anum_tasks_tokens_output ||
+		column == Anum_tasks_tokens_total || column == Anum_tasks_usage_buckets ||
+		column == Anum_tasks_cost || column == Anum_tasks_cost_details ||
+		column == Anum_tasks_price_status;
+}
+
 /* Have the write write what may come late */
 static void
 add_late_columns(RowWrite *write)
 {
-	for (int i = 0; i < Natts_tasks; i++)
+	for (int i = 1; i <= Natts_tasks; i++)
 	{
-		if (task_columns[i].rule == COLUMN_LATE && i + 1 != Anum_tasks_cost)
-			task_write_add(write, i + 1, WRITE_IF_GIVEN);
+		if (is_figure(i))
+			task_write_add(write, i, WRITE_SET);
+		else if (task_columns[i - 1].rule == COLUMN_LATE)
+			task_write_add(write, i, WRITE_IF_GIVEN);
 	}
-	task_write_add(write, Anum_tasks_usage_buckets, WRITE_IF_GIVEN);
 	task_write_add(write, Anum_tasks_region, WRITE_IF_GIVEN);
 	task_write_add(write, Anum_tasks_speed, WRITE_IF_GIVEN);
 	task_write_add(write, Anum_tasks_client_cost, WRITE_IF_GIVEN);
 	task_write_add(write, Anum_tasks_response_length, WRITE_IF_GIVEN);
-	task_write_add(write, Anum_tasks_cost, WRITE_SET);
-	task_write_add(write, Anum_tasks_cost_details, WRITE_SET);
-	task_write_add(write, Anum_tasks_price_status, WRITE_SET);
 	task_write_add(write, Anum_tasks_updated_at, WRITE_LATEST);
 }
 
@@ -360,6 +370,7 @@ task_end_again(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *sta
 		change.cost = cost_difference(&charge.cost, &state->cost);
 		run_change(run_id, &change, &state->run);
 	}
+	end_fill_counts(state, end);
 	summary = write_late(run_id, task_id, state, end, &total, &charge);
 	summary = task_settle_difference(run_id, task_id, &state->run, &summary, &total, &charge.cost);
 	task_enter_end(state, &summary, &end->usage_buckets);

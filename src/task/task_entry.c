@@ -139,14 +139,12 @@ settle_budgets(const TaskState *before, const ResultRow *summary)
 
 /*
  * Enter a task that has been ended, or has been given what it lacked.  before: as
- * it was locked; new_buckets: what its usage_buckets have been set to, NULL for
- * what they were.
+ * it was locked; buckets: its usage_buckets by now.
  */
 void
-task_enter_end(const TaskState *before, const ResultRow *summary, const Field *new_buckets)
+task_enter_end(const TaskState *before, const ResultRow *summary, const Field *buckets)
 {
-	UsageEntry	after = task_entry(summary, new_buckets->isnull ? &before->usage_buckets :
-								   new_buckets, &before->run.source_type);
+	UsageEntry	after = task_entry(summary, buckets, &before->run.source_type);
 	UsageEntry	was;
 
 	if (!task_is_final(before->status))

@@ -15,7 +15,7 @@
 extern UsageEntry task_entry(const ResultRow *summary, const Field *buckets,
 							 const Field *source_type);
 extern void task_enter_end(const TaskState *before, const ResultRow *summary,
-						   const Field *new_buckets);
+						   const Field *buckets);
 extern BudgetState task_budget_state(const ResultRow *summary, const Field *holds);
 extern void task_enter_rows(TriggerData *trigger);
 extern void task_release_rows(TriggerData *trigger);

@@ -222,6 +222,7 @@ state_of(const CallRow *row, TaskState *state)
 	state->noun = "call";
 	TASK_END_LIST(STATE_IS_ABSENT)
 	STATE_OF_ROW(usage)
+	STATE_OF_ROW(usage_buckets)
 	STATE_OF_ROW(tokens_input)
 	STATE_OF_ROW(tokens_output)
 	STATE_OF_ROW(tokens_total)
@@ -328,6 +329,10 @@ end_row_again(CallRow *row, TaskState *state, TaskEnd *end)
 	total = end_late_total(state, end);
 	if (end_changes_charge(end))
 		price_row(row, state, end, &cost);
+	end_fill_counts(state, end);
+	row->field[CALL_tokens_input] = end->tokens_input;
+	row->field[CALL_tokens_output] = end->tokens_output;
+	row->field[CALL_usage_buckets] = end->usage_buckets;
 	put_end(row, end, &total, &cost);
 	if (!end->error.isnull)
 		row->field[CALL_error_code] = call_error_code(&end->error);
