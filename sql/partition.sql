@@ -230,6 +230,16 @@ SELECT dropped('infinity', true);
 DELETE FROM airun.runs WHERE user_id = airun_user_id();
 SET airun.user_id = 'partition test';
 SELECT dropped(now() - interval '1 day', true);
+-- nor those of a user who is moving to another shard
+CREATE SCHEMA airun_remote;
+CREATE TABLE airun_remote.buckets (bucket integer, is_moving boolean);
+CREATE TABLE airun_remote.arriving AS SELECT airun_bucket(airun_user_id()) AS bucket;
+SELECT dropped('infinity', true);
+SELECT airun_delete_run(id_at('2025-04-10', 23));
+SELECT airun_store_month_may_go('2025_04', 'infinity') AS runs;
+DROP SCHEMA airun_remote CASCADE;
+SELECT airun_store_month_may_go('2025_04', 'infinity') AS runs;
+SELECT airun_restore_run(id_at('2025-04-10', 23)) IS NOT NULL;
 SELECT dropped('infinity', true);
 SELECT name, partition_of(tableoid) FROM airun.runs WHERE user_id = airun_user_id() ORDER BY name;
 SELECT * FROM airun_check_budgets();

@@ -117,7 +117,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_check_budget(jsonb) IS
 
 /*
  * What has been used in a time by each value of a budget's scope, as the ledger tells;
- * where that does not know the scope, as the tasks and calls do that are there.  person:
+ * where that does not know the scope, as the tasks and calls do that are there; copies from
+ * moves that have not ended (shard_call.c) are another shard's.  person:
  * who has written the value, where it is one's word alone.
  */
 CREATE FUNCTION @extschema@.airun_store_budget_usage(budget_id bigint, from_time timestamptz,
@@ -158,11 +159,13 @@ WITH RECURSIVE b AS (
 		UNION ALL
 		SELECT f.value FROM family AS f WHERE f.id = r.id) AS v (value)
 	WHERE b.scope IN ('tag', 'metadata', 'run') AND t.completed_at IS NOT NULL
+		AND NOT @extschema@.airun_store_is_moving(r.user_id, false)
 		AND t.created_at >= $2 AND t.created_at < $3
 	UNION ALL
 	SELECT c.metadata ->> b.scope_key, c.user_id, c.cost, 1, c.tokens_total
 	FROM b CROSS JOIN airun.calls AS c
 	WHERE b.scope = 'metadata' AND c.completed_at IS NOT NULL
+		AND NOT @extschema@.airun_store_is_moving(c.user_id, false)
 		AND c.created_at >= $2 AND c.created_at < $3
 )
 SELECT c.value, CASE b.measure WHEN 'cost' THEN COALESCE(sum(c.cost), 0)
@@ -191,6 +194,8 @@ CREATE FUNCTION @extschema@.airun_store_begin_budget(budget_id bigint, counts bo
 AS $begin$
 DECLARE
 	period record;
+	-- where the ids of counters begin, other ones on each of several shards
+	first constant bigint := (random() * 1e12)::bigint;
 BEGIN
 	SELECT p.* INTO period
 	FROM airun.budgets AS b
@@ -200,7 +205,7 @@ BEGIN
 	IF counts THEN
 		INSERT INTO airun.budget_periods (id, budget_id, value, period_key, slot, base,
 			spent, only_user)
-		SELECT (airun_store_begin_budget.budget_id << 40) + row_number() OVER (),
+		SELECT (airun_store_begin_budget.budget_id << 40) + first + row_number() OVER (),
 			airun_store_begin_budget.budget_id, left(u.value, 200), period.period_key, 0,
 			sum(u.used), sum(u.used),
 			CASE WHEN count(DISTINCT u.person) = 1 AND count(*) = count(u.person)
@@ -209,13 +214,15 @@ BEGIN
 		GROUP BY left(u.value, 200) HAVING sum(u.used) > 0;
 	END IF;
 	PERFORM @extschema@.airun_store_hold_open(budget_id, t.run_id, t.task_id)
-	FROM airun.tasks AS t
+	FROM airun.tasks AS t JOIN airun.runs AS r ON r.id = t.run_id
 	WHERE t.completed_at IS NULL AND t.created_at >= period.starts_at
-		AND t.created_at < period.ends_at;
+		AND t.created_at < period.ends_at
+		AND NOT @extschema@.airun_store_is_moving(r.user_id, false);
 	PERFORM @extschema@.airun_store_hold_open(budget_id, NULL, c.id)
 	FROM airun.calls AS c
 	WHERE c.completed_at IS NULL AND c.created_at >= period.starts_at
-		AND c.created_at < period.ends_at;
+		AND c.created_at < period.ends_at
+		AND NOT @extschema@.airun_store_is_moving(c.user_id, false);
 END
 $begin$;
 COMMENT ON FUNCTION @extschema@.airun_store_begin_budget(bigint, boolean) IS

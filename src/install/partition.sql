@@ -626,8 +626,9 @@ For the owner of the store, whose tables are locked meanwhile.  Calling it again
  *
  * Drops the partitions of whole months, of which every run may go: it was deleted
  * before that time or, with_live, nothing has happened in it since, and it is not
- * starred; none of its tasks is unfinished; and nobody else's fork, in another month, has
- * copied from it.  What they have cost stays in the ledger and in budgets.
+ * starred; none of its tasks is unfinished; nobody else's fork, in another month, has
+ * copied from it; and its user's bucket is not moving to another shard.  What they have cost
+ * stays in the ledger and in budgets.
  */
 CREATE FUNCTION @extschema@.airun_drop_partitions(ended_before timestamptz,
 	with_live boolean DEFAULT false)
@@ -672,7 +673,8 @@ BEGIN
 					OR EXISTS (SELECT FROM airun.runs AS f
 						WHERE f.forked_from = r.id AND f.tableoid <> r.tableoid
 							AND (f.user_id IS DISTINCT FROM r.user_id
-								OR r.forked_from IS NOT NULL)))
+								OR r.forked_from IS NOT NULL))
+					OR @extschema@.airun_store_is_moving(r.user_id, true))
 				FROM airun.%I AS r$$, 'tasks_' || item.suffix, 'runs_' || item.suffix)
 				INTO result.runs, result.kept USING ended_before, with_live;
 			EXIT WHEN is_locked OR result.kept > 0 OR item.lower_id IS NULL AND result.runs = 0;

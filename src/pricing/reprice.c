@@ -6,7 +6,7 @@
  * since, is charged anew by the prices that were in force when it was created.
  * Its run's total moves by the difference in the same transaction, so that it
  * is the sum of its tasks throughout.  Deleted runs keep their money, and so
- * they are charged as well.
+ * they are charged as well.  On a shard, what is moving is left for another time.
  *
  * Tasks are gone through in the order of their runs, some at a time, and calls
  * that belong to no run after them: all by airun_reprice(), or the next ones by
@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "pricing/charge.h"
 #include "run/run.h"
+#include "shard/shard_call.h"
 #include "store/identity.h"
 #include "store/plans.h"
 #include "store/store.h"
@@ -47,7 +48,7 @@ PG_FUNCTION_INFO_V1(airun_store_reprice);
 #define REPORT_COLUMNS	7
 
 /* What is read of each task */
-#define REPRICED_COLUMNS	22
+#define REPRICED_COLUMNS	23
 
 /* Tasks read at a time */
 #define BATCH	500
@@ -73,6 +74,7 @@ typedef struct Repricing
 	BudgetChanges *budgets;		/* what they are told at last */
 	Report	   *reports;
 	MemoryContext context;		/* where they live */
+	Bitmapset  *moving;			/* buckets of users that are left out */
 	pg_uuid_t	locked_run;
 	Field		source_type;	/* of that */
 	bool		any_locked;
@@ -135,22 +137,27 @@ report_of(Repricing *repricing, const Field *provider, const Field *model_id)
 	return report;
 }
 
-/* Lock a run, deleted or not.  False where the caller may not change it. */
+/* Lock a run, deleted or not.  False where the caller may not change it, or it is moving. */
 static bool
 lock_run(Repricing *repricing, const pg_uuid_t *run_id)
 {
 	static Statement lock = {
-		"SELECT r.source_type FROM airun.runs AS r WHERE r.id" EQ "$1 FOR NO KEY UPDATE OF r",
+		"SELECT r.source_type, r.user_id FROM airun.runs AS r WHERE r.id" EQ "$1 "
+		"FOR NO KEY UPDATE OF r",
 		1, {UUIDOID}
 	};
 	MemoryContext old_context;
 	Args		args = {0};
+	Field		user;
 	bool		isnull;
 
 	if (repricing->any_locked && uuid_equal(&repricing->locked_run, run_id))
 		return true;
 	arg_uuid(&args, run_id);
 	if (statement_write(&lock, &args) != 1)
+		return false;
+	user.value = result_value(0, 2, &user.isnull);
+	if (shard_has_user(repricing->moving, &user))
 		return false;
 	old_context = MemoryContextSwitchTo(repricing->context);
 	repricing->source_type = (Field) {
@@ -282,10 +289,12 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	/* What has a cost keeps it where there is no price */
 	is_charged = !charge.cost.isnull && !same_amount(&charge.cost, before);
 	reason = charge.cost.isnull ? charge.reason : is_charged ?
-		"it was changed by another transaction, or is not the caller's to change" :
+		"it was changed by another transaction, is not the caller's to change, or moves to "
+		"another shard" :
 		"it costs that already";
 	if (is_charged && !repricing->dry_run)
 		is_charged = fields[0].isnull ?
+			!shard_has_user(repricing->moving, &fields[22]) &&
 			call_charge_again(DatumGetUUIDP(fields[1].value), before, &charge,
 							  repricing->budgets) :
 			charge_again(repricing, DatumGetUUIDP(fields[0].value),
@@ -313,7 +322,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	"t.provider, t.model_id, t.usage, t.tokens_input, t.tokens_output, t.cost, t.created_at, " \
 	"t.client_cost, t.cost_details, t.endpoint, " response_data ", t.metadata, t.served_model, " \
 	"t.service_tier, t.region, t.speed, t.provider_cost, t.billed, t.price_status, " \
-	"t.usage_buckets "
+	"t.usage_buckets"
 
 /* Which of them; the keys that they come after are $1 and $2, the last ones $8 and $9 */
 #define IS_ASKED_FOR \
@@ -327,14 +336,15 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 		UUIDOID}
 
 static Statement find_tasks = {
-	"SELECT t.run_id, t.task_id, " REPRICED("t.response_data") "FROM airun.tasks AS t "
+	"SELECT t.run_id, t.task_id, " REPRICED("t.response_data") ", NULL::pg_catalog.uuid "
+	"FROM airun.tasks AS t "
 	"WHERE (t.run_id, t.task_id)" GT "($1, $2) AND (t.run_id, t.task_id)" LE "($8, $9) AND "
 	IS_ASKED_FOR "ORDER BY t.run_id, t.task_id LIMIT $7",
 	ASKED_TYPES
 };
 static Statement find_calls = {
 	"SELECT NULL::pg_catalog.uuid, t.id, " REPRICED("NULL::pg_catalog.jsonb")
-	"FROM airun.calls AS t WHERE ($1 IS NULL OR t.id" GT "$2) AND t.id" LE "$9 AND "
+	", t.user_id FROM airun.calls AS t WHERE ($1 IS NULL OR t.id" GT "$2) AND t.id" LE "$9 AND "
 	IS_ASKED_FOR "ORDER BY t.id LIMIT $7",
 	ASKED_TYPES
 };
@@ -442,6 +452,7 @@ airun_reprice(PG_FUNCTION_ARGS)
 
 	result_begin_rows(fcinfo, REPORT_COLUMNS);
 	store_open(true);
+	repricing.moving = shard_moving_buckets(true);
 	reprice_all(&repricing, &find_tasks, &asked);
 	reprice_all(&repricing, &find_calls, &asked);
 	budget_changes_write(repricing.budgets);
@@ -527,6 +538,7 @@ airun_store_reprice(PG_FUNCTION_ARGS)
 	is_of_calls = uuid_equal(&asked.after.run_id, &last_id);
 
 	store_open(true);
+	repricing.moving = shard_moving_buckets(true);
 	asked.last = key_behind(is_of_calls ? &next_call : &next_task, &asked.after,
 							PG_GETARG_INT32(2));
 	reprice_all(&repricing, is_of_calls ? &find_calls : &find_tasks, &asked);

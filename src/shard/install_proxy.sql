@@ -99,6 +99,26 @@ BEGIN
 	END
 	$credited$;
 
+	/*
+	 * For what is done to a user, or to a budget, on one shard after another: nothing that it
+	 * is about moves in between, past those that have not been visited yet
+	 */
+	CREATE OR REPLACE FUNCTION airun_remote.keep_user(user_id uuid) RETURNS void
+		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $keep$
+	DECLARE
+		bucket integer := @extschema@.airun_bucket($1);
+	BEGIN
+		IF NOT pg_try_advisory_xact_lock_shared(1634300534, bucket) THEN
+			RAISE EXCEPTION 'bucket % of user "%" is being moved', bucket, $1
+				USING ERRCODE = 'object_in_use', HINT = 'Call it again once it has arrived.';
+		END IF;
+	END
+	$keep$;
+	CREATE OR REPLACE FUNCTION airun_remote.await_moves() RETURNS void
+		LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $await$ SELECT pg_advisory_xact_lock(1634300534, 4096) $await$;
+
 	/* An id that the raw body of a call names, of a run or a task, or of the run that it makes */
 	CREATE OR REPLACE FUNCTION airun_remote.named(body text, argument text) RETURNS uuid
 		LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
@@ -501,7 +521,10 @@ END',
 			THEN	-- which waits, and writes nothing
 			E'IF current_setting(''transaction_read_only'')::boolean THEN\n\t\tPERFORM '
 				'airun_remote.refuse_write();\n\tEND IF;\n\t' END,
-		CASE
+		CASE f.proname WHEN 'airun_erase_user'
+				THEN E'PERFORM airun_remote.keep_user($1);\n\t'
+			WHEN 'airun_set_budget' THEN E'PERFORM airun_remote.await_moves();\n\t'
+			ELSE '' END || CASE
 			WHEN f.proname = 'airun_credit_budget' THEN one || every
 			WHEN route IN ('every', 'operator', 'as_operator') THEN every
 			WHEN route = 'merged' THEN format(E'IF %s THEN\n\t%s\n\tEND IF;\n\t%s',

@@ -59,23 +59,19 @@ BEGIN
 			('bucket_state', 'bucket integer', 'TABLE (state text, shape text)'),
 			('bucket_hashes', 'bucket integer, arriving boolean',
 			 'TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)'),
-			('hash_blocks',
-			 'bucket integer, arriving boolean, names text[], runs uuid[], blocks bigint[]',
-			 'TABLE (name text, run_id uuid, block bigint, hash numeric, bytes bigint)'),
 			('block_rows', 'bucket integer, names text[], runs uuid[], blocks bigint[]',
 			 'TABLE (name text, row_data jsonb)'),
 			('drop_blocks', 'bucket integer, names text[], runs uuid[], blocks bigint[]', 'void'),
 			('put_rows', 'bucket integer, runs uuid[], names text[], rows_data jsonb[]', 'void'),
 			('check_runs', 'bucket integer, runs uuid[]', 'SETOF uuid'),
-			('drop_copy', 'bucket integer', 'void'),
-			('remove_moved', 'bucket integer, at_most integer', 'bigint'),
+			('drop_copy', 'bucket integer, at_most integer', 'bigint'),
 			('bucket_counters', 'bucket integer', 'SETOF jsonb'),
-			('put_counters', 'bucket integer, counters jsonb[]', 'void'),
+			('await_writers', 'max_wait integer', 'boolean'),
 			('close_bucket', 'bucket integer, max_wait integer', 'boolean'),
 			('take_buckets', 'taken integer[]', 'bigint'),
-			('arrive', 'bucket integer, counters jsonb[]', 'void'),
+			('arrive', 'bucket integer, counters jsonb[], checksum numeric', 'boolean'),
 			('undo_arrival', 'bucket integer', 'void'),
-			('give_bucket', 'bucket integer', 'void'),
+			('leave_bucket', 'bucket integer', 'uuid[]'),
 			('forget_move', 'bucket integer', 'void')) AS f (name, arguments, result)
 	LOOP
 		/* One of an older version can have another result */
@@ -113,25 +109,30 @@ COMMENT ON FUNCTION @extschema@.airun_store_look_at_target(integer, integer) IS
 
 /*
  * Make the target's blocks equal to the source's, as the target was looked at last.
- * Returns the blocks that differed, and how many bytes were copied.
+ * Returns the runs of the blocks that differed, how many bytes were copied, and the sum of the
+ * hashes of all of the source's blocks.
  */
 CREATE FUNCTION @extschema@.airun_store_copy_bucket(bucket integer, source integer, target integer,
-	OUT names text[], OUT runs uuid[], OUT blocks bigint[], OUT bytes bigint)
+	OUT runs uuid[], OUT bytes bigint, OUT checksum numeric)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $copy$
 DECLARE
 	/* Those to be removed, and those to be copied, in batches of some megabytes, runs first */
 	gone record;
+	names text[];
+	blocks bigint[];
 	sizes bigint[];
 	batches bigint[];
 	are_there boolean[];
 	batch record;
 BEGIN
-	WITH pairs AS MATERIALIZED (
+	WITH sources AS MATERIALIZED (
+		SELECT s.* FROM airun_remote.bucket_hashes(source, $1, false) AS s
+	), pairs AS MATERIALIZED (
 		SELECT COALESCE(s.name, t.name) AS name, COALESCE(s.run_id, t.run_id) AS run_id,
 			COALESCE(s.block, t.block) AS block, s.bytes, t.hash IS NOT NULL AS is_there
-		FROM airun_remote.bucket_hashes(source, $1, false) AS s
+		FROM sources AS s
 		FULL JOIN pg_temp.airun_target AS t ON t.run_id = s.run_id AND t.block = s.block
 			AND t.name = s.name
 		WHERE s.hash IS DISTINCT FROM t.hash
@@ -142,13 +143,16 @@ BEGIN
 	)
 	SELECT array_agg(o.name), array_agg(o.run_id), array_agg(o.block),
 		array_agg(COALESCE(o.bytes, -1)),
-		array_agg(o.batch::bigint), array_agg(o.is_there), COALESCE(sum(o.bytes), 0)
-	INTO names, runs, blocks, sizes, batches, are_there, bytes FROM ordered AS o;
+		array_agg(o.batch::bigint), array_agg(o.is_there), COALESCE(sum(o.bytes), 0),
+		COALESCE((SELECT sum(hashtextextended(concat_ws(' ', s.name, s.run_id, s.block, s.hash),
+			0)) FROM sources AS s), 0)
+	INTO names, runs, blocks, sizes, batches, are_there, bytes, checksum FROM ordered AS o;
 
 	SELECT array_agg(d.name) AS names, array_agg(d.run_id) AS runs,
 		array_agg(d.block) AS blocks INTO gone
-	FROM unnest(names, runs, blocks, are_there) AS d (name, run_id, block, is_there)
-	WHERE d.is_there;
+	FROM unnest(names, runs, blocks, sizes, are_there) AS d (name, run_id, block, bytes, is_there)
+	/* a run's own row is put in the place of the old one */
+	WHERE d.is_there AND NOT (d.name = 'runs' AND d.bytes >= 0);
 	IF gone.blocks IS NOT NULL THEN
 		PERFORM airun_remote.drop_blocks(target, $1, gone.names, gone.runs, gone.blocks);
 	END IF;
@@ -196,10 +200,15 @@ BEGIN
 					'and airun_install_proxy() here.';
 	END;
 	/* What a move that was killed has left */
+	PERFORM @extschema@.airun_store_leave_bucket($1, target);
 	PERFORM airun_remote.undo_arrival(target, $1);
 	/* Each round has less to copy than the one before, as it takes less time */
 	FOR i IN 1..10 LOOP
 		PERFORM @extschema@.airun_store_look_at_target($1, target);
+		/* Who goes on there does not know yet that what comes is a copy */
+		IF i = 1 THEN
+			PERFORM @extschema@.airun_store_await_writers($1, target);
+		END IF;
 		copied := @extschema@.airun_store_copy_bucket($1, source, target);
 		EXIT WHEN copied.bytes < 500000;
 	END LOOP;
@@ -212,11 +221,13 @@ COMMENT ON FUNCTION @extschema@.airun_store_precopy_bucket(integer, integer, int
 
 /*
  * The part of a move while the bucket is closed.  The caller commits the map.  Where it
- * fails, or is cancelled, the bucket is open again where it was.
+ * fails, or is cancelled, the bucket is open again where it was.  Returns false, with the bucket
+ * open again, where both sides differ, or airun_check() finds something: then somebody has written
+ * past the proxy, or a mover that was killed has still been at work.  is_last: that is an error.
  */
 CREATE FUNCTION @extschema@.airun_store_switch_bucket(bucket integer, source integer,
-	target integer, unchecked uuid[])
-	RETURNS void
+	target integer, unchecked uuid[], is_last boolean)
+	RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $switch$
@@ -225,33 +236,33 @@ DECLARE
 	problems uuid[];
 BEGIN
 	copied := @extschema@.airun_store_copy_bucket($1, source, target);
-	IF EXISTS (SELECT FROM airun_remote.hash_blocks(source, $1, false, copied.names, copied.runs,
-		copied.blocks) AS s
-			   FULL JOIN airun_remote.hash_blocks(target, $1, true, copied.names, copied.runs,
-			   copied.blocks) AS t
-					ON t.run_id = s.run_id AND t.block = s.block AND t.name = s.name
-			   WHERE s.hash IS DISTINCT FROM t.hash) THEN
-		RAISE EXCEPTION 'bucket % differs on shards % and %', $1, source, target
-			USING ERRCODE = 'data_exception', HINT = 'Somebody writes there past airun.';
-	END IF;
 	unchecked := ARRAY(SELECT DISTINCT r FROM unnest(unchecked || copied.runs) AS r
 					   WHERE r <> @extschema@.airun_store_no_run());
 	problems := ARRAY(SELECT r FROM airun_remote.check_runs(target, $1, unchecked) AS r);
-	IF problems <> '{}' THEN
-		RAISE EXCEPTION 'airun_check() finds something in % runs of bucket %',
-			cardinality(problems), $1
-			USING ERRCODE = 'data_exception', DETAIL = format('The first one is %s.', problems[1]),
-				HINT = format('Call airun_check() on shard %s.', source);
+	IF problems = '{}' AND airun_remote.arrive(target, $1,
+		ARRAY(SELECT c FROM airun_remote.bucket_counters(source, $1) AS c), copied.checksum) THEN
+		UPDATE airun_remote.buckets AS b SET shard = target WHERE b.bucket = $1;
+		RETURN true;
 	END IF;
-	PERFORM airun_remote.arrive(target, $1,
-		ARRAY(SELECT c FROM airun_remote.bucket_counters(source, $1) AS c));
-	UPDATE airun_remote.buckets AS b SET shard = target WHERE b.bucket = $1;
+	IF NOT is_last THEN
+		PERFORM @extschema@.airun_store_reopen_bucket($1, source, target);
+		RETURN false;
+	END IF;
+	IF problems = '{}' THEN
+		RAISE EXCEPTION 'bucket % differs on shards % and %', $1, source, target
+			USING ERRCODE = 'data_exception', HINT = 'Somebody writes there past airun.';
+	END IF;
+	RAISE EXCEPTION 'airun_check() finds something in % runs of bucket %',
+		cardinality(problems), $1
+		USING ERRCODE = 'data_exception', DETAIL = format('The first one is %s.', problems[1]),
+			HINT = format('Call airun_check() on shard %s.', source);
 EXCEPTION WHEN OTHERS OR query_canceled THEN
 	PERFORM @extschema@.airun_store_reopen_bucket($1, source, target);
 	RAISE;
 END
 $switch$;
-COMMENT ON FUNCTION @extschema@.airun_store_switch_bucket(integer, integer, integer, uuid[]) IS
+COMMENT ON FUNCTION @extschema@.airun_store_switch_bucket(integer, integer, integer, uuid[],
+	boolean) IS
 'Copies the rest of a closed bucket and has the map say where it is now; called by '
 'airun_move_bucket()';
 
@@ -276,33 +287,99 @@ COMMENT ON FUNCTION @extschema@.airun_store_reopen_bucket(integer, integer, inte
 'Opens a bucket again that could not be moved; called by airun_move_bucket()';
 
 /*
- * Close a bucket at its source, once the calls that are at work there have ended; 55006 after a
- * minute
+ * Close a bucket at its source, once the calls that are at work there have ended; and whoever
+ * writes there without having entered it.  55006 after a minute.
  */
-CREATE FUNCTION @extschema@.airun_store_close_bucket(bucket integer, source integer)
+CREATE FUNCTION @extschema@.airun_store_close_bucket(bucket integer, source integer,
+	target integer)
 	RETURNS timestamptz
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $close$
 DECLARE
+	until constant timestamptz := clock_timestamp() + interval '1 minute';
 	began timestamptz;
+	max_wait integer := 0;
 BEGIN
-	FOR i IN 1..60 LOOP
-		began := clock_timestamp();
-		IF airun_remote.close_bucket(source, $1, LEAST(100 * i, 1000)) THEN
-			RETURN began;
+	WHILE clock_timestamp() < until LOOP
+		max_wait := LEAST(max_wait + 100, 1000);
+		/* first while calls go on, and then for those alone that have begun since */
+		IF airun_remote.await_writers(source, 1000) THEN
+			began := clock_timestamp();
+			IF airun_remote.close_bucket(source, $1, max_wait) THEN
+				IF airun_remote.await_writers(source, max_wait) THEN
+					RETURN began;
+				END IF;
+				PERFORM airun_remote.take_buckets(source, ARRAY[$1]);
+			END IF;
 		END IF;
 		PERFORM pg_sleep(0.1);
 	END LOOP;
 	RAISE EXCEPTION 'bucket % could not be closed', $1
 		USING ERRCODE = 'object_in_use',
-			DETAIL = 'For a minute calls have been at work there all the time.',
+			DETAIL = 'For a minute calls have been at work there, or transactions that write, all '
+				'the time.',
 			HINT = format('See pg_stat_activity on shard %s, and call airun_move_bucket() again.',
 				source);
+EXCEPTION WHEN query_canceled THEN
+	PERFORM @extschema@.airun_store_reopen_bucket($1, source, target);
+	RAISE;
 END
 $close$;
-COMMENT ON FUNCTION @extschema@.airun_store_close_bucket(integer, integer) IS
+COMMENT ON FUNCTION @extschema@.airun_store_close_bucket(integer, integer, integer) IS
 'Closes a bucket for calls; called by airun_move_bucket()';
+
+/* Wait for whoever writes on a shard that a bucket moves to; 55006 after a minute */
+CREATE FUNCTION @extschema@.airun_store_await_writers(bucket integer, shard integer) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $await$
+BEGIN
+	FOR i IN 1..60 LOOP
+		IF airun_remote.await_writers($2, 1000) THEN
+			RETURN;
+		END IF;
+	END LOOP;
+	RAISE EXCEPTION 'bucket % cannot be copied to shard %', $1, $2
+		USING ERRCODE = 'object_in_use',
+			DETAIL = 'For a minute a transaction that writes has gone on there.',
+			HINT = format('See pg_stat_activity on shard %s, and call airun_move_bucket() again.',
+				$2);
+END
+$await$;
+COMMENT ON FUNCTION @extschema@.airun_store_await_writers(integer, integer) IS
+'Waits for whoever writes on a shard that a bucket moves to; called by airun_move_bucket()';
+
+/*
+ * A shard that had a bucket which the map has elsewhere keeps a copy at most.  55000 where
+ * somebody has written there since, past the proxy: said once.
+ */
+CREATE FUNCTION @extschema@.airun_store_leave_bucket(bucket integer, shard integer) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $leave$
+DECLARE
+	changed uuid[];
+BEGIN
+	IF (SELECT s.state FROM airun_remote.bucket_state($2, $1) AS s) <> 'closed' THEN
+		RETURN;
+	END IF;
+	changed := airun_remote.leave_bucket($2, $1);
+	IF changed <> '{}' THEN
+		RAISE EXCEPTION 'what has been left of bucket % on shard % is changed', $1, $2
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				DETAIL = format('Somebody has written there past the proxy, since the bucket '
+					'moved: %s.',
+					(SELECT string_agg(DISTINCT CASE r WHEN @extschema@.airun_store_no_run()
+						THEN 'utility calls' ELSE 'run ' || r END, ', ')
+					 FROM unnest(changed[1:20]) AS r)),
+				HINT = 'See what of it is to be done on the shard where the bucket is now. When '
+					'airun_move_bucket() is called again, it is removed.';
+	END IF;
+END
+$leave$;
+COMMENT ON FUNCTION @extschema@.airun_store_leave_bucket(integer, integer) IS
+'Has a shard keep no more than a copy of a bucket that has moved; called by airun_move_bucket()';
 
 /*
  * The last step of a move: a shard gives up what the map says is elsewhere, be it that
@@ -314,19 +391,15 @@ CREATE FUNCTION @extschema@.airun_store_clear_bucket(bucket integer, shard integ
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $clear$
-DECLARE
-	state text;
 BEGIN
-	state := (SELECT s.state FROM airun_remote.bucket_state($2, $1) AS s);
-	IF state = 'arriving' THEN
-		PERFORM airun_remote.drop_copy($2, $1);
-	ELSIF state <> 'elsewhere' THEN
-		PERFORM airun_remote.put_counters($2, $1, '{}');
-		LOOP
-			EXIT WHEN airun_remote.remove_moved($2, $1, 50) = 0;
-		END LOOP;
-		PERFORM airun_remote.give_bucket($2, $1);
+	IF (SELECT s.state FROM airun_remote.bucket_state($2, $1) AS s) = 'elsewhere' THEN
+		RETURN;
 	END IF;
+	PERFORM @extschema@.airun_store_leave_bucket($1, $2);
+	PERFORM airun_remote.undo_arrival($2, $1);
+	LOOP
+		EXIT WHEN airun_remote.drop_copy($2, $1, 50) = 0;
+	END LOOP;
 EXCEPTION WHEN OTHERS THEN
 	IF NOT tolerant THEN
 		RAISE;
@@ -348,8 +421,11 @@ DECLARE
 	source pg_catalog.int4;
 	unchecked pg_catalog.uuid[];
 	began pg_catalog.timestamptz;
+	is_there pg_catalog.bool := false;
 BEGIN
 	PERFORM @extschema@.airun_store_require_proxy();
+	/* In a caller's transaction this cannot be: said before the bucket is closed */
+	COMMIT;
 	IF COALESCE(NOT bucket OPERATOR(pg_catalog.<@) pg_catalog.int8range(0, 4096), true) THEN
 		RAISE EXCEPTION 'there is no bucket %', bucket
 			USING ERRCODE = 'PT422', HINT = 'Buckets are counted from 0 to 4095.';
@@ -362,16 +438,22 @@ BEGIN
 	IF NOT pg_catalog.pg_try_advisory_xact_lock(1634300534, bucket::pg_catalog.int4) THEN
 		RAISE EXCEPTION 'bucket % is being moved', bucket
 			USING ERRCODE = 'object_in_use',
-				HINT = 'Somebody else moves it, or spreads all of them.';
+				HINT = 'Somebody else moves it, spreads all of them, or forgets a user of it.';
 	END IF;
+	/* Beside all moves: who sets a budget on one shard after another */
+	PERFORM pg_catalog.pg_advisory_xact_lock_shared(1634300534, 4096);
 	source := (SELECT b.shard FROM airun_remote.buckets AS b
 		WHERE b.bucket OPERATOR(pg_catalog.=) $1);
 	IF source OPERATOR(pg_catalog.<>) shard THEN
-		unchecked := @extschema@.airun_store_precopy_bucket(bucket::pg_catalog.int4, source,
-			shard::pg_catalog.int4);
-		began := @extschema@.airun_store_close_bucket(bucket::pg_catalog.int4, source);
-		PERFORM @extschema@.airun_store_switch_bucket(bucket::pg_catalog.int4, source,
-			shard::pg_catalog.int4, unchecked);
+		FOR attempt IN 1..3 LOOP
+			EXIT WHEN is_there;
+			unchecked := @extschema@.airun_store_precopy_bucket(bucket::pg_catalog.int4, source,
+				shard::pg_catalog.int4);
+			began := @extschema@.airun_store_close_bucket(bucket::pg_catalog.int4, source,
+				shard::pg_catalog.int4);
+			is_there := @extschema@.airun_store_switch_bucket(bucket::pg_catalog.int4, source,
+				shard::pg_catalog.int4, unchecked, attempt OPERATOR(pg_catalog.=) 3);
+		END LOOP;
 		COMMIT;
 		RAISE NOTICE 'bucket % is on shard %; it was closed for % ms', bucket, shard,
 			pg_catalog.round(EXTRACT(epoch

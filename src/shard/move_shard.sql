@@ -13,11 +13,17 @@
  *
  * What is guaranteed: blocks that have one hash on both shards have the same rows.  A
  * row of another bucket is neither changed nor removed; a run or call that has the id
- * of one of another bucket there is refused (PT409).
+ * of one of another bucket there is refused (PT409).  All blocks are compared before a bucket
+ * arrives, and at the source again before it is left, so that nothing is lost that somebody
+ * has written there past the proxy.
+ *
+ * Whoever writes without having entered a bucket leaves those alone that are copies or
+ * closed (shard_moving_buckets()).  Before there is one more of these, a move waits for the
+ * transactions that have written to the tables and go on.
  *
  * The ledger is only ever added to.  So entries wait in airun_remote.arriving_entries,
  * where no report counts them, and are entered when the bucket arrives; those at the
- * source are taken back by entries with the opposite sign.  An entry goes where its task
+ * source are taken back then by entries with the opposite sign.  An entry goes where its task
  * or call goes; one whose task or call is gone, with its user.  What a user of the bucket
  * has used in somebody else's run stays with that run, on either side.
  *
@@ -25,7 +31,7 @@
  * the role that moves needs SET on session_replication_role, or is a superuser.
  *
  * Locks: the bucket, exclusively, to close it: no longer than it is told to wait for
- * the calls that are at work.
+ * the calls that are at work.  Counters of budgets, in the order of their ids.
  */
 CREATE FUNCTION @extschema@.airun_store_make_mover() RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -128,6 +134,19 @@ BEGIN
 		 NULL, NULL, true))
 		AS t (place, name, relation, run_id, block, found_by, rows, versions, row_data, arriving);
 
+	/* What of these tables blocks are named of, with their runs and numbers */
+	CREATE OR REPLACE FUNCTION airun_remote.tables_of(arriving boolean, names text[], runs uuid[],
+		blocks bigint[])
+		RETURNS TABLE (t airun_remote.moving_tables, runs_of uuid[], blocks_of bigint[])
+		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $tables$
+	SELECT t, array_agg(b.run_id), array_agg(b.block)
+	FROM unnest($2, $3, $4) AS b (name, run_id, block)
+	JOIN airun_remote.moving_tables AS t
+		ON t.name = b.name AND (t.arriving IS NULL OR t.arriving = $1)
+	GROUP BY t
+	$tables$;
+
 	CREATE OR REPLACE FUNCTION airun_remote.bucket_runs(bucket integer) RETURNS uuid[]
 		LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $runs$ SELECT ARRAY(SELECT r.id FROM airun.runs AS r
@@ -165,12 +184,8 @@ BEGIN
 	DECLARE
 		item record;
 	BEGIN
-		FOR item IN
-			SELECT t.*, c.runs, c.blocks
-			FROM airun_remote.moving_tables AS t, LATERAL (
-				SELECT array_agg(b.run_id) AS runs, array_agg(b.block) AS blocks
-				FROM unnest($4, $5, $6) AS b (name, run_id, block) WHERE b.name = t.name) AS c
-			WHERE (t.arriving IS NULL OR t.arriving = $3) AND c.blocks IS NOT NULL
+		FOR item IN SELECT (f.t).*, f.runs_of, f.blocks_of
+			FROM airun_remote.tables_of($3, $4, $5, $6) AS f
 		LOOP
 			RETURN QUERY EXECUTE format('SELECT %L, %s, %s, sum(hashtextextended(t.t, 0)), '
 				'sum(octet_length(t.t))'
@@ -178,7 +193,7 @@ BEGIN
 				'$1 IS NOT NULL GROUP BY 2, 3',
 				item.name, item.run_id, item.block, item.block_list, item.rows, item.row_data,
 				item.in_blocks)
-				USING $2, item.runs, item.blocks;
+				USING $2, item.runs_of, item.blocks_of;
 		END LOOP;
 	END
 	$hashes$;
@@ -235,17 +250,13 @@ BEGIN
 	DECLARE
 		item record;
 	BEGIN
-		FOR item IN
-			SELECT t.*, c.runs, c.blocks
-			FROM airun_remote.moving_tables AS t, LATERAL (
-				SELECT array_agg(b.run_id) AS runs, array_agg(b.block) AS blocks
-				FROM unnest($3, $4, $5) AS b (name, run_id, block) WHERE b.name = t.name) AS c
-			WHERE t.arriving IS NOT TRUE AND c.blocks IS NOT NULL
+		FOR item IN SELECT (f.t).*, f.runs_of, f.blocks_of
+			FROM airun_remote.tables_of(false, $3, $4, $5) AS f
 		LOOP
 			RETURN QUERY EXECUTE format('SELECT %L, %s FROM %s, %s AS x WHERE %s AND '
 				'$1 IS NOT NULL',
 				item.name, item.row_data, item.block_list, item.rows, item.in_blocks) USING $2,
-					item.runs, item.blocks;
+					item.runs_of, item.blocks_of;
 		END LOOP;
 	END
 	$rows$;
@@ -301,20 +312,20 @@ BEGIN
 		PERFORM airun_remote.lock_arrival($2);
 		PERFORM airun_remote.refuse_strangers($2, $4);
 		PERFORM set_config('session_replication_role', 'replica', true);
-		FOR item IN
-			SELECT t.*, c.runs, c.blocks
-			FROM airun_remote.moving_tables AS t, LATERAL (
-				SELECT array_agg(b.run_id) AS runs, array_agg(b.block) AS blocks
-				FROM unnest($3, $4, $5) AS b (name, run_id, block) WHERE b.name = t.name) AS c
-			WHERE t.arriving IS NOT FALSE AND c.blocks IS NOT NULL
+		FOR item IN SELECT (f.t).*, f.runs_of, f.blocks_of
+			FROM airun_remote.tables_of(true, $3, $4, $5) AS f
 		LOOP
 			EXECUTE format('DELETE FROM %s AS x USING %s WHERE %s AND $1 IS NOT NULL',
-				item.relation, item.block_list, item.in_blocks) USING $2, item.runs, item.blocks;
+				item.relation, item.block_list, item.in_blocks)
+				USING $2, item.runs_of, item.blocks_of;
 		END LOOP;
 	END
 	$drop$;
 
-	/* Put rows.  What is in their way stays: the hashes tell, and then its block is dropped. */
+	/*
+	 * Put rows.  What is in their way stays: the hashes tell, and then its block is dropped.
+	 * But for runs, of which there is one as long as it has messages: by it these are found.
+	 */
 	CREATE OR REPLACE FUNCTION airun_remote.put_rows(_shard integer, bucket integer,
 		runs uuid[], names text[], rows_data jsonb[])
 		RETURNS void
@@ -341,6 +352,11 @@ BEGIN
 			JOIN airun_remote.moving_tables AS t ON t.name = u.n AND t.arriving IS NOT FALSE
 			GROUP BY t.relation, t.place ORDER BY t.place
 		LOOP
+			IF item.relation = 'airun.runs' THEN
+				DELETE FROM airun.runs AS r
+				WHERE r.id IN (SELECT (u ->> 'id')::uuid FROM unnest(item.rows) AS u)
+					AND @extschema@.airun_bucket(r.user_id) = $2;
+			END IF;
 			EXECUTE format('INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE'
 				' SELECT %3$s FROM unnest($1) AS u, jsonb_populate_record(NULL::%1$s, u) AS r ON '
 				'CONFLICT DO NOTHING',
@@ -361,17 +377,28 @@ BEGIN
 	DELETE FROM airun_remote.arriving AS a WHERE a.bucket = $2;
 	$forget$;
 
-	/* Remove the copy of a bucket that has not arrived here, and is not to */
-	CREATE OR REPLACE FUNCTION airun_remote.drop_copy(_shard integer, bucket integer) RETURNS void
+	/*
+	 * Remove the copy of a bucket, some runs at a time, and what else there is with the last
+	 * ones.  As if these were deleted, for what a site has made of them; but what they hold of
+	 * budgets is counted elsewhere.  Returns how many runs are left.
+	 */
+	CREATE OR REPLACE FUNCTION airun_remote.drop_copy(_shard integer, bucket integer,
+		at_most integer) RETURNS bigint
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $drop$
 	DECLARE
 		runs uuid[] := airun_remote.bucket_runs(bucket);
+		role text := current_setting('session_replication_role');
 		item record;
 	BEGIN
-		/* airun_rebuild_usage() may have entered what has been copied */
-		PERFORM airun_remote.take_entries_back($2,
-			ARRAY(SELECT airun_remote.bucket_charges($2)));
+		PERFORM set_config('session_replication_role', 'replica', true);
+		UPDATE airun.tasks AS t SET holds = NULL
+		WHERE t.run_id = ANY (runs[1:at_most]) AND t.holds IS NOT NULL;
+		PERFORM set_config('session_replication_role', role, true);
+		DELETE FROM airun.runs AS r WHERE r.id = ANY (runs[1:at_most]);
+		IF cardinality(runs) > at_most THEN
+			RETURN cardinality(runs) - at_most;
+		END IF;
 		PERFORM set_config('session_replication_role', 'replica', true);
 		FOR item IN SELECT t.* FROM airun_remote.moving_tables AS t
 			WHERE t.arriving IS NOT FALSE LOOP
@@ -379,31 +406,9 @@ BEGIN
 				item.relation, item.of_bucket) USING $2, runs;
 		END LOOP;
 		PERFORM airun_remote.forget_move($1, $2);
+		RETURN 0;
 	END
 	$drop$;
-
-	/*
-	 * Remove runs that have moved, as if they were deleted: what they hold of budgets is
-	 * released.  Calls go with the last ones.  Returns how many runs are left.
-	 */
-	CREATE OR REPLACE FUNCTION airun_remote.remove_moved(_shard integer, bucket integer,
-		at_most integer) RETURNS bigint
-		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $remove$
-	DECLARE
-		runs uuid[] := airun_remote.bucket_runs(bucket);
-	BEGIN
-		PERFORM airun_remote.take_entries_back($2,
-			ARRAY(SELECT airun_remote.bucket_charges($2, runs[1:at_most])));
-		DELETE FROM airun.runs AS r WHERE r.id = ANY (runs[1:at_most]);
-		IF cardinality(runs) <= at_most THEN
-			PERFORM airun_remote.take_entries_back($2,
-				ARRAY(SELECT airun_remote.bucket_charges($2)));
-			DELETE FROM airun.calls AS c WHERE @extschema@.airun_bucket(c.user_id) = $2;
-		END IF;
-		RETURN GREATEST(cardinality(runs) - at_most, 0);
-	END
-	$remove$;
 
 	/* The counters of budgets that are the bucket's own: of its users, and of its runs */
 	CREATE OR REPLACE FUNCTION airun_remote.own_counters(bucket integer) RETURNS SETOF bigint
@@ -439,15 +444,15 @@ BEGIN
 		DELETE FROM airun.budget_periods AS p WHERE p.id IN (SELECT airun_remote.own_counters($2));
 		INSERT INTO airun.budget_periods
 		SELECT r.* FROM unnest(counters) AS c,
-			jsonb_populate_record(NULL::airun.budget_periods, c) AS r
+			/* the amount may be another one by now: all ask at the gate once */
+			jsonb_populate_record(NULL::airun.budget_periods, c || '{"quota": 0}') AS r
 		WHERE EXISTS (SELECT FROM airun.budgets AS b WHERE b.id = r.budget_id
 			AND b.name = c ->> 'name');
 		FOR item IN SELECT t.* FROM airun_remote.moving_tables AS t
 			WHERE t.name = ANY ('{tasks,calls}') LOOP
 			EXECUTE format('UPDATE %s AS x SET holds = (SELECT NULLIF(jsonb_agg(h), ''[]'')::text'
 				' FROM jsonb_array_elements(x.holds::jsonb) AS h'
-				' WHERE EXISTS (SELECT FROM airun.budget_periods AS p WHERE p.id = (h '
-				'->> 0)::bigint))'
+				' WHERE (h ->> 0)::bigint IN (SELECT airun_remote.own_counters($1)))'
 				' WHERE x.holds IS NOT NULL AND %s AND ($1, $2) IS NOT NULL', item.relation,
 				item.of_bucket) USING $2, runs;
 		END LOOP;
@@ -555,6 +560,39 @@ BEGIN
 	END
 	$close$;
 
+	/*
+	 * Wait for whoever writes at the moment and has entered no bucket: what he does not see of
+	 * a move yet, and has not committed, would be lost.  They are not told apart from calls,
+	 * which are short.  False where that takes longer than so many milliseconds.
+	 */
+	CREATE OR REPLACE FUNCTION airun_remote.await_writers(_shard integer, max_wait integer)
+		RETURNS boolean LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $await$
+	DECLARE
+		until constant timestamptz := clock_timestamp() + max_wait * interval '1 ms';
+		writers constant text[] := ARRAY(
+			SELECT l.virtualtransaction FROM pg_locks AS l
+			WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+				AND l.database = (SELECT d.oid FROM pg_database AS d
+					WHERE d.datname = current_database())
+				AND l.mode NOT IN ('AccessShareLock', 'ShareUpdateExclusiveLock')
+				AND l.relation IN (
+					SELECT t.relation::regclass FROM airun_remote.moving_tables AS t
+					UNION ALL
+					SELECT i.inhrelid FROM airun_remote.moving_tables AS t
+					JOIN pg_inherits AS i ON i.inhparent = t.relation::regclass));
+	BEGIN
+		WHILE EXISTS (SELECT FROM pg_locks AS l
+				WHERE l.virtualtransaction = ANY (writers)) LOOP
+			IF clock_timestamp() >= until THEN
+				RETURN false;
+			END IF;
+			PERFORM pg_sleep(0.002);
+		END LOOP;
+		RETURN true;
+	END
+	$await$;
+
 	/* Take buckets up */
 	CREATE OR REPLACE FUNCTION airun_remote.take_buckets(_shard integer, taken integer[])
 		RETURNS bigint
@@ -579,22 +617,28 @@ BEGIN
 		WHERE e.bucket = $1), $2)
 	$enter$;
 
-	/* All rows have been copied: entries, counters and the bucket itself */
+	/*
+	 * All rows have been copied: entries, counters and the bucket itself.  False, and nothing
+	 * has been done, where they are not those of which this is the sum of hashes.
+	 */
 	CREATE OR REPLACE FUNCTION airun_remote.arrive(_shard integer, bucket integer,
-		counters jsonb[]) RETURNS void
+		counters jsonb[], checksum numeric) RETURNS boolean
 		LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $arrive$
 	BEGIN
 		PERFORM airun_remote.lock_arrival($2);
-		/* airun_rebuild_usage() may have entered what has been copied */
-		PERFORM airun_remote.take_entries_back($2,
-			ARRAY(SELECT airun_remote.bucket_charges($2)));
+		IF checksum IS DISTINCT FROM (
+			SELECT COALESCE(sum(hashtextextended(concat_ws(' ', t.name, t.run_id, t.block, t.hash),
+				0)), 0) FROM airun_remote.bucket_hashes($1, $2, true) AS t) THEN
+			RETURN false;
+		END IF;
 		PERFORM airun_remote.enter_arriving($2, 1);
 		PERFORM airun_remote.put_counters($1, $2, counters);
 		PERFORM airun_remote.take_buckets($1, ARRAY[$2]);
 		/* what has been entered is kept until it is certain that it is not to be taken back */
 		DELETE FROM airun_remote.block_hashes AS h WHERE h.bucket = $2;
 		DELETE FROM airun_remote.arriving AS a WHERE a.bucket = $2;
+		RETURN true;
 	END
 	$arrive$;
 
@@ -616,15 +660,53 @@ BEGIN
 	END
 	$undo$;
 
-	/* The last step where the bucket was: entries and the bucket itself */
-	CREATE OR REPLACE FUNCTION airun_remote.give_bucket(_shard integer,
-		bucket integer) RETURNS void
-		LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $give$
-	SELECT airun_remote.take_entries_back($2, NULL);
-	SELECT airun_remote.forget_move($1, $2);
-	DELETE FROM airun_remote.buckets AS b WHERE b.bucket = $2;
-	$give$;
+	/*
+	 * The bucket is on another shard by now: entries and counters go, and what is here of it
+	 * becomes a copy.  Returns the runs that have been changed since both sides were equal, if
+	 * there are some; then nothing else has been done, and the next time they are as they are.
+	 */
+	CREATE OR REPLACE FUNCTION airun_remote.leave_bucket(_shard integer, bucket integer)
+		RETURNS uuid[] LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $leave$
+	DECLARE
+		runs uuid[] := airun_remote.bucket_runs(bucket);
+		compared airun_remote.block_hashes[] := ARRAY(SELECT h
+			FROM airun_remote.block_hashes AS h WHERE h.bucket = $2 AND h.hash IS NOT NULL);
+		changed uuid[];
+		part record;
+	BEGIN
+		PERFORM pg_advisory_xact_lock(1634300533, $2);
+		IF NOT EXISTS (SELECT FROM airun_remote.buckets AS b
+			WHERE b.bucket = $2 AND b.is_moving) THEN
+			RETURN '{}';
+		END IF;
+		changed := ARRAY(
+			SELECT DISTINCT COALESCE(o.run_id, n.run_id)
+			FROM (SELECT * FROM unnest(compared) WHERE name <> 'entries') AS o
+			FULL JOIN (SELECT * FROM airun_remote.bucket_hashes($1, $2, false)
+				WHERE name <> 'entries') AS n
+				ON n.run_id = o.run_id AND n.block = o.block AND n.name = o.name
+			/* where a crash has emptied the table, there is nothing to compare with */
+			WHERE o.hash IS DISTINCT FROM n.hash AND compared <> '{}');
+		IF changed <> '{}' THEN
+			RETURN changed;
+		END IF;
+		PERFORM airun_remote.take_entries_back($2, NULL);
+		/* in the order in which everybody locks them */
+		FOR part IN SELECT s.*
+			FROM @extschema@.airun_store_budget_parts(runs, ARRAY(SELECT c.id FROM airun.calls AS c
+				WHERE @extschema@.airun_bucket(c.user_id) = $2)) AS s ORDER BY s.counter
+		LOOP
+			UPDATE airun.budget_periods AS p SET held = p.held - part.held,
+				base = p.base + part.spent + part.estimated WHERE p.id = part.counter;
+		END LOOP;
+		DELETE FROM airun.budget_periods AS p WHERE p.id IN (SELECT airun_remote.own_counters($2));
+		PERFORM airun_remote.forget_move($1, $2);
+		DELETE FROM airun_remote.buckets AS b WHERE b.bucket = $2;
+		INSERT INTO airun_remote.arriving AS a (bucket) VALUES ($2) ON CONFLICT DO NOTHING;
+		RETURN '{}';
+	END
+	$leave$;
 
 	/* Those of runs, or of all of the bucket, that airun_check() finds something in */
 	CREATE OR REPLACE FUNCTION airun_remote.check_runs(_shard integer, bucket integer, runs uuid[])

@@ -14,7 +14,10 @@
  * holds; and it makes nothing for a user of another bucket.  Whoever may enter is
  * who may call airun_store_enter(): the role of the proxy, and the owner.
  *
- * Locks: the bucket (an advisory lock, shared), before anything else.
+ * Who writes for everybody enters no bucket, and leaves those alone that are moving.
+ *
+ * Locks: the bucket (an advisory lock, shared), before anything else; the table of runs, as an
+ * UPDATE does, for who writes for everybody.
  *
  * A call that is cancelled here, by a timeout of the shard's or its administrator, is told
  * as 57000: PL/Proxy takes 57014 for a cancellation of its own, and waits for ever for the
@@ -27,10 +30,13 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "store/args.h"
 #include "store/identity.h"
 #include "store/plans.h"
 #include "store/store.h"
@@ -43,6 +49,7 @@
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(airun_store_enter);
+PG_FUNCTION_INFO_V1(airun_store_is_moving);
 
 /* The class of the advisory locks of buckets: "airu" */
 #define BUCKET_LOCK_CLASS	0x61697275
@@ -215,14 +222,22 @@ shard_table(const char *name)
 }
 
 /*
- * The buckets of which there are copies here, from moves that have not ended: what they
- * hold is another shard's, and nothing is to be done to it here.  NULL for none, as where
- * this is no shard.  In a store that is open (store.h).
+ * The buckets that are another shard's, or about to be: of which there are copies here and,
+ * with_closed, which are closed, so that what is written to them now would be lost.  Who goes
+ * over everybody's rows leaves theirs alone.  NULL for none, as where this is no shard.  In a
+ * store that is open (store.h).
+ *
+ * Who is about to write holds the table of runs first: whoever moves a bucket waits for those
+ * who have asked before there was one more (move_shard.sql).
  */
 Bitmapset *
-shard_arriving_buckets(void)
+shard_moving_buckets(bool with_closed)
 {
-	static Statement find = {"SELECT a.bucket FROM airun_remote.arriving AS a", 0, {0}};
+	static Statement find = {
+		"SELECT a.bucket FROM airun_remote.arriving AS a UNION ALL "
+		"SELECT b.bucket FROM airun_remote.buckets AS b WHERE b.is_moving AND $1",
+		1, {BOOLOID}
+	};
 	Oid			table = shard_table("arriving");
 	Bitmapset  *buckets = NULL;
 	Args		args = {0};
@@ -230,16 +245,53 @@ shard_arriving_buckets(void)
 
 	if (!OidIsValid(table))
 		return NULL;
-	count = statement_write_as_owner(&find, &args, table_owner(table));
+	if (!XactReadOnly && !RecoveryInProgress() && !IsInParallelMode())
+		LockRelationOid(store_runs_oid(), RowExclusiveLock);
+	arg_add(&args, BoolGetDatum(with_closed), false);
+	PushActiveSnapshot(IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
+	count = statement_as_owner_at(&find, &args, table_owner(table), GetActiveSnapshot());
+	PopActiveSnapshot();
 	for (uint64 i = 0; i < count; i++)
 	{
 		bool		isnull;
 
-		buckets = bms_add_member(buckets,
-								 DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i],
-															 SPI_tuptable->tupdesc, 1, &isnull)));
+		buckets = bms_add_member(buckets, DatumGetInt32(result_value(i, 1, &isnull)));
 	}
 	return buckets;
+}
+
+/* Is a user, NULL for nobody, in one of these buckets? */
+bool
+shard_has_user(const Bitmapset *buckets, const Field *user)
+{
+	return buckets != NULL &&
+		bms_is_member(user_bucket(user->isnull ? NULL : DatumGetUUIDP(user->value)), buckets);
+}
+
+/*
+ * airun_store_is_moving(user_id uuid, with_closed boolean) returns boolean
+ *
+ * shard_moving_buckets() for statements of functions in SQL, each of which asks once.
+ */
+Datum
+airun_store_is_moving(PG_FUNCTION_ARGS)
+{
+	Field		user = argument_field(fcinfo, 0);
+	Bitmapset **buckets = fcinfo->flinfo->fn_extra;
+
+	if (buckets == NULL)
+	{
+		Bitmapset  *found;
+
+		store_open(false);
+		found = shard_moving_buckets(PG_GETARG_BOOL(1));
+		buckets = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(Bitmapset *));
+		MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		*buckets = bms_copy(found);
+		fcinfo->flinfo->fn_extra = buckets;
+		store_close();
+	}
+	PG_RETURN_BOOL(shard_has_user(*buckets, &user));
 }
 
 /*

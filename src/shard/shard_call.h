@@ -13,7 +13,8 @@
 
 extern void shard_init(void);
 extern void shard_enter(int bucket, const text *claims, const text *caller, const text *role);
-extern Bitmapset *shard_arriving_buckets(void);
+extern Bitmapset *shard_moving_buckets(bool with_closed);
+extern bool shard_has_user(const Bitmapset *buckets, const Field *user);
 extern void shard_hold_user(const pg_uuid_t *user);
 extern bool find_bucket(Statement *find, int bucket);
 extern void shard_check_owner(const pg_uuid_t *id, const pg_uuid_t *owner);

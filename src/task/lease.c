@@ -301,7 +301,7 @@ lease_expire_run(const pg_uuid_t *run_id)
  *
  * One transaction: call it again for more.  It ends the tasks of the runs
  * that the caller can change, deleted ones too, or of all for an operator; the longest
- * overdue first.  On a shard not those of a copy that has not arrived.
+ * overdue first.  On a shard not those of a bucket that is moving.
  */
 Datum
 airun_expire_tasks(PG_FUNCTION_ARGS)
@@ -321,7 +321,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 	TimestampTz last_time = DT_NOBEGIN;
 	pg_uuid_t	last_run = {{0}};
 	pg_uuid_t	last_task = {{0}};
-	Bitmapset  *arriving;
+	Bitmapset  *moving;
 	uint64		count;
 	int32		expired = 0;
 	int64		max_tasks;
@@ -340,7 +340,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 
 	is_operator = operator_begin(&operator);
 	store_open(true);
-	arriving = shard_arriving_buckets();
+	moving = shard_moving_buckets(true);
 	do
 	{
 		SPITupleTable *found;
@@ -357,7 +357,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 		for (uint64 i = 0; i < count; i++)
 		{
 			Args		key = {0};
-			Datum		user;
+			Field		user;
 			bool		isnull;
 
 			CHECK_FOR_INTERRUPTS();
@@ -365,8 +365,8 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 			last_task = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull));
 			last_time = DatumGetTimestampTz(SPI_getbinval(found->vals[i], found->tupdesc, 3,
 														  &isnull));
-			user = SPI_getbinval(found->vals[i], found->tupdesc, 4, &isnull);
-			if (bms_is_member(user_bucket(isnull ? NULL : DatumGetUUIDP(user)), arriving))
+			user.value = SPI_getbinval(found->vals[i], found->tupdesc, 4, &user.isnull);
+			if (shard_has_user(moving, &user))
 				continue;
 			arg_uuid(&key, &last_run);
 			if (statement_write(&lock_run, &key) == 1 && expire(&last_run, &last_task, now))

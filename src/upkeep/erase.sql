@@ -75,7 +75,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_forks(uuid[]) IS
 /*
  * Empty what a person has said in a run of somebody else's, whose tasks of hers are
  * nobody's from then on, with their entries.  Returns how many messages, or NULL where
- * somebody holds the run, or folds.  origin: the run that it has been forked from.
+ * somebody holds the run, or folds, or moves it to another shard.  origin: the run that it
+ * has been forked from.
  */
 CREATE FUNCTION @extschema@.airun_store_erase_elsewhere(
 	person uuid,
@@ -93,7 +94,9 @@ DECLARE
 	fork record;
 	emptied bigint := 0;
 BEGIN
-	PERFORM FROM airun.runs AS r WHERE r.id = other FOR NO KEY UPDATE SKIP LOCKED;
+	PERFORM FROM airun.runs AS r
+		WHERE r.id = other AND NOT @extschema@.airun_store_is_moving(r.user_id, true)
+		FOR NO KEY UPDATE SKIP LOCKED;
 	IF NOT FOUND OR NOT pg_try_advisory_xact_lock('airun.usage_tail'::regclass::oid::bigint) THEN
 		RETURN NULL;
 	END IF;
@@ -120,7 +123,9 @@ BEGIN
 		FROM airun.runs AS o WHERE r.id = other AND o.id = origin AND o.stripped_at IS NOT NULL;
 	-- What forks of it have of that
 	FOR fork IN SELECT f.id, f.up_to FROM @extschema@.airun_store_forks(ARRAY[other]) AS f LOOP
-		PERFORM FROM airun.runs AS r WHERE r.id = fork.id FOR NO KEY UPDATE SKIP LOCKED;
+		PERFORM FROM airun.runs AS r
+			WHERE r.id = fork.id AND NOT @extschema@.airun_store_is_moving(r.user_id, true)
+			FOR NO KEY UPDATE SKIP LOCKED;
 		IF NOT FOUND THEN
 			RETURN NULL;
 		END IF;

@@ -96,6 +96,7 @@ BEGIN
 				ORDER BY p.source_type IS NULL, p.status IS NULL LIMIT 1) AS p ON true
 			WHERE c.user_id %s AND c.created_at < now() - $2 AND c.completed_at IS NOT NULL
 				AND c.created_at < now() - CASE WHEN p.fits THEN p.age ELSE interval '30 days' END
+				AND NOT @extschema@.airun_store_is_moving(c.user_id, true)
 			LIMIT 1000 FOR UPDATE OF c SKIP LOCKED)) AND $1 IS NOT DISTINCT FROM $1$$,
 		CASE WHEN person IS NULL THEN 'IS NULL' ELSE '= $1' END)
 		USING person, min_age;

@@ -74,8 +74,10 @@ BEGIN
 	EXECUTE policies || format($$
 		SELECT EXISTS (SELECT FROM airun.%I AS t WHERE t.completed_at IS NULL)
 			OR EXISTS (SELECT FROM r WHERE r.is_starred AND r.keep_starred
-					   OR NOT COALESCE(r.last_message_at < now() - r.age, false))$$,
-		'tasks_' || suffix) INTO is_kept USING deleted_before;
+					   OR NOT COALESCE(r.last_message_at < now() - r.age, false))
+			OR EXISTS (SELECT FROM airun.%I AS m
+					   WHERE @extschema@.airun_store_is_moving(m.user_id, true))$$,
+		'tasks_' || suffix, 'runs_' || suffix) INTO is_kept USING deleted_before;
 	-- by its row a person's words are found in forks of others (purge.c)
 	IF NOT is_kept THEN
 		EXECUTE format($$

@@ -8,7 +8,8 @@
  * them is free.  Then the runs' rows are removed, and by cascade those of messages,
  * versions and tasks.  Totals need no moving, since the runs go (totals.c).  The
  * ledger keeps what was spent.  Of a run that somebody else's fork has copied from, the
- * row and its tasks' figures stay, stripped, until the fork is gone.
+ * row and its tasks' figures stay, stripped, until the fork is gone.  On a shard, runs of
+ * users whose bucket is moving are left for another time.
  *
  * A text that streams is locked, as by whoever adds to it; that is an entry in the
  * server's table of locks until the transaction ends.  Beyond MAX_TEXTS of them, the
@@ -25,6 +26,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "shard/shard_call.h"
 #include "store/args.h"
 #include "store/identity.h"
 #include "store/plans.h"
@@ -74,6 +76,32 @@ leave(Purge *purge, const pg_uuid_t *run_id)
 			purge->ids[kept++] = purge->ids[i];
 	}
 	purge->count = kept;
+}
+
+/* On a shard: leave out the runs of users whose bucket is moving */
+void
+purge_leave_moving(Purge *purge)
+{
+	static Statement find = {
+		"SELECT r.id, r.user_id FROM airun.runs AS r WHERE r.id" EQ "ANY ($1)", 1, {UUIDARRAYOID}
+	};
+	Bitmapset  *moving = shard_moving_buckets(true);
+	Args		args = {0};
+	uint64		count;
+
+	if (moving == NULL)
+		return;
+	arg_add(&args, purge_ids(purge), false);
+	count = statement_write(&find, &args);
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+		Field		user;
+
+		user.value = result_value(i, 2, &user.isnull);
+		if (shard_has_user(moving, &user))
+			leave(purge, DatumGetUUIDP(result_value(i, 1, &isnull)));
+	}
 }
 
 #define STREAMING \
@@ -201,6 +229,7 @@ purge_locked_runs(Purge *purge)
 	Args		unforked = {0};
 	uint64		stripped;
 
+	purge_leave_moving(purge);
 	lock_texts(purge);
 	arg_add(&ids, purge_ids(purge), false);
 	if (purge->count == 0)

@@ -24,6 +24,7 @@ typedef struct Purge
 } Purge;
 
 extern Datum purge_ids(const Purge *purge);
+extern void purge_leave_moving(Purge *purge);
 extern uint64 purge_locked_runs(Purge *purge);
 extern uint64 strip_locked_runs(const Purge *runs);
 

@@ -127,6 +127,7 @@ airun_store_strip_runs(PG_FUNCTION_ARGS)
 	take_array(runs, PG_GETARG_ARRAYTYPE_P(0));
 	runs->function = fcinfo->flinfo->fn_oid;
 	store_open(true);
+	purge_leave_moving(runs);
 	stripped = strip_locked_runs(runs);
 	store_close();
 	PG_RETURN_INT64((int64) stripped);

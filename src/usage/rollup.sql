@@ -88,7 +88,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_fold(integer, integer, text) IS
 /*
  * Entries that make the ledger what it should be: for each task and call of which it says
  * something else, what it says taken back, and what it should say.  The source of a
- * run may have been changed since, and the entries of one charge be of two sources.
+ * run may have been changed since, and the entries of one charge be of two sources.  On a
+ * shard, what is moving to another one is left out.
  *
  * The arguments restrict it, as SQL: what tasks and calls are read from, and a condition
  * on e, for entries of the same charges.  Whoever writes meanwhile, what it returns is
@@ -118,8 +119,11 @@ WITH said AS (
 		-sum(e.cost) AS cost
 	FROM (SELECT * FROM airun.usage_ledger UNION ALL SELECT * FROM airun.usage_tail) AS e
 	WHERE %3$s AND CASE e.kind WHEN 'task'
-		THEN EXISTS (SELECT FROM airun.tasks AS t WHERE t.task_id = e.charge_id)
-		ELSE EXISTS (SELECT FROM airun.calls AS c WHERE c.id = e.charge_id) END
+		THEN EXISTS (SELECT FROM airun.tasks AS t JOIN airun.runs AS r ON r.id = t.run_id
+			WHERE t.task_id = e.charge_id
+				AND NOT @extschema@.airun_store_is_moving(r.user_id, true))
+		ELSE EXISTS (SELECT FROM airun.calls AS c WHERE c.id = e.charge_id
+			AND NOT @extschema@.airun_store_is_moving(c.user_id, true)) END
 	GROUP BY e.charge_id, e.at, e.first_token_bin, e.total_bin, e.user_id, e.kind, e.status,
 		e.price_status, e.source_type, e.service, e.task_name, e.provider, e.model_id,
 		e.served_model, e.cost IS NULL, e.first_token_us IS NULL, e.total_us IS NULL
@@ -144,12 +148,14 @@ WITH said AS (
 			t.tokens_total, t.tokens_output, t.usage_buckets, t.time_to_first_token, t.total_time
 		FROM %1$s AS t JOIN airun.runs AS r ON r.id = t.run_id
 		WHERE t.completed_at IS NOT NULL
+			AND NOT @extschema@.airun_store_is_moving(r.user_id, true)
 		UNION ALL
 		SELECT c.created_at, c.id, c.user_id, c.kind, c.status, c.price_status,
 			c.source_type, c.service, c.task_name, c.provider, c.model_id, c.served_model, c.cost,
 			c.tokens_total, c.tokens_output, c.usage_buckets, c.time_to_first_token, c.total_time
 		FROM %2$s AS c
-		WHERE c.completed_at IS NOT NULL) AS t
+		WHERE c.completed_at IS NOT NULL
+			AND NOT @extschema@.airun_store_is_moving(c.user_id, true)) AS t
 	CROSS JOIN LATERAL (SELECT @extschema@.airun_store_usage_tokens(t.tokens_total,
 		t.tokens_output,
 		t.usage_buckets)) AS k (tokens)

@@ -568,7 +568,7 @@ expire(const Caller *caller, const pg_uuid_t *id)
 		(void) end_locked(&row, &end);
 }
 
-/* airun_expire_calls(max_calls) returns integer; on a shard not of a copy that has not arrived */
+/* airun_expire_calls(max_calls) returns integer; on a shard not of a bucket that is moving */
 Datum
 airun_expire_calls(PG_FUNCTION_ARGS)
 {
@@ -585,7 +585,7 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 	Operator	operator;
 	bool		is_operator;
 	Args		args = {0};
-	Bitmapset  *arriving;
+	Bitmapset  *moving;
 	int32		expired = 0;
 	uint64		count;
 
@@ -600,7 +600,7 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 				 errhint("Call airun_expire_calls() again for more.")));
 	is_operator = operator_begin(&operator);
 	open_for(&caller);
-	arriving = shard_arriving_buckets();
+	moving = shard_moving_buckets(true);
 	arg_time(&args, GetCurrentTimestamp());
 	arg_add(&args, lease_default_timeout(), false);
 	arg_add(&args, BoolGetDatum(caller.is_bound), false);
@@ -611,10 +611,11 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 	for (uint64 i = 0; i < count; i++)
 	{
 		bool		isnull;
-		Datum		user = SPI_getbinval(found->vals[i], found->tupdesc, 2, &isnull);
+		Field		user;
 
 		CHECK_FOR_INTERRUPTS();
-		if (bms_is_member(user_bucket(isnull ? NULL : DatumGetUUIDP(user)), arriving))
+		user.value = SPI_getbinval(found->vals[i], found->tupdesc, 2, &user.isnull);
+		if (shard_has_user(moving, &user))
 			continue;
 		expire(&caller, DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)));
 		expired++;

@@ -243,7 +243,7 @@ is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_remote.airun_
 is(state_of($proxy, 'proxy', "SET ROLE authenticated; SELECT airun_lib.airun_store_enter(0, '', '$first', 'service_role')"), '42501', 'nor enter');
 is(state_of($nodes[0], 'shard0', "SET ROLE authenticated; SELECT airun_store_enter(0, '', '$first', 'service_role')"), '42501', 'nor on the shard');
 is(state_of($nodes[0], 'shard0', "SET ROLE authenticated; SELECT airun_store_receive('')"), '42501', 'nor call there');
-for my $sql ('SELECT FROM airun.runs', 'SELECT airun_list_runs()', 'SELECT airun_remote.take_buckets(0, ARRAY[1])', 'SELECT airun_remote.drop_copy(0, 1)',
+for my $sql ('SELECT FROM airun.runs', 'SELECT airun_list_runs()', 'SELECT airun_remote.take_buckets(0, ARRAY[1])', 'SELECT airun_remote.drop_copy(0, 1, 50)',
 	'SET ROLE postgres', "SELECT airun_remote.airun_list_runs(0, NULL, '', '', '@{[$proxy->safe_psql('postgres', 'SELECT current_user')]}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
 {
 	is(state_of($nodes[0], 'shard0', $sql, extra_params => [ '-U', 'airun_proxy' ]) =~ /^(42501|22023)$/ ? 'refused' : 'done', 'refused', "the proxy's role cannot: $sql");
@@ -568,10 +568,10 @@ is(state_of($proxy, 'proxy', $move), '55000', 'so are shards of another version'
 on_shard($to, 'ALTER FUNCTION airun_remote.bucket_state_of_old(integer, integer) RENAME TO bucket_state');
 
 # the target fails, or the mover is cancelled, while the bucket is closed: it is open again where it was
-on_shard($to, 'ALTER FUNCTION airun_remote.arrive(integer, integer, jsonb[]) RENAME TO arrive_not');
+on_shard($to, 'ALTER FUNCTION airun_remote.arrive(integer, integer, jsonb[], numeric) RENAME TO arrive_not');
 is(state_of($proxy, 'proxy', $move), '42883', 'a target that fails at the end is told');
 is(on_proxy($where) . on_proxy($writes), "${from}t", 'the bucket is where it was, and open');
-on_shard($to, "CREATE FUNCTION airun_remote.arrive(integer, integer, jsonb[]) RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); END'");
+on_shard($to, "CREATE FUNCTION airun_remote.arrive(integer, integer, jsonb[], numeric) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); END'");
 my $cancelled = IPC::Run::start([ $proxy->installed_command('psql'), '-XAtq', '-d', $proxy->connstr('proxy') . ' application_name=cancelled', '-c', $move ],
 	'<', '/dev/null', '>', \my $cancelled_out, '2>', \my $cancelled_err, IPC::Run::timeout(300));
 $nodes[$to]->poll_query_until($databases[$to], "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%airun_remote.arrive(%' AND wait_event = 'PgSleep'")
@@ -581,7 +581,7 @@ $proxy->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activi
 IPC::Run::finish($cancelled);
 like($cancelled_err, qr/canceling statement due to user request/, 'a mover is cancelled');
 is(on_proxy($where) . on_proxy($writes), "${from}t", 'the bucket is where it was, and open');
-on_shard($to, 'DROP FUNCTION airun_remote.arrive(integer, integer, jsonb[]); ALTER FUNCTION airun_remote.arrive_not(integer, integer, jsonb[]) RENAME TO arrive');
+on_shard($to, 'DROP FUNCTION airun_remote.arrive(integer, integer, jsonb[], numeric); ALTER FUNCTION airun_remote.arrive_not(integer, integer, jsonb[], numeric) RENAME TO arrive');
 
 # two at once
 my $holder = $proxy->background_psql('proxy');
