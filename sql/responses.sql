@@ -199,6 +199,7 @@ BEGIN
 	PERFORM airun_append_messages(run, more);
 	context := airun_context(run, for_provider => to_provider);
 	RETURN NEXT to_provider || ': ' || (context -> 'messages' #- '{0}');
+	RETURN QUERY SELECT 'export: ' || (airun_export(run, 'openai')::jsonb #- '{messages,0}')::text WHERE to_provider = 'responses';
 	RETURN QUERY SELECT key || ': ' || value FROM jsonb_each(context -> 'left_out') WHERE value NOT IN ('0', 'null');
 	RETURN QUERY SELECT 'WRONG: ' || problem FROM airun_check(run);
 	DELETE FROM airun.runs WHERE id = run;
@@ -271,6 +272,14 @@ SELECT name, said FROM (VALUES (1, 'Ollama', '[{"message": {"role": "assistant",
 SELECT task_id AS t FROM airun_create_task(:'run', model_id => 'r-chat') \gset
 SELECT t -> 'messages', t -> 'task' -> 'status', t -> 'task' -> 'tokens_total' FROM airun_finish_turn(:'t', response_data => '[{"piece": "Ahoy."}, {"usage": {"prompt_tokens": 5, "completion_tokens": 6}}]') AS t;
 SELECT t -> 'messages' -> 0 -> 'role', t -> 'task' -> 'response_length', t -> 'task' -> 'tokens_total' FROM airun_finish_turn(:'t', response_text => 'Ahoy.') AS t;
+-- no answer is refused for its message: of one that is too large the text that is stated stands, or none; an id that is too long is none
+SET airun.max_message_size = '1kB';
+SELECT name, said FROM (VALUES (1, 'large', NULL), (2, 'stated', 'Ahoy.')) AS v (n, name, stated),
+	LATERAL pg_temp.said(jsonb_build_object('text', repeat('x', 2000)), stated => stated) WITH ORDINALITY AS s (said, i) ORDER BY n, i;
+RESET airun.max_message_size;
+SELECT task_id AS t FROM airun_create_task(:'run', model_id => 'r-chat') \gset
+SELECT t -> 'messages' -> 0 -> 'message_id', t -> 'task' -> 'response_length' FROM airun_finish_turn(:'t',
+	response_data => jsonb_build_object('id', repeat('i', 201), 'role', 'assistant', 'content', 'Ahoy.')) AS t;
 SELECT * FROM airun_check();
 DELETE FROM airun.runs WHERE id = :'run';
 DELETE FROM airun.prices WHERE model ~ '^(amazon.)?r-';
