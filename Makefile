@@ -17,7 +17,7 @@ PARTS = airun \
 	install/types store/identity \
 	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/token_estimate json/call \
 	usage/sketch \
-	shard/shard_call shard/packed_call shard/route run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer \
+	shard/shard_call shard/packed_call shard/route run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer run/message_in_chunks \
 	run/message \
 	run/message_version run/save_message run/fork \
 	search/plain_text search/search_query search/search \

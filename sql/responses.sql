@@ -205,6 +205,7 @@ BEGIN
 	PERFORM airun_append_messages(run, more);
 	context := airun_context(run, for_provider => to_provider);
 	RETURN NEXT to_provider || ': ' || (context -> 'messages' #- '{0}');
+	RETURN QUERY SELECT 'export: ' || (airun_export(run, 'openai')::jsonb #- '{messages,0}')::text WHERE to_provider = 'responses';
 	RETURN QUERY SELECT key || ': ' || value FROM jsonb_each(context -> 'left_out') WHERE value NOT IN ('0', 'null');
 	RETURN QUERY SELECT 'WRONG: ' || problem FROM airun_check(run);
 	DELETE FROM airun.runs WHERE id = run;
@@ -218,6 +219,8 @@ SELECT pg_temp.said('{"output": [{"type": "function_call", "call_id": "c1", "nam
 	'[{"type": "function_call_output", "call_id": "c2", "output": "north"}, {"type": "function_call_output", "call_id": "c1", "output": "high"}]');
 SELECT pg_temp.said('{"output": [{"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "tide", "arguments": "{}"}]}', '[{"type": "function_call_output", "call_id": "c1", "output": "high"}]', 'anthropic');
 SELECT pg_temp.said('{"output": [{"type": "message", "id": "m1", "content": "One moment. "}, {"type": "message", "id": "m2", "role": "assistant", "content": [{"type": "output_text", "text": "Ahoy."}]}]}', '[]', 'gemini');
+SELECT pg_temp.said('{"choices": [{"index": 0, "message": {"role": "assistant", "content": null, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "tide", "arguments": "{}"}}]}}]}',
+	'{"role": "tool", "tool_call_id": "c1", "content": "high"}', 'gemini');
 -- the steps of the AI SDK, the tools' results among them
 SELECT pg_temp.said('{"text": "High.", "response": {"messages": [{"role": "assistant", "content": [{"type": "text", "text": "I look. "}, {"type": "tool-call", "toolCallId": "c1", "toolName": "tide", "input": {"at": "quay"}}]},
 	{"role": "tool", "content": [{"type": "tool-result", "toolCallId": "c1", "toolName": "tide", "output": {"type": "text", "value": "high"}}]}, {"id": "a2", "role": "assistant", "content": "High."}]}}');
@@ -225,12 +228,64 @@ SELECT pg_temp.said('{"text": "High.", "response": {"messages": [{"role": "assis
 SELECT name, said FROM (VALUES (1, 'event', '{"type": "response.completed", "response": {"output": [{"type": "function_call", "call_id": "c1", "name": "tide"}, {"type": "message", "role": "assistant", "content": "Ahoy."}]}}'::jsonb),
 	(2, 'body', '{"body": {"output": [{"type": "output_text", "id": "t1", "text": "Ahoy."}]}}'), (3, 'Gemini batch', '{"key": "1", "response": {"candidates": [{"content": {"role": "model", "parts": [{"text": "Ahoy."}]}}]}}'),
 	(4, 'DashScope', '{"output": {"choices": [{"message": {"role": "assistant", "content": "Ahoy."}, "finish_reason": "stop"}]}}'), (5, 'texts', '{"output": ["A", "hoy."]}'),
-	(6, 'user', '{"output": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "Ahoy."}, null]}'), (7, 'nothing', '{"output": [1, {"foo": "bar"}, [], {"role": "user", "content": "?"}]}')) AS v (n, name, answer),
+	(6, 'user', '{"output": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "Ahoy."}, null]}'), (7, 'number', '{"choices": [{"message": {"role": "assistant", "content": 7}}]}'), (8, 'nothing', '{"output": [1, {"foo": "bar"}, [], {"role": "user", "content": "?"}]}')) AS v (n, name, answer),
 	LATERAL pg_temp.said(answer) WITH ORDINALITY AS s (said, i) WHERE said NOT LIKE 'openai:%' ORDER BY n, i;
 -- what is stated or has been streamed does not hide the calls of an answer that says the same; another text stands
 SELECT name, said FROM (VALUES (1, 'stated', 'Ahoy.', NULL), (2, 'streamed', NULL, 'Ahoy.'), (3, 'both', 'Ahoy.', 'Ah'), (4, 'other', 'Ahoy!', NULL)) AS v (n, name, stated, streamed),
 	LATERAL pg_temp.said('{"output": [{"type": "message", "id": "m1", "role": "assistant", "content": [{"type": "output_text", "text": "Ahoy."}]}, {"type": "function_call", "call_id": "c1", "name": "tide"}]}',
 	'[]', 'openai', stated, streamed) WITH ORDINALITY AS s (said, i) ORDER BY n, i;
+-- the chunks of a stream alone: their pieces are put together; of several answers the first is taken
+SELECT pg_temp.said('[{"choices": [{"index": 0, "delta": {"role": "assistant", "content": "", "reasoning_content": "A "}}]}, {"choices": [{"index": 1, "delta": {"role": "assistant", "content": "No."}}]},
+	{"choices": [{"index": 0, "delta": {"role": "", "reasoning_content": "ship."}}]}, {"choices": [{"index": 0, "delta": {"content": "A"}}]}, {"choices": [{"index": 0, "delta": {"content": "hoy."}}]},
+	{"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": {"name": "tide", "arguments": ""}}]}}]},
+	{"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": null, "type": "function", "function": {"name": "tide", "arguments": "{\"at\":"}}]}}]},
+	{"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 1, "id": "c2", "type": "function", "function": {"name": "wind", "arguments": "{}"}}, {"index": 0, "function": {"arguments": "\"quay\"}"}}]}}]},
+	{"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}, {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 6}}, "[DONE]", null]',
+	'[{"role": "tool", "tool_call_id": "c1", "content": "high"}, {"role": "tool", "tool_call_id": "c2", "content": "north"}]');
+SELECT pg_temp.said('[{"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "r-sonnet", "content": [], "stop_reason": null, "usage": {"input_tokens": 5, "output_tokens": 1}}},
+	{"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}}, {"type": "ping"}, {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "A "}},
+	{"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "ship."}}, {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "S"}}, {"type": "content_block_stop", "index": 0},
+	{"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": "", "citations": null}}, {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "A"}},
+	{"type": "content_block_delta", "index": 1, "delta": {"type": "citations_delta", "citation": {"cited_text": "one"}}}, {"type": "content_block_delta", "index": 1, "delta": {"type": "citations_delta", "citation": {"cited_text": "two"}}},
+	{"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "hoy."}},
+	{"type": "content_block_start", "index": 2, "content_block": {"type": "tool_use", "id": "c1", "name": "tide", "input": {}}}, {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": ""}},
+	{"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": "{\"at\": "}}, {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": "\"quay\"}"}},
+	{"type": "content_block_start", "index": 3, "content_block": {"type": "tool_use", "id": "c2", "name": "wind", "input": {}}}, {"type": "content_block_delta", "index": 3, "delta": {"type": "input_json_delta", "partial_json": ""}},
+	{"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 50}}, {"type": "message_stop"}]',
+	'{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "high"}, {"type": "tool_result", "tool_use_id": "c2", "content": "north"}]}', 'anthropic');
+SELECT pg_temp.said('[{"candidates": [{"content": {"role": "model", "parts": [{"text": "A ", "thought": true}]}}]}, {"candidates": [{"content": {"role": "model", "parts": [{"text": "ship.", "thought": true}]}}]},
+	{"candidates": [{"content": {"role": "model", "parts": [{"text": "A"}]}}]}, {"candidates": [{"content": {"role": "model", "parts": [{"text": "h"}, {"text": "oy."}]}}]}, {"candidates": [{"content": {"parts": [{"text": "", "thoughtSignature": "S1"}]}}]},
+	{"candidates": [{"content": {"role": "model", "parts": [{"functionCall": {"name": "tide", "args": {}}, "thoughtSignature": "S2"}]}}]}, {"candidates": [{"content": {"role": "model", "parts": [{"functionCall": {"name": "tide", "args": {}}}]}}]},
+	{"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 2}}]',
+	'{"role": "user", "parts": [{"functionResponse": {"name": "tide", "response": {"result": "high"}}}, {"functionResponse": {"name": "tide", "response": {"result": "low"}}}]}', 'gemini');
+SELECT name, said FROM (VALUES (1, 'Ollama', '[{"message": {"role": "assistant", "content": "A"}, "done": false}, {"message": {"role": "assistant", "content": "hoy.", "tool_calls": [{"function": {"name": "tide", "arguments": {}}}]}, "done": false},
+	{"message": {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "tide", "arguments": {}}}]}, "done": true, "eval_count": 3}]'::jsonb),
+	(2, 'Bedrock', '[{"messageStart": {"role": "assistant"}}, {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "A"}}}, {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "hoy."}}},
+	{"contentBlockStart": {"contentBlockIndex": 1, "start": {"toolUse": {"toolUseId": "c1", "name": "tide"}}}}, {"contentBlockDelta": {"contentBlockIndex": 1, "delta": {"toolUse": {"input": "{\"a\""}}}}, {"contentBlockDelta": {"contentBlockIndex": 1, "delta": {"toolUse": {"input": ": 1}"}}}}]'),
+	(3, 'Responses', '[{"type": "response.created", "response": {"output": []}}, {"type": "response.output_text.delta", "delta": "Ahoy."}, {"type": "response.output_item.done", "output_index": 0, "item": {"type": "message", "id": "m1", "role": "assistant", "content": [{"type": "output_text", "text": "Ahoy."}]}},
+	{"type": "response.output_item.done", "output_index": 1, "item": {"type": "function_call", "id": "f1", "call_id": "c1", "name": "tide", "arguments": "{}"}}, {"type": "response.completed", "response": {"output": [{"type": "message", "role": "assistant", "content": "No."}]}}]'),
+	(4, 'last event', '[{"type": "response.created", "response": {"output": []}}, {"type": "response.completed", "response": {"output": [{"type": "message", "role": "assistant", "content": "Ahoy."}, {"type": "function_call", "call_id": "c1", "name": "tide"}]}}]'),
+	(5, 'completions', '[{"choices": [{"index": 0, "text": "A"}]}, {"choices": [{"index": 0, "text": "hoy."}]}]'), (6, 'generate', '[{"response": "A", "done": false}, {"response": "hoy.", "done": true}]'),
+	(7, 'Mistral', '[{"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}, {"choices": [{"index": 0, "delta": {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "A "}]}]}}]}, {"choices": [{"index": 0, "delta": {"content": "A"}}]}, {"choices": [{"index": 0, "delta": {"content": "hoy."}}]}]'),
+	(8, 'odd', '[{"choices": [{"delta": {"role": 7, "content": "A", "partial_json": 1, "a": {"b": 1}, "list": [1, 2]}}]}, {"choices": [{"delta": {"content": [{"type": "text", "text": "hoy."}], "a": "b", "list": {}}}]},
+	{"choices": [{"index": "x", "delta": {"content": {"text": "?"}, "list": [3, "x", "y"], "a": {"b": 2, "c": [{"index": 1.5}]}}}]}, {"type": "content_block_delta", "index": -1, "delta": {}}, {"type": "content_block_delta", "index": 1e30, "delta": {}}]'),
+	(13, 'same index', '[{"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "tide", "arguments": "{}"}}]}}]}, {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "c2", "function": {"name": "wind", "arguments": "{"}}, {"index": 0, "id": "c2", "function": {"arguments": "}"}}]}}]}]'),
+	(14, 'number', '[{"choices": [{"delta": {"content": 7, "refusal": "No."}}]}]'),
+	(9, 'broken', '[{"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "c1", "name": "tide", "input": {}}}, {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": "{\"at\": "}}]'),
+	(10, 'empty', '[{"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}]'), (11, 'unknown', '[{"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Ahoy."}}}}, {"message": "too many"}, 1, [], "x"]'), (12, 'none', '[]')) AS v (n, name, answer),
+	LATERAL pg_temp.said(answer) WITH ORDINALITY AS s (said, i) WHERE said NOT LIKE 'openai:%' ORDER BY n, i;
+-- where no message can be made the turn has ended, with its usage, and takes a message later
+SELECT task_id AS t FROM airun_create_task(:'run', model_id => 'r-chat') \gset
+SELECT t -> 'messages', t -> 'task' -> 'status', t -> 'task' -> 'tokens_total' FROM airun_finish_turn(:'t', response_data => '[{"piece": "Ahoy."}, {"usage": {"prompt_tokens": 5, "completion_tokens": 6}}]') AS t;
+SELECT t -> 'messages' -> 0 -> 'role', t -> 'task' -> 'response_length', t -> 'task' -> 'tokens_total' FROM airun_finish_turn(:'t', response_text => 'Ahoy.') AS t;
+-- no answer is refused for its message: of one that is too large the text that is stated stands, or none; an id that is too long is none
+SET airun.max_message_size = '1kB';
+SELECT name, said FROM (VALUES (1, 'large', NULL), (2, 'stated', 'Ahoy.')) AS v (n, name, stated),
+	LATERAL pg_temp.said(jsonb_build_object('text', repeat('x', 2000)), stated => stated) WITH ORDINALITY AS s (said, i) ORDER BY n, i;
+RESET airun.max_message_size;
+SELECT task_id AS t FROM airun_create_task(:'run', model_id => 'r-chat') \gset
+SELECT t -> 'messages' -> 0 -> 'message_id', t -> 'task' -> 'response_length' FROM airun_finish_turn(:'t',
+	response_data => jsonb_build_object('id', repeat('i', 201), 'role', 'assistant', 'content', 'Ahoy.')) AS t;
 SELECT * FROM airun_check();
 DELETE FROM airun.runs WHERE id = :'run';
 DELETE FROM airun.prices WHERE model ~ '^(amazon.)?r-';

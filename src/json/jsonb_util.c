@@ -132,6 +132,13 @@ jsonb_field_string(JsonbContainer *object, const char *key)
 	return pnstrdup(value.val.string.val, value.val.string.len);
 }
 
+/* Is the value an object that lies within a document? */
+bool
+jsonb_is_object(const JsonbValue *value)
+{
+	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
+}
+
 /* Is the value this string? */
 bool
 jsonb_string_is(const JsonbValue *value, const char *string)

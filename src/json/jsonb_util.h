@@ -28,6 +28,7 @@ extern JsonbValue *jsonb_get_key(JsonbContainer *object, const char *key, JsonbV
 extern bool jsonb_field(JsonbContainer *object, const char *key, JsonbValue *value);
 extern bool jsonb_has_field(JsonbContainer *object, const char *key);
 extern char *jsonb_field_string(JsonbContainer *object, const char *key);
+extern bool jsonb_is_object(const JsonbValue *value);
 extern bool jsonb_string_is(const JsonbValue *value, const char *string);
 extern bool jsonb_same(Jsonb *a, Jsonb *b);
 

@@ -258,7 +258,7 @@ message_new(NewMessage *new, Jsonb *message, text *message_id)
 	new->message = message_accept(message);
 	if (message_id != NULL)
 		message_check_id(message_id);
-	new->message_id = message_id != NULL ? message_id : message_own_id(new->message);
+	new->message_id = message_id != NULL ? message_id : message_own_id(new->message, true);
 }
 
 /*

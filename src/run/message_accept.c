@@ -204,17 +204,22 @@ check_content(Jsonb *message, const JsonbValue *role)
 				 errhint("Put text into a string, and parts into an array of objects.")));
 }
 
+/* Is the message small enough? */
+bool
+message_fits(Jsonb *message)
+{
+	return VARSIZE(message) <= (Size) airun_max_message_size * 1024;
+}
+
 static void
 check_size(Jsonb *message)
 {
-	Size		max_size = (Size) airun_max_message_size * 1024;
-
-	if (VARSIZE(message) > max_size)
+	if (!message_fits(message))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("message is too large"),
 				 errdetail("It has %zu bytes; at most %zu are allowed.",
-						   (Size) VARSIZE(message), max_size),
+						   (Size) VARSIZE(message), (Size) airun_max_message_size * 1024),
 				 errhint("Keep large data elsewhere and refer to it, or have a superuser raise "
 						 "airun.max_message_size.")));
 }
@@ -283,9 +288,12 @@ message_check_id(text *message_id)
 	check_length("message_id", &field, MAX_MESSAGE_ID);
 }
 
-/* The id that a message carries itself, or NULL; PT422 for one that is too long */
+/*
+ * The id that a message carries itself, or NULL.  One that is too long is PT422, or
+ * none where the message must be stored all the same.
+ */
 text *
-message_own_id(Jsonb *message)
+message_own_id(Jsonb *message, bool refuse_long)
 {
 	JsonbValue	id;
 	int			chars;
@@ -294,6 +302,8 @@ message_own_id(Jsonb *message)
 		id.val.string.len == 0)
 		return NULL;
 	chars = pg_mbstrlen_with_len(id.val.string.val, id.val.string.len);
+	if (chars > MAX_MESSAGE_ID && !refuse_long)
+		return NULL;
 	if (chars > MAX_MESSAGE_ID)
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),

@@ -11,6 +11,8 @@
  * of the list have in theirs, and the other items as they were sent, in order.
  * All else that it has (id, phase, ...) is that of the last message in the list.
  *
+ * An array is the chunks of a stream (message_in_chunks.c).
+ *
  * Nothing is locked, and nothing is refused: an answer without a message, such
  * as embeddings, has none.
  */
@@ -46,12 +48,6 @@ static const char *const paths[] = {
 };
 
 static bool
-is_object(const JsonbValue *value)
-{
-	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
-}
-
-static bool
 is_list(const JsonbValue *value)
 {
 	return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data);
@@ -70,7 +66,10 @@ is_model(const char *role)
 	return strcmp(role, "assistant") == 0 || strcmp(role, "model") == 0;
 }
 
-/* Does it say that the model speaks, or what kind of item it is? */
+/*
+ * Does it say that the model speaks, or what kind of item it is?  What the model says
+ * may stand elsewhere than in the content: in its calls, or nowhere.
+ */
 static bool
 is_message(JsonbContainer *object)
 {
@@ -78,7 +77,8 @@ is_message(JsonbContainer *object)
 	JsonbValue	content;
 
 	if (role != NULL)
-		return is_model(role) && get_content(object, &content);
+		return is_model(role) && (!jsonb_field(object, "content", &content) ||
+								  content.type == jbvString || content.type == jbvBinary);
 	return jsonb_has_field(object, "type") && jsonb_has_field(object, "id") &&
 		!jsonb_has_field(object, "object");
 }
@@ -94,7 +94,7 @@ is_said(const JsonbValue *element)
 {
 	char	   *role;
 
-	if (!is_object(element))
+	if (!jsonb_is_object(element))
 		return element->type == jbvString;
 	role = jsonb_field_string(element->val.binary.data, "role");
 	if (role == NULL)
@@ -110,7 +110,7 @@ push_said(JsonbInState *state, JsonbValue *element)
 	JsonbValue	content;
 	char	   *type;
 
-	if (!is_object(element) || !get_content(object, &content) ||
+	if (!jsonb_is_object(element) || !get_content(object, &content) ||
 		(!jsonb_has_field(object, "role") &&
 		 ((type = jsonb_field_string(object, "type")) == NULL || strcmp(type, "message") != 0)))
 		push_jsonb(state, WJB_ELEM, element);
@@ -146,7 +146,7 @@ push_other_keys(JsonbInState *state, JsonbContainer *message)
 }
 
 /* The one message that a list makes, or NULL where nothing is said in it */
-static Jsonb *
+Jsonb *
 message_of_list(JsonbContainer *list)
 {
 	JsonbInState state = {0};
@@ -161,7 +161,7 @@ message_of_list(JsonbContainer *list)
 		if (!is_said(element))
 			continue;
 		said++;
-		if (is_object(element) && jsonb_has_field(element->val.binary.data, "role") &&
+		if (jsonb_is_object(element) && jsonb_has_field(element->val.binary.data, "role") &&
 			is_message(element->val.binary.data))
 			message = element;
 	}
@@ -195,7 +195,7 @@ message_of_list(JsonbContainer *list)
 /* ---------- where it stands ---------- */
 
 /* What stands at a path, or NULL */
-static JsonbValue *
+JsonbValue *
 answer_find(JsonbValue *value, const char *path)
 {
 	while (value != NULL && *path != '\0')
@@ -229,12 +229,14 @@ message_of_text(const JsonbValue *text)
 							"content", text->val.string.val, text->val.string.len);
 }
 
-/* The message in an answer, or NULL where there is none */
+/* The message in an answer, or in the chunks of its stream; NULL where there is none */
 Jsonb *
 message_in_answer(Jsonb *answer)
 {
 	JsonbValue	root = {.type = jbvBinary};
 
+	if (JB_ROOT_IS_ARRAY(answer) && !JB_ROOT_IS_SCALAR(answer))
+		return message_in_chunks(&answer->root);
 	if (!JB_ROOT_IS_OBJECT(answer))
 		return NULL;
 	root.val.binary.data = &answer->root;
@@ -250,7 +252,7 @@ message_in_answer(Jsonb *answer)
 			return message_of_text(found);
 		if (is_list(found) && (message = message_of_list(found->val.binary.data)) != NULL)
 			return message;
-		if (is_object(found) &&
+		if (jsonb_is_object(found) &&
 			(i > 0 || jsonb_has_field(found->val.binary.data, "role")) &&
 			is_message(found->val.binary.data))
 			return JsonbValueToJsonb(found);

@@ -11,4 +11,11 @@
 
 extern Jsonb *message_in_answer(Jsonb *answer);
 
+/* for message_in_chunks.c */
+extern JsonbValue *answer_find(JsonbValue *value, const char *path);
+extern Jsonb *message_of_list(JsonbContainer *list);
+
+/* message_in_chunks.c */
+extern Jsonb *message_in_chunks(JsonbContainer *chunks);
+
 #endif							/* AIRUN_MESSAGE_IN_ANSWER_H */

@@ -485,9 +485,9 @@ text_message(text *content)
 							VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
 }
 
-/* The message that comes out is the one that is given */
+/* The message that comes out is the one that is given, or that the provider has sent */
 static void
-take_message(NewMessage *answer, Jsonb *message, TaskEnd *end)
+take_message(NewMessage *answer, Jsonb *message, bool is_given, TaskEnd *end)
 {
 	if (end->response_text.isnull)
 	{
@@ -497,7 +497,7 @@ take_message(NewMessage *answer, Jsonb *message, TaskEnd *end)
 		end->text_is_derived = true;
 	}
 	answer->message = message;
-	answer->message_id = message_own_id(message);
+	answer->message_id = message_own_id(message, is_given);
 }
 
 /*
@@ -505,7 +505,7 @@ take_message(NewMessage *answer, Jsonb *message, TaskEnd *end)
  * answer, or a message of the text that is given or that the task has.  The answer's
  * goes before a text that it says, since it has more (calls, reasoning); a text that
  * is another one stands.  False where an answer has no message, as embeddings have
- * none; PT422 where there is not even that.
+ * none, or one that is too large: it has been paid for; PT422 where there is not even that.
  */
 static bool
 make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answer,
@@ -516,11 +516,13 @@ make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answe
 	memset(answer, 0, sizeof(NewMessage));
 	if (message != NULL)
 	{
-		take_message(answer, message, end);
+		take_message(answer, message, true, end);
 		return true;
 	}
 	if (!end->response_data.isnull)
 		answer->message = message_in_answer(DatumGetJsonbP(end->response_data.value));
+	if (answer->message != NULL && !message_fits(answer->message))
+		answer->message = NULL;
 
 	if (end->response_text.isnull)
 	{
@@ -547,7 +549,7 @@ make_answer(const pg_uuid_t *run_id, const pg_uuid_t *task_id, NewMessage *answe
 						 "airun_cancel_task().")));
 	if (answer->message == NULL)
 		return false;
-	take_message(answer, message_accept(answer->message), end);
+	take_message(answer, message_accept(answer->message), false, end);
 	return true;
 }
 
