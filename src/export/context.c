@@ -246,7 +246,7 @@ media_is_taken(const Part *part, Speaker speaker, Origin target)
 	if (speaker == SPEAKER_ASSISTANT)
 		return target == ORIGIN_GEMINI;
 	if (speaker == SPEAKER_TOOL && target != ORIGIN_RESPONSES && target != ORIGIN_ANTHROPIC)
-		return false;
+		return target == ORIGIN_GEMINI && part->origin == target;
 	switch (target)
 	{
 		case ORIGIN_OPENAI:
@@ -308,9 +308,12 @@ parts_taken(Draft *draft, List *parts, Speaker speaker, Origin target)
 
 		if (part->kind == PART_CALL && part->result != NULL)
 			part->result->parts = parts_taken(draft, part->result->parts, SPEAKER_TOOL, target);
-		/* every provider takes what a file says, and some not the file */
+		if (part->kind == PART_MEDIA)
+			media_leave_references(part, target);
+		/* every provider takes what a file says, and some not the file of another one */
 		if (part->kind == PART_MEDIA && is_present(&part->text) &&
-			(media_is_document(part) || !part_is_taken(part, speaker, target)))
+			((media_is_document(part) && !media_is_own(part, target)) ||
+			 !part_is_taken(part, speaker, target)))
 			part->kind = PART_TEXT;
 		if (part_is_taken(part, speaker, target))
 			taken = lappend(taken, part);
@@ -386,7 +389,7 @@ quarters_of_part(const Part *part)
 static int64
 tokens_of_result(const Part *result)
 {
-	int64		quarters = result->parts == NIL ? quarters_of_value(&result->value) : 0;
+	int64		quarters = quarters_of_value(&result->value);
 	ListCell   *cell;
 
 	foreach(cell, result->parts)

@@ -445,6 +445,23 @@ read_output_parts(Part *part)
 		part->value.type = jbvNull;
 }
 
+/* What Gemini has beside a response: media, which stand in parts of their own */
+static void
+read_response_parts(Part *part, JsonbContainer *object)
+{
+	JsonbValue	array;
+	int			count = jsonb_field(object, "parts", &array) && is_array(&array) ?
+		JsonContainerSize(array.val.binary.data) : 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		Part	   *inner = read_part(getIthJsonbValueFromContainer(array.val.binary.data, i));
+
+		if (inner != NULL && inner->kind == PART_MEDIA)
+			part->parts = lappend(part->parts, inner);
+	}
+}
+
 static void
 read_result(Part *part, JsonbContainer *object)
 {
@@ -550,7 +567,10 @@ read_untyped_part(JsonbContainer *object)
 		if (part->kind == PART_CALL)
 			read_call(part, inner);
 		else if (part->kind == PART_RESULT)
+		{
 			read_result(part, inner);
+			read_response_parts(part, inner);
+		}
 		else
 			read_media(part, object);
 		read_signature(part, object);
@@ -636,7 +656,8 @@ read_part(const JsonbValue *value)
 
 /*
  * A part of a message itself.  Media of which nothing is there are like a part that
- * nobody knows; and one that nobody knows is a text, where it has one.
+ * nobody knows, but for who has shaped them; and one that nobody knows is a text, where
+ * it has one.
  */
 static Part *
 read_said_part(const JsonbValue *value)
@@ -648,8 +669,9 @@ read_said_part(const JsonbValue *value)
 		return NULL;
 	if (part->kind == PART_MEDIA && !media_has_content(part))
 	{
+		if (!media_is_own(part, ORIGIN_ANTHROPIC))
+			part->origin = ORIGIN_ANY;
 		part->kind = PART_OTHER;
-		part->origin = ORIGIN_ANY;
 	}
 	else if (part->kind == PART_OTHER && part->origin == ORIGIN_ANY)
 	{
