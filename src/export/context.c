@@ -215,33 +215,13 @@ counted_tokens(const Reading *reading, int64 seq)
 
 /* ---------- what the provider takes ---------- */
 
-/* Is it an address that anybody can follow, and not a place within an application? */
-static bool
-has_address(const Part *part)
-{
-	return part->url.type == jbvString &&
-		memchr(part->url.val.string.val, ':', part->url.val.string.len) != NULL;
-}
-
-/* Is there the id of a file, in the shape of this provider?  No other knows it. */
-static bool
-has_file_of(const Part *part, Origin target)
-{
-	bool		is_anthropic = part->raw.type == jbvBinary &&
-		object_at(part->raw.val.binary.data, "source") != NULL;
-
-	return is_present(&part->file_id) && target != ORIGIN_GEMINI &&
-		is_anthropic == (target == ORIGIN_ANTHROPIC);
-}
-
+/* Would it, of media whose references to others have been left out? */
 static bool
 media_is_taken(const Part *part, Speaker speaker, Origin target)
 {
 	bool		has_data = is_present(&part->data);
-	bool		has_url = has_address(part);
-	bool		has_file = has_file_of(part, target);
 
-	if (!has_data && !has_url && !has_file)
+	if (!media_has_content(part))
 		return false;
 	if (speaker == SPEAKER_ASSISTANT)
 		return target == ORIGIN_GEMINI;
@@ -250,7 +230,8 @@ media_is_taken(const Part *part, Speaker speaker, Origin target)
 	switch (target)
 	{
 		case ORIGIN_OPENAI:
-			return has_data || (media_is_image(part) ? has_url : has_file);
+			return has_data ||
+				is_present(media_is_image(part) ? &part->url : &part->file_id);
 		case ORIGIN_RESPONSES:
 			return !media_begins(part, "audio/") && !media_begins(part, "video/");
 		case ORIGIN_ANTHROPIC:

@@ -28,6 +28,20 @@ own_part(StringInfo out, const Part *part)
 	json_object_without(out, part->raw.val.binary.data, "cache_control", "timestamp");
 }
 
+/* What a part has under a key of its provider's, or where airun_import() keeps it */
+static bool
+key_beside(const Part *part, const char *key, JsonbValue *value)
+{
+	JsonbContainer *metadata;
+
+	if (part->raw.type != jbvBinary)
+		return false;
+	if (jsonb_field(part->raw.val.binary.data, key, value))
+		return true;
+	metadata = part->kind == PART_CALL ? object_at(part->raw.val.binary.data, "metadata") : NULL;
+	return metadata != NULL && jsonb_field(metadata, key, value);
+}
+
 /* What a result says beside its parts, as a text; blank for nothing */
 static Part
 text_beside_parts(const Part *result)
@@ -267,8 +281,7 @@ responses_call(StringInfo out, const Part *call)
 					 call->is_custom ? "custom_tool_call" : "function_call");
 	json_present(out, "call_id", &call->id);
 	json_name(out, &call->name);
-	if (call->origin == ORIGIN_RESPONSES && call->raw.type == jbvBinary &&
-		jsonb_field(call->raw.val.binary.data, "namespace", &name_space))
+	if (key_beside(call, "namespace", &name_space) && name_space.type == jbvString)
 		json_present(out, "namespace", &name_space);
 	json_key(out, call->is_custom ? "input" : "arguments");
 	if (is_present(&call->value))
@@ -478,7 +491,7 @@ anthropic_text(StringInfo out, const Part *part, bool with_notes)
 {
 	if (part_is_blank(part))
 		return;
-	if (media_is_own(part, ORIGIN_ANTHROPIC))
+	if (!is_present(&part->data) && media_is_own(part, ORIGIN_ANTHROPIC))
 	{
 		own_part(out, part);	/* a document that is a text */
 		return;
@@ -606,9 +619,9 @@ gemini_keys(StringInfo out, const Part *part)
 	};
 	JsonbValue	value;
 
-	for (int i = 0; part->raw.type == jbvBinary && i < lengthof(keys); i++)
+	for (int i = 0; i < lengthof(keys); i++)
 	{
-		if (jsonb_field(part->raw.val.binary.data, keys[i], &value))
+		if (key_beside(part, keys[i], &value))
 			json_present(out, keys[i], &value);
 	}
 }
@@ -674,7 +687,10 @@ gemini_result_parts(StringInfo out, const Part *result)
 			has_begun = true;
 		}
 		if (part->origin == ORIGIN_GEMINI)
-			own_part(out, part);
+		{
+			json_next(out);
+			json_object_without(out, part->raw.val.binary.data, "type", "timestamp");
+		}
 		else
 			gemini_media(out, part);
 	}
