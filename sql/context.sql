@@ -73,6 +73,11 @@ SELECT run_of(13, '[
 		{"type": "tool_result", "tool_use_id": "c3", "content": [{"type": "text", "text": "Shown."}, {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]}]}]');
 SELECT p, c -> 'messages', c -> 'tokens', c #> '{left_out,parts_not_taken}' FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p, airun_context(run_id(13), for_provider => p) AS c;
 
+-- files beside the content (§6.4)
+SELECT run_of(15, '[{"role": "user", "content": "See", "experimental_attachments": [{"name": "a.txt", "contentType": "text/plain", "url": "data:text/plain;base64,QXR0YWNoZWQu"}, {"name": "b.png", "contentType": "image/png", "url": "https://example.com/b.png"}]},
+	{"role": "user", "content": "And", "attachments": [{"id": 7}]}]');
+SELECT c -> 'messages', c #> '{left_out,parts_not_taken}' FROM airun_context(run_id(15)) AS c;
+
 -- a place within an application is no address, and the id of a file is of one provider; Anthropic takes bytes of
 -- images and PDF
 SELECT run_of(14, '[{"role": "user", "content": [{"type": "text", "text": "See"}, {"type": "image", "url": "a1b2"}, {"type": "image", "url": "/files/a1b2"}, {"type": "image", "url": "https://example.com/a.png"},

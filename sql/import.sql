@@ -198,6 +198,7 @@ INSERT INTO files VALUES
 	('§4.3 bytes', '{"runSettings": {"model": "models/g"}, "chunkedPrompt": {"chunks": [{"role": "user", "inlineImage": {"mimeType": "image/png", "data": "AAAA"}}, {"role": "user", "text": "q"}]}}'),
 	('§6.5 invalid', '[{"type": "human", "data": {"content": ["Go", "on."]}}, {"type": "ai", "data": {"content": "", "invalid_tool_calls": [{"id": "i1", "name": "save", "args": "{x", "type": "invalid_tool_call"}]}},
 		{"type": "tool", "data": {"content": "no JSON", "tool_call_id": "i1"}}]'),
+	('§6.4 rows', '[{"id": "r1", "role": "user", "parts": [{"type": "text", "text": "See"}], "attachments": [{"name": "b.png", "contentType": "image/png", "url": "https://example.com/b.png"}], "createdAt": "2025-01-01T00:00:00Z"}]'),
 	('§6.4 model', '{"id": "m-1", "messages": [{"role": "user", "content": "go"}, {"role": "assistant", "content": [{"type": "tool-call", "toolCallId": "c1", "toolName": "save", "input": {}}, {"type": "tool-call", "toolCallId": "c2", "toolName": "save", "input": {}}]},
 		{"role": "tool", "content": [{"type": "tool-result", "toolCallId": "c1", "toolName": "save", "output": {"type": "json", "value": null}}, {"type": "tool-result", "toolCallId": "c2", "toolName": "save", "output": {"type": "execution-denied", "reason": "no"}}]}]}');
 CREATE TEMP TABLE brought AS SELECT f.name, i.run_id, i.problem FROM files AS f, airun_import(f.document) AS i WHERE f.name LIKE '§%';

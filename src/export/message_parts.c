@@ -660,10 +660,9 @@ read_part(const JsonbValue *value)
  * it has one.
  */
 static Part *
-read_said_part(const JsonbValue *value)
+said_part(Part *part)
 {
 	static const char *const keys[] = {"text", NULL};
-	Part	   *part = read_part(value);
 
 	if (part == NULL)
 		return NULL;
@@ -682,6 +681,30 @@ read_said_part(const JsonbValue *value)
 	return part;
 }
 
+/* What the AI SDK 4 has of Anthropic's thoughts, each with its proof; NIL for none */
+static List *
+read_reasoning_details(const Part *whole)
+{
+	List	   *parts = NIL;
+	JsonbValue	details;
+	int			count = whole->kind == PART_REASONING && whole->raw.type == jbvBinary &&
+		jsonb_field(whole->raw.val.binary.data, "details", &details) && is_array(&details) ?
+		JsonContainerSize(details.val.binary.data) : 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		JsonbValue *detail = getIthJsonbValueFromContainer(details.val.binary.data, i);
+		Part	   *part;
+
+		if (!is_object(detail))
+			return NIL;
+		part = new_part(PART_REASONING, ORIGIN_ANTHROPIC, detail->val.binary.data);
+		read_reasoning(part, detail->val.binary.data);
+		parts = lappend(parts, part);
+	}
+	return parts;
+}
+
 static List *
 read_parts(List *parts, const JsonbValue *array)
 {
@@ -689,10 +712,13 @@ read_parts(List *parts, const JsonbValue *array)
 
 	for (int i = 0; i < count; i++)
 	{
-		Part	   *part =
-			read_said_part(getIthJsonbValueFromContainer(array->val.binary.data, i));
+		JsonbValue *element = getIthJsonbValueFromContainer(array->val.binary.data, i);
+		Part	   *part = said_part(read_part(element));
+		List	   *details = part != NULL ? read_reasoning_details(part) : NIL;
 
-		if (part != NULL)
+		if (details != NIL)
+			parts = list_concat(parts, details);
+		else if (part != NULL)
 			parts = lappend(parts, part);
 	}
 	return parts;
@@ -766,6 +792,33 @@ read_reasoning_beside(JsonbContainer *message)
 	part = new_part(PART_REASONING, ORIGIN_ANY, NULL);
 	part->text = text;
 	return list_make1(part);
+}
+
+/* Files that stand beside the content, as those of the AI SDK 4 do */
+static List *
+read_attachments(List *parts, JsonbContainer *message)
+{
+	static const char *const keys[] = {"experimental_attachments", "attachments"};
+	JsonbValue	files;
+
+	for (int k = 0; k < lengthof(keys); k++)
+	{
+		int			count = jsonb_field(message, keys[k], &files) && is_array(&files) ?
+			JsonContainerSize(files.val.binary.data) : 0;
+
+		for (int i = 0; i < count; i++)
+		{
+			JsonbValue *file = getIthJsonbValueFromContainer(files.val.binary.data, i);
+			Part	   *part;
+
+			if (!is_object(file))
+				continue;
+			part = new_part(PART_MEDIA, ORIGIN_ANY, file->val.binary.data);
+			read_by_kind(part, file->val.binary.data);
+			parts = lappend(parts, said_part(part));
+		}
+	}
+	return parts;
 }
 
 /* What the model has said by voice, where there are no words beside it */
@@ -847,13 +900,14 @@ message_parts(JsonbContainer *message)
 			parts = lappend(parts, text_part(&content));
 		else if (is_object(&content))
 		{
-			Part	   *part = read_said_part(&content);
+			Part	   *part = said_part(read_part(&content));
 
 			if (part != NULL)
 				parts = lappend(parts, part);
 		}
 	}
 	parts = read_voice(parts, message);
+	parts = read_attachments(parts, message);
 	if (jsonb_field(message, "refusal", &refusal) && refusal.type == jbvString)
 	{
 		Part	   *part = text_part(&refusal);

@@ -31,7 +31,7 @@ static const char *const message_keys[] = {
 	"createdAt", "created_at", "timestamp", "toolInvocations", "experimental_attachments",
 	"refusal", "audio", "function_call", "weight", "reasoning_content", "reasoning", "thinking",
 	"annotations", "phase", "prefix", "cache_control", "type", "metadata", "format", "thread_id",
-	"threadId", "session_id", "invalid_tool_calls", NULL
+	"threadId", "session_id", "invalid_tool_calls", "attachments", NULL
 };
 
 /* Where a list of messages stands */
@@ -239,6 +239,7 @@ read_body(Composer *composer, JsonbValue *message, const char *role)
 		}
 	}
 	read_attachments(composer, json_get(message, "experimental_attachments"));
+	read_attachments(composer, json_get(message, "attachments"));
 }
 
 /* An item without a role says by its type what it is: a part of an answer, or a result */

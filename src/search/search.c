@@ -275,7 +275,9 @@ searched_text(Jsonb *message)
 
 	/* most messages are a text and nothing else */
 	if (jsonb_field(&message->root, "content", &content) && content.type == jbvString &&
-		!jsonb_has_field(&message->root, "parts") && !jsonb_has_field(&message->root, "refusal"))
+		!jsonb_has_field(&message->root, "parts") && !jsonb_has_field(&message->root, "refusal") &&
+		!jsonb_has_field(&message->root, "experimental_attachments") &&
+		!jsonb_has_field(&message->root, "attachments"))
 		return message_text(message);
 	initStringInfo(&out);
 	foreach(cell, message_parts(&message->root))
