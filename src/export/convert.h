@@ -110,6 +110,7 @@ extern bool conversation_write_system(StringInfo out, Conversation *conversation
 
 /* message_parts.c */
 extern List *message_parts(JsonbContainer *message);
+extern Part *read_part(const JsonbValue *value);
 extern bool is_present(const JsonbValue *value);
 extern JsonbContainer *object_at(JsonbContainer *object, const char *key);
 extern JsonbValue first_string(JsonbContainer *object, const char *const *keys);
@@ -119,6 +120,7 @@ extern bool string_begins(const JsonbValue *value, const char *beginning);
 
 /* part_media.c */
 extern void read_media(Part *part, JsonbContainer *object);
+extern void read_response_parts(Part *part, JsonbContainer *response);
 extern bool media_has_content(const Part *part);
 extern char *media_url(const Part *part);
 extern bool media_begins(const Part *part, const char *beginning);

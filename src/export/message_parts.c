@@ -419,8 +419,6 @@ unwrap_output(Part *part)
 	}
 }
 
-static Part *read_part(const JsonbValue *value);
-
 /* The parts of an output, where it is an array of texts and media alone */
 static void
 read_output_parts(Part *part)
@@ -445,23 +443,6 @@ read_output_parts(Part *part)
 		part->value.type = jbvNull;
 }
 
-/* What Gemini has beside a response: media, which stand in parts of their own */
-static void
-read_response_parts(Part *part, JsonbContainer *object)
-{
-	JsonbValue	array;
-	int			count = jsonb_field(object, "parts", &array) && is_array(&array) ?
-		JsonContainerSize(array.val.binary.data) : 0;
-
-	for (int i = 0; i < count; i++)
-	{
-		Part	   *inner = read_part(getIthJsonbValueFromContainer(array.val.binary.data, i));
-
-		if (inner != NULL && inner->kind == PART_MEDIA)
-			part->parts = lappend(part->parts, inner);
-	}
-}
-
 static void
 read_result(Part *part, JsonbContainer *object)
 {
@@ -476,6 +457,7 @@ read_result(Part *part, JsonbContainer *object)
 		(jsonb_field(object, "status", &status) && jsonb_string_is(&status, "error"));
 	unwrap_output(part);
 	read_output_parts(part);
+	read_response_parts(part, object);
 }
 
 /*
@@ -567,10 +549,7 @@ read_untyped_part(JsonbContainer *object)
 		if (part->kind == PART_CALL)
 			read_call(part, inner);
 		else if (part->kind == PART_RESULT)
-		{
 			read_result(part, inner);
-			read_response_parts(part, inner);
-		}
 		else
 			read_media(part, object);
 		read_signature(part, object);
@@ -623,7 +602,7 @@ read_by_kind(Part *part, JsonbContainer *object)
 }
 
 /* An element of a message's content or parts; NULL for none */
-static Part *
+Part *
 read_part(const JsonbValue *value)
 {
 	JsonbContainer *object;

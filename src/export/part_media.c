@@ -229,6 +229,26 @@ read_media(Part *part, JsonbContainer *object)
 		part->url.type = part->file_id.type = jbvNull;
 }
 
+/* What Gemini has beside a response: media, which stand in parts of their own */
+void
+read_response_parts(Part *part, JsonbContainer *response)
+{
+	JsonbValue	array;
+	int			count;
+
+	if (part->origin != ORIGIN_GEMINI || !jsonb_field(response, "parts", &array) ||
+		array.type != jbvBinary || !JsonContainerIsArray(array.val.binary.data))
+		return;
+	count = JsonContainerSize(array.val.binary.data);
+	for (int i = 0; i < count; i++)
+	{
+		Part	   *inner = read_part(getIthJsonbValueFromContainer(array.val.binary.data, i));
+
+		if (inner != NULL && inner->kind == PART_MEDIA)
+			part->parts = lappend(part->parts, inner);
+	}
+}
+
 /* Are there bytes, or where they are? */
 bool
 media_has_content(const Part *part)
