@@ -85,6 +85,63 @@ SELECT run_of(14, '[{"role": "user", "content": [{"type": "text", "text": "See"}
 	{"role": "user", "parts": [{"type": "file", "mediaType": "application/pdf", "url": "data:application/pdf;base64,AAAA"}, {"type": "file", "mediaType": "application/zip", "url": "data:application/zip;base64,AAAA"}]}]');
 SELECT p, c -> 'messages', c #> '{left_out,parts_not_taken}' FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p, airun_context(run_id(14), for_provider => p) AS c;
 
+-- a document goes to who knows its shape as it was, but for what was of that request, and to others as its text
+SELECT run_of(25, '[
+	{"role": "user", "content": [{"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Plain."}, "title": "T", "context": "C", "citations": {"enabled": true}, "cache_control": {"type": "ephemeral"}},
+		{"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "One block."}, {"type": "text", "text": "Another."}]}},
+		{"type": "document", "source": {"type": "content", "content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]}},
+		{"type": "document", "source": {"type": "base64", "media_type": "text/plain", "data": "Qnl0ZXMu"}}, {"type": "image", "source": {"type": "url", "url": "data:image/png;base64,BBBB"}}]},
+	{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.test/a.png", "detail": "low"}}]},
+	{"role": "user", "content": [{"type": "input_image", "image_url": "https://x.test/b.png", "detail": "high"}]},
+	{"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "find", "input": {}}]},
+	{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "search_result", "source": "u", "title": "T", "content": [{"type": "text", "text": "Hit."}]}]}]}]');
+SELECT p, c -> 'messages', c #> '{left_out,parts_not_taken}' FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p, airun_context(run_id(25), for_provider => p) AS c;
+
+-- a file id goes to who has given it, an address to who follows it; bytes beside them go to all
+SELECT run_of(26, '[
+	{"role": "user", "content": [{"type": "text", "text": "Look."}, {"type": "image", "source": {"type": "file", "file_id": "file_anthropic"}}]},
+	{"role": "user", "content": [{"type": "input_file", "file_id": "file-responses"}, {"type": "file", "file": {"file_id": "file-chat"}}]},
+	{"role": "user", "parts": [{"fileData": {"mimeType": "application/pdf", "fileUri": "https://generativelanguage.googleapis.com/v1beta/files/abc"}}, {"fileData": {"mimeType": "application/pdf", "fileUri": "files/def"}}]},
+	{"role": "user", "content": [{"type": "file", "file_id": "whose", "mime_type": "application/pdf"}, {"type": "file", "mediaType": "application/pdf", "url": "gs://bucket/a.pdf"},
+		{"type": "file", "mediaType": "image/png", "url": "/uploads/a.png"}, {"type": "image_url", "image_url": {"url": "blob:a"}}, {"type": "file", "mediaType": "image/png", "url": "HTTPS://x.test/c.png"},
+		{"type": "file", "file": {"file_id": "file-both", "filename": "b.pdf", "file_data": "data:application/pdf;base64,AAAA"}}]}]');
+SELECT p, c -> 'messages', c #> '{left_out,parts_not_taken}' FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p, airun_context(run_id(26), for_provider => p) AS c;
+
+-- what items say beside their text goes back; a tool that a provider brings goes with its output, or not at all
+SELECT run_of(27, '[
+	{"role": "user", "content": "Go."},
+	{"type": "reasoning", "summary": [], "encrypted_content": "E1"},
+	{"type": "message", "role": "assistant", "phase": "commentary", "content": [{"type": "output_text", "text": "I look.", "annotations": []}]},
+	{"type": "function_call", "call_id": "c1", "name": "f", "namespace": "ns", "arguments": "{}"},
+	{"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"}]},
+	{"type": "computer_call", "id": "cu_1", "call_id": "k1", "action": {"type": "screenshot"}},
+	{"type": "computer_call_output", "call_id": "k1", "output": {"type": "computer_screenshot", "file_id": "s"}},
+	{"type": "local_shell_call", "id": "ls_1", "call_id": "k2", "action": {"type": "exec"}},
+	{"type": "local_shell_call_output", "id": "k2", "output": "a"},
+	{"type": "shell_call_output", "call_id": "lost", "output": []},
+	{"role": "assistant", "phase": "final_answer", "content": "Done."},
+	{"role": "user", "content": "More."},
+	{"type": "reasoning", "summary": [], "encrypted_content": "E2"},
+	{"type": "apply_patch_call", "id": "ap_1", "call_id": "k3", "operation": {"type": "delete_file"}},
+	{"role": "user", "content": "Stop."}]');
+SELECT p, c -> 'messages', c -> 'left_out' FROM unnest('{openai,responses}'::text[]) AS p, airun_context(run_id(27), for_provider => p) AS c;
+SELECT run_of(28, '[
+	{"role": "user", "content": "Go."},
+	{"role": "assistant", "content": [{"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}}, {"type": "web_search_tool_result", "tool_use_id": "s1", "content": [], "cache_control": {"type": "ephemeral"}},
+		{"type": "text", "text": "So."}, {"type": "mcp_tool_use", "id": "s2", "name": "m", "server_name": "n", "input": {}}]},
+	{"role": "user", "content": "Stop."},
+	{"role": "assistant", "content": [{"type": "mcp_tool_result", "tool_use_id": "s2", "content": []}, {"type": "server_tool_use", "id": "s3", "name": "code_execution", "input": {}}, {"type": "tool_use", "id": "t1", "name": "f", "input": {}}]},
+	{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "1"}]}]');
+SELECT c -> 'messages', c -> 'left_out' FROM airun_context(run_id(28), for_provider => 'anthropic') AS c;
+
+-- what Gemini has beside the parts, and in a response
+SELECT run_of(29, '[
+	{"role": "user", "parts": [{"inlineData": {"mimeType": "video/mp4", "data": "AAAA"}, "videoMetadata": {"startOffset": "1s"}}, {"text": "q", "partMetadata": {"a": 1}}]},
+	{"role": "model", "parts": [{"functionCall": {"id": "c1", "name": "f", "args": {}}, "thoughtSignature": "s1"}]},
+	{"role": "user", "parts": [{"functionResponse": {"id": "c1", "name": "f", "response": {"ok": true}, "parts": [{"inlineData": {"mimeType": "image/png", "data": "BBBB", "displayName": "d"}}]}}]},
+	{"role": "model", "parts": [{"text": "done", "thoughtSignature": "s2"}]}]');
+SELECT p, c -> 'messages', c -> 'tokens', c #> '{left_out,parts_not_taken}' FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p, airun_context(run_id(29), for_provider => p) AS c;
+
 -- nothing yet, and the system alone
 SELECT run_of(4, '[]'), run_of(5, '[{"role": "system", "content": "Be brief."}]');
 SELECT airun_context(run_id(4)), airun_context(run_id(5), 10, 1), airun_context(run_id(5), 10, 1, 'gemini');

@@ -179,6 +179,18 @@ SELECT run_of(33, '[
 SELECT part ->> 'toolCallId', part ->> 'state', part -> 'output', part ->> 'errorText' FROM jsonb_path_query(exported(33, 'ai-sdk'), '$.messages[*].parts[*] ? (exists (@.toolCallId))') AS part;
 SELECT message ->> 'tool_call_id', message -> 'content' FROM jsonb_path_query(exported(33, 'openai'), '$.messages[*] ? (@.role == "tool")') AS message;
 
+-- what a form has of its own comes out of it as it went in (§6.1, §6.2, §6.3), in other forms as they hold it
+SELECT run_of(34, '[
+	{"role": "user", "content": [{"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "plain"}, "title": "T", "context": "C", "citations": {"enabled": true}},
+		{"type": "document", "source": {"type": "content", "content": [{"type": "image", "source": {"type": "file", "file_id": "f1"}}]}}, {"type": "image_url", "image_url": {"url": "https://x.test/a.png", "detail": "low"}}]},
+	{"type": "message", "role": "assistant", "phase": "final_answer", "content": [{"type": "output_text", "text": "so"}]},
+	{"type": "function_call", "call_id": "c1", "name": "f", "namespace": "ns", "arguments": "{}"},
+	{"role": "model", "parts": [{"functionCall": {"id": "c2", "name": "f", "args": {}}}]},
+	{"role": "user", "parts": [{"functionResponse": {"id": "c2", "name": "f", "response": {"ok": true}, "parts": [{"inlineData": {"mimeType": "image/png", "data": "AAAA", "displayName": "d"}}]}},
+		{"fileData": {"mimeType": "video/mp4", "fileUri": "files/a"}, "videoMetadata": {"fps": 1}}]}]') = run_id(34);
+SELECT f, exported(34, f) FROM unnest('{openai,responses,anthropic,gemini}'::text[]) f;
+SELECT jsonb_path_query_array(exported(34, 'ai-sdk'), '$.messages[*].parts[*].output');
+
 -- §8: spans.  Those of one task each have their turn, the last one all; who has no task is one span
 CREATE FUNCTION spanned(document text) RETURNS text LANGUAGE sql AS $$
 	SELECT regexp_replace(document, '"(traceId|spanId|startTimeUnixNano|endTimeUnixNano)": ?"[0-9a-f]+"', '"\1":""', 'g')

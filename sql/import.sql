@@ -389,6 +389,10 @@ INSERT INTO files VALUES
 		{"role": "tool", "tool_call_id": "c1", "content": "none"}, {"type": "custom_tool_call", "call_id": "c2", "name": "grep", "input": "foo"}, {"type": "custom_tool_call_output", "call_id": "c2", "output": "one"}]}'),
 	('§6.3 signed', '{"contents": [{"role": "user", "parts": [{"text": "q"}]}, {"role": "model", "parts": [{"text": "hm", "thoughtSignature": "s0"}, {"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "s1"}]},
 		{"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"type": "temperature", "value": 20}}}]}]}'),
+	('§6.3 media', '{"contents": [{"role": "user", "parts": [{"text": "q"}]}, {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "s1", "partMetadata": {"a": 1}}]},
+		{"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"ok": true}, "parts": [{"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]}}]}]}'),
+	('§6.1 beside', '{"id": "n-1", "messages": [{"role": "user", "content": "q"}, {"type": "message", "role": "assistant", "phase": "commentary", "content": [{"type": "output_text", "text": "I look."}]},
+		{"type": "function_call", "call_id": "c1", "name": "f", "namespace": "ns", "arguments": "{}"}, {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"}]}]}'),
 	('§6.4 nothing', '[{"id": "u1", "role": "user", "parts": [{"type": "text", "text": "go"}]}, {"id": "a1", "role": "assistant", "parts": [
 		{"type": "tool-save", "toolCallId": "c1", "state": "output-available", "input": {"x": 1}, "output": null}, {"type": "tool-save", "toolCallId": "c2", "state": "output-available", "input": {"x": 2}},
 		{"type": "tool-save", "toolCallId": "c3", "state": "input-available", "input": {"x": 3}},
@@ -401,7 +405,7 @@ INSERT INTO files VALUES
 		{"role": "tool", "content": [{"type": "tool-result", "toolCallId": "c1", "toolName": "save", "output": {"type": "json", "value": null}}, {"type": "tool-result", "toolCallId": "c2", "toolName": "save", "output": {"type": "execution-denied", "reason": "no"}}]}]}');
 CREATE TEMP TABLE brought AS SELECT f.name, i.run_id, i.problem FROM files AS f, airun_import(f.document) AS i WHERE f.name LIKE '§%';
 SELECT b.name, m.seq, m.message - '{id,timestamp}'::text[] FROM brought AS b LEFT JOIN ai_messages AS m USING (run_id) ORDER BY b.name COLLATE "C", m.seq;
-SELECT name, airun_context(run_id, for_provider => CASE WHEN name LIKE '%signed' THEN 'gemini' ELSE 'openai' END) -> 'messages' FROM brought ORDER BY name COLLATE "C";
+SELECT name, airun_context(run_id, for_provider => CASE WHEN name LIKE '§6.3%' THEN 'gemini' WHEN name LIKE '%beside' THEN 'responses' ELSE 'openai' END) -> 'messages' FROM brought ORDER BY name COLLATE "C";
 SELECT name, airun_export(run_id, 'responses') FROM brought WHERE name LIKE '%custom';
 SELECT b.name, s.seq, s.role FROM airun_search('harbour') AS s JOIN brought AS b USING (run_id) ORDER BY b.name COLLATE "C", s.seq;
 \pset format aligned

@@ -215,42 +215,23 @@ counted_tokens(const Reading *reading, int64 seq)
 
 /* ---------- what the provider takes ---------- */
 
-/* Is it an address that anybody can follow, and not a place within an application? */
-static bool
-has_address(const Part *part)
-{
-	return part->url.type == jbvString &&
-		memchr(part->url.val.string.val, ':', part->url.val.string.len) != NULL;
-}
-
-/* Is there the id of a file, in the shape of this provider?  No other knows it. */
-static bool
-has_file_of(const Part *part, Origin target)
-{
-	bool		is_anthropic = part->raw.type == jbvBinary &&
-		object_at(part->raw.val.binary.data, "source") != NULL;
-
-	return is_present(&part->file_id) && target != ORIGIN_GEMINI &&
-		is_anthropic == (target == ORIGIN_ANTHROPIC);
-}
-
+/* Would it, of media whose references to others have been left out? */
 static bool
 media_is_taken(const Part *part, Speaker speaker, Origin target)
 {
 	bool		has_data = is_present(&part->data);
-	bool		has_url = has_address(part);
-	bool		has_file = has_file_of(part, target);
 
-	if (!has_data && !has_url && !has_file)
+	if (!media_has_content(part))
 		return false;
 	if (speaker == SPEAKER_ASSISTANT)
 		return target == ORIGIN_GEMINI;
 	if (speaker == SPEAKER_TOOL && target != ORIGIN_RESPONSES && target != ORIGIN_ANTHROPIC)
-		return false;
+		return target == ORIGIN_GEMINI && part->origin == target;
 	switch (target)
 	{
 		case ORIGIN_OPENAI:
-			return has_data || (media_is_image(part) ? has_url : has_file);
+			return has_data ||
+				is_present(media_is_image(part) ? &part->url : &part->file_id);
 		case ORIGIN_RESPONSES:
 			return !media_begins(part, "audio/") && !media_begins(part, "video/");
 		case ORIGIN_ANTHROPIC:
@@ -308,9 +289,12 @@ parts_taken(Draft *draft, List *parts, Speaker speaker, Origin target)
 
 		if (part->kind == PART_CALL && part->result != NULL)
 			part->result->parts = parts_taken(draft, part->result->parts, SPEAKER_TOOL, target);
-		/* every provider takes what a file says, and some not the file */
+		if (part->kind == PART_MEDIA)
+			media_leave_references(part, target);
+		/* every provider takes what a file says, and some not the file of another one */
 		if (part->kind == PART_MEDIA && is_present(&part->text) &&
-			(media_is_document(part) || !part_is_taken(part, speaker, target)))
+			((media_is_document(part) && !media_is_own(part, target)) ||
+			 !part_is_taken(part, speaker, target)))
 			part->kind = PART_TEXT;
 		if (part_is_taken(part, speaker, target))
 			taken = lappend(taken, part);
@@ -386,7 +370,7 @@ quarters_of_part(const Part *part)
 static int64
 tokens_of_result(const Part *result)
 {
-	int64		quarters = result->parts == NIL ? quarters_of_value(&result->value) : 0;
+	int64		quarters = quarters_of_value(&result->value);
 	ListCell   *cell;
 
 	foreach(cell, result->parts)

@@ -14,7 +14,8 @@
  *	 takes: those that lack one, or have another, get call_1, call_2, ...
  *
  * For a request to a model, what providers refuse is left out, and counted: calls
- * without a result, results without a call, messages that say nothing.
+ * without a result, results without a call, messages that say nothing.  So are calls of
+ * the tools that a provider brings, and their outputs, which are not converted.
  *
  * Nothing is locked and nothing refused.
  */
@@ -130,11 +131,18 @@ conversation_add(Conversation *conversation, Jsonb *message, int64 seq, text *me
 	if (speaker != SPEAKER_TOOL && jsonb_field(&message->root, "name", &model.name) &&
 		model.name.type != jbvString)
 		model.name.type = jbvNull;
+	if (speaker == SPEAKER_ASSISTANT && jsonb_field(&message->root, "phase", &model.phase) &&
+		model.phase.type != jbvString)
+		model.phase.type = jbvNull;
 	model.is_item = is_item_part(&message->root, parts);
 	if (model.is_item)
 		model.name.type = jbvNull;
 	if (speaker == SPEAKER_ASSISTANT && goes_on(last, model.is_item, &message->root))
+	{
 		utterance = last;
+		if (is_present(&model.phase))
+			last->phase = model.phase;
+	}
 	else if (jsonb_field(&message->root, "type", &type) && jsonb_string_is(&type, "message"))
 		model.is_item = true;	/* calls that follow it belong to it */
 
@@ -238,6 +246,128 @@ pair_results(Conversation *conversation)
 	}
 	conversation->utterances = kept;
 }
+
+/* ---------- tools that a provider brings ---------- */
+
+typedef enum BuiltInRole
+{
+	CALL_FOR_CLIENT,			/* the client answers it */
+	CALL_FOR_PROVIDER,			/* the provider answers it itself, before a user speaks again */
+	BUILT_IN_OUTPUT
+} BuiltInRole;
+
+typedef struct BuiltIn
+{
+	const char *type;			/* of the part */
+	const char *id_keys[3];		/* where it has the id of the call, the likeliest first */
+	BuiltInRole role;
+} BuiltIn;
+
+static const BuiltIn built_ins[] = {
+	{"computer_call", {"call_id"}, CALL_FOR_CLIENT},
+	{"computer_call_output", {"call_id"}, BUILT_IN_OUTPUT},
+	{"local_shell_call", {"call_id"}, CALL_FOR_CLIENT},
+	{"local_shell_call_output", {"call_id", "id"}, BUILT_IN_OUTPUT},
+	{"shell_call", {"call_id"}, CALL_FOR_CLIENT},
+	{"shell_call_output", {"call_id"}, BUILT_IN_OUTPUT},
+	{"apply_patch_call", {"call_id"}, CALL_FOR_CLIENT},
+	{"apply_patch_call_output", {"call_id"}, BUILT_IN_OUTPUT},
+	{"server_tool_use", {"id"}, CALL_FOR_PROVIDER},
+	{"mcp_tool_use", {"id"}, CALL_FOR_PROVIDER},
+	{"mcp_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
+	{"web_search_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
+	{"web_fetch_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
+	{"code_execution_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
+	{"bash_code_execution_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
+	{"text_editor_code_execution_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
+	{"tool_search_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
+};
+
+/* Which one a part is; NULL for none */
+static const BuiltIn *
+built_in_of(const Part *part)
+{
+	JsonbValue	type;
+
+	if (part->kind != PART_OTHER || part->raw.type != jbvBinary ||
+		!jsonb_field(part->raw.val.binary.data, "type", &type))
+		return NULL;
+	for (int i = 0; i < lengthof(built_ins); i++)
+	{
+		if (jsonb_string_is(&type, built_ins[i].type))
+			return &built_ins[i];
+	}
+	return NULL;
+}
+
+/* What a user says ends the calls that the provider has not answered */
+static List *
+end_provider_calls(List *open_calls)
+{
+	ListCell   *cell;
+
+	foreach(cell, open_calls)
+	{
+		if (built_in_of(lfirst(cell))->role == CALL_FOR_PROVIDER)
+			open_calls = foreach_delete_current(open_calls, cell);
+	}
+	return open_calls;
+}
+
+/* The open call that an output answers is answered; an output of none is unpaired */
+static List *
+pair_built_in(List *open_calls, const BuiltIn *built_in, Part *part)
+{
+	ListCell   *cell;
+
+	part->id = first_string(part->raw.val.binary.data, built_in->id_keys);
+	part->is_unpaired = true;
+	if (built_in->role != BUILT_IN_OUTPUT)
+		return lappend(open_calls, part);
+	foreach(cell, open_calls)
+	{
+		Part	   *call = lfirst(cell);
+
+		if (!same_string(&call->id, &part->id))
+			continue;
+		call->is_unpaired = part->is_unpaired = false;
+		return foreach_delete_current(open_calls, cell);
+	}
+	return open_calls;
+}
+
+/* Find the calls of such tools that have no output, and the reverse */
+static void
+pair_built_ins(Conversation *conversation)
+{
+	List	   *open_calls = NIL;
+	ListCell   *cell;
+	ListCell   *inner;
+
+	foreach(cell, conversation->utterances)
+	{
+		Utterance  *utterance = lfirst(cell);
+
+		if (utterance->speaker == SPEAKER_USER)
+			open_calls = end_provider_calls(open_calls);
+		foreach(inner, utterance->parts)
+		{
+			const BuiltIn *built_in = built_in_of(lfirst(inner));
+
+			if (built_in != NULL)
+				open_calls = pair_built_in(open_calls, built_in, lfirst(inner));
+		}
+	}
+	/* a provider may still go on with its own */
+	foreach(cell, open_calls)
+	{
+		Part	   *call = lfirst(cell);
+
+		call->is_unpaired = built_in_of(call)->role == CALL_FOR_CLIENT;
+	}
+}
+
+/* ---------- ids ---------- */
 
 /* Would every provider take it as the id of a call? */
 static bool
@@ -359,6 +489,10 @@ keep_acceptable(Conversation *conversation, Utterance *utterance)
 			conversation->calls_without_result++;
 		else if (part->kind == PART_RESULT)
 			conversation->results_without_call++;
+		else if (part->is_unpaired && built_in_of(part)->role == BUILT_IN_OUTPUT)
+			conversation->results_without_call++;
+		else if (part->is_unpaired)
+			conversation->calls_without_result++;
 		else if (!part_is_blank(part))
 		{
 			parts = lappend(parts, part);
@@ -388,6 +522,7 @@ conversation_settle(Conversation *conversation, bool for_request)
 	pair_results(conversation);
 	if (for_request)
 	{
+		pair_built_ins(conversation);
 		foreach(cell, conversation->utterances)
 		{
 			if (keep_acceptable(conversation, lfirst(cell)))

@@ -66,6 +66,7 @@ typedef struct Part
 	bool		is_error;		/* a result that is one */
 	bool		is_refusal;		/* a text that is one */
 	bool		is_redacted;	/* reasoning whose signature is all there is of it */
+	bool		is_unpaired;	/* a built-in tool's call without its output, or the reverse */
 	struct Part *result;		/* of a call, once conversation_settle() has found it */
 	JsonbValue	mime;			/* of media */
 	JsonbValue	data;			/* base64 */
@@ -80,6 +81,7 @@ typedef struct Utterance
 	Speaker		speaker;
 	List	   *parts;
 	JsonbValue	name;			/* of the participant */
+	JsonbValue	phase;			/* of an answer of Responses */
 	int64		seq;			/* of the message that it is from */
 	text	   *message_id;		/* NULL for none */
 	TimestampTz created_at;
@@ -108,6 +110,7 @@ extern bool conversation_write_system(StringInfo out, Conversation *conversation
 
 /* message_parts.c */
 extern List *message_parts(JsonbContainer *message);
+extern Part *read_part(const JsonbValue *value);
 extern bool is_present(const JsonbValue *value);
 extern JsonbContainer *object_at(JsonbContainer *object, const char *key);
 extern JsonbValue first_string(JsonbContainer *object, const char *const *keys);
@@ -117,11 +120,14 @@ extern bool string_begins(const JsonbValue *value, const char *beginning);
 
 /* part_media.c */
 extern void read_media(Part *part, JsonbContainer *object);
+extern void read_response_parts(Part *part, JsonbContainer *response);
 extern bool media_has_content(const Part *part);
 extern char *media_url(const Part *part);
 extern bool media_begins(const Part *part, const char *beginning);
 extern bool media_is_image(const Part *part);
 extern bool media_is_document(const Part *part);
+extern bool media_is_own(const Part *part, Origin target);
+extern void media_leave_references(Part *part, Origin target);
 
 /* for who writes an array */
 extern bool part_is_blank(const Part *part);

@@ -57,7 +57,8 @@ ui_call(StringInfo out, const Part *call)
 	if (result != NULL)
 	{
 		json_key(out, result->is_error ? "errorText" : "output");
-		if (result->is_error || result->parts != NIL || result->value.type == jbvString)
+		if (result->is_error || result->value.type == jbvString ||
+			(result->parts != NIL && !is_present(&result->value)))
 			json_result_text(out, result);
 		else
 			json_value(out, &result->value);

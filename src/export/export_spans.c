@@ -68,7 +68,7 @@ span_result(StringInfo out, const Part *result)
 	appendStringInfoString(out, "{\"role\":\"tool\",\"parts\":[{\"type\":\"tool_call_response\"");
 	json_present(out, "id", &result->id);
 	json_key(out, "response");
-	if (result->parts == NIL && is_present(&result->value))
+	if (is_present(&result->value))
 		json_value(out, &result->value);
 	else
 		json_result_text(out, result);

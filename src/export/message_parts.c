@@ -419,8 +419,6 @@ unwrap_output(Part *part)
 	}
 }
 
-static Part *read_part(const JsonbValue *value);
-
 /* The parts of an output, where it is an array of texts and media alone */
 static void
 read_output_parts(Part *part)
@@ -459,6 +457,7 @@ read_result(Part *part, JsonbContainer *object)
 		(jsonb_field(object, "status", &status) && jsonb_string_is(&status, "error"));
 	unwrap_output(part);
 	read_output_parts(part);
+	read_response_parts(part, object);
 }
 
 /*
@@ -603,7 +602,7 @@ read_by_kind(Part *part, JsonbContainer *object)
 }
 
 /* An element of a message's content or parts; NULL for none */
-static Part *
+Part *
 read_part(const JsonbValue *value)
 {
 	JsonbContainer *object;
@@ -636,7 +635,8 @@ read_part(const JsonbValue *value)
 
 /*
  * A part of a message itself.  Media of which nothing is there are like a part that
- * nobody knows; and one that nobody knows is a text, where it has one.
+ * nobody knows, but for who has shaped them; and one that nobody knows is a text, where
+ * it has one.
  */
 static Part *
 said_part(Part *part)
@@ -647,8 +647,9 @@ said_part(Part *part)
 		return NULL;
 	if (part->kind == PART_MEDIA && !media_has_content(part))
 	{
+		if (!media_is_own(part, ORIGIN_ANTHROPIC))
+			part->origin = ORIGIN_ANY;
 		part->kind = PART_OTHER;
-		part->origin = ORIGIN_ANY;
 	}
 	else if (part->kind == PART_OTHER && part->origin == ORIGIN_ANY)
 	{

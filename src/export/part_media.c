@@ -6,7 +6,8 @@
  * text that was taken out of a file, the words that were heard.  A file whose bytes are
  * not here, and whose text is, is that text: an address within the application that it
  * comes from is nothing that a model could follow.  A file of text is read itself, where
- * it is UTF-8.
+ * it is UTF-8.  Whose shape a medium has decides who may have it as it was, and who
+ * knows its file id.
  *
  * Nothing is locked and nothing refused.
  */
@@ -33,6 +34,31 @@ static const char *const content_keys[] = {"content", NULL};
 static const char *const media_objects[] = {
 	"image_url", "input_audio", "file", "source", "inlineData", "inline_data", "fileData",
 	"file_data", "inlineImage", "inlineFile", NULL
+};
+
+/* Such an object that one provider alone has, where it has one of the keys */
+static const struct
+{
+	const char *object;
+	const char *keys[3];
+	Origin		origin;
+}			own_objects[] = {
+	{"source", {"type"}, ORIGIN_ANTHROPIC},
+	{"image_url", {"url"}, ORIGIN_OPENAI},
+	{"input_audio", {"data"}, ORIGIN_OPENAI},
+	{"file", {"file_id", "file_data"}, ORIGIN_OPENAI},
+};
+
+/* How addresses begin that a provider follows; ORIGIN_ANY for all of them */
+static const struct
+{
+	const char *beginning;
+	Origin		origin;
+}			addresses[] = {
+	{"https://generativelanguage.googleapis.com/", ORIGIN_GEMINI},
+	{"gs://", ORIGIN_GEMINI},
+	{"https://", ORIGIN_ANY},
+	{"http://", ORIGIN_ANY},
 };
 
 /* Types of sources that are no bytes, and where they have their text */
@@ -156,10 +182,30 @@ read_text_of_bytes(Part *part)
 		pfree(bytes);
 }
 
+/* Whose shape an object that is a medium has, where its type does not say it */
+static Origin
+origin_of_shape(JsonbContainer *object)
+{
+	for (int i = 0; i < lengthof(own_objects); i++)
+	{
+		JsonbContainer *inner = object_at(object, own_objects[i].object);
+		JsonbValue	value;
+
+		for (int k = 0; inner != NULL && own_objects[i].keys[k] != NULL; k++)
+		{
+			if (jsonb_field(inner, own_objects[i].keys[k], &value) && value.type == jbvString)
+				return own_objects[i].origin;
+		}
+	}
+	return ORIGIN_ANY;
+}
+
 /* Read what an object that is a medium has */
 void
 read_media(Part *part, JsonbContainer *object)
 {
+	if (origin_of_shape(object) != ORIGIN_ANY)
+		part->origin = origin_of_shape(object);
 	read_keys(part, object);
 	for (int i = 0; media_objects[i] != NULL; i++)
 	{
@@ -181,6 +227,26 @@ read_media(Part *part, JsonbContainer *object)
 		read_text_of_bytes(part);
 	else if (!is_present(&part->data) && media_is_document(part))
 		part->url.type = part->file_id.type = jbvNull;
+}
+
+/* What Gemini has beside a response: media, which stand in parts of their own */
+void
+read_response_parts(Part *part, JsonbContainer *response)
+{
+	JsonbValue	array;
+	int			count;
+
+	if (part->origin != ORIGIN_GEMINI || !jsonb_field(response, "parts", &array) ||
+		array.type != jbvBinary || !JsonContainerIsArray(array.val.binary.data))
+		return;
+	count = JsonContainerSize(array.val.binary.data);
+	for (int i = 0; i < count; i++)
+	{
+		Part	   *inner = read_part(getIthJsonbValueFromContainer(array.val.binary.data, i));
+
+		if (inner != NULL && inner->kind == PART_MEDIA)
+			part->parts = lappend(part->parts, inner);
+	}
 }
 
 /* Are there bytes, or where they are? */
@@ -245,4 +311,58 @@ media_is_document(const Part *part)
 			return false;
 	}
 	return !media_is_image(part);
+}
+
+/*
+ * May this provider, of OpenAI chat, Responses and Anthropic, have the part as it was
+ * sent?  A data URL that stood as the address of a source has become its bytes.
+ */
+bool
+media_is_own(const Part *part, Origin target)
+{
+	JsonbContainer *source;
+	JsonbValue	type;
+
+	if (part->origin != target || part->raw.type != jbvBinary)
+		return false;
+	if (target == ORIGIN_RESPONSES)
+		return jsonb_field(part->raw.val.binary.data, "type", &type) &&
+			string_begins(&type, "input_");
+	if (origin_of_shape(part->raw.val.binary.data) != target)
+		return false;
+	source = object_at(part->raw.val.binary.data, "source");
+	return source == NULL || !jsonb_field(source, "type", &type) ||
+		!jsonb_string_is(&type, "url") || is_present(&part->url);
+}
+
+/* Does the provider follow this address? */
+static bool
+address_is_followed(const JsonbValue *url, Origin target)
+{
+	for (int i = 0; i < lengthof(addresses); i++)
+	{
+		int			len = strlen(addresses[i].beginning);
+
+		if (url->val.string.len > len &&
+			pg_strncasecmp(url->val.string.val, addresses[i].beginning, len) == 0)
+			return addresses[i].origin == ORIGIN_ANY || addresses[i].origin == target;
+	}
+	return false;
+}
+
+/*
+ * Leave of what stands for the bytes only what this provider knows: an id that it has
+ * given itself, or an address that it follows.
+ */
+void
+media_leave_references(Part *part, Origin target)
+{
+	Origin		owner = part->origin == ORIGIN_OPENAI ? ORIGIN_RESPONSES : part->origin;
+
+	if (owner != (target == ORIGIN_OPENAI ? ORIGIN_RESPONSES : target))
+		part->file_id.type = jbvNull;
+	/* Gemini's own addresses are ids, in whichever form */
+	if (is_present(&part->url) && !(target == ORIGIN_GEMINI && part->origin == target) &&
+		!address_is_followed(&part->url, target))
+		part->url.type = jbvNull;
 }

@@ -181,16 +181,13 @@ void
 text_of_result(StringInfo out, const Part *result)
 {
 	ListCell   *cell;
-	bool		first = true;
+	bool		first = !is_present(&result->value);
 
 	if (result->value.type == jbvString)
 		appendBinaryStringInfo(out, result->value.val.string.val,
 							   result->value.val.string.len);
-	else if (result->parts == NIL)
-	{
-		if (is_present(&result->value))
-			json_value(out, &result->value);
-	}
+	else if (is_present(&result->value))
+		json_value(out, &result->value);
 	foreach(cell, result->parts)
 	{
 		Part	   *part = lfirst(cell);

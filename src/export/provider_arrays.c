@@ -10,7 +10,7 @@
  * - Anthropic and Gemini have what the system says apart, and no neighbours of
  *	 one role.
  * - What only one provider takes (its signed reasoning, the tools that it runs) is
- *	 written for that one alone, as it was sent.
+ *	 written for that one alone, as it was sent; and so are the media that have its shape.
  *
  * For a request, no signature of another provider and no unsigned reasoning is
  * written, and Anthropic's and Gemini's array begins with a user.  Nothing is locked
@@ -19,6 +19,43 @@
 #include "export/convert.h"
 
 #include "json/jsonb_util.h"
+
+/* A part as it was sent, without what belongs to that one request */
+static void
+own_part(StringInfo out, const Part *part)
+{
+	json_next(out);
+	json_object_without(out, part->raw.val.binary.data, "cache_control", "timestamp");
+}
+
+/* What a part has under a key of its provider's, or where airun_import() keeps it */
+static bool
+key_beside(const Part *part, const char *key, JsonbValue *value)
+{
+	JsonbContainer *metadata;
+
+	if (part->raw.type != jbvBinary)
+		return false;
+	if (jsonb_field(part->raw.val.binary.data, key, value))
+		return true;
+	metadata = part->kind == PART_CALL ? object_at(part->raw.val.binary.data, "metadata") : NULL;
+	return metadata != NULL && jsonb_field(metadata, key, value);
+}
+
+/* What a result says beside its parts, as a text; blank for nothing */
+static Part
+text_beside_parts(const Part *result)
+{
+	Part		beside = {.kind = PART_TEXT};
+	Part		value = *result;
+	StringInfoData text;
+
+	value.parts = NIL;
+	initStringInfo(&text);
+	text_of_result(&text, &value);
+	beside.text = string_value(text.data, text.len);
+	return beside;
+}
 
 /* ---------- OpenAI chat ---------- */
 
@@ -29,6 +66,11 @@ chat_media(StringInfo out, const Part *part)
 
 	if (!media_has_content(part))
 		return;
+	if (media_is_own(part, ORIGIN_OPENAI))
+	{
+		own_part(out, part);
+		return;
+	}
 	json_next(out);
 	if (media_is_image(part) && url != NULL)
 	{
@@ -213,6 +255,11 @@ responses_content(StringInfo out, const Part *part, Speaker speaker, bool for_re
 	url = media_url(part);
 	if (url == NULL && !is_present(&part->file_id))
 		return;
+	if (media_is_own(part, ORIGIN_RESPONSES))
+	{
+		own_part(out, part);
+		return;
+	}
 	json_next(out);
 	appendStringInfo(out, "{\"type\":\"%s\"", media_is_image(part) ? "input_image" : "input_file");
 	json_present(out, "file_id", &part->file_id);
@@ -227,11 +274,15 @@ responses_content(StringInfo out, const Part *part, Speaker speaker, bool for_re
 static void
 responses_call(StringInfo out, const Part *call)
 {
+	JsonbValue	name_space;
+
 	json_next(out);
 	appendStringInfo(out, "{\"type\":\"%s\"",
 					 call->is_custom ? "custom_tool_call" : "function_call");
 	json_present(out, "call_id", &call->id);
 	json_name(out, &call->name);
+	if (key_beside(call, "namespace", &name_space) && name_space.type == jbvString)
+		json_present(out, "namespace", &name_space);
 	json_key(out, call->is_custom ? "input" : "arguments");
 	if (is_present(&call->value))
 		json_text_of(out, &call->value);
@@ -254,7 +305,10 @@ responses_result(StringInfo out, const Part *result, bool is_custom)
 		json_result_text(out, result);
 	else
 	{
+		Part		beside = text_beside_parts(result);
+
 		appendStringInfoChar(out, '[');
+		responses_content(out, &beside, SPEAKER_TOOL, true);
 		foreach(cell, result->parts)
 		{
 			responses_content(out, lfirst(cell), SPEAKER_TOOL, true);
@@ -293,8 +347,10 @@ responses_message(StringInfo out, const Utterance *utterance, int from, bool for
 	static const char *const roles[] = {"system", "developer", "user", "assistant", "user"};
 
 	json_next(out);
-	appendStringInfo(out, "{\"type\":\"message\",\"role\":\"%s\",\"content\":[",
-					 roles[utterance->speaker]);
+	appendStringInfo(out, "{\"type\":\"message\",\"role\":\"%s\"", roles[utterance->speaker]);
+	json_present(out, "phase", &utterance->phase);
+	json_key(out, "content");
+	appendStringInfoChar(out, '[');
 	for (int i = from; i < list_length(utterance->parts); i++)
 	{
 		Part	   *part = list_nth(utterance->parts, i);
@@ -410,6 +466,11 @@ anthropic_media(StringInfo out, const Part *part)
 
 	if (!is_present(reference))
 		return;
+	if (media_is_own(part, ORIGIN_ANTHROPIC))
+	{
+		own_part(out, part);
+		return;
+	}
 	json_next(out);
 	appendStringInfo(out, "{\"type\":\"%s\",\"source\":{",
 					 media_is_image(part) ? "image" : "document");
@@ -430,6 +491,11 @@ anthropic_text(StringInfo out, const Part *part, bool with_notes)
 {
 	if (part_is_blank(part))
 		return;
+	if (!is_present(&part->data) && media_is_own(part, ORIGIN_ANTHROPIC))
+	{
+		own_part(out, part);	/* a document that is a text */
+		return;
+	}
 	json_next(out);
 	appendStringInfoString(out, "{\"type\":\"text\",\"text\":");
 	json_value(out, &part->text);
@@ -480,11 +546,17 @@ anthropic_result(StringInfo out, const Part *result)
 	appendStringInfoString(out, "{\"type\":\"tool_result\"");
 	json_present(out, "tool_use_id", &result->id);
 	json_key(out, "content");
-	if (result->parts == NIL)
+	if (result->parts == NIL && result->origin == ORIGIN_ANTHROPIC &&
+		result->value.type == jbvBinary && JsonContainerIsArray(result->value.val.binary.data))
+		json_value(out, &result->value);	/* of blocks that no other knows */
+	else if (result->parts == NIL)
 		json_result_text(out, result);
 	else
 	{
+		Part		beside = text_beside_parts(result);
+
 		appendStringInfoChar(out, '[');
+		anthropic_text(out, &beside, false);
 		foreach(cell, result->parts)
 		{
 			Part	   *part = lfirst(cell);
@@ -522,10 +594,8 @@ anthropic_part(StringInfo out, const Part *part, bool for_request)
 			anthropic_media(out, part);
 			break;
 		case PART_OTHER:
-			if (part->origin != ORIGIN_ANTHROPIC)
-				break;
-			json_next(out);
-			json_value(out, &part->raw);
+			if (part->origin == ORIGIN_ANTHROPIC)
+				own_part(out, part);
 			break;
 	}
 }
@@ -538,6 +608,22 @@ gemini_signature(StringInfo out, const Part *part)
 {
 	if (part->origin == ORIGIN_GEMINI)
 		json_present(out, "thoughtSignature", &part->signature);
+}
+
+/* What Gemini's parts have beside what they are */
+static void
+gemini_keys(StringInfo out, const Part *part)
+{
+	static const char *const keys[] = {
+		"videoMetadata", "video_metadata", "partMetadata", "part_metadata"
+	};
+	JsonbValue	value;
+
+	for (int i = 0; i < lengthof(keys); i++)
+	{
+		if (key_beside(part, keys[i], &value))
+			json_present(out, keys[i], &value);
+	}
 }
 
 static void
@@ -557,6 +643,7 @@ gemini_media(StringInfo out, const Part *part)
 				   "application/octet-stream");
 	json_present(out, reference == &part->data ? "data" : "fileUri", reference);
 	appendStringInfoChar(out, '}');
+	gemini_keys(out, part);
 	gemini_signature(out, part);
 	appendStringInfoChar(out, '}');
 }
@@ -572,11 +659,43 @@ gemini_call(StringInfo out, const Part *call, bool is_first, bool for_request)
 	json_key(out, "args");
 	json_object_of(out, &call->value, "input");
 	appendStringInfoChar(out, '}');
+	gemini_keys(out, call);
 	if (call->origin == ORIGIN_GEMINI && is_present(&call->signature))
 		gemini_signature(out, call);
 	else if (is_first && for_request)
 		json_field(out, "thoughtSignature", "skip_thought_signature_validator");
 	appendStringInfoChar(out, '}');
+}
+
+/* The media of a result, which stand beside its response */
+static void
+gemini_result_parts(StringInfo out, const Part *result)
+{
+	bool		has_begun = false;
+	ListCell   *cell;
+
+	foreach(cell, result->parts)
+	{
+		const Part *part = lfirst(cell);
+
+		if (part->kind != PART_MEDIA || !media_has_content(part))
+			continue;
+		if (!has_begun)
+		{
+			json_key(out, "parts");
+			appendStringInfoChar(out, '[');
+			has_begun = true;
+		}
+		if (part->origin == ORIGIN_GEMINI)
+		{
+			json_next(out);
+			json_object_without(out, part->raw.val.binary.data, "type", "timestamp");
+		}
+		else
+			gemini_media(out, part);
+	}
+	if (has_begun)
+		appendStringInfoChar(out, ']');
 }
 
 static void
@@ -585,13 +704,11 @@ gemini_result(StringInfo out, const Part *result)
 	JsonbValue	value = result->value;
 	StringInfoData text;
 
-	if (result->parts != NIL)
+	if (result->parts != NIL && !is_present(&value))
 	{
 		initStringInfo(&text);
 		text_of_result(&text, result);
-		value.type = jbvString;
-		value.val.string.val = text.data;
-		value.val.string.len = text.len;
+		value = string_value(text.data, text.len);
 	}
 	json_next(out);
 	appendStringInfoString(out, "{\"functionResponse\":{");
@@ -599,7 +716,11 @@ gemini_result(StringInfo out, const Part *result)
 	json_name(out, &result->name);
 	json_key(out, "response");
 	json_object_of(out, &value, result->is_error ? "error" : "result");
-	appendStringInfoString(out, "}}");
+	gemini_result_parts(out, result);
+	appendStringInfoChar(out, '}');
+	gemini_keys(out, result);
+	gemini_signature(out, result);
+	appendStringInfoChar(out, '}');
 }
 
 static void
@@ -619,6 +740,7 @@ gemini_part(StringInfo out, const Part *part, bool is_first_call, bool for_reque
 			json_value(out, &part->text);
 			if (part->kind == PART_REASONING)
 				appendStringInfoString(out, ",\"thought\":true");
+			gemini_keys(out, part);
 			gemini_signature(out, part);
 			appendStringInfoChar(out, '}');
 			break;

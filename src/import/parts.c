@@ -184,6 +184,23 @@ unwrap_output(JsonbValue *output, bool *is_error)
 	return output;
 }
 
+/* What Gemini's response has beside it, its media, goes behind it */
+static JsonbValue *
+with_response_parts(JsonbValue *output, JsonbValue *parts)
+{
+	List	   *elements;
+	List	   *text;
+
+	if (json_length(parts) == 0)
+		return output;
+	text = json_add_pair(NIL, "type", json_new_string("text"));
+	text = json_add_pair(text, "text", json_new_string(json_as_text(output)));
+	elements = list_make1(json_from_pairs(text));
+	for (int i = 0; i < json_length(parts); i++)
+		elements = lappend(elements, json_element(parts, i));
+	return json_from_elements(elements);
+}
+
 static void
 read_result(Composer *composer, const PartType *type, JsonbValue *part)
 {
@@ -195,6 +212,8 @@ read_result(Composer *composer, const PartType *type, JsonbValue *part)
 		output = json_get(inner, type->other);
 	if (strcmp(type->type, "tool-result") == 0)
 		output = unwrap_output(output, &is_error);
+	if (inner != part)
+		output = with_response_parts(output, json_get(inner, "parts"));
 	compose_result(composer, json_get_string(inner, type->id),
 				   type->name != NULL ? json_get_string(inner, type->name) : NULL,
 				   output, is_error, json_from_pairs(json_rest(part, result_keys)));

@@ -56,6 +56,19 @@ sub step
 		map { { type => 'function_call_output', role => 'tool', call_id => $_->{id}, output => words() } } @answered);
 }
 
+# A tool that the provider brings: its call and the output, or one of them alone
+sub built_in
+{
+	my $n = $calls++;
+	my $use = { type => 'server_tool_use', id => "srv_$n", name => 'web_search', input => {} };
+	my $found = { type => 'web_search_tool_result', tool_use_id => "srv_$n", content => [] };
+	my $call = { type => 'computer_call', id => "cu_$n", call_id => "k$n", action => {} };
+	my $output = { type => 'computer_call_output', call_id => "k$n", output => {} };
+
+	return @{ one_of([ $call, $output ], [$call], [$output]) } if rand() < 0.5;
+	return { role => 'assistant', content => one_of([ $use, $found ], [$use], [$found]) };
+}
+
 # What not every provider takes
 sub odd
 {
@@ -76,6 +89,7 @@ sub turn
 	push @turn, { role => 'user', content => [ { type => 'text', text => words() }, { type => 'image_url', image_url => { url => 'data:image/png;base64,AAAA' } } ] } if rand() < 0.1;
 	push @turn, { role => 'system', content => words() } if rand() < 0.1;
 	push @turn, odd() if rand() < 0.2;
+	push @turn, built_in() if rand() < 0.2;
 	push @turn, step(rand() < 0.8 ? $shape : one_of(qw(openai anthropic gemini responses))) for 1 .. int rand 4;
 	push @turn, { role => 'assistant', content => rand() < 0.1 ? '' : words() } if rand() < 0.9;
 	return @turn;
@@ -167,11 +181,17 @@ sub check_responses
 			return 'output before its call' if !$call{ $item->{call_id} };
 			return 'output twice' if $output{ $item->{call_id} }++;
 		}
+		elsif ($type eq 'computer_call') { $call{ $item->{call_id} }++; }
+		elsif ($type eq 'computer_call_output')
+		{
+			return 'output before its call' if !$call{ $item->{call_id} };
+			$output{ $item->{call_id} }++;
+		}
 		elsif ($type eq 'reasoning')
 		{
 			return 'reasoning without proof' if !$item->{encrypted_content};
 			return 'reasoning alone' if $i == $#$items
-			  || ($items->[ $i + 1 ]{type} // '') !~ /^(function_call|message|reasoning)$/
+			  || ($items->[ $i + 1 ]{type} // '') !~ /^(function_call|computer_call|message|reasoning)$/
 			  || ($items->[ $i + 1 ]{role} // 'assistant') ne 'assistant';
 		}
 		else { return "item $type"; }
@@ -183,6 +203,7 @@ sub check_anthropic
 {
 	my ($messages, $system) = @_;
 	my @open;
+	my %built_in;
 	my $last = 'assistant';
 
 	return 'system' if defined $system && grep { $_->{type} ne 'text' || $_->{text} !~ /\S/ } @$system;
@@ -196,6 +217,9 @@ sub check_anthropic
 		my $others = 0;
 		for my $b (@{ $m->{content} })
 		{
+			$built_in{ $b->{id} } = 1 if $b->{type} eq 'server_tool_use';
+			return 'result without call' if $b->{type} eq 'web_search_tool_result' && !delete $built_in{ $b->{tool_use_id} };
+			return 'built-in call without result' if %built_in && $last eq 'user' && $b->{type} ne 'tool_result';
 			return 'blank text' if $b->{type} eq 'text' && $b->{text} !~ /\S/;
 			return 'tool_result behind others' if $b->{type} eq 'tool_result' && $others;
 			push @results, $b->{tool_use_id} if $b->{type} eq 'tool_result';
@@ -247,6 +271,9 @@ my %check = (openai => \&check_openai, responses => \&check_responses,
 isnt(check_openai([ { role => 'tool', tool_call_id => 'a', content => '' } ]), '', 'openai: a result alone');
 isnt(check_responses([ { type => 'function_call', call_id => 'a', name => 'f', arguments => '' } ]), '', 'responses: a call alone');
 isnt(check_anthropic([ { role => 'assistant', content => [ { type => 'text', text => 'a' } ] } ]), '', 'anthropic: an assistant first');
+isnt(check_responses([ { type => 'computer_call', call_id => 'a' } ]), '', 'responses: a built-in call alone');
+isnt(check_anthropic([ map { { role => $_->[0], content => [ $_->[1] ] } } [ 'user', { type => 'text', text => 'a' } ],
+			[ 'assistant', { type => 'server_tool_use', id => 'b' } ], [ 'user', { type => 'text', text => 'a' } ] ]), '', 'anthropic: a built-in call alone');
 isnt(check_gemini([ { role => 'user', parts => [] } ]), '', 'gemini: empty parts');
 
 #--- every budget --------------------------------------------------------------
