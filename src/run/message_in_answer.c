@@ -67,8 +67,8 @@ is_model(const char *role)
 }
 
 /*
- * Does it say that the model speaks, or what kind of item it is?  What the model says
- * may stand elsewhere than in the content: in its calls, or nowhere.
+ * Does the model speak in it?  Where it says so, it may do that elsewhere than in the
+ * content: in its calls, or nowhere.  Without a role it has content, or is an item.
  */
 static bool
 is_message(JsonbContainer *object)
@@ -76,11 +76,14 @@ is_message(JsonbContainer *object)
 	char	   *role = jsonb_field_string(object, "role");
 	JsonbValue	content;
 
+	if (jsonb_field(object, "content", &content) &&
+		content.type != jbvString && content.type != jbvBinary)
+		return false;
 	if (role != NULL)
-		return is_model(role) && (!jsonb_field(object, "content", &content) ||
-								  content.type == jbvString || content.type == jbvBinary);
-	return jsonb_has_field(object, "type") && jsonb_has_field(object, "id") &&
-		!jsonb_has_field(object, "object");
+		return is_model(role);
+	return get_content(object, &content) ||
+		(jsonb_has_field(object, "type") && jsonb_has_field(object, "id") &&
+		 !jsonb_has_field(object, "object"));
 }
 
 /* ---------- lists ---------- */
@@ -229,6 +232,16 @@ message_of_text(const JsonbValue *text)
 							"content", text->val.string.val, text->val.string.len);
 }
 
+/* A message as it was sent, with its role */
+static Jsonb *
+message_of_object(JsonbValue *object)
+{
+	Jsonb	   *message = JsonbValueToJsonb(object);
+
+	return jsonb_has_field(&message->root, "role") ? message :
+		jsonb_set_string(message, "role", "assistant", strlen("assistant"));
+}
+
 /* The message in an answer, or in the chunks of its stream; NULL where there is none */
 Jsonb *
 message_in_answer(Jsonb *answer)
@@ -255,7 +268,7 @@ message_in_answer(Jsonb *answer)
 		if (jsonb_is_object(found) &&
 			(i > 0 || jsonb_has_field(found->val.binary.data, "role")) &&
 			is_message(found->val.binary.data))
-			return JsonbValueToJsonb(found);
+			return message_of_object(found);
 	}
 	return NULL;
 }
