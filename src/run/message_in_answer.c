@@ -61,6 +61,12 @@ get_content(JsonbContainer *object, JsonbValue *content)
 }
 
 static bool
+has_role(JsonbContainer *object)
+{
+	return jsonb_field_string(object, "role") != NULL;
+}
+
+static bool
 is_model(const char *role)
 {
 	return strcmp(role, "assistant") == 0 || strcmp(role, "model") == 0;
@@ -114,7 +120,7 @@ push_said(JsonbInState *state, JsonbValue *element)
 	char	   *type;
 
 	if (!jsonb_is_object(element) || !get_content(object, &content) ||
-		(!jsonb_has_field(object, "role") &&
+		(!has_role(object) &&
 		 ((type = jsonb_field_string(object, "type")) == NULL || strcmp(type, "message") != 0)))
 		push_jsonb(state, WJB_ELEM, element);
 	else if (!is_list(&content))
@@ -164,7 +170,7 @@ message_of_list(JsonbContainer *list)
 		if (!is_said(element))
 			continue;
 		said++;
-		if (jsonb_is_object(element) && jsonb_has_field(element->val.binary.data, "role") &&
+		if (jsonb_is_object(element) && has_role(element->val.binary.data) &&
 			is_message(element->val.binary.data))
 			message = element;
 	}
@@ -238,7 +244,7 @@ message_of_object(JsonbValue *object)
 {
 	Jsonb	   *message = JsonbValueToJsonb(object);
 
-	return jsonb_has_field(&message->root, "role") ? message :
+	return has_role(&message->root) ? message :
 		jsonb_set_string(message, "role", "assistant", strlen("assistant"));
 }
 
@@ -266,7 +272,7 @@ message_in_answer(Jsonb *answer)
 		if (is_list(found) && (message = message_of_list(found->val.binary.data)) != NULL)
 			return message;
 		if (jsonb_is_object(found) &&
-			(i > 0 || jsonb_has_field(found->val.binary.data, "role")) &&
+			(i > 0 || has_role(found->val.binary.data)) &&
 			is_message(found->val.binary.data))
 			return message_of_object(found);
 	}
