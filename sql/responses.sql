@@ -228,7 +228,10 @@ SELECT pg_temp.said('{"text": "High.", "response": {"messages": [{"role": "assis
 SELECT name, said FROM (VALUES (1, 'event', '{"type": "response.completed", "response": {"output": [{"type": "function_call", "call_id": "c1", "name": "tide"}, {"type": "message", "role": "assistant", "content": "Ahoy."}]}}'::jsonb),
 	(2, 'body', '{"body": {"output": [{"type": "output_text", "id": "t1", "text": "Ahoy."}]}}'), (3, 'Gemini batch', '{"key": "1", "response": {"candidates": [{"content": {"role": "model", "parts": [{"text": "Ahoy."}]}}]}}'),
 	(4, 'DashScope', '{"output": {"choices": [{"message": {"role": "assistant", "content": "Ahoy."}, "finish_reason": "stop"}]}}'), (5, 'texts', '{"output": ["A", "hoy."]}'),
-	(6, 'user', '{"output": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "Ahoy."}, null]}'), (7, 'number', '{"choices": [{"message": {"role": "assistant", "content": 7}}]}'), (8, 'nothing', '{"output": [1, {"foo": "bar"}, [], {"role": "user", "content": "?"}]}')) AS v (n, name, answer),
+	(6, 'user', '{"output": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "Ahoy."}, null]}'), (7, 'number', '{"choices": [{"message": {"role": "assistant", "content": 7}}]}'),
+	(8, 'no role', '{"candidates": [{"content": {"parts": [{"text": "Ahoy."}]}}]}'), (9, 'item', '{"message": {"type": "message", "id": "m1", "content": "Ahoy."}}'), (12, 'odd role', '{"message": {"role": {}, "content": "Ahoy."}}'),
+	(10, 'user alone', '{"message": {"role": "user", "content": "Ahoy."}}'),
+	(11, 'nothing', '{"output": [1, {"foo": "bar"}, [], {"role": "user", "content": "?"}]}')) AS v (n, name, answer),
 	LATERAL pg_temp.said(answer) WITH ORDINALITY AS s (said, i) WHERE said NOT LIKE 'openai:%' ORDER BY n, i;
 -- what is stated or has been streamed does not hide the calls of an answer that says the same; another text stands
 SELECT name, said FROM (VALUES (1, 'stated', 'Ahoy.', NULL), (2, 'streamed', NULL, 'Ahoy.'), (3, 'both', 'Ahoy.', 'Ah'), (4, 'other', 'Ahoy!', NULL)) AS v (n, name, stated, streamed),

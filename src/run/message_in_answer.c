@@ -61,14 +61,20 @@ get_content(JsonbContainer *object, JsonbValue *content)
 }
 
 static bool
+has_role(JsonbContainer *object)
+{
+	return jsonb_field_string(object, "role") != NULL;
+}
+
+static bool
 is_model(const char *role)
 {
 	return strcmp(role, "assistant") == 0 || strcmp(role, "model") == 0;
 }
 
 /*
- * Does it say that the model speaks, or what kind of item it is?  What the model says
- * may stand elsewhere than in the content: in its calls, or nowhere.
+ * Does the model speak in it?  Where it says so, it may do that elsewhere than in the
+ * content: in its calls, or nowhere.  Without a role it has content, or is an item.
  */
 static bool
 is_message(JsonbContainer *object)
@@ -76,11 +82,14 @@ is_message(JsonbContainer *object)
 	char	   *role = jsonb_field_string(object, "role");
 	JsonbValue	content;
 
+	if (jsonb_field(object, "content", &content) &&
+		content.type != jbvString && content.type != jbvBinary)
+		return false;
 	if (role != NULL)
-		return is_model(role) && (!jsonb_field(object, "content", &content) ||
-								  content.type == jbvString || content.type == jbvBinary);
-	return jsonb_has_field(object, "type") && jsonb_has_field(object, "id") &&
-		!jsonb_has_field(object, "object");
+		return is_model(role);
+	return get_content(object, &content) ||
+		(jsonb_has_field(object, "type") && jsonb_has_field(object, "id") &&
+		 !jsonb_has_field(object, "object"));
 }
 
 /* ---------- lists ---------- */
@@ -111,7 +120,7 @@ push_said(JsonbInState *state, JsonbValue *element)
 	char	   *type;
 
 	if (!jsonb_is_object(element) || !get_content(object, &content) ||
-		(!jsonb_has_field(object, "role") &&
+		(!has_role(object) &&
 		 ((type = jsonb_field_string(object, "type")) == NULL || strcmp(type, "message") != 0)))
 		push_jsonb(state, WJB_ELEM, element);
 	else if (!is_list(&content))
@@ -161,7 +170,7 @@ message_of_list(JsonbContainer *list)
 		if (!is_said(element))
 			continue;
 		said++;
-		if (jsonb_is_object(element) && jsonb_has_field(element->val.binary.data, "role") &&
+		if (jsonb_is_object(element) && has_role(element->val.binary.data) &&
 			is_message(element->val.binary.data))
 			message = element;
 	}
@@ -229,6 +238,16 @@ message_of_text(const JsonbValue *text)
 							"content", text->val.string.val, text->val.string.len);
 }
 
+/* A message as it was sent, with its role */
+static Jsonb *
+message_of_object(JsonbValue *object)
+{
+	Jsonb	   *message = JsonbValueToJsonb(object);
+
+	return has_role(&message->root) ? message :
+		jsonb_set_string(message, "role", "assistant", strlen("assistant"));
+}
+
 /* The message in an answer, or in the chunks of its stream; NULL where there is none */
 Jsonb *
 message_in_answer(Jsonb *answer)
@@ -253,9 +272,9 @@ message_in_answer(Jsonb *answer)
 		if (is_list(found) && (message = message_of_list(found->val.binary.data)) != NULL)
 			return message;
 		if (jsonb_is_object(found) &&
-			(i > 0 || jsonb_has_field(found->val.binary.data, "role")) &&
+			(i > 0 || has_role(found->val.binary.data)) &&
 			is_message(found->val.binary.data))
-			return JsonbValueToJsonb(found);
+			return message_of_object(found);
 	}
 	return NULL;
 }
