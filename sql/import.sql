@@ -239,6 +239,14 @@ SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('a0', NULL, 0, 9, pg
 	pg_temp.span('a3', 'a0', 3, 1, pg_temp.op('chat') || pg_temp.used(200, 20) || pg_temp.said('agent'), '{"status": {"code": 2, "message": "boom"}}')]);
 SELECT pg_temp.tasks_of('agent');
 SELECT total_tokens, total_cost, created_at FROM airun.runs WHERE metadata #>> '{import,id}' = 'agent';
+-- what has gone on since: a request that is new has been paid for, and is charged, once; what was said is told
+SELECT regexp_replace(problem, '"[-0-9a-f]{36}"', '...') FROM generate_series(1, 2) AS n, LATERAL (SELECT n, i.* FROM pg_temp.import_spans(ARRAY[pg_temp.span('a3', 'a0', 3, 1, pg_temp.op('chat') || pg_temp.used(200, 20) || pg_temp.said('agent')),
+	pg_temp.span('a4', NULL, 20, 1, pg_temp.op('chat') || pg_temp.used(400, 40) || pg_temp.said('agent') || '{"gen_ai.output.messages": "[{\"role\": \"assistant\", \"parts\": [{\"type\": \"text\", \"content\": \"a\"}]}]"}')]) AS i) AS i;
+SELECT pg_temp.tasks_of('agent');
+SELECT total_tokens, total_cost, task_count, message_count FROM airun.runs WHERE metadata #>> '{import,id}' = 'agent';
+-- the agent's own span, which has come later than those below it
+SELECT regexp_replace(problem, '"[-0-9a-f]{36}"', '...') FROM pg_temp.import_spans(ARRAY[pg_temp.span('a0', NULL, 0, 9, pg_temp.op('invoke_agent') || pg_temp.used(300, 30) || pg_temp.said('agent'))]);
+SELECT total_tokens FROM airun.runs WHERE metadata #>> '{import,id}' = 'agent';
 -- a usage that the agent alone has, whose requests have none; two agents below a workflow
 SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('b0', NULL, 0, 9, pg_temp.op('invoke_agent') || pg_temp.used(300, 30) || pg_temp.said('alone')), pg_temp.span('b1', 'b0', 1, 1, pg_temp.op('chat') || '{"gen_ai.request.model": "import-model"}')]);
 SELECT pg_temp.tasks_of('alone');
@@ -282,7 +290,10 @@ SELECT i.position, i.message_count, i.problem FROM airun_import((SELECT jsonb_ag
 SELECT m.message ->> 'content' FROM airun.messages AS m JOIN airun.runs AS r ON r.id = m.run_id WHERE r.metadata #>> '{import,id}' = 'rows';
 SELECT i.position, i.message_count, i.problem FROM airun_import((SELECT string_agg((span || '{"session.id": "lines"}')::text, E'\n' ORDER BY n) FROM flat)) AS i;
 SELECT id, pg_temp.tasks_of(id) FROM unnest('{rows,lines}'::text[]) AS id;
+-- the same again, and with a row that is new
 SELECT i.position, i.message_count, i.problem FROM airun_import((SELECT jsonb_agg(span || '{"session.id": "rows"}' ORDER BY n) FROM flat)::text) AS i;
+SELECT i.position, i.message_count, i.problem FROM airun_import((SELECT jsonb_agg(span || jsonb_build_object('session.id', 'rows', 'llm.token_count.prompt', n, 'llm.input_messages.0.message.content', 'q3') ORDER BY n) FROM flat WHERE n > 2)::text) AS i;
+SELECT pg_temp.tasks_of('rows');
 
 --
 -- What goes out as spans comes in again with the same usage, cost, status and times (facts/formats.md 8):

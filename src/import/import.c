@@ -9,14 +9,15 @@
  *
  * - Every entry gives a row: the run that it has become, or the reason why not.
  * - An entry comes in whole or not at all: each has a subtransaction of its own, and
- *	 one that fails leaves the others as they are.
+ *	 one that fails leaves the others as they are.  Only of one whose run is there do
+ *	 requests that are new come in, and what else is new is told.
  * - The same document again changes nothing.
  *
  * What is reported in a row is what is wrong with its entry.  What is wrong with the
  * server, the call or the rights of the caller is an error of the whole call, which
  * then has changed nothing.
  *
- * Locks: the new runs' rows.
+ * Locks: the runs' rows.
  *
  * Errors: PT401 when nobody is calling; PT422 for an unknown format; 42501 where
  * another role than the owner of the store names a user.
@@ -87,6 +88,7 @@ try_entry(const ImportEntry *entry, const pg_uuid_t *user_id, ImportResult *resu
 	PG_TRY();
 	{
 		read_and_store(entry, user_id, result);
+		problem = result->problem;
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();

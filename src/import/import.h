@@ -68,6 +68,7 @@ typedef struct ImportTask
 	JsonbValue *columns;		/* object: columns of airun.tasks as the source has them */
 	TimestampTz created_at;
 	TimestampTz completed_at;
+	bool		is_sum;			/* of requests that may have come in before */
 } ImportTask;
 
 /* A conversation of another system */
@@ -182,6 +183,7 @@ typedef struct ImportResult
 	text	   *name;			/* NULL for none */
 	int64		message_count;
 	int64		fork_count;
+	char	   *problem;		/* what is not brought together; NULL for nothing */
 } ImportResult;
 
 extern void store_conversation(Conversation *conversation, const pg_uuid_t *user_id,

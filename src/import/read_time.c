@@ -20,8 +20,10 @@
  */
 #include "import/json_read.h"
 
-#include "datatype/timestamp.h"
+#include <ctype.h>
 #include <math.h>
+
+#include "datatype/timestamp.h"
 #include "pgtime.h"
 #include "utils/datetime.h"
 

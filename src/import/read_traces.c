@@ -637,6 +637,7 @@ add_span_task(const Span *span, const char *id, Conversation *conversation)
 	task->columns = json_from_pairs(columns);
 	task->created_at = span->begin;
 	task->completed_at = span->end;
+	task->is_sum = span->kind == SPAN_OTHER;
 	conversation->tasks = lappend(conversation->tasks, task);
 }
 
@@ -663,14 +664,19 @@ add_span_tasks(List *spans, Conversation *conversation)
 	{
 		Span	   *span = lfirst(cell);
 		const char *id = json_get_string(span->source, "spanId");
+		void	  **place;
 
 		if (!span_is_task(span) || (span->usage != NULL && is_told_by_others(span, traces)))
 			continue;
-		/* another trace may have the same id */
-		if (id != NULL && *words_place(ids, id) != NULL)
+		if (id == NULL)
+			id = json_as_text(span->attributes);
+		place = words_place(ids, id);
+		/* another trace may have the same id, and what has none may stand there twice */
+		if (*place != NULL)
 			id = span_word(span, "spanId");
-		else if (id != NULL)
-			*words_place(ids, id) = span;
+		if (id == NULL)
+			id = psprintf("%d", foreach_current_index(cell));
+		*place = span;
 		add_span_task(span, id, conversation);
 	}
 }

@@ -6,8 +6,9 @@
  *
  * - The run's id follows from the user, the format and the source's id, or where
  *	 it has none from all that it says: the same again finds its run, and changes
- *	 nothing; another user's is another run.  A conversation with messages or tasks that
- *	 its run neither has nor had is told of, and so is one whose run is deleted.
+ *	 nothing; another user's is another run.  A conversation with messages that its run
+ *	 neither has nor had is told of, and so is one whose run is deleted.  Requests that its
+ *	 run has not are charged all the same.
  * - The times are the source's.  A message stands behind the one before it, and so
  *	 is never said to be older; its "timestamp" is the source's own.
  * - The branch that the source shows is the run.  Each other one is a run of its own
@@ -17,8 +18,8 @@
  * A run is inserted with all that it counts; its messages as rows of our own, and its
  * tasks as anybody's, for which the guard takes the times from us.
  *
- * Locks: the new run's row.  PT422 for what airun cannot hold; PT409 for a run that is
- * there otherwise.
+ * Locks: the run's row.  PT422 for what airun cannot hold; PT409 for a run that is
+ * deleted.
  */
 #include "import/import.h"
 
@@ -448,24 +449,38 @@ insert_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const pg_uuid_t *
 	PG_END_TRY();
 }
 
-/* The tasks of a conversation; returns the last one's id in answer_task */
+static bool
+has_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+{
+	static Statement find = {
+		"SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
+		2, {UUIDOID, UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	return statement_write(&find, &args) > 0;
+}
+
+/*
+ * The tasks of a conversation; those that are there already stay as they are.  is_again:
+ * requests of the conversation have come in before.  Returns the last one's id in
+ * answer_task.
+ */
 static void
 insert_tasks(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
-			 TimestampTz begin, pg_uuid_t *answer_task)
+			 TimestampTz begin, bool is_again, pg_uuid_t *answer_task)
 {
 	ListCell   *cell;
 
-	HTAB	   *ids = words_begin();
-
 	foreach(cell, conversation->tasks)
 	{
-		void	  **place;
+		ImportTask *task = lfirst(cell);
 
-		task_run_id(run_id, lfirst(cell), foreach_current_index(cell), answer_task);
-		place = words_place(ids, uuid_string(answer_task));
-		if (*place == NULL)		/* else it stands there twice */
-			insert_task(run_id, answer_task, user_id, lfirst(cell), begin);
-		*place = lfirst(cell);
+		task_run_id(run_id, task, foreach_current_index(cell), answer_task);
+		if (!(is_again && task->is_sum) && !has_task(run_id, answer_task))
+			insert_task(run_id, answer_task, user_id, task, begin);
 	}
 }
 
@@ -531,7 +546,7 @@ store_branch(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversati
 		return false;
 	if (origin->run_id == NULL && conversation->tasks != NIL)
 	{
-		insert_tasks(run_id, user_id, conversation, begin, answer_task);
+		insert_tasks(run_id, user_id, conversation, begin, false, answer_task);
 		if (((OutMessage *) llast(branch->messages))->answers)
 			messages[count - 1].task_id = answer_task;
 		link_messages(run_id, conversation, messages, count);
@@ -645,34 +660,22 @@ first_missing(const pg_uuid_t *run_id, const NewMessage *messages, int count)
 	return isnull ? 0 : DatumGetInt64(seq);
 }
 
-static bool
-has_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
+/* What is told of a run that lacks a part of its conversation */
+static char *
+tell_lack(const pg_uuid_t *run_id, const char *part, int64 number, int count)
 {
-	static Statement find = {
-		"SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
-		2, {UUIDOID, UUIDOID}
-	};
-	Args		args = {0};
+	char	   *problem = psprintf("run \"%s\" lacks %s " INT64_FORMAT " of %d: A conversation "
+								   "with this id has come in before, and what has gone on since "
+								   "is not brought together; under another id it is a run of its "
+								   "own.", uuid_string(run_id), part, number, count);
+	char	   *copy = SPI_palloc(strlen(problem) + 1);
 
-	arg_uuid(&args, run_id);
-	arg_uuid(&args, task_id);
-	return statement_write(&find, &args) > 0;
+	return strcpy(copy, problem);
 }
 
-pg_noreturn static void
-refuse_other(const pg_uuid_t *run_id, const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_AIRUN_CONFLICT),
-			 errmsg("run \"%s\" lacks %s", uuid_string(run_id), what),
-			 errdetail("A conversation with this id has come in before, and what has gone on "
-					   "since is not brought together; under another id it is a run of its "
-					   "own.")));
-}
-
-/* PT409 unless all of the conversation is there, or was there until its user changed it */
-static void
-check_stored(const pg_uuid_t *run_id, const Conversation *conversation, TimestampTz begin)
+/* What the run lacks of its conversation, and did before its user changed it; or NULL */
+static char *
+find_lack(const pg_uuid_t *run_id, const Conversation *conversation, TimestampTz begin)
 {
 	ListCell   *cell;
 
@@ -689,22 +692,38 @@ check_stored(const pg_uuid_t *run_id, const Conversation *conversation, Timestam
 			derived_id(&id, run_id, "fork", psprintf("%d", number));
 		seq = first_missing(&id, branch_messages(branch, begin), count);
 		if (seq != 0 && number == 0)
-			refuse_other(run_id, psprintf("message " INT64_FORMAT " of %d",
-										  seq, count));
+			return tell_lack(run_id, "message", seq, count);
 		if (seq != 0)
-			refuse_other(run_id, psprintf("branch %d of %d", number + 1,
-										  list_length(conversation->branches)));
+			return tell_lack(run_id, "branch", number + 1, list_length(conversation->branches));
 	}
 	foreach(cell, conversation->tasks)
 	{
 		pg_uuid_t	task_id;
+		int			number = foreach_current_index(cell);
 
-		task_run_id(run_id, lfirst(cell), foreach_current_index(cell), &task_id);
+		task_run_id(run_id, lfirst(cell), number, &task_id);
 		if (!has_task(run_id, &task_id))
-			refuse_other(run_id, psprintf("request %d of %d",
-										  foreach_current_index(cell) + 1,
-										  list_length(conversation->tasks)));
+			return tell_lack(run_id, "request", number + 1, list_length(conversation->tasks));
 	}
+	return NULL;
+}
+
+/*
+ * Look at a run that has been brought in before.  Of what has gone on since, requests
+ * have been paid for, and come in; that it lacks anything else is told, and so is a
+ * usage that may be the sum of what has come in.
+ */
+static void
+look_again(const pg_uuid_t *user_id, const Conversation *conversation, TimestampTz begin,
+		   ImportResult *result)
+{
+	pg_uuid_t	last_task;
+
+	if (!read_stored(&result->run_id, conversation, result))
+		return;
+	if (!conversation->is_deleted)
+		insert_tasks(&result->run_id, user_id, conversation, begin, true, &last_task);
+	result->problem = find_lack(&result->run_id, conversation, begin);
 }
 
 static text *
@@ -716,8 +735,8 @@ copy_out(text *value)
 
 /*
  * Store a conversation for a user, or nobody (NULL).  entry: what it was read from.
- * PT422 where it has no messages, PT409 where its run is there otherwise.  The caller
- * has opened the store.
+ * PT422 where it has no messages, PT409 where its run is deleted; that it lacks anything
+ * is told in the result.  The caller has opened the store.
  */
 void
 store_conversation(Conversation *conversation, const pg_uuid_t *user_id, JsonbValue *entry,
@@ -750,8 +769,7 @@ store_conversation(Conversation *conversation, const pg_uuid_t *user_id, JsonbVa
 	if (!store_branch(&result->run_id, user_id, conversation, begin, shown, messages, name,
 					  &origin))
 	{
-		if (read_stored(&result->run_id, conversation, result))
-			check_stored(&result->run_id, conversation, begin);
+		look_again(user_id, conversation, begin, result);
 		return;
 	}
 	store_forks(&result->run_id, user_id, conversation, begin, messages, count, name);
