@@ -294,6 +294,22 @@ SELECT id, pg_temp.tasks_of(id) FROM unnest('{rows,lines}'::text[]) AS id;
 SELECT i.position, i.message_count, i.problem FROM airun_import((SELECT jsonb_agg(span || '{"session.id": "rows"}' ORDER BY n) FROM flat)::text) AS i;
 SELECT i.position, i.message_count, i.problem FROM airun_import((SELECT jsonb_agg(span || jsonb_build_object('session.id', 'rows', 'llm.token_count.prompt', n, 'llm.input_messages.0.message.content', 'q3') ORDER BY n) FROM flat WHERE n > 2)::text) AS i;
 SELECT pg_temp.tasks_of('rows');
+-- what stands twice in a file counts once, as it was last, and keeps nothing out: spans that were sent when they began, and again
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('k1', NULL, 1, 0, pg_temp.op('chat') || '{"gen_ai.request.model": "import-model"}'), pg_temp.span('k1', NULL, 1, 2, pg_temp.op('chat') || pg_temp.used(5, 6) || pg_temp.said('sent twice')),
+	pg_temp.span('k1', NULL, 1, 0, pg_temp.op('chat'))]);
+SELECT pg_temp.tasks_of('sent twice');
+-- tasks, whichever stands first
+SELECT position, problem FROM airun_import('{"ai_runs": [{"id": "task twice", "user_id": "x", "source_type": "chat", "messages": [{"role": "user", "content": "q"}]}], "ai_tasks": [
+	{"run_id": "task twice", "task_id": "1", "task_name": "ends", "status": "streaming", "updated_at": "2025-06-01T00:00:05Z"}, {"run_id": "task twice", "task_id": "1", "task_name": "ends", "status": "completed", "model": "import-model", "tokens_input": 5, "tokens_output": 6},
+	{"run_id": "task twice", "task_id": "2", "task_name": "has ended", "status": "completed", "model": "import-model", "tokens_input": 7, "tokens_output": 8}, {"run_id": "task twice", "task_id": "2", "task_name": "has ended", "status": "pending"},
+	{"run_id": "task twice", "task_id": "3", "task_name": "later", "status": "error", "updated_at": "2025-06-01T00:00:00Z"}, {"run_id": "task twice", "task_id": "3", "task_name": "later", "status": "completed", "tokens_input": 1, "updated_at": "2025-06-01T00:00:01Z"}]}');
+SELECT pg_temp.tasks_of('task twice');
+-- a list of runs carries no spans, and a task of its span what is short
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('l1', 'l0', 1, 1, pg_temp.op('chat') || pg_temp.used(1, 1) || pg_temp.said('kept') || jsonb_build_object('input.value', repeat('x', 501), 'output.value', repeat('y', 500), 'flag', 7), '{"name": "chat import-model"}'),
+	pg_temp.span('l0', NULL, 0, 9, pg_temp.op('invoke_agent') || pg_temp.said('kept'))]);
+SELECT r.metadata, t.metadata #- '{span,attributes,output.value}', length(t.metadata #>> '{span,attributes,output.value}') FROM airun.runs AS r JOIN airun.tasks AS t ON t.run_id = r.id WHERE r.metadata #>> '{import,id}' = 'kept';
+SELECT problem FROM airun_import(jsonb_build_object('session.id', 'kept, flat', 'flag', 7, 'input.value', repeat('x', 501), 'llm.input_messages.0.message.role', 'user', 'llm.input_messages.0.message.content', 'q')::text);
+SELECT metadata FROM airun.runs WHERE metadata #>> '{import,id}' = 'kept, flat';
 
 --
 -- What goes out as spans comes in again with the same usage, cost, status and times (facts/formats.md 8):

@@ -2,7 +2,8 @@
  * read_original.c
  *		Rows of the original application: a run with its tasks.
  *
- * A message that was sent again for the same task stands once.  A task that had not
+ * A message that was sent again for the same task stands once, and so does a task, as it
+ * was last: where it has ended, or was changed.  A task that had not
  * ended is one that has expired, and what its application knew no figure of, and wrote
  * 0 for, has none.  A status that airun has no word for is an error, with that word for
  * its code.
@@ -33,15 +34,66 @@ static const char *const original_metadata[] = {
 	"response_info", "tool_updates", "response_metadata", "response_complete"
 };
 
+/* A task's row, of several with its id the last one */
+typedef struct TaskRow
+{
+	JsonbValue *row;
+} TaskRow;
+
+static bool
+has_ended(JsonbValue *row)
+{
+	JsonbValue *status = json_get(row, "status");
+
+	return !json_is(status, "pending") && !json_is(status, "streaming");
+}
+
+static TimestampTz
+last_time(JsonbValue *row)
+{
+	TimestampTz completed_at = json_time(json_get(row, "completed_at"));
+
+	return completed_at != NO_TIME ? completed_at : json_time(json_get(row, "updated_at"));
+}
+
+/* The rows of tasks, each once */
+static List *
+task_rows(JsonbValue *tasks)
+{
+	HTAB	   *by_id = words_begin();
+	List	   *rows = NIL;
+
+	for (int i = 0; i < json_length(tasks); i++)
+	{
+		JsonbValue *row = json_element(tasks, i);
+		char	   *id = json_get_string(row, "task_id");
+		TaskRow   **place = id != NULL ? (TaskRow **) words_place(by_id, id) : NULL;
+		TaskRow    *first = place != NULL ? *place : NULL;
+
+		if (first == NULL)
+		{
+			first = palloc_object(TaskRow);
+			first->row = row;
+			rows = lappend(rows, first);
+			if (place != NULL)
+				*place = first;
+		}
+		else if (has_ended(row) != has_ended(first->row) ? has_ended(row) :
+				 last_time(row) > last_time(first->row))
+			first->row = row;
+	}
+	return rows;
+}
+
 static void
 read_original_task(JsonbValue *row, Conversation *conversation)
 {
 	ImportTask *task = palloc0_object(ImportTask);
 	static const char *const ends[] = {"completed", "error", "failed", "cancelled", "canceled"};
 	JsonbValue *status = json_get(row, "status");
-	bool		is_open = json_is(status, "pending") || json_is(status, "streaming");
+	bool		is_open = !has_ended(row);
 	bool		is_completed = json_is(status, "completed");
-	bool		has_ended = false;
+	bool		is_known = false;
 	List	   *columns = NIL;
 	List	   *metadata = NIL;
 
@@ -61,20 +113,18 @@ read_original_task(JsonbValue *row, Conversation *conversation)
 	if (metadata != NIL)
 		columns = json_add_pair(columns, "metadata", json_from_pairs(metadata));
 	for (int i = 0; i < lengthof(ends); i++)
-		has_ended |= json_is(status, ends[i]);
-	columns = json_add_pair(columns, "status", has_ended ? status : json_new_string("error"));
+		is_known |= json_is(status, ends[i]);
+	columns = json_add_pair(columns, "status", is_known ? status : json_new_string("error"));
 	if (is_open)
 		status = json_new_string("expired");
 	/* a word that only its writers know is kept */
-	if (!has_ended && status != NULL && (is_open || json_get(row, "response_errors") == NULL))
+	if (!is_known && status != NULL && (is_open || json_get(row, "response_errors") == NULL))
 		columns = json_add_pair(columns, "error",
 								json_from_pairs(json_add_pair(NIL, "code", status)));
 	task->id = json_get_string(row, "task_id");
 	task->columns = json_from_pairs(columns);
 	task->created_at = json_time(json_get(row, "created_at"));
-	task->completed_at = json_time(json_get(row, "completed_at"));
-	if (task->completed_at == NO_TIME)
-		task->completed_at = json_time(json_get(row, "updated_at"));
+	task->completed_at = last_time(row);
 	conversation->tasks = lappend(conversation->tasks, task);
 }
 
@@ -113,8 +163,8 @@ read_original(JsonbValue *entry, Conversation *conversation)
 	};
 	JsonbValue *source = json_get(entry, "source_type");
 	JsonbValue *status = json_get(entry, "status");
-	JsonbValue *tasks = json_get(entry, "tasks");
 	JsonbValue *tags = json_get(entry, "tags");
+	ListCell   *cell;
 
 	conversation->id = json_get_string(entry, "id");
 	conversation->name = json_string_of(json_get(entry, "name"));
@@ -152,6 +202,8 @@ read_original(JsonbValue *entry, Conversation *conversation)
 											   json_get(entry, "source_id"));
 	}
 	conversation->branches = list_make1(compose_original(json_get(entry, "messages")));
-	for (int i = 0; i < json_length(tasks); i++)
-		read_original_task(json_element(tasks, i), conversation);
+	foreach(cell, task_rows(json_get(entry, "tasks")))
+	{
+		read_original_task(((TaskRow *) lfirst(cell))->row, conversation);
+	}
 }

@@ -13,7 +13,11 @@
  * charged.  Requests whose parents are not there, or that have no ids, count as parts
  * of an agent in their trace that began before and ended after all of them.  Of a request that two
  * libraries have traced, one within the other, the inner span counts; a span that
- * was sent twice is one.
+ * was sent twice is one, as it was when it ended last.
+ *
+ * Its task keeps the ids and the name of a span, and its short attributes.  What spans
+ * repeat, their messages and all that instrumentation puts beside them, is kept once, as
+ * messages of the run.
  *
  * PT422 for spans without messages; nothing is locked.
  */
@@ -320,6 +324,10 @@ typedef struct LooseRequests
 	TimestampTz end;
 } LooseRequests;
 
+/* Longer strings of a span, in bytes, are not kept, nor more attributes */
+#define MAX_SHORT			500
+#define MAX_OTHER			100
+
 /* So far is looked for another span of a request, past those without a usage */
 #define MAX_STEPS_TO_TWIN	10
 
@@ -421,6 +429,7 @@ spans_of(JsonbValue *list)
 	for (int i = 0; i < json_length(list); i++)
 	{
 		Span	   *span;
+		Span	   *first;
 		char	   *id;
 
 		CHECK_FOR_INTERRUPTS();
@@ -428,8 +437,14 @@ spans_of(JsonbValue *list)
 			continue;
 		span = span_of(json_element(list, i));
 		id = span_word(span, "spanId");
-		if (id != NULL && *words_place(by_id, id) != NULL)
-			continue;			/* it has been sent twice */
+		first = id != NULL ? *words_place(by_id, id) : NULL;
+		if (first != NULL)
+		{
+			/* it has been sent twice, the first time perhaps before it had ended */
+			if (span->end > first->end)
+				*first = *span;
+			continue;
+		}
 		if (id != NULL)
 			*words_place(by_id, id) = span;
 		spans = lappend(spans, span);
@@ -615,6 +630,68 @@ add_end(List *columns, const Span *span)
 	return columns;
 }
 
+/* Has an attribute a place of its own: among messages, in a column, in the usage? */
+static bool
+has_place(const char *key)
+{
+	static const char *const prefixes[] = {
+		"airun.", "gen_ai.usage.", "llm.token_count.", "gen_ai.conversation.id", "session.id",
+		"langfuse.session.id", "gen_ai.response.finish_reasons",
+		"gen_ai.response.time_to_first_chunk", "gen_ai.prompt.", "gen_ai.completion."
+	};
+
+	for (int i = 0; i < lengthof(attribute_columns); i++)
+	{
+		if (strcmp(key, attribute_columns[i].attribute) == 0)
+			return true;
+	}
+	for (int i = 0; i < lengthof(prefixes); i++)
+	{
+		if (strncmp(key, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	}
+	return strstr(key, "_messages.") != NULL || strstr(key, ".messages") != NULL;
+}
+
+/* The attributes without a place of their own, so many and so short that lists can carry them */
+static List *
+other_attributes(JsonbValue *attributes)
+{
+	List	   *kept = NIL;
+	ListCell   *cell;
+
+	foreach(cell, json_pairs(attributes))
+	{
+		JsonPair   *pair = lfirst(cell);
+		JsonbValue *value = pair->value;
+
+		if (list_length(kept) < MAX_OTHER && !has_place(pair->key) && value->type != jbvBinary &&
+			(value->type != jbvString || value->val.string.len <= MAX_SHORT))
+			kept = lappend(kept, pair);
+	}
+	return kept;
+}
+
+/* What a task keeps of its span; NULL for nothing */
+static JsonbValue *
+span_metadata(const Span *span)
+{
+	static const char *const keys[] = {"traceId", "spanId", "parentSpanId", "name"};
+	List	   *other = other_attributes(span->attributes);
+	List	   *kept = NIL;
+
+	for (int i = 0; i < lengthof(keys); i++)
+	{
+		JsonbValue *value = json_get(span->source, keys[i]);
+
+		if (value != NULL && value->type == jbvString && value->val.string.len <= MAX_SHORT)
+			kept = json_add_pair(kept, keys[i], value);
+	}
+	if (other != NIL)
+		kept = json_add_pair(kept, "attributes", json_from_pairs(other));
+	return kept == NIL ? NULL : json_from_pairs(json_add_pair(NIL, "span", json_from_pairs(kept)));
+}
+
 static void
 add_span_task(const Span *span, const char *id, Conversation *conversation)
 {
@@ -633,6 +710,7 @@ add_span_task(const Span *span, const char *id, Conversation *conversation)
 		columns = json_add_pair(columns, "time_to_first_token", json_new_number(seconds * 1000));
 	columns = add_usage(columns, span);
 	columns = add_end(columns, span);
+	columns = json_add_pair(columns, "metadata", span_metadata(span));
 	task->id = id;
 	task->columns = json_from_pairs(columns);
 	task->created_at = span->begin;
@@ -737,7 +815,6 @@ read_spans(JsonbValue *entry, Conversation *conversation)
 		conversation->id = conversation_id(last->attributes);
 	conversation->active_at = last->end;
 	conversation->branches = list_make1(compose_attributes(last->attributes));
-	conversation->import = json_add_pair(NIL, "spans", json_get(entry, "spans"));
 	add_span_tasks(spans, conversation);
 	if (list_length(conversation->tasks) == 1)
 		mark_answer(linitial(conversation->branches));
@@ -747,27 +824,18 @@ read_spans(JsonbValue *entry, Conversation *conversation)
 void
 read_attributes(JsonbValue *entry, Conversation *conversation)
 {
-	static const char *const known[] = {NULL};
 	JsonbValue *attributes = span_attributes(entry);
 	Composer   *composer = compose_attributes(attributes);
-	List	   *rest = NIL;
-	ListCell   *cell;
 
 	if (json_is_array(json_get(entry, "spans")))
 	{
 		read_spans(entry, conversation);
 		return;
 	}
-	foreach(cell, json_rest(attributes, known))
-	{
-		JsonPair   *pair = lfirst(cell);
-
-		if (strstr(pair->key, "_messages.") == NULL && strstr(pair->key, ".messages") == NULL)
-			rest = lappend(rest, pair);
-	}
 	conversation->id = conversation_id(attributes);
 	conversation->branches = list_make1(composer);
-	conversation->import = rest;
 	add_span_tasks(list_make1(span_of(entry)), conversation);
+	if (conversation->tasks == NIL)
+		conversation->import = other_attributes(attributes);
 	mark_answer(composer);
 }
