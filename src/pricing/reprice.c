@@ -47,7 +47,7 @@ PG_FUNCTION_INFO_V1(airun_store_reprice);
 #define REPORT_COLUMNS	7
 
 /* What is read of each task */
-#define REPRICED_COLUMNS	22
+#define REPRICED_COLUMNS	23
 
 /* Tasks read at a time */
 #define BATCH	500
@@ -263,6 +263,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 		.usage = fields[4],
 		.tokens_input = fields[5],
 		.tokens_output = fields[6],
+		.tokens_total = fields[22],
 		.client_cost = fields[9],
 		.left_out = charge_left_out(&fields[10]),
 		.created_at = DatumGetTimestampTz(fields[8].value),
@@ -313,7 +314,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	"t.provider, t.model_id, t.usage, t.tokens_input, t.tokens_output, t.cost, t.created_at, " \
 	"t.client_cost, t.cost_details, t.endpoint, " response_data ", t.metadata, t.served_model, " \
 	"t.service_tier, t.region, t.speed, t.provider_cost, t.billed, t.price_status, " \
-	"t.usage_buckets "
+	"t.usage_buckets, t.tokens_total "
 
 /* Which of them; the keys that they come after are $1 and $2, the last ones $8 and $9 */
 #define IS_ASKED_FOR \
