@@ -305,7 +305,8 @@ SELECT in_two('tokens_input => 100', 'tokens_input => 100, tokens_output => 7, t
 SELECT in_two('tokens_output => 7', 'tokens_input => 100, tokens_total => 150');
 SELECT in_two('tokens_input => 100', 'tokens_total => 150');
 SELECT in_two('tokens_total => 50', 'usage => ''{"odd": 1}'', tokens_output => 7');
--- one that is more than that has been
+-- one that is more than that has been, and it is no less for what comes
+SELECT in_two('tokens_input => 100, tokens_total => 150', 'tokens_output => 7');
 SELECT in_two('tokens_input => 100, tokens_total => 150', 'tokens_output => 7, tokens_total => 107', false);
 SELECT in_two('tokens_input => 100, tokens_output => 7', 'tokens_total => 108', false);
 -- tokens that are stated beside a usage are not compared, the first time nor again

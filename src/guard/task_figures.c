@@ -35,6 +35,7 @@ charge_basis(Row *row, TaskStatus status)
 		.response_data = task_is_final(status) ? row_new(row, "response_data") : unknown,
 		.tokens_input = row_new(row, "tokens_input"),
 		.tokens_output = row_new(row, "tokens_output"),
+		.tokens_total = row_new(row, "tokens_total"),
 		.client_cost = row_new(row, "client_cost"),
 		.left_out = charge_left_out(&details),
 	};
@@ -107,16 +108,23 @@ figures_change(Row *row)
 	return false;
 }
 
+/* Does the usage say a total? */
+static bool
+says_total(const TaskEnd *end)
+{
+	return end->counted != NULL && end->counted->tokens_total != USAGE_UNKNOWN;
+}
+
 #define END_OF_ROW(name, ...)	end.name = row_new(row, #name);
 
 #define SERVED_TO_ROW(name)	row_set(row, #name, end.name.value, end.name.isnull);
 
 /*
- * Settle the figures of a task, and count what its usage and its total say.  Returns
- * whether the usage says a total.
+ * Settle the figures of a task, and count what its usage and its total say.  stands: a
+ * total, or NULL; it is not less with what comes late, unless a usage that comes says so.
  */
-static bool
-settle_figures(Row *row, TaskStatus status)
+static void
+settle_figures(Row *row, TaskStatus status, const Field *stands, bool brings_usage)
 {
 	TaskEnd		end = task_end_nothing(status);
 
@@ -146,6 +154,9 @@ settle_figures(Row *row, TaskStatus status)
 	row_set(row, "tokens_output", end.tokens_output.value, end.tokens_output.isnull);
 	if (end.tokens_total.isnull)
 		end.tokens_total = task_sum_tokens(&end.tokens_input, &end.tokens_output);
+	if (stands != NULL && !stands->isnull && !(brings_usage && says_total(&end)) &&
+		DatumGetInt64(end.tokens_total.value) < DatumGetInt64(stands->value))
+		end.tokens_total = *stands;
 	row_set(row, "tokens_total", end.tokens_total.value, end.tokens_total.isnull);
 
 	/* A cost that is stated is the client's, whether it is trusted or not */
@@ -161,14 +172,13 @@ settle_figures(Row *row, TaskStatus status)
 	}
 	if (task_is_final(status) && figures_change(row))
 		charge_task(row, status);
-	return end.counted != NULL && end.counted->tokens_total != USAGE_UNKNOWN;
 }
 
 /* Settle the figures of a task, and count what its usage and its total say */
 void
 task_figures_check(Row *row, TaskStatus status)
 {
-	(void) settle_figures(row, status);
+	settle_figures(row, status, NULL, false);
 }
 
 /* Is the usage that counts of a task that has ended the one in its answer? */
@@ -185,11 +195,8 @@ void
 task_figures_take(Row *row, TaskStatus status, bool brings_usage)
 {
 	Field		total = row_old(row, "tokens_total");
-	bool		says_total = settle_figures(row, status);
 
-	if (!(brings_usage && says_total) && !total.isnull &&
-		DatumGetInt64(row_new(row, "tokens_total").value) < DatumGetInt64(total.value))
-		row_set(row, "tokens_total", total.value, false);
+	settle_figures(row, status, &total, brings_usage);
 	if (row_changed(row, "response_text"))
 		row_set(row, "response_length",
 				Int64GetDatum(text_chars(DatumGetTextPP(row_new(row, "response_text").value))),

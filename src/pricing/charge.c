@@ -149,10 +149,8 @@ charge_counts_answer(const ChargeBasis *basis)
 
 /* A total that is not the sum of what the client counts contradicts it */
 static void
-doubt_total(Usage *counted, int64 input, int64 output)
+doubt_total(Usage *counted, int64 total, int64 input, int64 output)
 {
-	int64		total = counted->tokens_total;
-
 	if (total > input + output)
 		usage_doubt(counted, "the total is " INT64_FORMAT ", its parts are " INT64_FORMAT,
 					total, input + output);
@@ -188,7 +186,7 @@ open_total(Usage *counted, Field *tokens_input, const Field *tokens_output)
 	if (!has_input)
 		*tokens_input = (Field) {(Datum) 0, true};
 	else if (!tokens_output->isnull)
-		doubt_total(counted, DatumGetInt64(tokens_input->value), output);
+		doubt_total(counted, counted->tokens_total, DatumGetInt64(tokens_input->value), output);
 }
 
 /*
@@ -258,6 +256,10 @@ usage_of(const ChargeBasis *basis)
 	add_side(usage, BUCKET_INPUT, &usage->tokens_input, &usage->input_is_open, &tokens_input);
 	add_side(usage, BUCKET_OUTPUT, &usage->tokens_output, &usage->output_is_open,
 			 &basis->tokens_output);
+	if (usage->tokens_total == USAGE_UNKNOWN && usage->tokens_input != USAGE_UNKNOWN &&
+		usage->tokens_output != USAGE_UNKNOWN && !basis->tokens_total.isnull)
+		doubt_total(usage, DatumGetInt64(basis->tokens_total.value), usage->tokens_input,
+					usage->tokens_output);
 	return usage;
 }
 

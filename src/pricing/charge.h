@@ -32,6 +32,7 @@ typedef struct ChargeBasis
 	Usage	   *counted;		/* the usage, where it has been read already, or NULL */
 	Field		tokens_input;
 	Field		tokens_output;
+	Field		tokens_total;	/* all of them, whoever has counted */
 	Field		client_cost;	/* what the client says that it costs */
 	Field		left_out;		/* figures that cannot be, by name, with the reason */
 	TimestampTz created_at;

@@ -48,7 +48,7 @@ PG_FUNCTION_INFO_V1(airun_store_reprice);
 #define REPORT_COLUMNS	7
 
 /* What is read of each task */
-#define REPRICED_COLUMNS	23
+#define REPRICED_COLUMNS	24
 
 /* Tasks read at a time */
 #define BATCH	500
@@ -270,6 +270,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 		.usage = fields[4],
 		.tokens_input = fields[5],
 		.tokens_output = fields[6],
+		.tokens_total = fields[22],
 		.client_cost = fields[9],
 		.left_out = charge_left_out(&fields[10]),
 		.created_at = DatumGetTimestampTz(fields[8].value),
@@ -294,7 +295,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 		"it costs that already";
 	if (is_charged && !repricing->dry_run)
 		is_charged = fields[0].isnull ?
-			!shard_has_user(repricing->moving, &fields[22]) &&
+			!shard_has_user(repricing->moving, &fields[23]) &&
 			call_charge_again(DatumGetUUIDP(fields[1].value), before, &charge,
 							  repricing->budgets) :
 			charge_again(repricing, DatumGetUUIDP(fields[0].value),
@@ -322,7 +323,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	"t.provider, t.model_id, t.usage, t.tokens_input, t.tokens_output, t.cost, t.created_at, " \
 	"t.client_cost, t.cost_details, t.endpoint, " response_data ", t.metadata, t.served_model, " \
 	"t.service_tier, t.region, t.speed, t.provider_cost, t.billed, t.price_status, " \
-	"t.usage_buckets"
+	"t.usage_buckets, t.tokens_total"
 
 /* Which of them; the keys that they come after are $1 and $2, the last ones $8 and $9 */
 #define IS_ASKED_FOR \

@@ -426,13 +426,15 @@ end_resolve_total(const TaskState *state, TaskEnd *end)
 	return task_sum_tokens(&input, &output);
 }
 
-/* What the task costs, by what is known of it at its end, or after it */
+/* What the task costs, by what is known of it at its end, or after it; total: its tokens */
 void
-end_compute_charge(const TaskState *state, const TaskEnd *end, Charge *charge)
+end_compute_charge(const TaskState *state, const TaskEnd *end, const Field *total,
+				   Charge *charge)
 {
 	ChargeBasis basis = task_charge_basis(state);
 
 	take_stated(&basis, end);
+	basis.tokens_total = *total;
 	basis.counted = end->counted;
 	charge_compute(&basis, charge);
 	if (task_is_final(state->status))

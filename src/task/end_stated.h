@@ -45,6 +45,7 @@ extern bool end_changes_charge(const TaskEnd *end);
 extern Field end_resolve_total(const TaskState *state, TaskEnd *end);
 extern Field end_late_total(const TaskState *state, TaskEnd *end);
 extern void end_fill_counts(const TaskState *state, TaskEnd *end);
-extern void end_compute_charge(const TaskState *state, const TaskEnd *end, Charge *charge);
+extern void end_compute_charge(const TaskState *state, const TaskEnd *end, const Field *total,
+							   Charge *charge);
 
 #endif							/* AIRUN_END_STATED_H */

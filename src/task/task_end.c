@@ -232,7 +232,7 @@ task_end(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *state,
 		end->status == TASK_COMPLETED)
 		first_token = end->total_time.isnull ? elapsed_field : end->total_time;
 
-	end_compute_charge(state, end, &charge);
+	end_compute_charge(state, end, &total, &charge);
 	if (!total.isnull)
 		change.tokens = DatumGetInt64(total.value);
 	if (!state->tokens_total.isnull)
@@ -364,7 +364,7 @@ task_end_again(const pg_uuid_t *run_id, const pg_uuid_t *task_id, TaskState *sta
 	total = end_late_total(state, end);
 	if (end_changes_charge(end))
 	{
-		end_compute_charge(state, end, &charge);
+		end_compute_charge(state, end, &total, &charge);
 		change.tokens = (total.isnull ? 0 : DatumGetInt64(total.value)) -
 			(state->tokens_total.isnull ? 0 : DatumGetInt64(state->tokens_total.value));
 		change.cost = cost_difference(&charge.cost, &state->cost);

@@ -257,12 +257,13 @@ state_of(const CallRow *row, TaskState *state)
 
 /* A tool has no price as a rule: what is stated is what it costs, then */
 static void
-price_row(const CallRow *row, const TaskState *state, const TaskEnd *end, Charge *charge)
+price_row(const CallRow *row, const TaskState *state, const TaskEnd *end, const Field *total,
+		  Charge *charge)
 {
 	bool		is_tool = strcmp(TextDatumGetCString(row->field[CALL_kind].value), "tool") == 0;
 	const Field *stated = end->cost.isnull ? &state->client_cost : &end->cost;
 
-	end_compute_charge(state, end, charge);
+	end_compute_charge(state, end, total, charge);
 	if (!is_tool || !charge->cost.isnull || stated->isnull)
 		return;
 	charge->cost = *stated;
@@ -294,7 +295,7 @@ end_row(CallRow *row, TaskState *state, TaskEnd *end)
 	Field		total = end_resolve_total(state, end);
 	Charge		cost;
 
-	price_row(row, state, end, &cost);
+	price_row(row, state, end, &total, &cost);
 	put_end(row, end, &total, &cost);
 	row->field[CALL_status] = word_field(task_status_name(end->status));
 	row->field[CALL_error_code] = call_error_code(&end->error);
@@ -328,7 +329,7 @@ end_row_again(CallRow *row, TaskState *state, TaskEnd *end)
 		return false;
 	total = end_late_total(state, end);
 	if (end_changes_charge(end))
-		price_row(row, state, end, &cost);
+		price_row(row, state, end, &total, &cost);
 	end_fill_counts(state, end);
 	row->field[CALL_tokens_input] = end->tokens_input;
 	row->field[CALL_tokens_output] = end->tokens_output;
