@@ -161,12 +161,73 @@ conversation_add(Conversation *conversation, Jsonb *message, int64 seq, text *me
 
 /* ---------- calls and results ---------- */
 
-static bool
-same_string(const JsonbValue *a, const JsonbValue *b)
+/* Calls in order, of which those before "next" have their results */
+typedef struct CallQueue
 {
-	return a->type == jbvString && b->type == jbvString &&
-		a->val.string.len == b->val.string.len &&
-		memcmp(a->val.string.val, b->val.string.val, a->val.string.len) == 0;
+	List	   *calls;			/* Part */
+	int			next;
+} CallQueue;
+
+/* The calls so far: all of them, by their ids, by their names, and those without an id */
+typedef struct OpenCalls
+{
+	CallQueue	all;
+	HTAB	   *by_id;			/* of CallQueues */
+	HTAB	   *by_name;
+	HTAB	   *without_id;	/* by name */
+} OpenCalls;
+
+/* The queue for a string */
+static CallQueue *
+queue_of(HTAB *queues, const JsonbValue *string)
+{
+	CallQueue **place = (CallQueue **) words_place_of(queues, string);
+
+	if (*place == NULL)
+		*place = palloc0_object(CallQueue);
+	return *place;
+}
+
+/* The first call that has no result yet; NULL for none */
+static Part *
+queue_first(CallQueue *queue)
+{
+	while (queue->next < list_length(queue->calls))
+	{
+		Part	   *call = list_nth(queue->calls, queue->next);
+
+		if (call->result == NULL)
+			return call;
+		queue->next++;
+	}
+	return NULL;
+}
+
+static Part *
+first_of(HTAB *queues, const JsonbValue *string)
+{
+	return string->type == jbvString ? queue_first(queue_of(queues, string)) : NULL;
+}
+
+static void
+add_to(HTAB *queues, const JsonbValue *string, Part *call)
+{
+	CallQueue  *queue;
+
+	if (string->type != jbvString)
+		return;
+	queue = queue_of(queues, string);
+	queue->calls = lappend(queue->calls, call);
+}
+
+static void
+add_open_call(OpenCalls *open, Part *call)
+{
+	open->all.calls = lappend(open->all.calls, call);
+	add_to(open->by_id, &call->id, call);
+	add_to(open->by_name, &call->name, call);
+	if (!is_present(&call->id))
+		add_to(open->without_id, &call->name, call);
 }
 
 /*
@@ -174,38 +235,25 @@ same_string(const JsonbValue *a, const JsonbValue *b)
  * NULL for none.
  */
 static Part *
-call_of(List *open_calls, const Part *result)
+call_of(OpenCalls *open, const Part *result)
 {
-	ListCell   *cell;
+	Part	   *call;
 
-	foreach(cell, open_calls)
-	{
-		Part	   *call = lfirst(cell);
-
-		if (is_present(&result->id))
-		{
-			if (same_string(&call->id, &result->id))
-				return call;
-		}
-		else if (!is_present(&result->name) || same_string(&call->name, &result->name))
-			return call;
-	}
+	if (!is_present(&result->id))
+		return is_present(&result->name) ? first_of(open->by_name, &result->name) :
+			queue_first(&open->all);
+	call = first_of(open->by_id, &result->id);
 	/* ids are given by some on one side alone */
-	foreach(cell, open_calls)
-	{
-		Part	   *call = lfirst(cell);
-
-		if (!is_present(&call->id) && same_string(&call->name, &result->name))
-			return call;
-	}
-	return NULL;
+	return call != NULL ? call : first_of(open->without_id, &result->name);
 }
 
 /* Give each call its result; results that have found one leave their utterance */
 static void
 pair_results(Conversation *conversation)
 {
-	List	   *open_calls = NIL;
+	OpenCalls	open = {
+		.by_id = words_begin(), .by_name = words_begin(), .without_id = words_begin()
+	};
 	List	   *kept = NIL;
 	ListCell   *cell;
 	ListCell   *inner;
@@ -220,17 +268,15 @@ pair_results(Conversation *conversation)
 			Part	   *part = lfirst(inner);
 			Part	   *call = NULL;
 
+			CHECK_FOR_INTERRUPTS();
 			if (part->kind == PART_CALL && part->result == NULL)
-				open_calls = lappend(open_calls, part);
+				add_open_call(&open, part);
 			if (part->kind == PART_RESULT)
-				call = call_of(open_calls, part);
+				call = call_of(&open, part);
 			if (call == NULL)
-			{
 				parts = lappend(parts, part);
-				continue;
-			}
-			call->result = part;
-			open_calls = list_delete_ptr(open_calls, call);
+			else
+				call->result = part;
 		}
 		if (parts != NIL || utterance->speaker != SPEAKER_TOOL)
 			kept = lappend(kept, utterance);

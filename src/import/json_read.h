@@ -11,8 +11,8 @@
 #include "airun.h"
 
 #include "json/jsonb_util.h"
+#include "json/words.h"
 #include "nodes/pg_list.h"
-#include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
 /* No time: before any that there is */
@@ -54,8 +54,5 @@ extern List *json_rest(const JsonbValue *object, const char *const *known);
 extern JsonbValue *json_with_type(JsonbValue *object, const char *type);
 extern char *json_as_text(JsonbValue *value);
 extern JsonbValue *json_in_string(JsonbValue *value);
-
-extern HTAB *words_begin(void);
-extern void **words_place(HTAB *words, const char *word);
 
 #endif							/* AIRUN_IMPORT_JSON_READ_H */
