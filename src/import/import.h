@@ -151,8 +151,10 @@ typedef struct TreeNode
 	int			position;
 	struct TreeNode *up;		/* the nearest one above that says anything */
 	bool		says_anything;
+	List	   *next;			/* those of whom it is that one: TreeNode */
+	bool		is_passed;		/* says nothing, and its "up" is known */
 	bool		is_seen;		/* while a way up is walked */
-	bool		goes_on;		/* another one that says anything is below */
+	bool		is_below;		/* at what the source shows, or below it */
 } TreeNode;
 
 typedef void (*NodeReader) (Composer *composer, JsonbValue *source);
