@@ -173,6 +173,7 @@ json_number(const JsonbValue *value, double *number)
 	{
 		string = numeric_normalize(value->val.numeric);
 		*number = strtod(string, NULL);
+		pfree(string);			/* 1e131000 has as many digits */
 		return true;
 	}
 	string = json_string_of(value);

@@ -15,37 +15,56 @@
 
 /* ---------- attributes ---------- */
 
-/* The value of an attribute of OTLP */
-static JsonbValue *
-otlp_value(JsonbValue *value)
+/* Put the value of an attribute of OTLP, under a key or as an element, where it has one */
+static void
+put_otlp_value(JsonbBuilder *builder, const char *key, JsonbValue *value)
 {
 	static const char *const kinds[] = {
 		"stringValue", "intValue", "doubleValue", "boolValue", NULL
 	};
+	JsonbValue *plain = json_get_any(value, kinds);
 	JsonbValue *values = json_get_path(value, "arrayValue.values");
 	JsonbValue *pairs = json_get_path(value, "kvlistValue.values");
-	List	   *list = NIL;
 
-	if (json_get_any(value, kinds) != NULL)
-		return json_get_any(value, kinds);
-	for (int i = 0; i < json_length(values); i++)
+	check_stack_depth();
+	if (plain == NULL && !json_is_array(values) && json_length(pairs) == 0)
+		return;
+	if (key != NULL)
+		jsonb_put_key(builder, key);
+	if (plain != NULL)
 	{
-		JsonbValue *element = otlp_value(json_element(values, i));
-
-		if (element != NULL)
-			list = lappend(list, element);
+		push_jsonb(builder, key != NULL ? WJB_VALUE : WJB_ELEM, plain);
+		return;
 	}
 	if (json_is_array(values))
-		return json_from_elements(list);
-	for (int i = 0; i < json_length(pairs); i++)
+		jsonb_begin_array(builder);
+	else
+		jsonb_begin_object(builder);
+	for (int i = 0; i < json_length(values); i++)
+		put_otlp_value(builder, NULL, json_element(values, i));
+	for (int i = 0; !json_is_array(values) && i < json_length(pairs); i++)
 	{
 		JsonbValue *pair = json_element(pairs, i);
-		char	   *key = json_get_string(pair, "key");
+		char	   *name = json_get_string(pair, "key");
 
-		if (key != NULL)
-			list = json_add_pair(list, key, otlp_value(json_get(pair, "value")));
+		if (name != NULL)
+			put_otlp_value(builder, name, json_get(pair, "value"));
 	}
-	return list != NIL ? json_from_pairs(list) : NULL;
+	jsonb_close(builder, json_is_array(values));
+}
+
+/* The value of an attribute of OTLP; NULL for none */
+static JsonbValue *
+otlp_value(JsonbValue *value)
+{
+	JsonbBuilder builder = {0};
+
+	/* an array of one: a value alone is not what a builder makes */
+	jsonb_begin_array(&builder);
+	put_otlp_value(&builder, NULL, value);
+	jsonb_close(&builder, true);
+	value = json_root(jsonb_finish(&builder));
+	return json_length(value) > 0 ? json_element(value, 0) : NULL;
 }
 
 /* The attributes of a span as one object */
