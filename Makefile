@@ -15,7 +15,7 @@ PARTS = airun \
 	install/tables install/usage_tables install/budget_tables install/constraints install/policies install/triggers install/objects \
 	install/views install/comments install/install store/invalidation store/object_list store/column_types store/partition store/definition store/direct \
 	install/types store/identity \
-	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/token_estimate json/call \
+	json/malloc_keep json/jsonb_copy json/json_text json/jsonb_util json/words json/token_estimate json/call \
 	usage/sketch \
 	shard/shard_call shard/packed_call shard/route run/run run/run_edit run/list run/run_name run/message_accept run/message_in_answer run/message_in_chunks \
 	run/message \

@@ -75,6 +75,9 @@ INSERT INTO cases (request, reference, messages) VALUES
 	('{"m": []}', '{"key": "m", "at": 0, "keys": []}', '[1]'),
 	('{"m": []}', '{"key": "m", "at": 0, "keys": []}', '[{}, []]');
 SELECT answer(format('SELECT airun_request(%L, %L, %L)', request, reference, messages)) FROM cases ORDER BY id;
+-- more keys than any reference has
+SELECT answer(format('SELECT airun_request(%L, %L, %L)', '{"m": []}',
+	jsonb_build_object('key', 'm', 'at', 0, 'keys', jsonb_agg('k' || i)), '[]')) FROM generate_series(1, 65) AS i;
 
 --
 -- Through the API

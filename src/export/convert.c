@@ -169,12 +169,73 @@ conversation_add(Conversation *conversation, Jsonb *message, int64 seq, text *me
 
 /* ---------- calls and results ---------- */
 
-static bool
-same_string(const JsonbValue *a, const JsonbValue *b)
+/* Calls in order, of which those before "next" have their results */
+typedef struct CallQueue
 {
-	return a->type == jbvString && b->type == jbvString &&
-		a->val.string.len == b->val.string.len &&
-		memcmp(a->val.string.val, b->val.string.val, a->val.string.len) == 0;
+	List	   *calls;			/* Part */
+	int			next;
+} CallQueue;
+
+/* The calls so far: all of them, by their ids, by their names, and those without an id */
+typedef struct OpenCalls
+{
+	CallQueue	all;
+	HTAB	   *by_id;			/* of CallQueues */
+	HTAB	   *by_name;
+	HTAB	   *without_id;	/* by name */
+} OpenCalls;
+
+/* The queue for a string */
+static CallQueue *
+queue_of(HTAB *queues, const JsonbValue *string)
+{
+	CallQueue **place = (CallQueue **) words_place_of(queues, string);
+
+	if (*place == NULL)
+		*place = palloc0_object(CallQueue);
+	return *place;
+}
+
+/* The first call that has no result yet; NULL for none */
+static Part *
+queue_first(CallQueue *queue)
+{
+	while (queue->next < list_length(queue->calls))
+	{
+		Part	   *call = list_nth(queue->calls, queue->next);
+
+		if (call->result == NULL)
+			return call;
+		queue->next++;
+	}
+	return NULL;
+}
+
+static Part *
+first_of(HTAB *queues, const JsonbValue *string)
+{
+	return string->type == jbvString ? queue_first(queue_of(queues, string)) : NULL;
+}
+
+static void
+add_to(HTAB *queues, const JsonbValue *string, Part *call)
+{
+	CallQueue  *queue;
+
+	if (string->type != jbvString)
+		return;
+	queue = queue_of(queues, string);
+	queue->calls = lappend(queue->calls, call);
+}
+
+static void
+add_open_call(OpenCalls *open, Part *call)
+{
+	open->all.calls = lappend(open->all.calls, call);
+	add_to(open->by_id, &call->id, call);
+	add_to(open->by_name, &call->name, call);
+	if (!is_present(&call->id))
+		add_to(open->without_id, &call->name, call);
 }
 
 /*
@@ -182,38 +243,25 @@ same_string(const JsonbValue *a, const JsonbValue *b)
  * NULL for none.
  */
 static Part *
-call_of(List *open_calls, const Part *result)
+call_of(OpenCalls *open, const Part *result)
 {
-	ListCell   *cell;
+	Part	   *call;
 
-	foreach(cell, open_calls)
-	{
-		Part	   *call = lfirst(cell);
-
-		if (is_present(&result->id))
-		{
-			if (same_string(&call->id, &result->id))
-				return call;
-		}
-		else if (!is_present(&result->name) || same_string(&call->name, &result->name))
-			return call;
-	}
+	if (!is_present(&result->id))
+		return is_present(&result->name) ? first_of(open->by_name, &result->name) :
+			queue_first(&open->all);
+	call = first_of(open->by_id, &result->id);
 	/* ids are given by some on one side alone */
-	foreach(cell, open_calls)
-	{
-		Part	   *call = lfirst(cell);
-
-		if (!is_present(&call->id) && same_string(&call->name, &result->name))
-			return call;
-	}
-	return NULL;
+	return call != NULL ? call : first_of(open->without_id, &result->name);
 }
 
 /* Give each call its result; results that have found one leave their utterance */
 static void
 pair_results(Conversation *conversation)
 {
-	List	   *open_calls = NIL;
+	OpenCalls	open = {
+		.by_id = words_begin(), .by_name = words_begin(), .without_id = words_begin()
+	};
 	List	   *kept = NIL;
 	ListCell   *cell;
 	ListCell   *inner;
@@ -228,17 +276,15 @@ pair_results(Conversation *conversation)
 			Part	   *part = lfirst(inner);
 			Part	   *call = NULL;
 
+			CHECK_FOR_INTERRUPTS();
 			if (part->kind == PART_CALL && part->result == NULL)
-				open_calls = lappend(open_calls, part);
+				add_open_call(&open, part);
 			if (part->kind == PART_RESULT)
-				call = call_of(open_calls, part);
+				call = call_of(&open, part);
 			if (call == NULL)
-			{
 				parts = lappend(parts, part);
-				continue;
-			}
-			call->result = part;
-			open_calls = list_delete_ptr(open_calls, call);
+			else
+				call->result = part;
 		}
 		if (parts != NIL || utterance->speaker != SPEAKER_TOOL)
 			kept = lappend(kept, utterance);
@@ -300,47 +346,57 @@ built_in_of(const Part *part)
 	return NULL;
 }
 
+/* The calls of such tools that wait for their output */
+typedef struct WaitingCalls
+{
+	HTAB	   *by_id;
+	List	   *of_provider;	/* all of the provider's own, since a user has spoken */
+} WaitingCalls;
+
 /* What a user says ends the calls that the provider has not answered */
-static List *
-end_provider_calls(List *open_calls)
+static void
+end_provider_calls(WaitingCalls *open)
 {
 	ListCell   *cell;
 
-	foreach(cell, open_calls)
-	{
-		if (built_in_of(lfirst(cell))->role == CALL_FOR_PROVIDER)
-			open_calls = foreach_delete_current(open_calls, cell);
-	}
-	return open_calls;
-}
-
-/* The open call that an output answers is answered; an output of none is unpaired */
-static List *
-pair_built_in(List *open_calls, const BuiltIn *built_in, Part *part)
-{
-	ListCell   *cell;
-
-	part->id = first_string(part->raw.val.binary.data, built_in->id_keys);
-	part->is_unpaired = true;
-	if (built_in->role != BUILT_IN_OUTPUT)
-		return lappend(open_calls, part);
-	foreach(cell, open_calls)
+	foreach(cell, open->of_provider)
 	{
 		Part	   *call = lfirst(cell);
 
-		if (!same_string(&call->id, &part->id))
-			continue;
-		call->is_unpaired = part->is_unpaired = false;
-		return foreach_delete_current(open_calls, cell);
+		if (call->id.type == jbvString)
+			*words_place_of(open->by_id, &call->id) = NULL;
 	}
-	return open_calls;
+	open->of_provider = NIL;
+}
+
+/* The open call that an output answers is answered; an output of none is unpaired */
+static void
+pair_built_in(WaitingCalls *open, const BuiltIn *built_in, Part *part)
+{
+	Part	  **place;
+
+	CHECK_FOR_INTERRUPTS();
+	part->id = first_string(part->raw.val.binary.data, built_in->id_keys);
+	part->is_unpaired = true;
+	if (built_in->role == CALL_FOR_PROVIDER)
+		open->of_provider = lappend(open->of_provider, part);
+	if (part->id.type != jbvString)
+		return;
+	place = (Part **) words_place_of(open->by_id, &part->id);
+	if (built_in->role != BUILT_IN_OUTPUT)
+		*place = *place != NULL ? *place : part;
+	else if (*place != NULL)
+	{
+		(*place)->is_unpaired = part->is_unpaired = false;
+		*place = NULL;
+	}
 }
 
 /* Find the calls of such tools that have no output, and the reverse */
 static void
 pair_built_ins(Conversation *conversation)
 {
-	List	   *open_calls = NIL;
+	WaitingCalls	open = {.by_id = words_begin()};
 	ListCell   *cell;
 	ListCell   *inner;
 
@@ -349,22 +405,18 @@ pair_built_ins(Conversation *conversation)
 		Utterance  *utterance = lfirst(cell);
 
 		if (utterance->speaker == SPEAKER_USER)
-			open_calls = end_provider_calls(open_calls);
+			end_provider_calls(&open);
 		foreach(inner, utterance->parts)
 		{
 			const BuiltIn *built_in = built_in_of(lfirst(inner));
 
 			if (built_in != NULL)
-				open_calls = pair_built_in(open_calls, built_in, lfirst(inner));
+				pair_built_in(&open, built_in, lfirst(inner));
 		}
 	}
 	/* a provider may still go on with its own */
-	foreach(cell, open_calls)
-	{
-		Part	   *call = lfirst(cell);
-
-		call->is_unpaired = built_in_of(call)->role == CALL_FOR_CLIENT;
-	}
+	foreach(cell, open.of_provider)
+		((Part *) lfirst(cell))->is_unpaired = false;
 }
 
 /* ---------- ids ---------- */

@@ -10,6 +10,7 @@
 
 #include "airun.h"
 
+#include "json/words.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"

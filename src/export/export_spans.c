@@ -164,17 +164,37 @@ typedef struct Turn
 	const char *finish_reason;
 } Turn;
 
+/* The place of the first utterance that stands at this seq or behind it */
+static int
+first_from(const List *utterances, int64 seq)
+{
+	int			low = 0;
+	int			high = list_length(utterances);
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (((Utterance *) list_nth(utterances, middle))->seq < seq)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 static void
 span_input(StringInfo out, const Conversation *conversation, const Turn *turn)
 {
-	ListCell   *cell;
+	List	   *utterances = conversation->utterances;
 
-	foreach(cell, conversation->utterances)
+	for (int i = first_from(utterances, turn->after); i < list_length(utterances); i++)
 	{
-		Utterance  *utterance = lfirst(cell);
+		Utterance  *utterance = list_nth(utterances, i);
 
-		if (utterance->seq < turn->after || utterance->seq >= turn->answer)
-			continue;
+		CHECK_FOR_INTERRUPTS();
+		if (utterance->seq >= turn->answer)
+			break;
 		if (utterance->seq > turn->after)
 			span_message(out, utterance, NULL);
 		span_results(out, utterance);
@@ -184,14 +204,15 @@ span_input(StringInfo out, const Conversation *conversation, const Turn *turn)
 static void
 span_output(StringInfo out, const Conversation *conversation, const Turn *turn)
 {
-	ListCell   *cell;
+	List	   *utterances = conversation->utterances;
 
-	foreach(cell, conversation->utterances)
+	for (int i = first_from(utterances, turn->answer); i < list_length(utterances); i++)
 	{
-		Utterance  *utterance = lfirst(cell);
+		Utterance  *utterance = list_nth(utterances, i);
 
-		if (utterance->seq == turn->answer)
-			span_message(out, utterance, turn->finish_reason);
+		if (utterance->seq != turn->answer)
+			break;
+		span_message(out, utterance, turn->finish_reason);
 	}
 }
 

@@ -231,6 +231,7 @@ new_part(PartKind kind, Origin origin, JsonbContainer *container)
 {
 	Part	   *part = palloc0_object(Part);
 
+	CHECK_FOR_INTERRUPTS();		/* whoever reads a message comes here */
 	part->kind = kind;
 	part->origin = origin;
 	if (container != NULL)
@@ -703,24 +704,35 @@ read_parts(List *parts, const JsonbValue *array)
 	return parts;
 }
 
-/* Does one of the parts have this kind, and, where an id is given, this id? */
+/* Does one of the parts have this kind? */
 static bool
-has_part(List *parts, PartKind kind, const JsonbValue *id)
+has_part(List *parts, PartKind kind)
 {
+	ListCell   *cell;
+
+	foreach(cell, parts)
+	{
+		if (((Part *) lfirst(cell))->kind == kind)
+			return true;
+	}
+	return false;
+}
+
+/* The ids of the calls among the parts */
+static HTAB *
+ids_of_calls(List *parts)
+{
+	HTAB	   *ids = words_begin();
 	ListCell   *cell;
 
 	foreach(cell, parts)
 	{
 		Part	   *part = lfirst(cell);
 
-		if (part->kind == kind &&
-			(id == NULL || (part->id.type == jbvString && id->type == jbvString &&
-							part->id.val.string.len == id->val.string.len &&
-							memcmp(part->id.val.string.val, id->val.string.val,
-								   id->val.string.len) == 0)))
-			return true;
+		if (part->kind == PART_CALL && is_present(&part->id))
+			*words_place_of(ids, &part->id) = part;
 	}
-	return false;
+	return ids;
 }
 
 /* The calls that stand beside the content; those in it are not repeated */
@@ -729,11 +741,11 @@ read_calls(List *parts, JsonbContainer *message)
 {
 	JsonbValue	calls;
 	JsonbContainer *legacy = object_at(message, "function_call");
-	List	   *in_content = list_copy(parts);
 
 	if (jsonb_field(message, "tool_calls", &calls) && is_array(&calls))
 	{
 		int			count = JsonContainerSize(calls.val.binary.data);
+		HTAB	   *in_content = has_part(parts, PART_CALL) ? ids_of_calls(parts) : NULL;
 
 		for (int i = 0; i < count; i++)
 		{
@@ -744,7 +756,8 @@ read_calls(List *parts, JsonbContainer *message)
 				continue;
 			part = new_part(PART_CALL, ORIGIN_OPENAI, call->val.binary.data);
 			read_call(part, call->val.binary.data);
-			if (!is_present(&part->id) || !has_part(in_content, PART_CALL, &part->id))
+			if (in_content == NULL || !is_present(&part->id) ||
+				*words_place_of(in_content, &part->id) == NULL)
 				parts = lappend(parts, part);
 		}
 	}
@@ -842,7 +855,7 @@ whole_message_part(JsonbContainer *message, List *content)
 	}
 	if (!jsonb_field(message, "role", &role) ||
 		(!jsonb_string_is(&role, "tool") && !jsonb_string_is(&role, "function")) ||
-		has_part(content, PART_RESULT, NULL))
+		has_part(content, PART_RESULT))
 		return NULL;
 	part = new_part(PART_RESULT, ORIGIN_OPENAI, message);
 	read_result(part, message);
@@ -871,9 +884,9 @@ message_parts(JsonbContainer *message)
 	whole = whole_message_part(message, parts);
 	if (whole != NULL)
 		return list_make1(whole);
-	if (!has_part(parts, PART_REASONING, NULL))
+	if (!has_part(parts, PART_REASONING))
 		parts = list_concat(read_reasoning_beside(message), parts);
-	if (!has_part(parts, PART_TEXT, NULL))
+	if (!has_part(parts, PART_TEXT))
 	{
 		if (content.type == jbvString)
 			parts = lappend(parts, text_part(&content));

@@ -227,9 +227,13 @@ static bool
 enter_call(Composer *composer, OpenCall *call)
 {
 	OpenCall  **first;
+	NamedCalls **named;
 
 	if (composer->calls_by_id == NULL)
+	{
 		composer->calls_by_id = words_begin();
+		composer->calls_by_name = words_begin();
+	}
 	first = (OpenCall **) words_place(composer->calls_by_id, call->id);
 	if (*first != NULL && (*first)->last == composer->open)
 		return false;
@@ -237,6 +241,10 @@ enter_call(Composer *composer, OpenCall *call)
 		*first = call;
 	(*first)->last = composer->open;
 	composer->calls = lappend(composer->calls, call);
+	named = (NamedCalls **) words_place(composer->calls_by_name, call->name);
+	if (*named == NULL)
+		*named = palloc0_object(NamedCalls);
+	(*named)->calls = lappend((*named)->calls, call);
 	return true;
 }
 
@@ -295,30 +303,35 @@ compose_custom_call(Composer *composer, const char *id, const char *name, JsonbV
 	add_call(composer, &custom_call, id, name, input, rest, joins);
 }
 
+/* The first of these calls that waits for its result; NULL for none */
+static OpenCall *
+first_waiting(const List *calls, int *first)
+{
+	while (*first < list_length(calls) && ((OpenCall *) list_nth(calls, *first))->is_answered)
+		(*first)++;
+	return *first < list_length(calls) ? list_nth(calls, *first) : NULL;
+}
+
 /* Which call a result is of: by its id, or else one that waits, or else the last one */
 static OpenCall *
 find_call(Composer *composer, const char *id, const char *name)
 {
-	OpenCall   *first = NULL;
-	ListCell   *cell;
+	OpenCall   *call = NULL;
 
+	CHECK_FOR_INTERRUPTS();
+	if (composer->calls == NIL)
+		return NULL;
 	if (id != NULL)
-		return composer->calls_by_id == NULL ? NULL : *words_place(composer->calls_by_id, id);
-	foreach(cell, composer->calls)
+		return *words_place(composer->calls_by_id, id);
+	if (name != NULL)
 	{
-		OpenCall   *call = lfirst(cell);
+		NamedCalls *named = *words_place(composer->calls_by_name, name);
 
-		CHECK_FOR_INTERRUPTS();
-		if (call->is_answered)
-			continue;
-		if (name != NULL && strcmp(call->name, name) == 0)
-			return call;
-		if (first == NULL)
-			first = call;
+		call = named == NULL ? NULL : first_waiting(named->calls, &named->first_waiting);
 	}
-	if (first == NULL && composer->calls != NIL)
-		return llast(composer->calls);
-	return first;
+	if (call == NULL)
+		call = first_waiting(composer->calls, &composer->first_waiting);
+	return call != NULL ? call : llast(composer->calls);
 }
 
 static OutMessage *

@@ -44,6 +44,13 @@ typedef struct OpenCall
 	OutMessage *last;			/* the last message that has a call of this id */
 } OpenCall;
 
+/* The calls of one tool */
+typedef struct NamedCalls
+{
+	List	   *calls;			/* OpenCall */
+	int			first_waiting;	/* those before it have results */
+} NamedCalls;
+
 /* One branch of a conversation as it is put together, message by message */
 typedef struct Composer
 {
@@ -56,7 +63,9 @@ typedef struct Composer
 	List	   *keys;			/* of it, for the next message that is begun */
 	List	   *metadata;
 	List	   *calls;			/* OpenCall */
+	int			first_waiting;	/* those before it have results */
 	HTAB	   *calls_by_id;	/* the first one of each id */
+	HTAB	   *calls_by_name;	/* NamedCalls */
 	List	   *results;		/* OutMessage: of calls that came with their results */
 	List	   *left_out;		/* JsonbValue: what is no message */
 } Composer;
@@ -155,8 +164,10 @@ typedef struct TreeNode
 	int			position;
 	struct TreeNode *up;		/* the nearest one above that says anything */
 	bool		says_anything;
+	List	   *next;			/* those of whom it is that one: TreeNode */
+	bool		is_passed;		/* says nothing, and its "up" is known */
 	bool		is_seen;		/* while a way up is walked */
-	bool		goes_on;		/* another one that says anything is below */
+	bool		is_below;		/* at what the source shows, or below it */
 } TreeNode;
 
 typedef void (*NodeReader) (Composer *composer, JsonbValue *source);

@@ -5,12 +5,10 @@
  * Guaranteed is that nothing here fails because of what a value is: what is not
  * as asked for is absent.  Times are read by read_time.c; the first ones of an entry
  * that cannot be read are kept, and told in the run's metadata.  Nothing is locked.
- * Reading can be cancelled at every look, and what stands for a word of a document is
- * found in the same time however many words there are.
+ * Reading can be cancelled at every look.
  */
 #include "import/json_read.h"
 
-#include "common/hashfn.h"
 #include "json/json_text.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -167,6 +165,7 @@ json_number(const JsonbValue *value, double *number)
 	{
 		string = numeric_normalize(value->val.numeric);
 		*number = strtod(string, NULL);
+		pfree(string);			/* 1e131000 has as many digits */
 		return true;
 	}
 	string = json_string_of(value);
@@ -425,55 +424,4 @@ json_in_string(JsonbValue *value)
 	if (value == NULL || value->type != jbvString)
 		return value;
 	return json_root(json_unwrap(JsonbValueToJsonb(value)));
-}
-
-/* ---------- words ---------- */
-
-/* What stands for a word, of any length */
-typedef struct WordEntry
-{
-	const char *word;
-	void	   *value;
-} WordEntry;
-
-static uint32
-hash_of_word(const void *key, Size size)
-{
-	const char *word = *(const char *const *) key;
-
-	return hash_bytes((const unsigned char *) word, strlen(word));
-}
-
-static int
-compare_words(const void *a, const void *b, Size size)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-/* No words as yet, in the caller's memory */
-HTAB *
-words_begin(void)
-{
-	HASHCTL		info = {
-		.keysize = sizeof(char *),
-		.entrysize = sizeof(WordEntry),
-		.hash = hash_of_word,
-		.match = compare_words,
-		.hcxt = CurrentMemoryContext
-	};
-
-	return hash_create("airun import words", 32, &info,
-					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-}
-
-/* The place of what stands for a word, which is kept as it is; NULL stands for one that is new */
-void **
-words_place(HTAB *words, const char *word)
-{
-	bool		found;
-	WordEntry  *entry = hash_search(words, &word, HASH_ENTER, &found);
-
-	if (!found)
-		entry->value = NULL;
-	return &entry->value;
 }

@@ -11,8 +11,8 @@
 #include "airun.h"
 
 #include "json/jsonb_util.h"
+#include "json/words.h"
 #include "nodes/pg_list.h"
-#include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
 /* No time: before any that there is */
@@ -56,9 +56,6 @@ extern List *json_rest(const JsonbValue *object, const char *const *known);
 extern JsonbValue *json_with_type(JsonbValue *object, const char *type);
 extern char *json_as_text(JsonbValue *value);
 extern JsonbValue *json_in_string(JsonbValue *value);
-
-extern HTAB *words_begin(void);
-extern void **words_place(HTAB *words, const char *word);
 
 /* read_time.c */
 extern TimestampTz time_of_value(const JsonbValue *value, bool *is_sure);

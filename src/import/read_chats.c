@@ -646,13 +646,15 @@ static char *
 html_text(const char *html)
 {
 	StringInfoData out;
+	const char *last = strrchr(html, '>');	/* what begins behind it is no tag */
 
 	initStringInfo(&out);
 	while (*html != '\0')
 	{
-		const char *end = *html == '<' ? strchr(html, '>') : NULL;
+		const char *end = *html == '<' && last != NULL && html < last ? strchr(html, '>') : NULL;
 		int			i = lengthof(entities);
 
+		CHECK_FOR_INTERRUPTS();
 		if (end != NULL)
 		{
 			if (strncmp(html, "<br", 3) == 0 || strncmp(html, "</p", 3) == 0 ||

@@ -373,12 +373,12 @@ in_order(JsonbValue *entry, JsonbValue *list)
 		!(json_is(json_get(json_element(list, 0), "id"), first) &&
 		  json_is(json_get(json_element(list, 0), "role"), "assistant")))
 		return list;
-	for (int i = 0; i < json_length(list); i++)
+	for (int i = json_length(list); i-- > 0;)
 	{
 		JsonbValue *element = json_element(list, i);
 
 		if (element != NULL)
-			elements = lcons(element, elements);
+			elements = lappend(elements, element);
 	}
 	return json_from_elements(elements);
 }

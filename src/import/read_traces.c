@@ -24,40 +24,60 @@
 #include "import/import.h"
 
 #include "miscadmin.h"
+#include "store/identity.h"
 
 /* ---------- attributes ---------- */
 
-/* The value of an attribute of OTLP */
-static JsonbValue *
-otlp_value(JsonbValue *value)
+/* Put the value of an attribute of OTLP, under a key or as an element, where it has one */
+static void
+put_otlp_value(JsonbBuilder *builder, const char *key, JsonbValue *value)
 {
 	static const char *const kinds[] = {
 		"stringValue", "intValue", "doubleValue", "boolValue", NULL
 	};
+	JsonbValue *plain = json_get_any(value, kinds);
 	JsonbValue *values = json_get_path(value, "arrayValue.values");
 	JsonbValue *pairs = json_get_path(value, "kvlistValue.values");
-	List	   *list = NIL;
 
-	if (json_get_any(value, kinds) != NULL)
-		return json_get_any(value, kinds);
-	for (int i = 0; i < json_length(values); i++)
+	check_stack_depth();
+	if (plain == NULL && !json_is_array(values) && json_length(pairs) == 0)
+		return;
+	if (key != NULL)
+		jsonb_put_key(builder, key);
+	if (plain != NULL)
 	{
-		JsonbValue *element = otlp_value(json_element(values, i));
-
-		if (element != NULL)
-			list = lappend(list, element);
+		push_jsonb(builder, key != NULL ? WJB_VALUE : WJB_ELEM, plain);
+		return;
 	}
 	if (json_is_array(values))
-		return json_from_elements(list);
-	for (int i = 0; i < json_length(pairs); i++)
+		jsonb_begin_array(builder);
+	else
+		jsonb_begin_object(builder);
+	for (int i = 0; i < json_length(values); i++)
+		put_otlp_value(builder, NULL, json_element(values, i));
+	for (int i = 0; !json_is_array(values) && i < json_length(pairs); i++)
 	{
 		JsonbValue *pair = json_element(pairs, i);
-		char	   *key = json_get_string(pair, "key");
+		char	   *name = json_get_string(pair, "key");
 
-		if (key != NULL)
-			list = json_add_pair(list, key, otlp_value(json_get(pair, "value")));
+		if (name != NULL)
+			put_otlp_value(builder, name, json_get(pair, "value"));
 	}
-	return list != NIL ? json_from_pairs(list) : NULL;
+	jsonb_close(builder, json_is_array(values));
+}
+
+/* The value of an attribute of OTLP; NULL for none */
+static JsonbValue *
+otlp_value(JsonbValue *value)
+{
+	JsonbBuilder builder = {0};
+
+	/* an array of one: a value alone is not what a builder makes */
+	jsonb_begin_array(&builder);
+	put_otlp_value(&builder, NULL, value);
+	jsonb_close(&builder, true);
+	value = json_root(jsonb_finish(&builder));
+	return json_length(value) > 0 ? json_element(value, 0) : NULL;
 }
 
 /* The attributes of a span as one object; what has none is attributes alone */
@@ -82,39 +102,97 @@ span_attributes(JsonbValue *span)
 	return json_from_pairs(pairs);
 }
 
-/* Messages of OpenInference, flattened: the object of what stands below a prefix */
-static JsonbValue *
-below(List *pairs, const char *prefix)
+/* Messages of OpenInference, flattened: does anything stand below a prefix? */
+static bool
+has_below(JsonbValue *object, const char *prefix)
 {
-	List	   *result = NIL;
 	ListCell   *cell;
 	int			len = strlen(prefix);
 
-	foreach(cell, pairs)
+	foreach(cell, json_pairs(object))
 	{
-		JsonPair   *pair = lfirst(cell);
-
-		if (strncmp(pair->key, prefix, len) == 0)
-			result = json_add_pair(result, pair->key + len, pair->value);
+		if (strncmp(((JsonPair *) lfirst(cell))->key, prefix, len) == 0)
+			return true;
 	}
-	return result != NIL ? json_from_pairs(result) : NULL;
+	return false;
 }
 
-/* The greatest number that a key begins with, and one; 0 for none */
-static int
-count_below(List *pairs)
+/* A pair of an element of a list that has been flattened */
+typedef struct FlatPair
 {
+	int			number;			/* of the element */
+	int			place;			/* among all pairs */
+	const char *key;			/* within the element */
+	JsonbValue *value;
+} FlatPair;
+
+/* So many digits may the number of an element have */
+#define MAX_NUMBER_DIGITS	9
+
+/* What a key has behind its prefix, a number and ".", and what follows; NULL for another key */
+static const char *
+key_in_element(const char *key, const char *prefix, const char *inner, int *number)
+{
+	int			digits;
+
+	if (strncmp(key, prefix, strlen(prefix)) != 0)
+		return NULL;
+	key += strlen(prefix);
+	digits = strspn(key, "0123456789");
+	if (digits == 0 || digits > MAX_NUMBER_DIGITS || key[digits] != '.' ||
+		strncmp(key + digits + 1, inner, strlen(inner)) != 0)
+		return NULL;
+	*number = atoi(key);
+	return key + digits + 1 + strlen(inner);
+}
+
+static int
+compare_flat_pairs(const void *a, const void *b)
+{
+	const FlatPair *left = a;
+	const FlatPair *right = b;
+
+	if (left->number != right->number)
+		return left->number < right->number ? -1 : 1;
+	return left->place < right->place ? -1 : 1;
+}
+
+/*
+ * The elements of a list that has been flattened to keys "PREFIX NUMBER . INNER KEY", as
+ * objects in the order of their numbers.  Numbers that are left out cost nothing.
+ */
+static List *
+flat_elements(JsonbValue *object, const char *prefix, const char *inner)
+{
+	List	   *pairs = json_pairs(object);
+	FlatPair   *flat = palloc_array(FlatPair, list_length(pairs) + 1);
+	List	   *elements = NIL;
+	List	   *own = NIL;
 	int			count = 0;
 	ListCell   *cell;
 
 	foreach(cell, pairs)
 	{
-		int			number;
+		JsonPair   *pair = lfirst(cell);
+		FlatPair   *next = &flat[count];
 
-		if (sscanf(((JsonPair *) lfirst(cell))->key, "%5d.", &number) == 1 && number >= 0)
-			count = Max(count, number + 1);
+		CHECK_FOR_INTERRUPTS();
+		next->key = key_in_element(pair->key, prefix, inner, &next->number);
+		next->value = pair->value;
+		next->place = count;
+		count += next->key != NULL ? 1 : 0;
 	}
-	return count;
+	qsort(flat, count, sizeof(FlatPair), compare_flat_pairs);
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		own = json_add_pair(own, flat[i].key, flat[i].value);
+		if (i + 1 < count && flat[i + 1].number == flat[i].number)
+			continue;
+		elements = lappend(elements, json_from_pairs(own));
+		own = NIL;
+	}
+	return elements;
 }
 
 /* A message of OpenInference in OpenAI's shape */
@@ -124,30 +202,25 @@ unflatten_message(JsonbValue *flat)
 	List	   *pairs = NIL;
 	List	   *calls = NIL;
 	List	   *parts = NIL;
-	List	   *flat_calls = json_pairs(below(json_pairs(flat), "message.tool_calls."));
-	List	   *flat_parts = json_pairs(below(json_pairs(flat), "message.contents."));
+	ListCell   *cell;
 	static const char *const keys[] = {"role", "content", "name", "tool_call_id"};
 
 	for (int i = 0; i < lengthof(keys); i++)
 		pairs = json_add_pair(pairs, keys[i], json_get(flat, psprintf("message.%s", keys[i])));
-	for (int i = 0; i < count_below(flat_calls); i++)
+	foreach(cell, flat_elements(flat, "message.tool_calls.", "tool_call."))
 	{
-		JsonbValue *call = below(flat_calls, psprintf("%d.tool_call.", i));
+		JsonbValue *call = lfirst(cell);
 		List	   *function = json_add_pair(NIL, "name", json_get(call, "function.name"));
 		List	   *pairs_of_call = json_add_pair(NIL, "id", json_get(call, "id"));
 
-		if (call == NULL)
-			continue;
 		function = json_add_pair(function, "arguments", json_get(call, "function.arguments"));
 		pairs_of_call = json_add_pair(pairs_of_call, "function", json_from_pairs(function));
 		calls = lappend(calls, json_from_pairs(pairs_of_call));
 	}
-	for (int i = 0; i < count_below(flat_parts); i++)
+	foreach(cell, flat_elements(flat, "message.contents.", "message_content."))
 	{
-		JsonbValue *part = below(flat_parts, psprintf("%d.message_content.", i));
+		JsonbValue *part = lfirst(cell);
 
-		if (part == NULL)
-			continue;
 		if (json_get(part, "image.image.url") != NULL)
 		{
 			JsonbValue *url = json_from_pairs(json_add_pair(NIL, "url",
@@ -167,17 +240,13 @@ unflatten_message(JsonbValue *flat)
 }
 
 static void
-compose_flat(Composer *composer, List *attributes, const char *prefix)
+compose_flat(Composer *composer, JsonbValue *attributes, const char *prefix)
 {
-	List	   *flat = json_pairs(below(attributes, prefix));
-	int			count = count_below(flat);
+	ListCell   *cell;
 
-	for (int i = 0; i < count; i++)
+	foreach(cell, flat_elements(attributes, prefix, ""))
 	{
-		JsonbValue *message = below(flat, psprintf("%d.", i));
-
-		if (message != NULL)
-			compose_any_message(composer, unflatten_message(message));
+		compose_any_message(composer, unflatten_message(lfirst(cell)));
 	}
 }
 
@@ -201,8 +270,8 @@ has_messages(JsonbValue *attributes)
 {
 	return json_get(attributes, "gen_ai.input.messages") != NULL ||
 		json_get(attributes, "gen_ai.output.messages") != NULL ||
-		below(json_pairs(attributes), "llm.input_messages.") != NULL ||
-		below(json_pairs(attributes), "llm.output_messages.") != NULL;
+		has_below(attributes, "llm.input_messages.") ||
+		has_below(attributes, "llm.output_messages.");
 }
 
 static Composer *
@@ -214,10 +283,10 @@ compose_attributes(JsonbValue *attributes)
 	compose_system(composer, system);
 	compose_structured(composer, json_get(attributes, "gen_ai.input.messages"),
 					   "gen_ai.input.messages");
-	compose_flat(composer, json_pairs(attributes), "llm.input_messages.");
+	compose_flat(composer, attributes, "llm.input_messages.");
 	compose_structured(composer, json_get(attributes, "gen_ai.output.messages"),
 					   "gen_ai.output.messages");
-	compose_flat(composer, json_pairs(attributes), "llm.output_messages.");
+	compose_flat(composer, attributes, "llm.output_messages.");
 	compose_end(composer);
 	return composer;
 }

@@ -268,7 +268,7 @@ add_entry(List *entries, int position, const ImportFormat *format, JsonbValue *v
 	return lappend(entries, entry);
 }
 
-/* Runs of the original application, each with its tasks */
+/* Runs of the original application, each with its tasks; of the same id the first has them */
 static List *
 original_entries(List *entries, JsonbValue *document)
 {
@@ -289,11 +289,13 @@ original_entries(List *entries, JsonbValue *document)
 	{
 		JsonbValue *run = json_element(runs, i);
 		char	   *id = json_get_string(run, "id");
-		List	   *own = id == NULL ? NIL : *words_place(tasks_of, id);
+		List	  **own = id == NULL ? NULL : (List **) words_place(tasks_of, id);
 
 		if (json_is_object(run))
 			run = json_from_pairs(json_add_pair(json_pairs(run), "tasks",
-												json_from_elements(own)));
+												json_from_elements(own != NULL ? *own : NIL)));
+		if (own != NULL)
+			*own = NIL;
 		entries = add_entry(entries, i, import_format_named("original"), run, NULL);
 	}
 	return entries;

@@ -509,24 +509,30 @@ static void
 link_messages(const pg_uuid_t *run_id, const Conversation *conversation, NewMessage *messages,
 			  int count)
 {
+	HTAB	   *tasks = words_begin();
+	ListCell   *cell;
+
+	foreach(cell, conversation->tasks)
+	{
+		ImportTask *task = lfirst(cell);
+
+		if (task->id != NULL)
+			*words_place(tasks, task->id) = task;
+	}
 	for (int i = 0; i < count; i++)
 	{
 		char	   *id = NULL;
 		JsonbValue	value;
-		ListCell   *cell;
+		ImportTask *task;
 
 		if (jsonb_field(&messages[i].message->root, "metadata", &value) &&
 			value.type == jbvBinary)
 			id = json_get_string(&value, "taskId");
-		foreach(cell, conversation->tasks)
-		{
-			ImportTask *task = lfirst(cell);
-
-			if (id == NULL || task->id == NULL || strcmp(task->id, id) != 0)
-				continue;
-			messages[i].task_id = palloc_object(pg_uuid_t);
-			task_run_id(run_id, task, foreach_current_index(cell), messages[i].task_id);
-		}
+		task = id == NULL ? NULL : *words_place(tasks, id);
+		if (task == NULL)
+			continue;
+		messages[i].task_id = palloc_object(pg_uuid_t);
+		task_run_id(run_id, task, 0, messages[i].task_id);
 	}
 }
 

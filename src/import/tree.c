@@ -15,10 +15,11 @@
 
 #include "miscadmin.h"
 
-/* More branches than these are told of, but not brought in */
-#define MAX_BRANCHES	1000
+/* More branches than these, or than have so many messages, are told of, but not brought in */
+#define MAX_BRANCHES			1000
+#define MAX_BRANCH_MESSAGES		100000
 
-/* The nodes by their ids; of two with one id the first */
+/* The nodes by their ids; of those with the same id the first counts */
 static HTAB *
 index_nodes(List *nodes)
 {
@@ -53,48 +54,78 @@ says_anything(TreeNode *node, NodeReader read)
 	return composer->messages != NIL;
 }
 
-/* The nearest node from this one on upwards that says anything; NULL for none */
+/*
+ * The nearest node from this one on upwards that says anything; NULL for none.  Those on
+ * the way keep it, so that nobody walks there twice.
+ */
 static TreeNode *
-nearest(HTAB *table, TreeNode *node, int count)
+nearest(HTAB *table, TreeNode *node)
 {
-	for (int steps = 0; node != NULL && steps <= count; steps++)
+	List	   *way = NIL;
+	ListCell   *cell;
+
+	for (; node != NULL && !node->says_anything && !node->is_passed;
+		 node = find_node(table, node->parent))
 	{
-		if (node->says_anything)
-			return node;
-		node = find_node(table, node->parent);
+		CHECK_FOR_INTERRUPTS();
+		node->is_passed = true;
+		way = lappend(way, node);
 	}
-	return NULL;
+	/* a ring of nodes that say nothing comes back to one that has none yet */
+	if (node != NULL && !node->says_anything)
+		node = node->up;
+	foreach(cell, way)
+	{
+		((TreeNode *) lfirst(cell))->up = node;
+	}
+	return node;
 }
 
 /* The nodes from the first one down to this one */
 static List *
 way_to(TreeNode *end)
 {
+	List	   *upwards = NIL;
 	List	   *way = NIL;
 	TreeNode   *node;
-	ListCell   *cell;
 
 	for (node = end; node != NULL && !node->is_seen; node = node->up)
 	{
+		CHECK_FOR_INTERRUPTS();
 		node->is_seen = true;
-		way = lcons(node, way);
+		upwards = lappend(upwards, node);
 	}
-	foreach(cell, way)
+	for (int i = list_length(upwards); i-- > 0;)
 	{
-		((TreeNode *) lfirst(cell))->is_seen = false;
+		node = list_nth(upwards, i);
+		node->is_seen = false;
+		way = lappend(way, node);
 	}
 	return way;
 }
 
-static bool
-is_below(TreeNode *node, TreeNode *above)
+/* Which nodes are at a node or below it */
+static void
+mark_below(TreeNode *above)
 {
-	return list_member_ptr(way_to(node), above);
+	List	   *rest = list_make1(above);
+
+	while (rest != NIL)
+	{
+		TreeNode   *node = llast(rest);
+
+		CHECK_FOR_INTERRUPTS();
+		rest = list_delete_last(rest);
+		if (node->is_below)
+			continue;
+		node->is_below = true;
+		rest = list_concat(rest, node->next);
+	}
 }
 
-/* The newest end, or the newest below a node; among equals the last */
+/* The newest end, or the newest of those that are marked; among equals the last */
 static TreeNode *
-newest_end(List *nodes, TreeNode *above)
+newest_end(List *nodes, bool below)
 {
 	TreeNode   *newest = NULL;
 	ListCell   *cell;
@@ -103,9 +134,8 @@ newest_end(List *nodes, TreeNode *above)
 	{
 		TreeNode   *node = lfirst(cell);
 
-		if (node->says_anything && !node->goes_on &&
-			(newest == NULL || node->time >= newest->time) &&
-			(above == NULL || is_below(node, above)))
+		if (node->says_anything && node->next == NIL &&
+			(newest == NULL || node->time >= newest->time) && (!below || node->is_below))
 			newest = node;
 	}
 	return newest;
@@ -129,10 +159,10 @@ compose_branch(TreeNode *end, List *first_messages, NodeReader read)
 	return composer;
 }
 
+/* Find out who says anything, and who hangs on whom of those */
 static void
-hang_up(List *nodes, NodeReader read)
+hang_up(List *nodes, HTAB *table, NodeReader read)
 {
-	HTAB	   *table = index_nodes(nodes);
 	ListCell   *cell;
 
 	foreach(cell, nodes)
@@ -148,13 +178,12 @@ hang_up(List *nodes, NodeReader read)
 
 		if (!node->says_anything)
 			continue;
-		node->up = nearest(table, find_node(table, node->parent), list_length(nodes));
+		node->up = nearest(table, find_node(table, node->parent));
 		if (node->up == node)
 			node->up = NULL;
 		if (node->up != NULL)
-			node->up->goes_on = true;
+			node->up->next = lappend(node->up->next, node);
 	}
-	hash_destroy(table);
 }
 
 /*
@@ -165,35 +194,39 @@ void
 tree_to_branches(List *nodes, const char *current, List *first_messages, NodeReader read,
 				 Conversation *conversation)
 {
-	TreeNode   *shown = NULL;
+	HTAB	   *table = index_nodes(nodes);
+	TreeNode   *shown;
+	int64		messages = 0;
 	ListCell   *cell;
 
-	hang_up(nodes, read);
-	if (current != NULL)
+	hang_up(nodes, table, read);
+	shown = nearest(table, find_node(table, current));
+	if (shown != NULL && shown->next != NIL)
 	{
-		HTAB	   *table = index_nodes(nodes);
-
-		shown = nearest(table, find_node(table, current), list_length(nodes));
-		hash_destroy(table);
-		if (shown != NULL && shown->goes_on)
-			shown = newest_end(nodes, shown);
+		mark_below(shown);
+		shown = newest_end(nodes, true);
 	}
 	if (shown == NULL)
-		shown = newest_end(nodes, NULL);
+		shown = newest_end(nodes, false);
 	if (shown == NULL)
 		return;
 	conversation->branches = list_make1(compose_branch(shown, first_messages, read));
 	foreach(cell, nodes)
 	{
 		TreeNode   *node = lfirst(cell);
+		Composer   *branch;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!node->says_anything || node->goes_on || node == shown)
+		if (!node->says_anything || node->next != NIL || node == shown)
 			continue;
-		if (list_length(conversation->branches) >= MAX_BRANCHES)
+		if (list_length(conversation->branches) >= MAX_BRANCHES ||
+			messages >= MAX_BRANCH_MESSAGES)
+		{
 			conversation->branches_left_out++;
-		else
-			conversation->branches = lappend(conversation->branches,
-											 compose_branch(node, first_messages, read));
+			continue;
+		}
+		branch = compose_branch(node, first_messages, read);
+		messages += list_length(branch->messages);
+		conversation->branches = lappend(conversation->branches, branch);
 	}
 }

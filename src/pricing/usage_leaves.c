@@ -12,9 +12,23 @@
 #include "pricing/usage_leaves.h"
 
 #include "json/jsonb_util.h"
+#include "miscadmin.h"
 
 /* More leaves are not the usage of a request */
 #define MAX_LEAVES		1000
+
+/* A path that is longer, in bytes, neither: it is copied for each leaf below it */
+#define MAX_PATH_LEN	1000
+
+/* May a path have so many bytes more?  Else it is not gone on with. */
+static bool
+path_fits(UsageLeaves *found, int len, int more)
+{
+	if (len + more <= MAX_PATH_LEN)
+		return true;
+	found->is_cut = true;
+	return false;
+}
 
 /* Put a piece of a path behind what stands in front of it; returns where that ends */
 static int
@@ -140,6 +154,8 @@ find_in_element(UsageLeaves *found, const JsonbValue *element, int start, int en
 	bool		is_named = element->type == jbvBinary &&
 		element_name(element->val.binary.data, &name, &value);
 
+	if (is_named && !path_fits(found, end - start, name.val.string.len))
+		return;
 	if (is_named && value.type != jbvNull)
 	{
 		/* an attribute: its key is all of its path */
@@ -169,7 +185,8 @@ find_leaves(UsageLeaves *found, JsonbContainer *container, int start, int end, i
 		int			new_start = found->path_len;
 		int			new_end;
 
-		if (found->is_cut)
+		CHECK_FOR_INTERRUPTS();
+		if (found->is_cut || (token == WJB_KEY && !path_fits(found, len, value.val.string.len)))
 			break;
 		switch (token)
 		{

@@ -19,6 +19,9 @@
  * The rank depends on the text alone: how often it has each term, as a whole word
  * or as the beginning of one, for its length.
  *
+ * A text is gone through once for each term, and compared at each place with no more than
+ * the term, which is short (MAX_QUERY); it can be cancelled at every place.
+ *
  * Errors: PT422 for a query that is empty, too long, or only excludes.
  */
 #include "search/search_query.h"
@@ -191,6 +194,8 @@ has_piece(const pg_wchar *piece, int length, const char *source, int len)
 		for (int i = 0; i < PART_BYTES; i++)
 			found |= (uint8) ((begins[i] | first_case) == first) &
 				(uint8) ((ends[i] | last_case) == last);
+		if (found)
+			CHECK_FOR_INTERRUPTS();
 		for (int i = 0; found && i < PART_BYTES; i++)
 		{
 			if (piece_at(piece, length, source + at + i))
@@ -283,7 +288,10 @@ count_term(const SearchQuery *query, int number, const PlainText *text, SearchMa
 		int			end;
 		bool		is_whole;
 
-		if (text->chars[at] != first || (end = match_at(&query->plain, term, text, at)) < 0)
+		if (text->chars[at] != first)
+			continue;
+		CHECK_FOR_INTERRUPTS();	/* a comparison takes up to as long as the term is */
+		if ((end = match_at(&query->plain, term, text, at)) < 0)
 			continue;
 		is_whole = ends_word(text, end);
 		if (term->is_excluded)

@@ -283,7 +283,7 @@ reference_read(Jsonb *jsonb, Reference *reference)
 			reference->count = numeric_to_int4(count.val.numeric, &failed);
 		names = container_of(jsonb_get_key(&jsonb->root, "keys", &keys), JB_FARRAY);
 	}
-	if (failed || reference->at < 0 || names == NULL)
+	if (failed || reference->at < 0 || names == NULL || JsonContainerSize(names) > MAX_KEYS)
 		refuse_reference("The reference is not one that airun makes.");
 
 	reference->names = array_elements(names, &reference->name_count);

@@ -3,7 +3,10 @@
 # of the run's row that a statement leaves behind is one that every later look
 # at the run goes through, so that what is done a row costs more with each row
 # before it.  A statement that changes tasks that have ended locks no texts, and a
-# call with many messages is cancelled between two of them.
+# call with many messages is cancelled between two of them.  And documents of some
+# megabytes that a client sends are gone through once: each is made so that who goes
+# through it again for each of its parts takes minutes, and cannot be cancelled.  A
+# second is enough, and 40 are allowed.
 
 use strict;
 use warnings;
@@ -178,6 +181,68 @@ END
 	my $after = (split /\n/, $node->safe_psql('postgres', $inserted))[-1];
 	like($error, qr/canceling statement due to statement timeout/, "50,000 messages, with ids: $with_ids: are cancelled");
 	cmp_ok($after - $before, '<', 50000, 'before all of them have been inserted');
+}
+# Documents of clients: what is asked of them, and what must come
+sub turn { return "jsonb_build_object('role', 'assistant', " . join(', ', @_) . ')'; }
+my $uncalled = "'tool_calls', jsonb_agg(jsonb_build_object('id', 'c' || i, 'function', jsonb_build_object('name', 'f', 'arguments', '{}')))";
+my $question = q({"role": "user", "content": "What?"});
+my $chat_node = "jsonb_build_object('author', jsonb_build_object('role', 'user'), 'content', jsonb_build_object('parts', jsonb_build_array('t')))";
+for my $document (
+	[
+		'messages that OpenInference has flattened, numbered with gaps', '|2',
+		q(SELECT problem, message_count FROM airun_import((SELECT '{"llm.input_messages.99999.message.role": "user",
+			"llm.input_messages.99999.message.content": "last", "llm.input_messages.1.message.role": "user",
+			"llm.input_messages.1.message.content": "first"' || string_agg(', "llm.input_messages.1.message.x' || i || '": 1', '') || '}'
+			FROM generate_series(1, 60000) i)))
+	],
+	[
+		'a tree: 70,000 nodes that say nothing, and as many below them that do', '|2|999',
+		"SELECT problem, message_count, fork_count FROM airun_import((SELECT jsonb_build_object('id', 'silent', 'mapping',
+			jsonb_object_agg('n' || i, jsonb_build_object('parent', 'n' || LEAST(i - 1, 70000),
+				'message', CASE WHEN i = 0 OR i > 70000 THEN $chat_node END)))::text FROM generate_series(0, 140000) i))"
+	],
+	[
+		'a tree: 40,000 messages in a row, of which one is shown, and 20,000 below; of branches 100,000 messages and what completes the last', '|40002|3',
+		"SELECT problem, message_count, fork_count FROM airun_import((SELECT jsonb_build_object('id', 'below', 'current_node', 'n20000', 'mapping',
+			jsonb_object_agg('n' || i, jsonb_build_object('parent', 'n' || LEAST(i - 1, 40000), 'message', $chat_node)))::text
+			FROM generate_series(0, 60000) i))"
+	],
+	[
+		'what is no HTML', '|2',
+		q(SELECT problem, message_count FROM airun_import(json_build_object('products', '{}'::text[], 'title', 'Said x',
+			'time', '2024-05-01T09:00:00Z', 'safeHtmlItem', json_build_array(json_build_object('html', repeat('<', 6000000))))::text))
+	],
+	[
+		'a page of items, newest first', 'a message is a number: It must be an object.',
+		q(SELECT problem FROM airun_import('{"object": "list", "first_id": "a", "data": [{"id": "a", "type": "message", "role": "assistant"}' ||
+			repeat(', 0', 2000000) || ']}'))
+	],
+	[
+		'a usage whose counts stand below a long key', '7|["it is too large to be read whole"]',
+		q(SELECT u->'tokens_input', u->'doubts' FROM (SELECT airun_normalize_usage(jsonb_build_object('input_tokens', 7, repeat('k', 6000000),
+			jsonb_object_agg('k' || i, i))) FROM generate_series(1, 900) i) x (u))
+	],
+	[
+		'calls without results, and results without calls', '60000|60000',
+		"SELECT left_out->'calls_without_result', left_out->'results_without_call' FROM airun_context(RUN) c, LATERAL (SELECT c->'left_out') l (left_out)",
+		"jsonb_build_array('$question'::jsonb, " . turn($uncalled) .
+		  ", jsonb_build_object('role', 'user', 'content', jsonb_agg(jsonb_build_object('type', 'tool_result', 'tool_use_id', 'z' || i, 'content', 'r'))))"
+	],
+	[
+		'calls beside other calls', '120000',
+		"SELECT airun_context(RUN)->'left_out'->'calls_without_result'",
+		"jsonb_build_array('$question'::jsonb, " .
+		  turn("'content', jsonb_agg(jsonb_build_object('type', 'tool_use', 'id', 'd' || i, 'name', 'f'))", $uncalled) . ')'
+	])
+{
+	my ($name, $expected, $query, $messages) = @$document;
+	$run = numbered_id(1, ++$runs);
+	$query =~ s/RUN/'$run'/;
+	$node->safe_psql('postgres', "SELECT airun_create_run('chat', id => '$run')");
+	$node->safe_psql('postgres', "SELECT count(*) FROM airun_append_messages('$run', (SELECT $messages FROM generate_series(1, 60000) i))")
+	  if $messages;
+	my ($status, $out, $error) = $node->psql('postgres', "SET statement_timeout = '40s'; $query");
+	is($error || $out, $expected, "gone through once: $name");
 }
 check_ok($node, 'at the end');
 
