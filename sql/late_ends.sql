@@ -329,8 +329,16 @@ SELECT in_two('', 'response_data => ''[{"usage": {"total_tokens": 50000}}]'', to
 -- where the total has been taken for the input, and both are counted late
 SELECT effect(format('SELECT status FROM airun_cancel_task(%L, usage => ''{"total_tokens": 50000}'')', task_id(161))), effect(format('SELECT status FROM airun_cancel_task(%L, tokens_input => 40000, tokens_output => 7)', task_id(161))), figures(task_id(161)),
 	effect(format('SELECT status FROM airun_cancel_task(%L, tokens_input => 40000, tokens_output => 7)', task_id(161)));
--- so they are charged again
+-- so they are charged again, and by another price with the same doubts
+CREATE FUNCTION doubts() RETURNS text LANGUAGE sql AS $$
+	SELECT concat(count(*), ' ', md5(string_agg(concat_ws(' ', f.id, f.price_status, f.cost_details -> 'doubts'), ' ' ORDER BY f.id))) FROM (
+		SELECT task_id AS id, price_status, cost_details FROM airun.tasks WHERE run_id = run_id(61) UNION ALL SELECT id, price_status, cost_details FROM airun.calls WHERE model_id = 'late-1') AS f
+$$;
 SELECT sum(changed) FROM airun_reprice(model_id => 'late-1', all_tasks => true);
+BEGIN;
+SELECT doubts() AS before, airun_set_price('late-1', '{"input": 4, "output": 20}', provider => 'openai', per_tokens => 1000000, effective_from => '2020-01-01') IS NOT NULL AS is_set \gset
+SELECT sum(changed) > 100 AS many, doubts() = :'before' FROM airun_reprice(model_id => 'late-1', all_tasks => true);
+ROLLBACK;
 SELECT * FROM airun_check(run_id(61));
 
 --
