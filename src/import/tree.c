@@ -9,14 +9,26 @@
  * newest end, and among equals of the last one.  Rings are cut.  The order of
  * messages is that of the way down, never that of their times.
  *
+ * The branch that is shown is composed at once; each other one when it is asked for, in
+ * the caller's memory, since together they may be many times as long as the document.
+ *
  * PT422 where no message is left.  Nothing is locked.
  */
 #include "import/import.h"
 
 #include "miscadmin.h"
 
-/* More branches than these are told of, but not brought in */
-#define MAX_BRANCHES	1000
+/* More branches than these, or than have so many messages, are told of, but not brought in */
+#define MAX_BRANCHES			1000
+#define MAX_BRANCH_MESSAGES		100000
+
+/* The branches of a tree beside the one that is shown */
+typedef struct Tree
+{
+	List	   *ends;			/* TreeNode */
+	List	   *first_messages;
+	NodeReader	read;
+} Tree;
 
 /* The nodes by their ids; of two with one id the first */
 static HTAB *
@@ -157,6 +169,24 @@ hang_up(List *nodes, NodeReader read)
 	hash_destroy(table);
 }
 
+/* Keep the end of a branch, unless there are too many, or they have too many messages */
+static void
+add_end(TreeNode *node, Conversation *conversation, int64 *messages)
+{
+	List	   *way;
+
+	if (list_length(conversation->tree->ends) >= MAX_BRANCHES - 1 ||
+		*messages >= MAX_BRANCH_MESSAGES)
+	{
+		conversation->branches_left_out++;
+		return;
+	}
+	way = way_to(node);
+	*messages += list_length(way);
+	list_free(way);
+	conversation->tree->ends = lappend(conversation->tree->ends, node);
+}
+
 /*
  * Take the nodes apart into the conversation's branches.  current: the id of the
  * node that the source shows, or NULL; first_messages: system prompts (JsonbValue).
@@ -166,6 +196,7 @@ tree_to_branches(List *nodes, const char *current, List *first_messages, NodeRea
 				 Conversation *conversation)
 {
 	TreeNode   *shown = NULL;
+	int64		messages = 0;
 	ListCell   *cell;
 
 	hang_up(nodes, read);
@@ -183,17 +214,27 @@ tree_to_branches(List *nodes, const char *current, List *first_messages, NodeRea
 	if (shown == NULL)
 		return;
 	conversation->branches = list_make1(compose_branch(shown, first_messages, read));
+	conversation->tree = palloc_object(Tree);
+	*conversation->tree = (Tree) {NIL, first_messages, read};
 	foreach(cell, nodes)
 	{
 		TreeNode   *node = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!node->says_anything || node->goes_on || node == shown)
-			continue;
-		if (list_length(conversation->branches) >= MAX_BRANCHES)
-			conversation->branches_left_out++;
-		else
-			conversation->branches = lappend(conversation->branches,
-											 compose_branch(node, first_messages, read));
+		if (node->says_anything && !node->goes_on && node != shown)
+			add_end(node, conversation, &messages);
 	}
+}
+
+int
+tree_branch_count(const Tree *tree)
+{
+	return tree == NULL ? 0 : list_length(tree->ends);
+}
+
+/* Compose one of the branches that are not shown, from 0 on */
+Composer *
+tree_branch(const Tree *tree, int number)
+{
+	return compose_branch(list_nth(tree->ends, number), tree->first_messages, tree->read);
 }
