@@ -382,6 +382,23 @@ ROLLBACK;
 TABLE kept;
 SELECT count(*) FROM airun.runs WHERE name = 'denied' OR metadata ->> 'id' = 'fine';
 DROP TRIGGER site_deny ON airun.runs;
+
+--
+-- The branches of a tree are stored one at a time: memory is by the document, 70 kB here with 20,000
+-- messages in its branches, which took 120 MB when they were all there at once
+--
+\connect -
+SET client_min_messages = warning;
+SET search_path = helpers, public;
+SET airun.user_id = '1b000000-0000-4000-8000-000000000009';
+SELECT jsonb_build_object('id', 'long branches', 'title', 'Long branches', 'mapping', jsonb_object_agg('n' || i, jsonb_build_object('parent', 'n' || LEAST(i - 1, 500),
+	'message', jsonb_build_object('author', jsonb_build_object('role', CASE WHEN i % 2 = 0 THEN 'user' ELSE 'assistant' END), 'content', jsonb_build_object('content_type', 'text', 'parts', jsonb_build_array('t' || i)))))) AS document
+FROM generate_series(1, 540) AS i \gset
+SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s*(\d+)') AS before \gset
+SELECT message_count, fork_count, problem FROM airun_import(:'document');
+SELECT message_count, fork_count, problem FROM airun_import(:'document');
+SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s*(\d+)')::bigint - :before < 70000 AS is_bounded;
+SELECT forked_at_seq, message_count, count(*) FROM airun.runs WHERE user_id = '1b000000-0000-4000-8000-000000000009' GROUP BY 1, 2 ORDER BY 1;
 SELECT * FROM airun_check();
 
 --
@@ -429,6 +446,6 @@ SELECT b.name, s.seq, s.role FROM airun_search('harbour') AS s JOIN brought AS b
 
 -- Clean up
 DELETE FROM airun.runs WHERE user_id::text LIKE '1b000000-0000-4000-8000-%';
-DELETE FROM airun.prices WHERE model = 'import-model';
+DELETE FROM airun.prices WHERE model IN ('import-model', 'spans-model');
 DROP OWNED BY regress_airun_importer;
 DROP ROLE regress_airun_importer;

@@ -100,6 +100,7 @@ typedef struct Conversation
 	List	   *metadata;		/* pairs for the run's metadata */
 	List	   *import;			/* pairs for its metadata.import */
 	List	   *branches;		/* Composer; the first is what is shown */
+	struct Tree *tree;			/* of which there are more, composed one at a time; NULL */
 	int			branches_left_out;
 	List	   *tasks;			/* ImportTask */
 } Conversation;
@@ -174,6 +175,8 @@ typedef void (*NodeReader) (Composer *composer, JsonbValue *source);
 
 extern void tree_to_branches(List *nodes, const char *current, List *first_messages,
 							 NodeReader read, Conversation *conversation);
+extern int	tree_branch_count(const struct Tree *tree);
+extern Composer *tree_branch(const struct Tree *tree, int number);
 extern void compose_system(Composer *composer, JsonbValue *content);
 
 /* read_chats.c, read_messages.c, read_traces.c, read_original.c */

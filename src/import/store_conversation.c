@@ -13,6 +13,7 @@
  *	 is never said to be older; its "timestamp" is the source's own.
  * - The branch that the source shows is the run.  Each other one is a run of its own
  *	 that is not listed, forked from it behind the last message that both have.
+ *	 Branches are stored one after the other, each in memory that the next one reuses.
  * - What the source knows of a usage is a task of its day, charged as any other.
  *
  * A run is inserted with all that it counts; its messages as rows of our own, and its
@@ -39,6 +40,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
+#include "utils/memutils.h"
 #include "utils/uuid.h"
 
 /* As run.c has it */
@@ -171,6 +173,46 @@ branch_messages(const Composer *branch, TimestampTz begin)
 
 /* ---------- the run ---------- */
 
+static int
+branch_count(const Conversation *conversation)
+{
+	return list_length(conversation->branches) + tree_branch_count(conversation->tree);
+}
+
+/* One of its branches, in the memory of the caller where it is not there yet */
+static Composer *
+branch_at(const Conversation *conversation, int number)
+{
+	int			composed = list_length(conversation->branches);
+
+	return number < composed ? list_nth(conversation->branches, number) :
+		tree_branch(conversation->tree, number - composed);
+}
+
+/*
+ * Memory for one branch after another, so that they need no more than the longest of
+ * them does.  It is emptied for each, and gone with the memory that is in use now.
+ */
+static MemoryContext
+branch_memory(void)
+{
+	return AllocSetContextCreate(CurrentMemoryContext, "airun import branch",
+								 ALLOCSET_DEFAULT_SIZES);
+}
+
+static TimestampTz
+first_time(const Composer *branch)
+{
+	ListCell   *cell;
+
+	foreach(cell, branch->messages)
+	{
+		if (((OutMessage *) lfirst(cell))->time != NO_TIME)
+			return ((OutMessage *) lfirst(cell))->time;
+	}
+	return NO_TIME;
+}
+
 /*
  * When it began, for all of its branches: as the source says, or else with the earliest
  * of the messages that are the first with a time in a branch.
@@ -179,22 +221,21 @@ static TimestampTz
 begin_of(const Conversation *conversation)
 {
 	TimestampTz begin = conversation->created_at;
-	ListCell   *branch;
-	ListCell   *cell;
+	MemoryContext own;
 
 	if (begin != NO_TIME)
 		return begin;
-	foreach(branch, conversation->branches)
+	own = branch_memory();
+	for (int i = 0; i < branch_count(conversation); i++)
 	{
-		foreach(cell, ((Composer *) lfirst(branch))->messages)
-		{
-			TimestampTz time = ((OutMessage *) lfirst(cell))->time;
+		MemoryContext caller = MemoryContextSwitchTo(own);
+		TimestampTz time = first_time(branch_at(conversation, i));
 
-			if (time == NO_TIME)
-				continue;
+		CHECK_FOR_INTERRUPTS();
+		if (time != NO_TIME)
 			begin = begin == NO_TIME ? time : Min(begin, time);
-			break;
-		}
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(own);
 	}
 	if (begin == NO_TIME)
 		begin = conversation->active_at;
@@ -543,6 +584,7 @@ store_branch(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversati
 			 TimestampTz begin, const Composer *branch, NewMessage *messages, text *name,
 			 const Origin *origin)
 {
+	MemoryContext own = CurrentMemoryContext;
 	int			count = list_length(branch->messages);
 	TimestampTz updated_at = Max(messages[count - 1].created_at, conversation->active_at);
 	pg_uuid_t  *answer_task = palloc_object(pg_uuid_t);
@@ -560,6 +602,7 @@ store_branch(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversati
 	for (int i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(own); /* a statement leaves SPI's in place */
 		message_insert(run_id, &messages[i]);
 		if (messages[i].task_id != NULL)
 			message_answers_task(run_id, &messages[i]);
@@ -580,24 +623,37 @@ common_messages(NewMessage *a, int a_count, NewMessage *b, int b_count)
 	return count;
 }
 
+/* Store one of the other branches; messages: those of the one that is shown */
+static void
+store_fork(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
+		   TimestampTz begin, NewMessage *messages, int count, text *name, int number)
+{
+	Composer   *branch = branch_at(conversation, number);
+	NewMessage *own = branch_messages(branch, begin);
+	pg_uuid_t	fork_id;
+	Origin		origin = {run_id, 0};
+
+	if (branch->messages == NIL)
+		return;
+	origin.seq = common_messages(messages, count, own, list_length(branch->messages));
+	derived_id(&fork_id, run_id, "fork", psprintf("%d", number));
+	if (!store_branch(&fork_id, user_id, conversation, begin, branch, own, name, &origin))
+		run_refuse_taken(&fork_id);
+}
+
 static void
 store_forks(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
 			TimestampTz begin, NewMessage *messages, int count, text *name)
 {
-	for (int i = 1; i < list_length(conversation->branches); i++)
-	{
-		Composer   *branch = list_nth(conversation->branches, i);
-		NewMessage *own;
-		pg_uuid_t	fork_id;
-		Origin		origin = {run_id, 0};
+	MemoryContext own = branch_memory();
 
-		if (branch->messages == NIL)
-			continue;
-		own = branch_messages(branch, begin);
-		origin.seq = common_messages(messages, count, own, list_length(branch->messages));
-		derived_id(&fork_id, run_id, "fork", psprintf("%d", i));
-		if (!store_branch(&fork_id, user_id, conversation, begin, branch, own, name, &origin))
-			run_refuse_taken(&fork_id);
+	for (int i = 1; i < branch_count(conversation); i++)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(own);
+
+		store_fork(run_id, user_id, conversation, begin, messages, count, name, i);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(own);
 	}
 }
 
@@ -679,29 +735,44 @@ tell_lack(const pg_uuid_t *run_id, const char *part, int64 number, int count)
 	return strcpy(copy, problem);
 }
 
+/* What the run, or a fork of it, lacks of a branch; or NULL */
+static char *
+find_lack_of_branch(const pg_uuid_t *run_id, const Conversation *conversation,
+					TimestampTz begin, int number)
+{
+	const Composer *branch = branch_at(conversation, number);
+	int			count = list_length(branch->messages);
+	pg_uuid_t	id = *run_id;
+	int64		seq;
+
+	if (number > 0)
+		derived_id(&id, run_id, "fork", psprintf("%d", number));
+	seq = first_missing(&id, branch_messages(branch, begin), count);
+	if (seq != 0 && number == 0)
+		return tell_lack(run_id, "message", seq, count);
+	return seq == 0 ? NULL :
+		tell_lack(run_id, "branch", number + 1, branch_count(conversation));
+}
+
 /* What the run lacks of its conversation, and did before its user changed it; or NULL */
 static char *
 find_lack(const pg_uuid_t *run_id, const Conversation *conversation, TimestampTz begin)
 {
+	MemoryContext own = branch_memory();
+	char	   *lack = NULL;
 	ListCell   *cell;
 
-	foreach(cell, conversation->branches)
+	for (int i = 0; lack == NULL && i < branch_count(conversation); i++)
 	{
-		const Composer *branch = lfirst(cell);
-		int			number = foreach_current_index(cell);
-		int			count = list_length(branch->messages);
-		pg_uuid_t	id = *run_id;
-		int64		seq;
+		MemoryContext caller = MemoryContextSwitchTo(own);
 
 		CHECK_FOR_INTERRUPTS();
-		if (number > 0)
-			derived_id(&id, run_id, "fork", psprintf("%d", number));
-		seq = first_missing(&id, branch_messages(branch, begin), count);
-		if (seq != 0 && number == 0)
-			return tell_lack(run_id, "message", seq, count);
-		if (seq != 0)
-			return tell_lack(run_id, "branch", number + 1, list_length(conversation->branches));
+		lack = find_lack_of_branch(run_id, conversation, begin, i);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(own);
 	}
+	if (lack != NULL)
+		return lack;
 	foreach(cell, conversation->tasks)
 	{
 		pg_uuid_t	task_id;
@@ -781,5 +852,5 @@ store_conversation(Conversation *conversation, const pg_uuid_t *user_id, JsonbVa
 	store_forks(&result->run_id, user_id, conversation, begin, messages, count, name);
 	result->name = copy_out(name);
 	result->message_count = count;
-	result->fork_count = list_length(conversation->branches) - 1;
+	result->fork_count = branch_count(conversation) - 1;
 }

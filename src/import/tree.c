@@ -9,6 +9,9 @@
  * newest end, and among equals of the last one.  Rings are cut.  The order of
  * messages is that of the way down, never that of their times.
  *
+ * The branch that is shown is composed at once; each other one when it is asked for, in
+ * the caller's memory, since together they may be many times as long as the document.
+ *
  * PT422 where no message is left.  Nothing is locked.
  */
 #include "import/import.h"
@@ -18,6 +21,14 @@
 /* More branches than these, or than have so many messages, are told of, but not brought in */
 #define MAX_BRANCHES			1000
 #define MAX_BRANCH_MESSAGES		100000
+
+/* The branches of a tree beside the one that is shown */
+typedef struct Tree
+{
+	List	   *ends;			/* TreeNode */
+	List	   *first_messages;
+	NodeReader	read;
+} Tree;
 
 /* The nodes by their ids; of those with the same id the first counts */
 static HTAB *
@@ -186,6 +197,24 @@ hang_up(List *nodes, HTAB *table, NodeReader read)
 	}
 }
 
+/* Keep the end of a branch, unless there are too many, or they have too many messages */
+static void
+add_end(TreeNode *node, Conversation *conversation, int64 *messages)
+{
+	List	   *way;
+
+	if (list_length(conversation->tree->ends) >= MAX_BRANCHES - 1 ||
+		*messages >= MAX_BRANCH_MESSAGES)
+	{
+		conversation->branches_left_out++;
+		return;
+	}
+	way = way_to(node);
+	*messages += list_length(way);
+	list_free(way);
+	conversation->tree->ends = lappend(conversation->tree->ends, node);
+}
+
 /*
  * Take the nodes apart into the conversation's branches.  current: the id of the
  * node that the source shows, or NULL; first_messages: system prompts (JsonbValue).
@@ -211,22 +240,27 @@ tree_to_branches(List *nodes, const char *current, List *first_messages, NodeRea
 	if (shown == NULL)
 		return;
 	conversation->branches = list_make1(compose_branch(shown, first_messages, read));
+	conversation->tree = palloc_object(Tree);
+	*conversation->tree = (Tree) {NIL, first_messages, read};
 	foreach(cell, nodes)
 	{
 		TreeNode   *node = lfirst(cell);
-		Composer   *branch;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!node->says_anything || node->next != NIL || node == shown)
-			continue;
-		if (list_length(conversation->branches) >= MAX_BRANCHES ||
-			messages >= MAX_BRANCH_MESSAGES)
-		{
-			conversation->branches_left_out++;
-			continue;
-		}
-		branch = compose_branch(node, first_messages, read);
-		messages += list_length(branch->messages);
-		conversation->branches = lappend(conversation->branches, branch);
+		if (node->says_anything && node->next == NIL && node != shown)
+			add_end(node, conversation, &messages);
 	}
+}
+
+int
+tree_branch_count(const Tree *tree)
+{
+	return tree == NULL ? 0 : list_length(tree->ends);
+}
+
+/* Compose one of the branches that are not shown, from 0 on */
+Composer *
+tree_branch(const Tree *tree, int number)
+{
+	return compose_branch(list_nth(tree->ends, number), tree->first_messages, tree->read);
 }
