@@ -384,24 +384,6 @@ SELECT count(*) FROM airun.runs WHERE name = 'denied' OR metadata ->> 'id' = 'fi
 DROP TRIGGER site_deny ON airun.runs;
 
 --
--- The branches of a tree are stored one at a time: memory is by the document, 70 kB here with 20,000
--- messages in its branches, which took 120 MB when they were all there at once
---
-\connect -
-SET client_min_messages = warning;
-SET search_path = helpers, public;
-SET airun.user_id = '1b000000-0000-4000-8000-000000000009';
-SELECT jsonb_build_object('id', 'long branches', 'title', 'Long branches', 'mapping', jsonb_object_agg('n' || i, jsonb_build_object('parent', 'n' || LEAST(i - 1, 500),
-	'message', jsonb_build_object('author', jsonb_build_object('role', CASE WHEN i % 2 = 0 THEN 'user' ELSE 'assistant' END), 'content', jsonb_build_object('content_type', 'text', 'parts', jsonb_build_array('t' || i)))))) AS document
-FROM generate_series(1, 540) AS i \gset
-SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s*(\d+)') AS before \gset
-SELECT message_count, fork_count, problem FROM airun_import(:'document');
-SELECT message_count, fork_count, problem FROM airun_import(:'document');
-SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s*(\d+)')::bigint - :before < 70000 AS is_bounded;
-SELECT forked_at_seq, message_count, count(*) FROM airun.runs WHERE user_id = '1b000000-0000-4000-8000-000000000009' GROUP BY 1, 2 ORDER BY 1;
-SELECT * FROM airun_check();
-
---
 -- What was pasted, said by voice, thought, signed and called comes in and goes out again;
 -- a tool that has returned nothing has returned.  Numbers are those of facts/formats.md.
 --
@@ -442,6 +424,7 @@ SELECT name, airun_context(run_id, for_provider => CASE WHEN name LIKE '§6.3%' 
 SELECT name, airun_export(run_id, 'responses') FROM brought WHERE name LIKE '%custom';
 SELECT b.name, s.seq, s.role FROM airun_search('harbour') AS s JOIN brought AS b USING (run_id) ORDER BY b.name COLLATE "C", s.seq;
 \pset format aligned
+
 \pset tuples_only off
 
 -- Clean up

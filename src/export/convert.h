@@ -112,10 +112,13 @@ extern bool conversation_write_system(StringInfo out, Conversation *conversation
 /* message_parts.c */
 extern List *message_parts(JsonbContainer *message);
 extern Part *read_part(const JsonbValue *value);
+extern JsonbValue joined_texts(const JsonbValue *array);
+
+/* part_values.c */
 extern bool is_present(const JsonbValue *value);
+extern bool is_object(const JsonbValue *value);
 extern JsonbContainer *object_at(JsonbContainer *object, const char *key);
 extern JsonbValue first_string(JsonbContainer *object, const char *const *keys);
-extern JsonbValue joined_texts(const JsonbValue *array);
 extern JsonbValue string_value(char *string, int len);
 extern bool string_begins(const JsonbValue *value, const char *beginning);
 

@@ -140,34 +140,10 @@ static const SignaturePlace signature_places[] = {
 	{"openai", "reasoningEncryptedContent", ORIGIN_RESPONSES, false},
 };
 
-/* Is there a value? */
-bool
-is_present(const JsonbValue *value)
-{
-	return value->type != jbvNull;
-}
-
-static bool
-is_object(const JsonbValue *value)
-{
-	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
-}
-
 static bool
 is_array(const JsonbValue *value)
 {
 	return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data);
-}
-
-/* The object under the key */
-JsonbContainer *
-object_at(JsonbContainer *object, const char *key)
-{
-	JsonbValue	value;
-
-	if (!jsonb_field(object, key, &value) || !is_object(&value))
-		return NULL;
-	return value.val.binary.data;
 }
 
 /* The first of the keys that has a value, or jbvNull */
@@ -184,46 +160,12 @@ first_of(JsonbContainer *object, const char *const *keys)
 	return (JsonbValue) {.type = jbvNull};
 }
 
-/* The same of strings alone */
-JsonbValue
-first_string(JsonbContainer *object, const char *const *keys)
-{
-	JsonbValue	value;
-
-	for (; *keys != NULL; keys++)
-	{
-		if (jsonb_field(object, *keys, &value) && value.type == jbvString)
-			return value;
-	}
-	return (JsonbValue) {.type = jbvNull};
-}
-
 static bool
 is_true(JsonbContainer *object, const char *key)
 {
 	JsonbValue	value;
 
 	return jsonb_field(object, key, &value) && value.type == jbvBool && value.val.boolean;
-}
-
-bool
-string_begins(const JsonbValue *value, const char *beginning)
-{
-	int			len = strlen(beginning);
-
-	return value->type == jbvString && value->val.string.len >= len &&
-		memcmp(value->val.string.val, beginning, len) == 0;
-}
-
-/* A string as a value */
-JsonbValue
-string_value(char *string, int len)
-{
-	JsonbValue	value = {.type = jbvString};
-
-	value.val.string.val = string;
-	value.val.string.len = len;
-	return value;
 }
 
 static Part *

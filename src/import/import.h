@@ -179,6 +179,11 @@ extern int	tree_branch_count(const struct Tree *tree);
 extern Composer *tree_branch(const struct Tree *tree, int number);
 extern void compose_system(Composer *composer, JsonbValue *content);
 
+/* span_attributes.c */
+extern JsonbValue *span_attributes(JsonbValue *span);
+extern bool has_messages(JsonbValue *attributes);
+extern Composer *compose_attributes(JsonbValue *attributes);
+
 /* read_chats.c, read_messages.c, read_traces.c, read_original.c */
 extern void read_chatgpt(JsonbValue *entry, Conversation *conversation);
 extern void read_claude(JsonbValue *entry, Conversation *conversation);

@@ -244,6 +244,19 @@ for my $document (
 	my ($status, $out, $error) = $node->psql('postgres', "SET statement_timeout = '40s'; $query");
 	is($error || $out, $expected, "gone through once: $name");
 }
+
+#--- memory ----------------------------------------------------------------------------
+
+# The branches of a tree are stored one at a time: 26 MB, with the pages of the table that it has
+# touched; all 20,000 messages of its branches at once are 120 MB
+is($node->safe_psql('postgres', <<'END'), '501|39||t', 'memory is by the document, not by its branches');
+SELECT jsonb_build_object('id', 'long branches', 'title', 'Long branches', 'mapping', jsonb_object_agg('n' || i, jsonb_build_object('parent', 'n' || LEAST(i - 1, 500),
+	'message', jsonb_build_object('author', jsonb_build_object('role', CASE WHEN i % 2 = 0 THEN 'user' ELSE 'assistant' END),
+		'content', jsonb_build_object('content_type', 'text', 'parts', jsonb_build_array('m' || i)))))) AS document
+FROM generate_series(1, 540) AS i \gset
+SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s*(\d+)') AS before \gset
+SELECT message_count, fork_count, problem, substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s*(\d+)')::bigint - :before < 70000 FROM airun_import(:'document');
+END
 check_ok($node, 'at the end');
 
 done_testing();
