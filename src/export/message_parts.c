@@ -660,23 +660,6 @@ has_part(List *parts, PartKind kind)
 	return false;
 }
 
-/* The ids of the calls among the parts */
-static HTAB *
-ids_of_calls(List *parts)
-{
-	HTAB	   *ids = words_begin();
-	ListCell   *cell;
-
-	foreach(cell, parts)
-	{
-		Part	   *part = lfirst(cell);
-
-		if (part->kind == PART_CALL && is_present(&part->id))
-			*words_place_of(ids, &part->id) = part;
-	}
-	return ids;
-}
-
 /* The calls that stand beside the content; those in it are not repeated */
 static List *
 read_calls(List *parts, JsonbContainer *message)
@@ -686,10 +669,17 @@ read_calls(List *parts, JsonbContainer *message)
 
 	if (jsonb_field(message, "tool_calls", &calls) && is_array(&calls))
 	{
-		int			count = JsonContainerSize(calls.val.binary.data);
-		HTAB	   *in_content = has_part(parts, PART_CALL) ? ids_of_calls(parts) : NULL;
+		HTAB	   *ids = words_begin();
+		ListCell   *cell;
 
-		for (int i = 0; i < count; i++)
+		foreach(cell, parts)
+		{
+			Part	   *part = lfirst(cell);
+
+			if (part->kind == PART_CALL && is_present(&part->id))
+				*words_place_of(ids, &part->id) = part;
+		}
+		for (int i = 0; i < (int) JsonContainerSize(calls.val.binary.data); i++)
 		{
 			JsonbValue *call = getIthJsonbValueFromContainer(calls.val.binary.data, i);
 			Part	   *part;
@@ -698,8 +688,7 @@ read_calls(List *parts, JsonbContainer *message)
 				continue;
 			part = new_part(PART_CALL, ORIGIN_OPENAI, call->val.binary.data);
 			read_call(part, call->val.binary.data);
-			if (in_content == NULL || !is_present(&part->id) ||
-				*words_place_of(in_content, &part->id) == NULL)
+			if (!is_present(&part->id) || *words_place_of(ids, &part->id) == NULL)
 				parts = lappend(parts, part);
 		}
 	}

@@ -87,22 +87,7 @@ span_attributes(JsonbValue *span)
 	return json_from_pairs(pairs);
 }
 
-/* Messages of OpenInference, flattened: does anything stand below a prefix? */
-static bool
-has_below(JsonbValue *object, const char *prefix)
-{
-	ListCell   *cell;
-	int			len = strlen(prefix);
-
-	foreach(cell, json_pairs(object))
-	{
-		if (strncmp(((JsonPair *) lfirst(cell))->key, prefix, len) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* A pair of an element of a list that has been flattened */
+/* A pair of an element of a list that OpenInference has flattened */
 typedef struct FlatPair
 {
 	int			number;			/* of the element */
@@ -255,8 +240,8 @@ has_messages(JsonbValue *attributes)
 {
 	return json_get(attributes, "gen_ai.input.messages") != NULL ||
 		json_get(attributes, "gen_ai.output.messages") != NULL ||
-		has_below(attributes, "llm.input_messages.") ||
-		has_below(attributes, "llm.output_messages.");
+		flat_elements(attributes, "llm.input_messages.", "") != NIL ||
+		flat_elements(attributes, "llm.output_messages.", "") != NIL;
 }
 
 Composer *
