@@ -118,6 +118,7 @@ SELECT run_of(27, '[
 	{"type": "computer_call_output", "call_id": "k1", "output": {"type": "computer_screenshot", "file_id": "s"}},
 	{"type": "local_shell_call", "id": "ls_1", "call_id": "k2", "action": {"type": "exec"}},
 	{"type": "local_shell_call_output", "id": "k2", "output": "a"},
+	{"type": "tool_search_call", "id": "ts_1", "arguments": {}}, {"type": "tool_search_output", "id": "ts_2", "tools": []},
 	{"type": "shell_call_output", "call_id": "lost", "output": []},
 	{"role": "assistant", "phase": "final_answer", "content": "Done."},
 	{"role": "user", "content": "More."},

@@ -249,55 +249,18 @@ pair_results(Conversation *conversation)
 
 /* ---------- tools that a provider brings ---------- */
 
-typedef enum BuiltInRole
-{
-	CALL_FOR_CLIENT,			/* the client answers it */
-	CALL_FOR_PROVIDER,			/* the provider answers it itself, before a user speaks again */
-	BUILT_IN_OUTPUT
-} BuiltInRole;
-
-typedef struct BuiltIn
-{
-	const char *type;			/* of the part */
-	const char *id_keys[3];		/* where it has the id of the call, the likeliest first */
-	BuiltInRole role;
-} BuiltIn;
-
-static const BuiltIn built_ins[] = {
-	{"computer_call", {"call_id"}, CALL_FOR_CLIENT},
-	{"computer_call_output", {"call_id"}, BUILT_IN_OUTPUT},
-	{"local_shell_call", {"call_id"}, CALL_FOR_CLIENT},
-	{"local_shell_call_output", {"call_id", "id"}, BUILT_IN_OUTPUT},
-	{"shell_call", {"call_id"}, CALL_FOR_CLIENT},
-	{"shell_call_output", {"call_id"}, BUILT_IN_OUTPUT},
-	{"apply_patch_call", {"call_id"}, CALL_FOR_CLIENT},
-	{"apply_patch_call_output", {"call_id"}, BUILT_IN_OUTPUT},
-	{"server_tool_use", {"id"}, CALL_FOR_PROVIDER},
-	{"mcp_tool_use", {"id"}, CALL_FOR_PROVIDER},
-	{"mcp_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"web_search_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"web_fetch_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"code_execution_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"bash_code_execution_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"text_editor_code_execution_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"tool_search_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-};
-
-/* Which one a part is; NULL for none */
-static const BuiltIn *
+/* What kind of part of such a tool it is, by its type; NULL for none */
+static const PartType *
 built_in_of(const Part *part)
 {
+	const PartType *known;
 	JsonbValue	type;
 
 	if (part->kind != PART_OTHER || part->raw.type != jbvBinary ||
-		!jsonb_field(part->raw.val.binary.data, "type", &type))
+		!jsonb_field(part->raw.val.binary.data, "type", &type) || type.type != jbvString)
 		return NULL;
-	for (int i = 0; i < lengthof(built_ins); i++)
-	{
-		if (jsonb_string_is(&type, built_ins[i].type))
-			return &built_ins[i];
-	}
-	return NULL;
+	known = part_type_of(&type);
+	return known != NULL && known->built_in != NOT_BUILT_IN ? known : NULL;
 }
 
 /* What a user says ends the calls that the provider has not answered */
@@ -308,7 +271,7 @@ end_provider_calls(List *open_calls)
 
 	foreach(cell, open_calls)
 	{
-		if (built_in_of(lfirst(cell))->role == CALL_FOR_PROVIDER)
+		if (built_in_of(lfirst(cell))->built_in == CALL_FOR_PROVIDER)
 			open_calls = foreach_delete_current(open_calls, cell);
 	}
 	return open_calls;
@@ -316,13 +279,13 @@ end_provider_calls(List *open_calls)
 
 /* The open call that an output answers is answered; an output of none is unpaired */
 static List *
-pair_built_in(List *open_calls, const BuiltIn *built_in, Part *part)
+pair_built_in(List *open_calls, const PartType *known, Part *part)
 {
 	ListCell   *cell;
 
-	part->id = first_string(part->raw.val.binary.data, built_in->id_keys);
+	part->id = first_string(part->raw.val.binary.data, known->id_keys);
 	part->is_unpaired = true;
-	if (built_in->role != BUILT_IN_OUTPUT)
+	if (known->built_in != BUILT_IN_OUTPUT)
 		return lappend(open_calls, part);
 	foreach(cell, open_calls)
 	{
@@ -352,10 +315,10 @@ pair_built_ins(Conversation *conversation)
 			open_calls = end_provider_calls(open_calls);
 		foreach(inner, utterance->parts)
 		{
-			const BuiltIn *built_in = built_in_of(lfirst(inner));
+			const PartType *known = built_in_of(lfirst(inner));
 
-			if (built_in != NULL)
-				open_calls = pair_built_in(open_calls, built_in, lfirst(inner));
+			if (known != NULL)
+				open_calls = pair_built_in(open_calls, known, lfirst(inner));
 		}
 	}
 	/* a provider may still go on with its own */
@@ -363,7 +326,7 @@ pair_built_ins(Conversation *conversation)
 	{
 		Part	   *call = lfirst(cell);
 
-		call->is_unpaired = built_in_of(call)->role == CALL_FOR_CLIENT;
+		call->is_unpaired = built_in_of(call)->built_in == CALL_FOR_CLIENT;
 	}
 }
 
@@ -489,7 +452,7 @@ keep_acceptable(Conversation *conversation, Utterance *utterance)
 			conversation->calls_without_result++;
 		else if (part->kind == PART_RESULT)
 			conversation->results_without_call++;
-		else if (part->is_unpaired && built_in_of(part)->role == BUILT_IN_OUTPUT)
+		else if (part->is_unpaired && built_in_of(part)->built_in == BUILT_IN_OUTPUT)
 			conversation->results_without_call++;
 		else if (part->is_unpaired)
 			conversation->calls_without_result++;
