@@ -111,6 +111,22 @@ goes_on(const Utterance *last, bool is_item, JsonbContainer *message)
 	return true;
 }
 
+/* What was thought last, before an item of the type message, belongs to what that says */
+static List *
+take_last_thoughts(Utterance *last)
+{
+	List	   *thoughts = NIL;
+
+	if (last == NULL || last->speaker != SPEAKER_ASSISTANT || !last->is_item)
+		return NIL;
+	while (last->parts != NIL && ((Part *) llast(last->parts))->kind == PART_REASONING)
+	{
+		thoughts = lcons(llast(last->parts), thoughts);
+		last->parts = list_delete_last(last->parts);
+	}
+	return thoughts;
+}
+
 /*
  * Add a message as it is stored.  It must last as long as the conversation.
  * message_id may be NULL.
@@ -144,7 +160,11 @@ conversation_add(Conversation *conversation, Jsonb *message, int64 seq, text *me
 			last->phase = model.phase;
 	}
 	else if (jsonb_field(&message->root, "type", &type) && jsonb_string_is(&type, "message"))
+	{
 		model.is_item = true;	/* calls that follow it belong to it */
+		if (speaker == SPEAKER_ASSISTANT)
+			parts = list_concat(take_last_thoughts(last), parts);
+	}
 
 	foreach(cell, parts)
 	{
@@ -436,28 +456,41 @@ utterance_is_system(const Utterance *utterance)
 	return utterance->speaker == SPEAKER_SYSTEM || utterance->speaker == SPEAKER_DEVELOPER;
 }
 
+/* Is it an answer's reasoning that Responses take only with the item after it? */
+static bool
+needs_next_item(const Part *part)
+{
+	return part->kind == PART_REASONING && part->origin == ORIGIN_RESPONSES;
+}
+
 /* Leave out what providers refuse, of one utterance; returns whether anything stays */
 static bool
 keep_acceptable(Conversation *conversation, Utterance *utterance)
 {
 	List	   *parts = NIL;
 	bool		says_something = false;
+	bool		call_is_gone = false;	/* since the last one that was kept */
 	ListCell   *cell;
 
 	foreach(cell, utterance->parts)
 	{
 		Part	   *part = lfirst(cell);
+		bool		is_output = part->kind == PART_RESULT ||
+			(part->is_unpaired && built_in_of(part)->built_in == BUILT_IN_OUTPUT);
 
-		if (part->kind == PART_CALL && part->result == NULL)
-			conversation->calls_without_result++;
-		else if (part->kind == PART_RESULT)
+		if (is_output)
 			conversation->results_without_call++;
-		else if (part->is_unpaired && built_in_of(part)->built_in == BUILT_IN_OUTPUT)
-			conversation->results_without_call++;
-		else if (part->is_unpaired)
+		else if (part->is_unpaired || (part->kind == PART_CALL && part->result == NULL))
+		{
 			conversation->calls_without_result++;
+			call_is_gone = true;
+		}
 		else if (!part_is_blank(part))
 		{
+			while (call_is_gone && needs_next_item(part) && parts != NIL &&
+				   needs_next_item(llast(parts)))
+				parts = list_delete_last(parts);
+			call_is_gone = false;
 			parts = lappend(parts, part);
 			says_something |= part->kind != PART_REASONING;
 		}
