@@ -37,7 +37,7 @@ PARTS = airun \
 	import/read_traces import/span_attributes import/read_original import/recognise import/store_conversation import/import import/import_tables \
 	upkeep/purge upkeep/strip upkeep/erase upkeep/prune upkeep/prune_months upkeep/upkeep \
 	pricing/reprice worker/steps worker/work worker/launcher store/access store/row_trigger guard/ended_task guard/holds guard/task_figures guard/guard guard/totals guard/view \
-	export/message_parts export/part_values export/part_media export/convert export/part_text export/provider_arrays export/export_forms \
+	export/part_types export/message_parts export/part_values export/part_media export/convert export/part_text export/provider_arrays export/export_forms \
 	export/export_spans export/export export/export_user export/context \
 	install/check install/original install/partition install/grant shard/move_bucket shard/move_shard shard/install_shard shard/install_proxy install/acl
 

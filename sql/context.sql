@@ -107,9 +107,12 @@ SELECT run_of(26, '[
 		{"type": "file", "file": {"file_id": "file-both", "filename": "b.pdf", "file_data": "data:application/pdf;base64,AAAA"}}]}]');
 SELECT p, c -> 'messages', c #> '{left_out,parts_not_taken}' FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p, airun_context(run_id(26), for_provider => p) AS c;
 
--- what items say beside their text goes back; a tool that a provider brings goes with its output, or not at all
+-- what items say beside their text goes back; a tool that a provider brings goes with its output, or not at all, and
+-- reasoning with the item after it
 SELECT run_of(27, '[
 	{"role": "user", "content": "Go."},
+	{"type": "reasoning", "summary": [], "encrypted_content": "E0"},
+	{"type": "shell_call", "call_id": "k0", "action": {}},
 	{"type": "reasoning", "summary": [], "encrypted_content": "E1"},
 	{"type": "message", "role": "assistant", "phase": "commentary", "content": [{"type": "output_text", "text": "I look.", "annotations": []}]},
 	{"type": "function_call", "call_id": "c1", "name": "f", "namespace": "ns", "arguments": "{}"},
@@ -118,6 +121,8 @@ SELECT run_of(27, '[
 	{"type": "computer_call_output", "call_id": "k1", "output": {"type": "computer_screenshot", "file_id": "s"}},
 	{"type": "local_shell_call", "id": "ls_1", "call_id": "k2", "action": {"type": "exec"}},
 	{"type": "local_shell_call_output", "id": "k2", "output": "a"},
+	{"type": "reasoning", "summary": [], "encrypted_content": "E3"}, {"type": "shell_call", "call_id": "k4", "action": {}}, {"type": "reasoning", "summary": [], "encrypted_content": "E4"},
+	{"type": "tool_search_call", "id": "ts_1", "arguments": {}}, {"type": "tool_search_output", "id": "ts_2", "tools": []},
 	{"type": "shell_call_output", "call_id": "lost", "output": []},
 	{"role": "assistant", "phase": "final_answer", "content": "Done."},
 	{"role": "user", "content": "More."},

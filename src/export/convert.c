@@ -111,6 +111,22 @@ goes_on(const Utterance *last, bool is_item, JsonbContainer *message)
 	return true;
 }
 
+/* What was thought last, before an item of the type message, belongs to what that says */
+static List *
+take_last_thoughts(Utterance *last)
+{
+	List	   *thoughts = NIL;
+
+	if (last == NULL || last->speaker != SPEAKER_ASSISTANT || !last->is_item)
+		return NIL;
+	while (last->parts != NIL && ((Part *) llast(last->parts))->kind == PART_REASONING)
+	{
+		thoughts = lcons(llast(last->parts), thoughts);
+		last->parts = list_delete_last(last->parts);
+	}
+	return thoughts;
+}
+
 /*
  * Add a message as it is stored.  It must last as long as the conversation.
  * message_id may be NULL.
@@ -144,7 +160,11 @@ conversation_add(Conversation *conversation, Jsonb *message, int64 seq, text *me
 			last->phase = model.phase;
 	}
 	else if (jsonb_field(&message->root, "type", &type) && jsonb_string_is(&type, "message"))
+	{
 		model.is_item = true;	/* calls that follow it belong to it */
+		if (speaker == SPEAKER_ASSISTANT)
+			parts = list_concat(take_last_thoughts(last), parts);
+	}
 
 	foreach(cell, parts)
 	{
@@ -295,55 +315,18 @@ pair_results(Conversation *conversation)
 
 /* ---------- tools that a provider brings ---------- */
 
-typedef enum BuiltInRole
-{
-	CALL_FOR_CLIENT,			/* the client answers it */
-	CALL_FOR_PROVIDER,			/* the provider answers it itself, before a user speaks again */
-	BUILT_IN_OUTPUT
-} BuiltInRole;
-
-typedef struct BuiltIn
-{
-	const char *type;			/* of the part */
-	const char *id_keys[3];		/* where it has the id of the call, the likeliest first */
-	BuiltInRole role;
-} BuiltIn;
-
-static const BuiltIn built_ins[] = {
-	{"computer_call", {"call_id"}, CALL_FOR_CLIENT},
-	{"computer_call_output", {"call_id"}, BUILT_IN_OUTPUT},
-	{"local_shell_call", {"call_id"}, CALL_FOR_CLIENT},
-	{"local_shell_call_output", {"call_id", "id"}, BUILT_IN_OUTPUT},
-	{"shell_call", {"call_id"}, CALL_FOR_CLIENT},
-	{"shell_call_output", {"call_id"}, BUILT_IN_OUTPUT},
-	{"apply_patch_call", {"call_id"}, CALL_FOR_CLIENT},
-	{"apply_patch_call_output", {"call_id"}, BUILT_IN_OUTPUT},
-	{"server_tool_use", {"id"}, CALL_FOR_PROVIDER},
-	{"mcp_tool_use", {"id"}, CALL_FOR_PROVIDER},
-	{"mcp_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"web_search_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"web_fetch_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"code_execution_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"bash_code_execution_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"text_editor_code_execution_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-	{"tool_search_tool_result", {"tool_use_id"}, BUILT_IN_OUTPUT},
-};
-
-/* Which one a part is; NULL for none */
-static const BuiltIn *
+/* What kind of part of such a tool it is, by its type; NULL for none */
+static const PartType *
 built_in_of(const Part *part)
 {
+	const PartType *known;
 	JsonbValue	type;
 
 	if (part->kind != PART_OTHER || part->raw.type != jbvBinary ||
-		!jsonb_field(part->raw.val.binary.data, "type", &type))
+		!jsonb_field(part->raw.val.binary.data, "type", &type) || type.type != jbvString)
 		return NULL;
-	for (int i = 0; i < lengthof(built_ins); i++)
-	{
-		if (jsonb_string_is(&type, built_ins[i].type))
-			return &built_ins[i];
-	}
-	return NULL;
+	known = part_type_of(&type);
+	return known != NULL && known->built_in != NOT_BUILT_IN ? known : NULL;
 }
 
 /* The calls of such tools that wait for their output */
@@ -371,19 +354,19 @@ end_provider_calls(WaitingCalls *open)
 
 /* The open call that an output answers is answered; an output of none is unpaired */
 static void
-pair_built_in(WaitingCalls *open, const BuiltIn *built_in, Part *part)
+pair_built_in(WaitingCalls *open, const PartType *known, Part *part)
 {
 	Part	  **place;
 
 	CHECK_FOR_INTERRUPTS();
-	part->id = first_string(part->raw.val.binary.data, built_in->id_keys);
+	part->id = first_string(part->raw.val.binary.data, known->id_keys);
 	part->is_unpaired = true;
-	if (built_in->role == CALL_FOR_PROVIDER)
+	if (known->built_in == CALL_FOR_PROVIDER)
 		open->of_provider = lappend(open->of_provider, part);
 	if (part->id.type != jbvString)
 		return;
 	place = (Part **) words_place_of(open->by_id, &part->id);
-	if (built_in->role != BUILT_IN_OUTPUT)
+	if (known->built_in != BUILT_IN_OUTPUT)
 		*place = *place != NULL ? *place : part;
 	else if (*place != NULL)
 	{
@@ -396,7 +379,7 @@ pair_built_in(WaitingCalls *open, const BuiltIn *built_in, Part *part)
 static void
 pair_built_ins(Conversation *conversation)
 {
-	WaitingCalls	open = {.by_id = words_begin()};
+	WaitingCalls open = {.by_id = words_begin()};
 	ListCell   *cell;
 	ListCell   *inner;
 
@@ -408,10 +391,10 @@ pair_built_ins(Conversation *conversation)
 			end_provider_calls(&open);
 		foreach(inner, utterance->parts)
 		{
-			const BuiltIn *built_in = built_in_of(lfirst(inner));
+			const PartType *known = built_in_of(lfirst(inner));
 
-			if (built_in != NULL)
-				pair_built_in(&open, built_in, lfirst(inner));
+			if (known != NULL)
+				pair_built_in(&open, known, lfirst(inner));
 		}
 	}
 	/* a provider may still go on with its own */
@@ -525,28 +508,41 @@ utterance_is_system(const Utterance *utterance)
 	return utterance->speaker == SPEAKER_SYSTEM || utterance->speaker == SPEAKER_DEVELOPER;
 }
 
+/* Is it an answer's reasoning that Responses take only with the item after it? */
+static bool
+needs_next_item(const Part *part)
+{
+	return part->kind == PART_REASONING && part->origin == ORIGIN_RESPONSES;
+}
+
 /* Leave out what providers refuse, of one utterance; returns whether anything stays */
 static bool
 keep_acceptable(Conversation *conversation, Utterance *utterance)
 {
 	List	   *parts = NIL;
 	bool		says_something = false;
+	bool		call_is_gone = false;	/* since the last one that was kept */
 	ListCell   *cell;
 
 	foreach(cell, utterance->parts)
 	{
 		Part	   *part = lfirst(cell);
+		bool		is_output = part->kind == PART_RESULT ||
+			(part->is_unpaired && built_in_of(part)->built_in == BUILT_IN_OUTPUT);
 
-		if (part->kind == PART_CALL && part->result == NULL)
-			conversation->calls_without_result++;
-		else if (part->kind == PART_RESULT)
+		if (is_output)
 			conversation->results_without_call++;
-		else if (part->is_unpaired && built_in_of(part)->role == BUILT_IN_OUTPUT)
-			conversation->results_without_call++;
-		else if (part->is_unpaired)
+		else if (part->is_unpaired || (part->kind == PART_CALL && part->result == NULL))
+		{
 			conversation->calls_without_result++;
+			call_is_gone = true;
+		}
 		else if (!part_is_blank(part))
 		{
+			while (call_is_gone && needs_next_item(part) && parts != NIL &&
+				   needs_next_item(llast(parts)))
+				parts = list_delete_last(parts);
+			call_is_gone = false;
 			parts = lappend(parts, part);
 			says_something |= part->kind != PART_REASONING;
 		}

@@ -47,6 +47,25 @@ typedef enum PartKind
 	PART_OTHER					/* what only its origin takes, as it was sent */
 } PartKind;
 
+/* Parts of tools that a provider brings */
+typedef enum BuiltInRole
+{
+	NOT_BUILT_IN,
+	CALL_FOR_CLIENT,			/* the client answers it */
+	CALL_FOR_PROVIDER,			/* the provider answers it itself, before a user speaks again */
+	BUILT_IN_OUTPUT
+} BuiltInRole;
+
+/* What a type of a part means */
+typedef struct PartType
+{
+	const char *type;
+	PartKind	kind;
+	Origin		origin;
+	BuiltInRole built_in;
+	const char *id_keys[3];		/* where it has the id of the call, the likeliest first */
+} PartType;
+
 /*
  * A part of a message.  Values that are absent have the type jbvNull; the others
  * point into the message.
@@ -121,6 +140,9 @@ extern JsonbContainer *object_at(JsonbContainer *object, const char *key);
 extern JsonbValue first_string(JsonbContainer *object, const char *const *keys);
 extern JsonbValue string_value(char *string, int len);
 extern bool string_begins(const JsonbValue *value, const char *beginning);
+
+/* part_types.c */
+extern const PartType *part_type_of(const JsonbValue *type);
 
 /* part_media.c */
 extern void read_media(Part *part, JsonbContainer *object);

@@ -3,8 +3,8 @@
  *		The parts of one message, whichever provider or library has shaped it.
  *
  * Read are the shapes of OpenAI (chat and Responses), Anthropic, Gemini, the AI
- * SDK, LangChain and OpenTelemetry.  Which type of a part means what stands in a
- * table, and so do the keys under which the shapes have the same thing.  What
+ * SDK, LangChain and OpenTelemetry.  Which type of a part means what stands in the table
+ * of part_types.c, and the keys under which the shapes have the same thing here.  What
  * is not known is a text where it has one, and else kept as PART_OTHER.  Images,
  * sounds and files are read by part_media.c.  Nothing is locked and nothing refused.
  */
@@ -12,94 +12,6 @@
 
 #include "json/jsonb_util.h"
 #include "miscadmin.h"
-
-/* What a type of a part means */
-typedef struct PartType
-{
-	const char *type;
-	PartKind	kind;
-	Origin		origin;
-} PartType;
-
-static const PartType part_types[] = {
-	{"text", PART_TEXT, ORIGIN_ANY},
-	{"input_text", PART_TEXT, ORIGIN_RESPONSES},
-	{"output_text", PART_TEXT, ORIGIN_RESPONSES},
-	{"refusal", PART_TEXT, ORIGIN_OPENAI},
-	{"thinking", PART_REASONING, ORIGIN_ANTHROPIC},
-	{"redacted_thinking", PART_REASONING, ORIGIN_ANTHROPIC},
-	{"reasoning", PART_REASONING, ORIGIN_RESPONSES},
-	{"reasoning_text", PART_REASONING, ORIGIN_ANY},
-	{"summary_text", PART_REASONING, ORIGIN_ANY},
-	{"think", PART_REASONING, ORIGIN_ANY},
-	{"tool_use", PART_CALL, ORIGIN_ANTHROPIC},
-	{"tool-call", PART_CALL, ORIGIN_AI_SDK},
-	{"tool_call", PART_CALL, ORIGIN_ANY},
-	{"function_call", PART_CALL, ORIGIN_RESPONSES},
-	{"custom_tool_call", PART_CALL, ORIGIN_RESPONSES},
-	{"function", PART_CALL, ORIGIN_OPENAI},
-	{"custom", PART_CALL, ORIGIN_OPENAI},
-	{"tool_result", PART_RESULT, ORIGIN_ANTHROPIC},
-	{"tool-result", PART_RESULT, ORIGIN_AI_SDK},
-	{"tool_call_response", PART_RESULT, ORIGIN_ANY},
-	{"function_call_output", PART_RESULT, ORIGIN_RESPONSES},
-	{"custom_tool_call_output", PART_RESULT, ORIGIN_RESPONSES},
-	{"image_url", PART_MEDIA, ORIGIN_OPENAI},
-	{"input_audio", PART_MEDIA, ORIGIN_OPENAI},
-	{"output_audio", PART_MEDIA, ORIGIN_RESPONSES},
-	{"audio", PART_MEDIA, ORIGIN_ANY},
-	{"video", PART_MEDIA, ORIGIN_ANY},
-	{"text-plain", PART_MEDIA, ORIGIN_ANY},
-	{"file", PART_MEDIA, ORIGIN_ANY},
-	{"image", PART_MEDIA, ORIGIN_ANY},
-	{"document", PART_MEDIA, ORIGIN_ANTHROPIC},
-	{"input_image", PART_MEDIA, ORIGIN_RESPONSES},
-	{"input_file", PART_MEDIA, ORIGIN_RESPONSES},
-	{"blob", PART_MEDIA, ORIGIN_ANY},
-	{"uri", PART_MEDIA, ORIGIN_ANY},
-	{"inlineData", PART_MEDIA, ORIGIN_GEMINI},
-	{"inline_data", PART_MEDIA, ORIGIN_GEMINI},
-	{"fileData", PART_MEDIA, ORIGIN_GEMINI},
-	{"file_data", PART_MEDIA, ORIGIN_GEMINI},
-	{"inlineImage", PART_MEDIA, ORIGIN_GEMINI},
-	{"inlineFile", PART_MEDIA, ORIGIN_GEMINI},
-	{"executableCode", PART_OTHER, ORIGIN_GEMINI},
-	{"executable_code", PART_OTHER, ORIGIN_GEMINI},
-	{"codeExecutionResult", PART_OTHER, ORIGIN_GEMINI},
-	{"code_execution_result", PART_OTHER, ORIGIN_GEMINI},
-	{"toolCall", PART_OTHER, ORIGIN_GEMINI},
-	{"toolResponse", PART_OTHER, ORIGIN_GEMINI},
-	{"server_tool_use", PART_OTHER, ORIGIN_ANTHROPIC},
-	{"mcp_tool_use", PART_OTHER, ORIGIN_ANTHROPIC},
-	{"mcp_tool_result", PART_OTHER, ORIGIN_ANTHROPIC},
-	{"web_search_tool_result", PART_OTHER, ORIGIN_ANTHROPIC},
-	{"web_fetch_tool_result", PART_OTHER, ORIGIN_ANTHROPIC},
-	{"code_execution_tool_result", PART_OTHER, ORIGIN_ANTHROPIC},
-	{"bash_code_execution_tool_result", PART_OTHER, ORIGIN_ANTHROPIC},
-	{"text_editor_code_execution_tool_result", PART_OTHER, ORIGIN_ANTHROPIC},
-	{"tool_search_tool_result", PART_OTHER, ORIGIN_ANTHROPIC},
-	{"search_result", PART_OTHER, ORIGIN_ANTHROPIC},
-	{"container_upload", PART_OTHER, ORIGIN_ANTHROPIC},
-	{"web_search_call", PART_OTHER, ORIGIN_RESPONSES},
-	{"file_search_call", PART_OTHER, ORIGIN_RESPONSES},
-	{"code_interpreter_call", PART_OTHER, ORIGIN_RESPONSES},
-	{"image_generation_call", PART_OTHER, ORIGIN_RESPONSES},
-	{"computer_call", PART_OTHER, ORIGIN_RESPONSES},
-	{"computer_call_output", PART_OTHER, ORIGIN_RESPONSES},
-	{"local_shell_call", PART_OTHER, ORIGIN_RESPONSES},
-	{"local_shell_call_output", PART_OTHER, ORIGIN_RESPONSES},
-	{"shell_call", PART_OTHER, ORIGIN_RESPONSES},
-	{"shell_call_output", PART_OTHER, ORIGIN_RESPONSES},
-	{"apply_patch_call", PART_OTHER, ORIGIN_RESPONSES},
-	{"apply_patch_call_output", PART_OTHER, ORIGIN_RESPONSES},
-	{"mcp_call", PART_OTHER, ORIGIN_RESPONSES},
-	{"mcp_list_tools", PART_OTHER, ORIGIN_RESPONSES},
-	{"mcp_approval_request", PART_OTHER, ORIGIN_RESPONSES},
-	{"mcp_approval_response", PART_OTHER, ORIGIN_RESPONSES},
-	{"compaction", PART_OTHER, ORIGIN_RESPONSES},
-	{"source-url", PART_OTHER, ORIGIN_AI_SDK},
-	{"source-document", PART_OTHER, ORIGIN_AI_SDK},
-};
 
 /* The keys under which the shapes have the same thing, the likeliest first */
 static const char *const id_keys[] = {
@@ -548,6 +460,7 @@ read_by_kind(Part *part, JsonbContainer *object)
 Part *
 read_part(const JsonbValue *value)
 {
+	const PartType *known;
 	JsonbContainer *object;
 	JsonbValue	type;
 	Part	   *part;
@@ -560,11 +473,10 @@ read_part(const JsonbValue *value)
 	object = value->val.binary.data;
 	if (!jsonb_field(object, "type", &type) || type.type != jbvString)
 		return read_untyped_part(object);
-	for (int i = 0; i < lengthof(part_types); i++)
+	known = part_type_of(&type);
+	if (known != NULL)
 	{
-		if (!jsonb_string_is(&type, part_types[i].type))
-			continue;
-		part = new_part(part_types[i].kind, part_types[i].origin, object);
+		part = new_part(known->kind, known->origin, object);
 		read_by_kind(part, object);
 		return part;
 	}
