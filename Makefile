@@ -34,7 +34,7 @@ PARTS = airun \
 	budget/budget budget/budget_status \
 	usage/figure usage/svg usage/html usage/page_data usage/usage_page \
 	import/json_read import/read_time import/compose import/parts import/tree import/read_chats import/read_messages \
-	import/read_traces import/span_attributes import/read_original import/recognise import/store_conversation import/import import/import_tables \
+	import/read_traces import/span_attributes import/read_original import/recognise import/store_tasks import/store_conversation import/import import/import_tables \
 	upkeep/purge upkeep/strip upkeep/erase upkeep/prune upkeep/prune_months upkeep/upkeep \
 	pricing/reprice worker/steps worker/work worker/launcher store/access store/row_trigger guard/ended_task guard/holds guard/task_figures guard/guard guard/totals guard/view \
 	export/part_types export/message_parts export/part_values export/part_media export/convert export/part_text export/provider_arrays export/export_forms \

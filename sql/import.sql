@@ -425,6 +425,34 @@ SELECT name, airun_export(run_id, 'responses') FROM brought WHERE name LIKE '%cu
 SELECT b.name, s.seq, s.role FROM airun_search('harbour') AS s JOIN brought AS b USING (run_id) ORDER BY b.name COLLATE "C", s.seq;
 \pset format aligned
 
+--
+-- What comes again: requests without an id are known by what they say, wherever they stand; that one has ended
+-- since, and that a sum has come in before its requests, is told
+--
+SET airun.user_id = '1b000000-0000-4000-8000-00000000000a';
+CREATE FUNCTION pg_temp.again(id text, tasks text) RETURNS text LANGUAGE sql AS
+$$SELECT regexp_replace(problem, '"[-0-9a-f]{36}"', '...') FROM airun_import(format('{"ai_runs": [{"id": %s, "messages": [{"role": "user", "content": "q"}]}], "ai_tasks": %s}', to_json(id), tasks))$$;
+CREATE FUNCTION pg_temp.counted(word text) RETURNS text LANGUAGE sql AS $$SELECT string_agg(format('%s %s', t.status, t.tokens_total), ', ' ORDER BY t.tokens_total, t.status) FROM airun.runs AS r JOIN airun.tasks AS t ON t.run_id = r.id
+	WHERE r.user_id = '1b000000-0000-4000-8000-00000000000a' AND (r.metadata::text LIKE '%' || word || '%' OR EXISTS (SELECT FROM airun.messages AS m WHERE m.run_id = r.id AND m.message ->> 'content' = word))$$;
+SELECT pg_temp.again('a1', '[{"run_id": "a1", "status": "completed", "created_at": "2024-05-01T09:00:00Z", "tokens_input": 1000, "tokens_output": 1}]');
+SELECT pg_temp.again('a1', '[{"run_id": "a1", "status": "completed", "created_at": "2024-05-02T09:00:00Z", "tokens_input": 500, "tokens_output": 1},
+	{"run_id": "a1", "status": "completed", "created_at": "2024-05-01T09:00:00Z", "tokens_input": 1000, "tokens_output": 1}]');
+SELECT pg_temp.counted('q');
+SELECT pg_temp.again('a2', '[{"run_id": "a2", "task_id": "t1", "status": "streaming", "created_at": "2024-05-01T09:00:00Z", "tokens_input": 0}]');
+SELECT pg_temp.again('a2', '[{"run_id": "a2", "task_id": "t1", "status": "completed", "created_at": "2024-05-01T09:00:00Z", "tokens_input": 9000, "tokens_output": 1}]');
+SELECT pg_temp.counted('q');
+SELECT regexp_replace(problem, '"[-0-9a-f]{36}"', '...') FROM pg_temp.import_spans(ARRAY[pg_temp.span('m0', NULL, 0, 9, pg_temp.op('invoke_agent') || pg_temp.used(300, 30) || pg_temp.said('sum first'))]);
+SELECT regexp_replace(problem, '"[-0-9a-f]{36}"', '...') FROM pg_temp.import_spans(ARRAY[pg_temp.span('m0', NULL, 0, 9, pg_temp.op('invoke_agent') || pg_temp.used(300, 30) || pg_temp.said('sum first')),
+	pg_temp.span('m1', 'm0', 1, 1, pg_temp.op('chat') || pg_temp.used(300, 30) || pg_temp.said('sum first'))]);
+SELECT pg_temp.tasks_of('sum first');
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('n', NULL, 1, 1, pg_temp.op('chat') || pg_temp.used(1, 1) || pg_temp.said('one id'), '{}', 'ta'), pg_temp.span('n', NULL, 2, 1, pg_temp.op('chat') || pg_temp.used(2, 2) || pg_temp.said('one id'), '{}', 'tb')]);
+SELECT problem FROM pg_temp.import_spans(ARRAY[pg_temp.span('n', NULL, 2, 1, pg_temp.op('chat') || pg_temp.used(2, 2) || pg_temp.said('one id'), '{}', 'tb'), pg_temp.span('n', NULL, 1, 1, pg_temp.op('chat') || pg_temp.used(1, 1) || pg_temp.said('one id'), '{}', 'ta')]);
+SELECT pg_temp.tasks_of('one id');
+-- files beside the content that are none are kept as they are
+SELECT run_id AS files FROM airun_import('{"id": "files", "messages": [{"role": "user", "content": "a", "attachments": ["f-1"]}, {"role": "user", "content": "b", "attachments": {"a": 1}},
+	{"role": "assistant", "content": null, "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}, {"role": "tool", "tool_call_id": "c", "content": "r", "attachments": [{"url": "https://example.com/a.png"}]}]}') \gset
+SELECT m.message - '{id,timestamp}'::text[] FROM airun.messages AS m WHERE m.run_id = :'files' ORDER BY m.seq;
+
 \pset tuples_only off
 
 -- Clean up

@@ -287,6 +287,9 @@ SELECT name, said FROM (VALUES (1, 'large', NULL), (2, 'stated', 'Ahoy.')) AS v 
 	LATERAL pg_temp.said(jsonb_build_object('text', repeat('x', 2000)), stated => stated) WITH ORDINALITY AS s (said, i) ORDER BY n, i;
 RESET airun.max_message_size;
 SELECT task_id AS t FROM airun_create_task(:'run', model_id => 'r-chat') \gset
+SELECT t -> 'task' -> 'status', t -> 'task' -> 'tokens_total', t -> 'task' -> 'response_length' FROM airun_finish_turn(:'t',
+	response_data => ('[{"choices": [{"delta": {"content": "Ahoy.", "x": ' || repeat('[', 6000) || repeat(']', 6000) || '}}], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}]')::jsonb) AS t;
+SELECT task_id AS t FROM airun_create_task(:'run', model_id => 'r-chat') \gset
 SELECT t -> 'messages' -> 0 -> 'message_id', t -> 'task' -> 'response_length' FROM airun_finish_turn(:'t',
 	response_data => jsonb_build_object('id', repeat('i', 201), 'role', 'assistant', 'content', 'Ahoy.')) AS t;
 SELECT * FROM airun_check();

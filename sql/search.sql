@@ -129,8 +129,9 @@ SELECT count(*) FROM airun_append_messages(run_id(5), '[
 	{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "word returned"}]}]},
 	{"role": "assistant", "parts": [{"type": "tool-f", "toolCallId": "u", "state": "output-available", "input": {"a": "word called"}, "output": {"b": "word returned"}}]},
 	{"role": "user", "content": "so", "experimental_attachments": [{"contentType": "text/plain", "url": "data:text/plain;base64,d29yZCBiZXNpZGU="}]},
-	{"role": "user", "content": [{"type": "text", "text": "two"}, {"type": "text", "text": "words"}]}]');
-SELECT q, found(q, 5) FROM unnest(ARRAY['word', '"word pasted"', 'attached', 'encoded', 'beside', 'heard', 'refused', 'thought', 'called', 'returned', 'twowords', '"two words"']) WITH ORDINALITY AS x (q, n) ORDER BY n;
+	{"role": "user", "content": [{"type": "text", "text": "two"}, {"type": "text", "text": "words"}]},
+	{"role": "user", "content": "known by this", "parts": [{"type": "text", "text": "parts"}]}, {"role": "user", "content": [["nested"]]}]');
+SELECT q, found(q, 5) FROM unnest(ARRAY['word', '"word pasted"', 'attached', 'encoded', 'beside', 'heard', 'refused', 'thought', 'called', 'returned', 'twowords', '"two words"', 'known', 'parts', 'nested']) WITH ORDINALITY AS x (q, n) ORDER BY n;
 
 -- 6. What was edited, taken back or deleted is not found, and is again once it is restored.
 SELECT count(airun_create_run(id => run_id(3), name => 'Gone'));

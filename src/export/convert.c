@@ -399,7 +399,9 @@ pair_built_ins(Conversation *conversation)
 	}
 	/* a provider may still go on with its own */
 	foreach(cell, open.of_provider)
+	{
 		((Part *) lfirst(cell))->is_unpaired = false;
+	}
 }
 
 /* ---------- ids ---------- */

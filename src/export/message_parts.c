@@ -202,6 +202,9 @@ read_text(Part *part, JsonbContainer *object)
 static void
 read_reasoning(Part *part, JsonbContainer *object)
 {
+	static const char *const reasoning_signatures[] = {
+		"encrypted_content", "signature", NULL
+	};
 	JsonbValue	value = first_string(object, reasoning_keys);
 
 	part->text = value;
@@ -212,12 +215,9 @@ read_reasoning(Part *part, JsonbContainer *object)
 	}
 	if (!is_present(&part->text))
 		part->text = text_within(object, reasoning_keys);
-	if (jsonb_field(object, "encrypted_content", &value) && value.type == jbvString)
-		part->signature = value;
-	else if (jsonb_field(object, "signature", &value) && value.type == jbvString)
-		part->signature = value;
-	else if (part->origin == ORIGIN_ANTHROPIC && jsonb_field(object, "data", &value) &&
-			 value.type == jbvString)
+	part->signature = first_string(object, reasoning_signatures);
+	if (!is_present(&part->signature) && part->origin == ORIGIN_ANTHROPIC &&
+		jsonb_field(object, "data", &value) && value.type == jbvString)
 	{
 		part->signature = value;
 		part->is_redacted = true;

@@ -103,6 +103,7 @@ typedef struct Conversation
 	struct Tree *tree;			/* of which there are more, composed one at a time; NULL */
 	int			branches_left_out;
 	List	   *tasks;			/* ImportTask */
+	List	   *sums;			/* ids of those that tell the sum of others */
 } Conversation;
 
 typedef void (*ConversationReader) (JsonbValue *entry, Conversation *conversation);
@@ -208,6 +209,16 @@ typedef struct ImportResult
 	char	   *problem;		/* what is not brought together; NULL for nothing */
 } ImportResult;
 
+/* store_tasks.c */
+extern void name_tasks(const Conversation *conversation);
+extern void task_run_id(const pg_uuid_t *run_id, const ImportTask *task, pg_uuid_t *task_id);
+extern bool has_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id, bool *lacks_end);
+extern void insert_tasks(const pg_uuid_t *run_id, const pg_uuid_t *user_id,
+						 const Conversation *conversation, TimestampTz begin, bool is_again,
+						 pg_uuid_t *answer_task);
+
+extern void derived_id(pg_uuid_t *id, const pg_uuid_t *run_id, const char *kind,
+					   const char *word);
 extern void store_conversation(Conversation *conversation, const pg_uuid_t *user_id,
 							   JsonbValue *entry, ImportResult *result);
 

@@ -158,15 +158,34 @@ holds_results(JsonbValue *content)
 	return false;
 }
 
-static void
-read_attachments(Composer *composer, JsonbValue *files)
+/* Where files stand beside the content */
+static const char *const file_keys[] = {"experimental_attachments", "attachments"};
+
+/* Are they files that are parts of the message?  Else they are kept as they are. */
+static bool
+are_files(const JsonbValue *files, const char *role)
 {
+	if (!json_is_array(files) || strcmp(role, "tool") == 0 || strcmp(role, "function") == 0)
+		return false;
 	for (int i = 0; i < json_length(files); i++)
 	{
-		JsonbValue *file = json_element(files, i);
+		if (!json_is_object(json_element(files, i)))
+			return false;
+	}
+	return true;
+}
 
-		if (json_is_object(file))
-			compose_part(composer, json_with_type(file, "file"));
+static void
+read_attachments(Composer *composer, JsonbValue *message, const char *role)
+{
+	for (int k = 0; k < lengthof(file_keys); k++)
+	{
+		JsonbValue *files = json_get(message, file_keys[k]);
+
+		if (!are_files(files, role))
+			continue;
+		for (int i = 0; i < json_length(files); i++)
+			compose_part(composer, json_with_type(json_element(files, i), "file"));
 	}
 }
 
@@ -180,6 +199,13 @@ read_keys(Composer *composer, JsonbValue *message, const char *role)
 		compose_key(composer, own_keys[i], json_get(message, own_keys[i]));
 	if (strcmp(role, "tool") != 0 && strcmp(role, "function") != 0)
 		compose_key(composer, "name", json_get(message, "name"));
+	for (int i = 0; i < lengthof(file_keys); i++)
+	{
+		JsonbValue *files = json_get(message, file_keys[i]);
+
+		if (files != NULL && !are_files(files, role))
+			compose_metadata(composer, file_keys[i], files);
+	}
 	foreach(cell, json_rest(message, message_keys))
 	{
 		JsonPair   *pair = lfirst(cell);
@@ -238,8 +264,7 @@ read_body(Composer *composer, JsonbValue *message, const char *role)
 			compose_any_part(composer, json_from_pairs(pairs));
 		}
 	}
-	read_attachments(composer, json_get(message, "experimental_attachments"));
-	read_attachments(composer, json_get(message, "attachments"));
+	read_attachments(composer, message, role);
 }
 
 /* An item without a role says by its type what it is: a part of an answer, or a result */

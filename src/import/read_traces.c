@@ -525,12 +525,24 @@ add_span_task(const Span *span, const char *id, Conversation *conversation)
 	conversation->tasks = lappend(conversation->tasks, task);
 }
 
+/* What a span without an id is known by: what it says, and how many alike came before it */
+static char *
+id_without_one(const Span *span, HTAB *alike)
+{
+	char	   *id = json_as_text(span->attributes);
+	void	  **place = words_place(alike, id);
+	intptr_t	before = (intptr_t) *place;
+
+	*place = (void *) (before + 1);
+	return before > 0 ? psprintf("%s %d", id, (int) before) : id;
+}
+
 /* The tasks of the spans: each request once, and a usage that no request has told */
 static void
 add_span_tasks(List *spans, Conversation *conversation)
 {
 	HTAB	   *traces = words_begin();
-	HTAB	   *ids = words_begin();
+	HTAB	   *alike = words_begin();
 	ListCell   *cell;
 
 	foreach(cell, spans)
@@ -547,21 +559,16 @@ add_span_tasks(List *spans, Conversation *conversation)
 	foreach(cell, spans)
 	{
 		Span	   *span = lfirst(cell);
-		const char *id = json_get_string(span->source, "spanId");
-		void	  **place;
+		char	   *id = span_word(span, "spanId");
 
-		if (!span_is_task(span) || (span->usage != NULL && is_told_by_others(span, traces)))
+		if (!span_is_task(span))
 			continue;
 		if (id == NULL)
-			id = json_as_text(span->attributes);
-		place = words_place(ids, id);
-		/* another trace may have the same id, and what has none may stand there twice */
-		if (*place != NULL)
-			id = span_word(span, "spanId");
-		if (id == NULL)
-			id = psprintf("%d", foreach_current_index(cell));
-		*place = span;
-		add_span_task(span, id, conversation);
+			id = id_without_one(span, alike);
+		if (span->usage != NULL && is_told_by_others(span, traces))
+			conversation->sums = lappend(conversation->sums, id);
+		else
+			add_span_task(span, id, conversation);
 	}
 }
 

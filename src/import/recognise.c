@@ -382,9 +382,13 @@ span_entries(List *entries, JsonbValue *document)
 	ListCell   *cell;
 
 	foreach(cell, spans)
+	{
 		note_trace(traces, lfirst(cell));
+	}
 	foreach(cell, spans)
+	{
 		groups = add_to_group(groups, keys, span_group(traces, lfirst(cell)), lfirst(cell));
+	}
 	if (groups == NIL)
 		return add_entry(entries, list_length(entries), NULL, NULL, "the export has no spans");
 	foreach(cell, groups)
@@ -414,8 +418,10 @@ row_entries(List *entries, JsonbValue *list, const ImportFormat *format)
 							  row != NULL ? row : json_new_bool(false));
 	}
 	foreach(cell, groups)
+	{
 		entries = add_entry(entries, list_length(entries), format,
 							json_from_elements(((RowGroup *) lfirst(cell))->members), NULL);
+	}
 	return entries;
 }
 

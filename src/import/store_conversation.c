@@ -99,7 +99,7 @@ conversation_run_id(const Conversation *conversation, JsonbValue *entry,
 }
 
 /* The id of a task, or of a fork, of a run */
-static void
+void
 derived_id(pg_uuid_t *id, const pg_uuid_t *run_id, const char *kind, const char *word)
 {
 	id_of_words(id, uuid_string(run_id), kind, word);
@@ -373,158 +373,6 @@ insert_run(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation
 
 /* ---------- tasks ---------- */
 
-static void
-add_text(Args *args, JsonbValue *columns, const char *name)
-{
-	JsonbValue *value = json_get(columns, name);
-
-	arg_pointer(args, value != NULL ? cstring_to_text(json_as_text(value)) : NULL);
-}
-
-/* What is no object or array, and what no string holds, is kept as it is */
-static void
-add_document(Args *args, JsonbValue *columns, const char *name)
-{
-	JsonbValue *value = json_get(columns, name);
-
-	arg_pointer(args, value != NULL ? JsonbValueToJsonb(value) : NULL);
-}
-
-#define LONGEST(name, type, longest, ...)	{#name, longest},
-
-/* Leave out words that are longer than their columns take, with the reasons */
-static void
-leave_out_words(Jsonb **columns, Jsonb **reasons)
-{
-	static const struct
-	{
-		const char *name;
-		int			longest;	/* 0 for any length */
-	}			words[] = {TASK_CREATION_LIST(LONGEST) TASK_END_LIST(LONGEST)};
-
-	for (int i = 0; i < lengthof(words); i++)
-	{
-		const char *name = words[i].name;
-		JsonbValue	value;
-		int			length;
-		char	   *reason;
-
-		if (words[i].longest == 0 || !jsonb_field(&(*columns)->root, name, &value))
-			continue;
-		length = pg_mbstrlen(json_as_text(&value));
-		if (length <= words[i].longest)
-			continue;
-		reason = psprintf("it has %d characters, more than %d", length, words[i].longest);
-		*reasons = jsonb_set_string(*reasons, name, reason, strlen(reason));
-		*columns = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(*columns),
-													  CStringGetTextDatum(name)));
-	}
-}
-
-static void
-task_run_id(const pg_uuid_t *run_id, const ImportTask *task, int number, pg_uuid_t *task_id)
-{
-	if (task->id == NULL || !uuid_from_string(task->id, strlen(task->id), task_id))
-		derived_id(task_id, run_id, "task", task->id != NULL ? task->id : psprintf("%d", number));
-	else
-		derived_id(task_id, run_id, "task", task->id);
-}
-
-/*
- * Insert a task.  What has been paid for is stored: figures that are none, and words that
- * are too long, are left out, with the reasons in cost_details.
- */
-static void
-insert_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id, const pg_uuid_t *user_id,
-			const ImportTask *task, TimestampTz begin)
-{
-	static const char *const documents[] = {
-		"usage", "error", "metadata", "request_data", "response_data"
-	};
-	static const char *const texts[] = {
-		"service", "task_name", "provider", "endpoint", "model_id", "finish_reason", "status",
-		"served_model", "service_tier", "response_text", "tokens_input", "tokens_output",
-		"tokens_total", "cost", "time_to_first_token", "total_time", "provider_cost", "billed"
-	};
-	static Statement insert = {
-		"INSERT INTO airun.tasks (run_id, task_id, user_id, created_at, completed_at, "
-		"usage, error, metadata, request_data, response_data, "
-		"service, task_name, provider, endpoint, model_id, finish_reason, status, served_model, "
-		"service_tier, response_text, tokens_input, tokens_output, tokens_total, cost, "
-		"time_to_first_token, total_time, provider_cost, billed) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, "
-		"$18, $19, $20, $21::pg_catalog.int8, $22::pg_catalog.int8, $23::pg_catalog.int8, "
-		"$24::pg_catalog.numeric, $25::pg_catalog.numeric, $26::pg_catalog.numeric, "
-		"$27::pg_catalog.numeric, $28::pg_catalog.bool)",
-		28, {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, JSONBOID,
-		JSONBOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		TEXTOID, TEXTOID}
-	};
-	TimestampTz created_at = task->created_at != NO_TIME ? task->created_at : begin;
-	Jsonb	   *stated = JsonbValueToJsonb(task->columns);
-	Jsonb	   *reasons = call_leave_out_figures(&stated);
-	JsonbValue *columns;
-	Args		args = {0};
-
-	leave_out_words(&stated, &reasons);
-	columns = json_root(stated);
-	arg_uuid(&args, run_id);
-	arg_uuid(&args, task_id);
-	arg_uuid(&args, user_id);
-	arg_time(&args, created_at);
-	arg_time(&args, Max(created_at, task->completed_at));
-	for (int i = 0; i < lengthof(documents); i++)
-		add_document(&args, columns, documents[i]);
-	for (int i = 0; i < lengthof(texts); i++)
-		add_text(&args, columns, texts[i]);
-	PG_TRY();
-	{
-		call_tell_left_out(reasons);
-		(void) statement_write_past(&insert, &args, run_id);
-	}
-	PG_FINALLY();
-	{
-		call_tell_left_out(NULL);
-	}
-	PG_END_TRY();
-}
-
-static bool
-has_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id)
-{
-	static Statement find = {
-		"SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "$1 AND t.task_id" EQ "$2",
-		2, {UUIDOID, UUIDOID}
-	};
-	Args		args = {0};
-
-	arg_uuid(&args, run_id);
-	arg_uuid(&args, task_id);
-	return statement_write(&find, &args) > 0;
-}
-
-/*
- * The tasks of a conversation; those that are there already stay as they are.  is_again:
- * requests of the conversation have come in before.  Returns the last one's id in
- * answer_task.
- */
-static void
-insert_tasks(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
-			 TimestampTz begin, bool is_again, pg_uuid_t *answer_task)
-{
-	ListCell   *cell;
-
-	foreach(cell, conversation->tasks)
-	{
-		ImportTask *task = lfirst(cell);
-
-		task_run_id(run_id, task, foreach_current_index(cell), answer_task);
-		if (!(is_again && task->is_sum) && !has_task(run_id, answer_task))
-			insert_task(run_id, answer_task, user_id, task, begin);
-	}
-}
-
 /*
  * What tasks have moved is not what has happened to the run just now; and only now, since
  * a deleted run takes none, is one deleted that is in the source.
@@ -573,7 +421,7 @@ link_messages(const pg_uuid_t *run_id, const Conversation *conversation, NewMess
 		if (task == NULL)
 			continue;
 		messages[i].task_id = palloc_object(pg_uuid_t);
-		task_run_id(run_id, task, 0, messages[i].task_id);
+		task_run_id(run_id, task, messages[i].task_id);
 	}
 }
 
@@ -722,17 +570,24 @@ first_missing(const pg_uuid_t *run_id, const NewMessage *messages, int count)
 	return isnull ? 0 : DatumGetInt64(seq);
 }
 
-/* What is told of a run that lacks a part of its conversation */
+/* What is told of a run, in memory that outlives this */
+static char *
+tell(const pg_uuid_t *run_id, const char *what)
+{
+	char	   *problem = psprintf("run \"%s\" %s", uuid_string(run_id), what);
+	Size		size = strlen(problem) + 1;
+
+	return memcpy(SPI_palloc(size), problem, size);
+}
+
+/* Of one that lacks a part of its conversation */
 static char *
 tell_lack(const pg_uuid_t *run_id, const char *part, int64 number, int count)
 {
-	char	   *problem = psprintf("run \"%s\" lacks %s " INT64_FORMAT " of %d: A conversation "
-								   "with this id has come in before, and what has gone on since "
-								   "is not brought together; under another id it is a run of its "
-								   "own.", uuid_string(run_id), part, number, count);
-	char	   *copy = SPI_palloc(strlen(problem) + 1);
-
-	return strcpy(copy, problem);
+	return tell(run_id, psprintf("lacks %s " INT64_FORMAT " of %d: A conversation with this id "
+								 "has come in before, and what has gone on since is not brought "
+								 "together; under another id it is a run of its own.",
+								 part, number, count));
 }
 
 /* What the run, or a fork of it, lacks of a branch; or NULL */
@@ -758,6 +613,9 @@ find_lack_of_branch(const pg_uuid_t *run_id, const Conversation *conversation,
 static char *
 find_lack(const pg_uuid_t *run_id, const Conversation *conversation, TimestampTz begin)
 {
+	static const char *const counts[] = {
+		"usage", "tokens_total", "tokens_input", "tokens_output", "cost", NULL
+	};
 	MemoryContext own = branch_memory();
 	char	   *lack = NULL;
 	ListCell   *cell;
@@ -775,12 +633,36 @@ find_lack(const pg_uuid_t *run_id, const Conversation *conversation, TimestampTz
 		return lack;
 	foreach(cell, conversation->tasks)
 	{
+		ImportTask *task = lfirst(cell);
+		int			number = foreach_current_index(cell) + 1;
+		int			count = list_length(conversation->tasks);
 		pg_uuid_t	task_id;
-		int			number = foreach_current_index(cell);
+		bool		lacks_end;
 
-		task_run_id(run_id, lfirst(cell), number, &task_id);
-		if (!has_task(run_id, &task_id))
-			return tell_lack(run_id, "request", number + 1, list_length(conversation->tasks));
+		task_run_id(run_id, task, &task_id);
+		if (!has_task(run_id, &task_id, &lacks_end))
+			return tell_lack(run_id, "request", number, count);
+		if (lacks_end && json_get_any(task->columns, counts) != NULL)
+			return tell_lack(run_id, "the end of request", number, count);
+	}
+	return NULL;
+}
+
+/* That the run has been charged with the sum of requests that are told by now; or NULL */
+static char *
+find_sum(const pg_uuid_t *run_id, const Conversation *conversation)
+{
+	ListCell   *cell;
+
+	foreach(cell, conversation->sums)
+	{
+		pg_uuid_t	task_id;
+		bool		lacks_end;
+
+		derived_id(&task_id, run_id, "task", lfirst(cell));
+		if (has_task(run_id, &task_id, &lacks_end) && !lacks_end)
+			return tell(run_id, "has come in with the sum of requests that are told one by one "
+						"now: none of these is charged");
 	}
 	return NULL;
 }
@@ -797,6 +679,9 @@ look_again(const pg_uuid_t *user_id, const Conversation *conversation, Timestamp
 	pg_uuid_t	last_task;
 
 	if (!read_stored(&result->run_id, conversation, result))
+		return;
+	result->problem = find_sum(&result->run_id, conversation);
+	if (result->problem != NULL)
 		return;
 	if (!conversation->is_deleted)
 		insert_tasks(&result->run_id, user_id, conversation, begin, true, &last_task);
@@ -832,6 +717,7 @@ store_conversation(Conversation *conversation, const pg_uuid_t *user_id, JsonbVa
 				 errmsg("the conversation has no messages"),
 				 errdetail("None that is neither empty nor hidden.")));
 	count = list_length(shown->messages);
+	name_tasks(conversation);
 	if (conversation->branches_left_out > 0)
 	{
 		char	   *count = psprintf("%d", conversation->branches_left_out);

@@ -53,6 +53,10 @@ static const Source sources[] = {
 	{NULL, "done", "response", true, NULL, NULL}
 };
 
+/* How deep pieces are merged, and how deep it is now */
+#define MAX_MERGE_DEPTH	500
+static int	merge_depth = 0;
+
 /* Keys whose strings come in pieces */
 static const char *const growing_keys[] = {
 	"content", "text", "refusal", "reasoning", "reasoning_content", "thinking", "summary",
@@ -257,13 +261,22 @@ grows(const MergeNode *node, const char *key)
 	return false;
 }
 
-/* Merge what comes under a key into what stands there; NULL is no key */
+/*
+ * Merge what comes under a key into what stands there; NULL is no key.  What is nested
+ * deeper than any message is kept as it came first.
+ */
 static void
 merge(MergeNode *node, const JsonbValue *more, const char *key)
 {
 	bool		is_first = node->value.type == jbvNull;
 
-	check_stack_depth();
+	if (more->type == jbvBinary && merge_depth >= MAX_MERGE_DEPTH)
+	{
+		if (is_first)
+			node->value = *more;
+		return;
+	}
+	merge_depth++;
 	if (more->type == jbvString)
 	{
 		if (is_first)
@@ -304,6 +317,7 @@ merge(MergeNode *node, const JsonbValue *more, const char *key)
 		if (node->value.type == jbvArray)
 			merge_list(node, more->val.binary.data);
 	}
+	merge_depth--;
 }
 
 /* ---------- chunks ---------- */
@@ -401,7 +415,6 @@ push_node(JsonbInState *state, MergeNode *node, bool is_element)
 {
 	ListCell   *cell;
 
-	check_stack_depth();
 	if (node->value.type == jbvObject)
 		push_object(state, node);
 	else if (node->value.type == jbvArray)
@@ -503,6 +516,7 @@ message_in_chunks(JsonbContainer *chunks)
 
 	if (whole != NULL)
 		return whole;
+	merge_depth = 0;
 	message->value.type = jbvObject;
 	for (int i = 0; i < count; i++)
 	{

@@ -269,7 +269,7 @@ append_searched(StringInfo out, const Part *part)
 static text *
 searched_text(Jsonb *message)
 {
-	JsonbValue	content;
+	JsonbValue	content = {.type = jbvNull};
 	StringInfoData out;
 	ListCell   *cell;
 
@@ -284,7 +284,13 @@ searched_text(Jsonb *message)
 	{
 		append_searched(&out, lfirst(cell));
 	}
-	return out.len > 0 ? cstring_to_text_with_len(out.data, out.len) : NULL;
+	if (out.len == 0)
+		return message_text(message);
+	/* the parts go before a text beside them, by which the message is known */
+	if (content.type == jbvString &&
+		strstr(out.data, pnstrdup(content.val.string.val, content.val.string.len)) == NULL)
+		appendBinaryStringInfo(&out, content.val.string.val, content.val.string.len);
+	return cstring_to_text_with_len(out.data, out.len);
 }
 
 /* Looks through the messages of a run as they are read */
