@@ -328,7 +328,7 @@ time_of_text(const char *text, bool *is_sure)
 			return NO_TIME;
 	}
 	*is_sure = take_zone(&text, &tm, &zone);
-	if (tm2timestamp(&tm, (fsec_t) (fraction * USECS_PER_SEC), NULL, &time) != 0)
+	if (tm2timestamp(&tm, (fsec_t) rint(fraction * USECS_PER_SEC), NULL, &time) != 0)
 		return NO_TIME;
 	return time - (int64) zone * USECS_PER_SEC;
 }

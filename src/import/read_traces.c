@@ -525,18 +525,6 @@ add_span_task(const Span *span, const char *id, Conversation *conversation)
 	conversation->tasks = lappend(conversation->tasks, task);
 }
 
-/* What a span without an id is known by: what it says, and how many alike came before it */
-static char *
-id_without_one(const Span *span, HTAB *alike)
-{
-	char	   *id = json_as_text(span->attributes);
-	void	  **place = words_place(alike, id);
-	intptr_t	before = (intptr_t) *place;
-
-	*place = (void *) (before + 1);
-	return before > 0 ? psprintf("%s %d", id, (int) before) : id;
-}
-
 /* The tasks of the spans: each request once, and a usage that no request has told */
 static void
 add_span_tasks(List *spans, Conversation *conversation)
@@ -563,8 +551,9 @@ add_span_tasks(List *spans, Conversation *conversation)
 
 		if (!span_is_task(span))
 			continue;
+		/* what has none is known by what it says, and by how many alike came before it */
 		if (id == NULL)
-			id = id_without_one(span, alike);
+			id = words_number(alike, json_as_text(span->attributes));
 		if (span->usage != NULL && is_told_by_others(span, traces))
 			conversation->sums = lappend(conversation->sums, id);
 		else

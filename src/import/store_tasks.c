@@ -87,18 +87,12 @@ name_tasks(const Conversation *conversation)
 	foreach(cell, conversation->tasks)
 	{
 		ImportTask *task = lfirst(cell);
-		void	  **place;
-		intptr_t	before;
 
 		CHECK_FOR_INTERRUPTS();
-		if (task->id != NULL)
-			continue;
-		task->id = psprintf("%s " INT64_FORMAT, json_as_text(task->columns), task->created_at);
-		place = words_place(names, task->id);
-		before = (intptr_t) *place;
-		*place = (void *) (before + 1);
-		if (before > 0)
-			task->id = psprintf("%s %d", task->id, (int) before);
+		if (task->id == NULL)
+			task->id = words_number(names, psprintf("%s " INT64_FORMAT,
+													json_as_text(task->columns),
+													task->created_at));
 	}
 	hash_destroy(names);
 }

@@ -64,3 +64,15 @@ words_place_of(HTAB *words, const JsonbValue *string)
 {
 	return words_place(words, pnstrdup(string->val.string.val, string->val.string.len));
 }
+
+/* The word as it is, or with a number behind it where it has stood before */
+char *
+words_number(HTAB *words, char *word)
+{
+	int		  **place = (int **) words_place(words, word);
+
+	if (*place != NULL)
+		return psprintf("%s %d", word, ++**place);
+	*place = palloc0_object(int);
+	return word;
+}

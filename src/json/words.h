@@ -13,5 +13,6 @@
 extern HTAB *words_begin(void);
 extern void **words_place(HTAB *words, const char *word);
 extern void **words_place_of(HTAB *words, const JsonbValue *string);
+extern char *words_number(HTAB *words, char *word);
 
 #endif							/* AIRUN_JSON_WORDS_H */

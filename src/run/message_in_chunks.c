@@ -53,6 +53,9 @@ static const Source sources[] = {
 	{NULL, "done", "response", true, NULL, NULL}
 };
 
+/* The most keys of an object of a message: more are in the answer alone */
+#define MAX_KEYS	1000
+
 /* How deep pieces are merged, and how deep it is now */
 #define MAX_MERGE_DEPTH	500
 static int	merge_depth = 0;
@@ -71,6 +74,7 @@ typedef struct MergeNode
 	List	   *keys;			/* of an object: strings */
 	List	   *nodes;			/* of an object its values, of a list its elements */
 	int			index;			/* of an element of a list; -1 for none */
+	int			highest;		/* of a list: the highest index of its elements */
 } MergeNode;
 
 static void merge(MergeNode *node, const JsonbValue *more, const char *key);
@@ -169,7 +173,8 @@ merge_element(MergeNode *list, JsonbValue *element, int index)
 	MergeNode  *added;
 
 	CHECK_FOR_INTERRUPTS();
-	for (int i = list_length(list->nodes) - 1; index >= 0 && i >= 0; i--)
+	for (int i = list_length(list->nodes) - 1;
+		 last != NULL && index >= 0 && index <= list->highest && i >= 0; i--)
 	{
 		MergeNode  *node = list_nth(list->nodes, i);
 
@@ -189,6 +194,7 @@ merge_element(MergeNode *list, JsonbValue *element, int index)
 	}
 	added = new_node(element);
 	added->index = index;
+	list->highest = Max(list->highest, index);
 	list->nodes = lappend(list->nodes, added);
 }
 
@@ -232,7 +238,7 @@ merge_object(MergeNode *object, JsonbContainer *more)
 		}
 		else if ((node = child(object, name)) != NULL)
 			merge(node, &value, name);
-		else
+		else if (list_length(object->keys) < MAX_KEYS)
 			(void) add_child(object, name, &value);
 		pfree(name);
 	}
