@@ -290,6 +290,10 @@ SELECT task_id AS t FROM airun_create_task(:'run', model_id => 'r-chat') \gset
 SELECT t -> 'task' -> 'status', t -> 'task' -> 'tokens_total', t -> 'task' -> 'response_length' FROM airun_finish_turn(:'t',
 	response_data => ('[{"choices": [{"delta": {"content": "Ahoy.", "x": ' || repeat('[', 6000) || repeat(']', 6000) || '}}], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}]')::jsonb) AS t;
 SELECT task_id AS t FROM airun_create_task(:'run', model_id => 'r-chat') \gset
+SELECT t -> 'task' -> 'status', t -> 'task' -> 'tokens_total', t -> 'task' -> 'response_length' FROM airun_finish_turn(:'t',
+	response_data => ('{"output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Ahoy.", "x": ' || repeat('[', 6000) || repeat(']', 6000) || '}]},
+	{"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}], "usage": {"input_tokens": 1, "output_tokens": 2}}')::jsonb) AS t;
+SELECT task_id AS t FROM airun_create_task(:'run', model_id => 'r-chat') \gset
 SELECT t -> 'messages' -> 0 -> 'message_id', t -> 'task' -> 'response_length' FROM airun_finish_turn(:'t',
 	response_data => jsonb_build_object('id', repeat('i', 201), 'role', 'assistant', 'content', 'Ahoy.')) AS t;
 SELECT * FROM airun_check();

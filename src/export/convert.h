@@ -135,7 +135,6 @@ extern JsonbValue joined_texts(const JsonbValue *array);
 
 /* part_values.c */
 extern bool is_present(const JsonbValue *value);
-extern bool is_object(const JsonbValue *value);
 extern JsonbContainer *object_at(JsonbContainer *object, const char *key);
 extern JsonbValue first_string(JsonbContainer *object, const char *const *keys);
 extern JsonbValue string_value(char *string, int len);

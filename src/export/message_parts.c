@@ -52,12 +52,6 @@ static const SignaturePlace signature_places[] = {
 	{"openai", "reasoningEncryptedContent", ORIGIN_RESPONSES, false},
 };
 
-static bool
-is_array(const JsonbValue *value)
-{
-	return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data);
-}
-
 /* The first of the keys that has a value, or jbvNull */
 static JsonbValue
 first_of(JsonbContainer *object, const char *const *keys)
@@ -113,7 +107,7 @@ text_within(JsonbContainer *object, const char *const *keys)
 	static const char *const value_keys[] = {"value", "text", NULL};
 	JsonbValue	value = first_of(object, keys);
 
-	if (is_object(&value))
+	if (jsonb_is_object(&value))
 		value = first_string(value.val.binary.data, value_keys);
 	return value.type == jbvString ? value : (JsonbValue) {.type = jbvNull};
 }
@@ -142,7 +136,7 @@ joined_texts(const JsonbValue *array)
 		JsonbValue	element = *getIthJsonbValueFromContainer(array->val.binary.data, i);
 
 		append_paragraph(&joined, &element);
-		for (int k = 0; is_object(&element) && k < lengthof(keys); k++)
+		for (int k = 0; jsonb_is_object(&element) && k < lengthof(keys); k++)
 		{
 			JsonbValue	text = text_within(element.val.binary.data, keys[k]);
 
@@ -192,9 +186,9 @@ read_text(Part *part, JsonbContainer *object)
 
 	part->text = text_within(object, keys);
 	part->is_refusal = jsonb_has_field(object, "refusal");
-	if (jsonb_field(object, "citations", &notes) && is_array(&notes))
+	if (jsonb_field(object, "citations", &notes) && jsonb_is_array(&notes))
 		part->origin = ORIGIN_ANTHROPIC;
-	else if (!jsonb_field(object, "annotations", &notes) || !is_array(&notes))
+	else if (!jsonb_field(object, "annotations", &notes) || !jsonb_is_array(&notes))
 		return;
 	part->notes = notes;
 }
@@ -210,7 +204,7 @@ read_reasoning(Part *part, JsonbContainer *object)
 	part->text = value;
 	for (int i = 0; reasoning_keys[i] != NULL && !is_present(&part->text); i++)
 	{
-		if (jsonb_field(object, reasoning_keys[i], &value) && is_array(&value))
+		if (jsonb_field(object, reasoning_keys[i], &value) && jsonb_is_array(&value))
 			part->text = joined_texts(&value);
 	}
 	if (!is_present(&part->text))
@@ -258,7 +252,7 @@ unwrap_output(Part *part)
 	JsonbValue	type;
 	JsonbValue	value;
 
-	if (part->origin != ORIGIN_AI_SDK || !is_object(&part->value) ||
+	if (part->origin != ORIGIN_AI_SDK || !jsonb_is_object(&part->value) ||
 		!jsonb_field(part->value.val.binary.data, "type", &type))
 		return;
 	for (int i = 0; i < lengthof(types); i++)
@@ -278,7 +272,7 @@ unwrap_output(Part *part)
 static void
 read_output_parts(Part *part)
 {
-	int			count = is_array(&part->value) ?
+	int			count = jsonb_is_array(&part->value) ?
 		JsonContainerSize(part->value.val.binary.data) : 0;
 
 	for (int i = 0; i < count; i++)
@@ -294,7 +288,7 @@ read_output_parts(Part *part)
 		part->parts = lappend(part->parts, inner);
 	}
 	/* they are all of it, even where they are none; a tool of the AI SDK returns any list */
-	if (is_array(&part->value) && (count > 0 || part->origin != ORIGIN_AI_SDK))
+	if (jsonb_is_array(&part->value) && (count > 0 || part->origin != ORIGIN_AI_SDK))
 		part->value.type = jbvNull;
 }
 
@@ -468,7 +462,7 @@ read_part(const JsonbValue *value)
 	check_stack_depth();
 	if (value->type == jbvString)
 		return text_part(value);
-	if (!is_object(value))
+	if (!jsonb_is_object(value))
 		return NULL;
 	object = value->val.binary.data;
 	if (!jsonb_field(object, "type", &type) || type.type != jbvString)
@@ -522,7 +516,7 @@ read_reasoning_details(const Part *whole)
 	List	   *parts = NIL;
 	JsonbValue	details;
 	int			count = whole->kind == PART_REASONING && whole->raw.type == jbvBinary &&
-		jsonb_field(whole->raw.val.binary.data, "details", &details) && is_array(&details) ?
+		jsonb_field(whole->raw.val.binary.data, "details", &details) && jsonb_is_array(&details) ?
 		JsonContainerSize(details.val.binary.data) : 0;
 
 	for (int i = 0; i < count; i++)
@@ -530,7 +524,7 @@ read_reasoning_details(const Part *whole)
 		JsonbValue *detail = getIthJsonbValueFromContainer(details.val.binary.data, i);
 		Part	   *part;
 
-		if (!is_object(detail))
+		if (!jsonb_is_object(detail))
 			return NIL;
 		part = new_part(PART_REASONING, ORIGIN_ANTHROPIC, detail->val.binary.data);
 		read_reasoning(part, detail->val.binary.data);
@@ -579,7 +573,7 @@ read_calls(List *parts, JsonbContainer *message)
 	JsonbValue	calls;
 	JsonbContainer *legacy = object_at(message, "function_call");
 
-	if (jsonb_field(message, "tool_calls", &calls) && is_array(&calls))
+	if (jsonb_field(message, "tool_calls", &calls) && jsonb_is_array(&calls))
 	{
 		HTAB	   *ids = words_begin();
 		ListCell   *cell;
@@ -596,7 +590,7 @@ read_calls(List *parts, JsonbContainer *message)
 			JsonbValue *call = getIthJsonbValueFromContainer(calls.val.binary.data, i);
 			Part	   *part;
 
-			if (!is_object(call))
+			if (!jsonb_is_object(call))
 				continue;
 			part = new_part(PART_CALL, ORIGIN_OPENAI, call->val.binary.data);
 			read_call(part, call->val.binary.data);
@@ -638,7 +632,7 @@ read_attachments(List *parts, JsonbContainer *message)
 
 	for (int k = 0; k < lengthof(keys); k++)
 	{
-		int			count = jsonb_field(message, keys[k], &files) && is_array(&files) ?
+		int			count = jsonb_field(message, keys[k], &files) && jsonb_is_array(&files) ?
 			JsonContainerSize(files.val.binary.data) : 0;
 
 		for (int i = 0; i < count; i++)
@@ -646,7 +640,7 @@ read_attachments(List *parts, JsonbContainer *message)
 			JsonbValue *file = getIthJsonbValueFromContainer(files.val.binary.data, i);
 			Part	   *part;
 
-			if (!is_object(file))
+			if (!jsonb_is_object(file))
 				continue;
 			part = new_part(PART_MEDIA, ORIGIN_ANY, file->val.binary.data);
 			read_by_kind(part, file->val.binary.data);
@@ -720,9 +714,9 @@ message_parts(JsonbContainer *message)
 	Part	   *whole;
 
 	(void) jsonb_field(message, "content", &content);
-	if (jsonb_field(message, "parts", &own_parts) && is_array(&own_parts))
+	if (jsonb_field(message, "parts", &own_parts) && jsonb_is_array(&own_parts))
 		parts = read_parts(NIL, &own_parts);
-	if (is_array(&content) && parts == NIL)
+	if (jsonb_is_array(&content) && parts == NIL)
 		parts = read_parts(NIL, &content);
 	whole = whole_message_part(message, parts);
 	if (whole != NULL)
@@ -733,7 +727,7 @@ message_parts(JsonbContainer *message)
 	{
 		if (content.type == jbvString)
 			parts = lappend(parts, text_part(&content));
-		else if (is_object(&content))
+		else if (jsonb_is_object(&content))
 		{
 			Part	   *part = said_part(read_part(&content));
 

@@ -16,19 +16,13 @@ is_present(const JsonbValue *value)
 	return value->type != jbvNull;
 }
 
-bool
-is_object(const JsonbValue *value)
-{
-	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
-}
-
 /* The object under the key */
 JsonbContainer *
 object_at(JsonbContainer *object, const char *key)
 {
 	JsonbValue	value;
 
-	if (!jsonb_field(object, key, &value) || !is_object(&value))
+	if (!jsonb_field(object, key, &value) || !jsonb_is_object(&value))
 		return NULL;
 	return value.val.binary.data;
 }

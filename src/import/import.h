@@ -73,7 +73,7 @@ typedef struct Composer
 /* A request to a model that the source tells of */
 typedef struct ImportTask
 {
-	const char *id;				/* the source's; NULL for none */
+	const char *id;				/* the source's; NULL for none, until name_tasks() */
 	JsonbValue *columns;		/* object: columns of airun.tasks as the source has them */
 	TimestampTz created_at;
 	TimestampTz completed_at;
@@ -210,7 +210,7 @@ typedef struct ImportResult
 } ImportResult;
 
 /* store_tasks.c */
-extern void name_tasks(const Conversation *conversation);
+extern void name_tasks(Conversation *conversation);
 extern void task_run_id(const pg_uuid_t *run_id, const ImportTask *task, pg_uuid_t *task_id);
 extern bool has_task(const pg_uuid_t *run_id, const pg_uuid_t *task_id, bool *lacks_end);
 extern void insert_tasks(const pg_uuid_t *run_id, const pg_uuid_t *user_id,

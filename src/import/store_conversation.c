@@ -27,15 +27,12 @@
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
-#include "json/call.h"
-#include "json/jsonb_copy.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "run/message.h"
 #include "run/run_name.h"
 #include "store/identity.h"
 #include "store/store.h"
-#include "task/task.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -405,8 +402,7 @@ link_messages(const pg_uuid_t *run_id, const Conversation *conversation, NewMess
 	{
 		ImportTask *task = lfirst(cell);
 
-		if (task->id != NULL)
-			*words_place(tasks, task->id) = task;
+		*words_place(tasks, task->id) = task;
 	}
 	for (int i = 0; i < count; i++)
 	{

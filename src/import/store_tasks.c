@@ -79,7 +79,7 @@ leave_out_words(Jsonb **columns, Jsonb **reasons)
  * is known again wherever it stands in what comes later.
  */
 void
-name_tasks(const Conversation *conversation)
+name_tasks(Conversation *conversation)
 {
 	HTAB	   *names = words_begin();
 	ListCell   *cell;

@@ -139,6 +139,12 @@ jsonb_is_object(const JsonbValue *value)
 	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
 }
 
+bool
+jsonb_is_array(const JsonbValue *value)
+{
+	return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data);
+}
+
 /* Is the value this string? */
 bool
 jsonb_string_is(const JsonbValue *value, const char *string)

@@ -29,6 +29,7 @@ extern bool jsonb_field(JsonbContainer *object, const char *key, JsonbValue *val
 extern bool jsonb_has_field(JsonbContainer *object, const char *key);
 extern char *jsonb_field_string(JsonbContainer *object, const char *key);
 extern bool jsonb_is_object(const JsonbValue *value);
+extern bool jsonb_is_array(const JsonbValue *value);
 extern bool jsonb_string_is(const JsonbValue *value, const char *string);
 extern bool jsonb_same(Jsonb *a, Jsonb *b);
 

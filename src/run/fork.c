@@ -158,9 +158,9 @@ airun_fork_run(PG_FUNCTION_ARGS)
  * message as well, and can stand in where that run is gone.
  */
 #define FORK_COUNT	10
-#define TAKEN_BACK(run) \
+#define FIRST_REMOVED(condition) \
 	"(SELECT pg_catalog.min(v.seq) FROM airun.message_versions AS v WHERE v.action" EQ \
-	"'removed' AND v.run_id" EQ run ")"
+	"'removed' AND " condition ")"
 #define FAMILY \
 	"WITH RECURSIVE up AS (" \
 	"SELECT r.id, r.forked_from FROM airun.runs AS r WHERE r.id" EQ "$1 UNION " \
@@ -169,8 +169,9 @@ airun_fork_run(PG_FUNCTION_ARGS)
 	"SELECT r.id FROM family AS f JOIN airun.runs AS r ON r.forked_from" EQ "f.id), " \
 	"member AS (SELECT r.id, r.forked_from, " \
 	"CASE WHEN r.forked_at_seq IS NOT NULL THEN LEAST(r.forked_at_seq, " \
-	TAKEN_BACK("r.id") MINUS "1, " \
-	TAKEN_BACK("r.forked_from AND v.replaced_at" GE "r.created_at") MINUS "1) END " \
+	FIRST_REMOVED("v.run_id" EQ "r.id") MINUS "1, " \
+	FIRST_REMOVED("v.run_id" EQ "r.forked_from AND v.replaced_at" GE "r.created_at") \
+	MINUS "1) END " \
 	"AS forked_at_seq, r.created_at, r.message_count, " \
 	"r.name, r.is_listed, r.last_message_at, r.deleted_at FROM airun.runs AS r " \
 	"WHERE r.id" EQ "ANY (SELECT f.id FROM family AS f)), " \

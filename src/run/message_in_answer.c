@@ -47,12 +47,6 @@ static const char *const paths[] = {
 	"generations.[].text", "outputs.[].text"
 };
 
-static bool
-is_list(const JsonbValue *value)
-{
-	return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data);
-}
-
 /* What an object says as a message: its content, or else its parts */
 static bool
 get_content(JsonbContainer *object, JsonbValue *content)
@@ -123,7 +117,7 @@ push_said(JsonbInState *state, JsonbValue *element)
 		(!has_role(object) &&
 		 ((type = jsonb_field_string(object, "type")) == NULL || strcmp(type, "message") != 0)))
 		push_jsonb(state, WJB_ELEM, element);
-	else if (!is_list(&content))
+	else if (!jsonb_is_array(&content))
 		push_jsonb(state, WJB_ELEM, &content);
 	else
 	{
@@ -269,7 +263,7 @@ message_in_answer(Jsonb *answer)
 			continue;
 		if (found->type == jbvString && found->val.string.len > 0)
 			return message_of_text(found);
-		if (is_list(found) && (message = message_of_list(found->val.binary.data)) != NULL)
+		if (jsonb_is_array(found) && (message = message_of_list(found->val.binary.data)) != NULL)
 			return message;
 		if (jsonb_is_object(found) &&
 			(i > 0 || has_role(found->val.binary.data)) &&

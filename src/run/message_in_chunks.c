@@ -13,7 +13,8 @@
  *	 that differ in nothing but their text are one.
  *
  * Nothing is locked, and nothing is refused: chunks of which the table knows none
- * have no message.
+ * have no message.  Of an object with more keys than any message has the first ones are
+ * taken, and what is nested deeper is not merged.
  */
 #include "run/message_in_answer.h"
 
