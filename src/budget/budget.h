@@ -44,11 +44,12 @@ typedef struct BudgetChanges BudgetChanges;
 
 extern Field budget_take(const BudgetSubject *subject);
 extern bool budget_is_any(void);
-extern void budget_settle(const BudgetState *before, const BudgetState *after,
-						  BudgetChanges *later);
+extern void budget_settle(const BudgetState *before, const BudgetState *after);
 extern BudgetChanges *budget_changes_begin(void);
 extern void budget_changes_add(BudgetChanges *changes, const BudgetState *before,
 							   const BudgetState *after);
 extern void budget_changes_write(BudgetChanges *changes);
+extern bool budget_defer_begin(void);
+extern void budget_defer_end(bool is_first);
 
 #endif							/* AIRUN_BUDGET_H */

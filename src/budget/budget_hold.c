@@ -18,7 +18,10 @@
  * the row changes the counter by the difference, whichever function or statement has
  * changed it, at the same places where the ledger is told (ledger.c): in the budgets
  * and periods that the row named at its start, in full, and never refused.  A row that
- * is deleted releases what it holds, and leaves what it has spent.
+ * is deleted, or emptied (strip.c), releases what it holds, and leaves what it has spent.
+ *
+ * Who ends or removes many rows in one transaction has their changes wait until the last
+ * one is locked (budget_defer_begin()).  So counters are locked in order, and not for long.
  *
  * Locks: counters, as budget_counter.c says, after all else.
  *
@@ -26,6 +29,7 @@
  */
 #include "budget/budget.h"
 
+#include "access/xact.h"
 #include "budget/budget_counter.h"
 #include "budget/budget_refusal.h"
 #include "budget/decimal.h"
@@ -42,6 +46,22 @@
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(airun_store_hold_part);
+
+/*
+ * What waits for budget_defer_end(), in a context of its own, or NULL; and the
+ * subtransaction whose rows these are
+ */
+static BudgetChanges *deferred = NULL;
+static SubTransactionId deferred_in;
+
+static void write_changes(BudgetChanges *changes);
+
+/* Do changes wait here?  Those that may be undone by themselves do not. */
+static bool
+is_deferring(void)
+{
+	return deferred != NULL && deferred_in == GetCurrentSubTransactionId();
+}
 
 /* ---------- the start ---------- */
 
@@ -176,6 +196,9 @@ budget_take(const BudgetSubject *subject)
 		return (Field) {(Datum) 0, true};
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	/* what has waited counts */
+	if (is_deferring())
+		write_changes(deferred);
 	holds = write_holds(hold_all(subject, budgets, count));
 	old_context = MemoryContextSwitchTo(context);
 	if (!holds.isnull)
@@ -339,6 +362,59 @@ add_change(BudgetChanges *changes, const Change *change)
 	changes->changes[changes->count++] = *change;
 }
 
+static void
+forget_deferred(void *arg)
+{
+	deferred = NULL;
+}
+
+/*
+ * Have what counters are told wait until budget_defer_end(), for who ends or removes many
+ * tasks in one transaction.  Returns false within somebody else's.  An error forgets it.
+ */
+bool
+budget_defer_begin(void)
+{
+	MemoryContextCallback *callback;
+	MemoryContext context;
+	MemoryContext old_context;
+
+	if (deferred != NULL)
+		return false;
+	context = AllocSetContextCreate(CurTransactionContext, "airun budget changes",
+									ALLOCSET_DEFAULT_SIZES);
+	old_context = MemoryContextSwitchTo(context);
+	callback = palloc0_object(MemoryContextCallback);
+	callback->func = forget_deferred;
+	MemoryContextRegisterResetCallback(context, callback);
+	deferred = budget_changes_begin();
+	deferred_in = GetCurrentSubTransactionId();
+	MemoryContextSwitchTo(old_context);
+	return true;
+}
+
+/* Add changes to those that wait */
+static void
+defer(const BudgetChanges *changes)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(deferred->context);
+
+	for (int i = 0; i < changes->count; i++)
+	{
+		const CounterChange *change = &changes->changes[i].change;
+		Change		copy = {
+			changes->changes[i].counter,
+			{
+				decimal_copy(change->held), decimal_copy(change->spent),
+				decimal_copy(change->estimated), decimal_copy(change->base)
+			}
+		};
+
+		add_change(deferred, &copy);
+	}
+	MemoryContextSwitchTo(old_context);
+}
+
 /* Add what one hold's row has become */
 static void
 add_hold(BudgetChanges *changes, JsonbContainer *hold, const BudgetState *before,
@@ -408,9 +484,9 @@ is_nothing(const CounterChange *change)
 		decimal_sign(change->estimated) == 0 && decimal_sign(change->base) == 0;
 }
 
-/* Write the changes: ids of counters are in the order of their budgets, as a start locks them */
-void
-budget_changes_write(BudgetChanges *changes)
+/* Ids of counters are in the order of their budgets, as a start locks them */
+static void
+write_changes(BudgetChanges *changes)
 {
 	if (changes->count == 0)
 		return;
@@ -423,25 +499,41 @@ budget_changes_write(BudgetChanges *changes)
 		if (!is_nothing(&changes->changes[i].change))
 			counter_change(changes->changes[i].counter, &changes->changes[i].change);
 	}
+	changes->count = 0;
 	store_close();
 }
 
-/*
- * Write what has become of one row, as budget_changes_add() has it: now, or later by
- * whoever locks more rows before, and writes these changes at last
- */
+/* Write the changes, or have them wait */
 void
-budget_settle(const BudgetState *before, const BudgetState *after, BudgetChanges *later)
+budget_changes_write(BudgetChanges *changes)
 {
-	BudgetChanges *changes = later;
+	if (is_deferring())
+		defer(changes);
+	else
+		write_changes(changes);
+}
+
+/* Write what has waited; is_first is what budget_defer_begin() has returned */
+void
+budget_defer_end(bool is_first)
+{
+	if (!is_first)
+		return;
+	write_changes(deferred);
+	MemoryContextDelete(deferred->context);
+}
+
+/* Write what has become of one row, as budget_changes_add() has it */
+void
+budget_settle(const BudgetState *before, const BudgetState *after)
+{
+	BudgetChanges *changes;
 
 	if ((after != NULL ? after : before)->holds.isnull)
 		return;
-	if (changes == NULL)
-		changes = budget_changes_begin();
+	changes = budget_changes_begin();
 	budget_changes_add(changes, before, after);
-	if (later == NULL)
-		budget_changes_write(changes);
+	budget_changes_write(changes);
 }
 
 /*

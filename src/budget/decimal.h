@@ -51,6 +51,13 @@ decimal_sign(Numeric a)
 	return decimal_cmp(a, int64_to_numeric(0));
 }
 
+/* In the current memory context */
+static inline Numeric
+decimal_copy(Numeric a)
+{
+	return DatumGetNumericCopy(NumericGetDatum(a));
+}
+
 /* A share of a among so many, to 12 decimals: all the shares are never more than a */
 static inline Numeric
 decimal_share(Numeric a, int count)

@@ -71,7 +71,6 @@ typedef struct Repricing
 {
 	bool		dry_run;
 	int64		left;			/* tasks that may still be changed */
-	BudgetChanges *budgets;		/* what they are told at last */
 	Report	   *reports;
 	MemoryContext context;		/* where they live */
 	Bitmapset  *moving;			/* buckets of users that are left out */
@@ -171,7 +170,7 @@ lock_run(Repricing *repricing, const pg_uuid_t *run_id)
 
 /* Tell budgets of a task, by its summary with its holds, that has had another cost before */
 static void
-tell_budgets(Repricing *repricing, const ResultRow *summary, const Field *before)
+tell_budgets(const ResultRow *summary, const Field *before)
 {
 	Field		holds;
 	BudgetState was;
@@ -183,7 +182,7 @@ tell_budgets(Repricing *repricing, const ResultRow *summary, const Field *before
 	is = task_budget_state(summary, &holds);
 	was = is;
 	was.cost = *before;
-	budget_settle(&was, &is, repricing->budgets);
+	budget_settle(&was, &is);
 }
 
 /*
@@ -240,7 +239,7 @@ charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *tas
 	was.cost = *before;
 	was.price_status = *status_before;
 	usage_write_change(&was, &is);
-	tell_budgets(repricing, &summary, before);
+	tell_budgets(&summary, before);
 	return true;
 }
 
@@ -296,8 +295,7 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	if (is_charged && !repricing->dry_run)
 		is_charged = fields[0].isnull ?
 			!shard_has_user(repricing->moving, &fields[23]) &&
-			call_charge_again(DatumGetUUIDP(fields[1].value), before, &charge,
-							  repricing->budgets) :
+			call_charge_again(DatumGetUUIDP(fields[1].value), before, &charge) :
 			charge_again(repricing, DatumGetUUIDP(fields[0].value),
 						 DatumGetUUIDP(fields[1].value), before, &fields[20],
 						 &fields[21], &charge);
@@ -430,7 +428,6 @@ airun_reprice(PG_FUNCTION_ARGS)
 	Repricing	repricing = {
 		.dry_run = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3),
 		.context = CurrentMemoryContext,
-		.budgets = budget_changes_begin(),
 	};
 	Asked		asked = {
 		.last = {LAST_ID, LAST_ID},
@@ -439,6 +436,7 @@ airun_reprice(PG_FUNCTION_ARGS)
 		.until = argument_field(fcinfo, 1),
 		.model_id = argument_field(fcinfo, 2),
 	};
+	bool		defers;
 
 	store_require_owner("airun_reprice");
 	if (PG_ARGISNULL(5))
@@ -453,10 +451,11 @@ airun_reprice(PG_FUNCTION_ARGS)
 
 	result_begin_rows(fcinfo, REPORT_COLUMNS);
 	store_open(true);
+	defers = budget_defer_begin();
 	repricing.moving = shard_moving_buckets(true);
 	reprice_all(&repricing, &find_tasks, &asked);
 	reprice_all(&repricing, &find_calls, &asked);
-	budget_changes_write(repricing.budgets);
+	budget_defer_end(defers);
 	store_close();
 
 	for (Report *report = repricing.reports; report != NULL; report = report->next)
@@ -522,7 +521,6 @@ airun_store_reprice(PG_FUNCTION_ARGS)
 	Repricing	repricing = {
 		.left = PG_INT64_MAX,
 		.context = CurrentMemoryContext,
-		.budgets = budget_changes_begin(),
 	};
 	Asked		asked = {
 		.since = {(Datum) 0, true}, .until = {(Datum) 0, true}, .model_id = {(Datum) 0, true}
@@ -530,6 +528,7 @@ airun_store_reprice(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	bool		nulls[3] = {false};
 	bool		is_of_calls;
+	bool		defers;
 	TupleDesc	desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -539,11 +538,12 @@ airun_store_reprice(PG_FUNCTION_ARGS)
 	is_of_calls = uuid_equal(&asked.after.run_id, &last_id);
 
 	store_open(true);
+	defers = budget_defer_begin();
 	repricing.moving = shard_moving_buckets(true);
 	asked.last = key_behind(is_of_calls ? &next_call : &next_task, &asked.after,
 							PG_GETARG_INT32(2));
 	reprice_all(&repricing, is_of_calls ? &find_calls : &find_tasks, &asked);
-	budget_changes_write(repricing.budgets);
+	budget_defer_end(defers);
 	store_close();
 
 	/* Behind the last task come the calls */

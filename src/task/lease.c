@@ -12,13 +12,15 @@
  * not, and is answered with the task as it is.
  *
  * Locks: as ending a task does, but nobody is waited for: a run, a text or a
- * task that somebody else holds is left for the next time.
+ * task that somebody else holds is left for the next time.  airun_expire_tasks() comes to
+ * counters of budgets at last, for all that it has ended.
  *
  * Errors: those of ending a task.
  */
 #include "task/lease.h"
 
 #include "access/xact.h"
+#include "budget/budget.h"
 #include "catalog/pg_type.h"
 #include "datatype/timestamp.h"
 #include "miscadmin.h"
@@ -327,6 +329,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 	int64		max_tasks;
 	Operator	operator;
 	bool		is_operator;
+	bool		defers;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("max_tasks");
@@ -340,6 +343,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 
 	is_operator = operator_begin(&operator);
 	store_open(true);
+	defers = budget_defer_begin();
 	moving = shard_moving_buckets(true);
 	do
 	{
@@ -375,6 +379,7 @@ airun_expire_tasks(PG_FUNCTION_ARGS)
 
 		/* Others in the place of those that somebody holds */
 	} while (count > 0 && expired < max_tasks);
+	budget_defer_end(defers);
 	store_close();
 	if (is_operator)
 		operator_end(&operator);

@@ -134,7 +134,7 @@ settle_budgets(const TaskState *before, const ResultRow *summary)
 		return;
 	was = budget_state_before(before);
 	is = task_budget_state(summary, &before->holds);
-	budget_settle(&was, &is, NULL);
+	budget_settle(&was, &is);
 }
 
 /*

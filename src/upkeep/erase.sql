@@ -141,7 +141,6 @@ BEGIN
 			WHERE t.run_id = other AND t.user_id = person AND t.task_id = (
 				SELECT m.task_id FROM airun.messages AS m
 				WHERE m.run_id = other AND m.message ->> 'role' = 'user' ORDER BY m.seq LIMIT 1));
-	PERFORM @extschema@.airun_store_keep_charges('airun.tasks', ARRAY[other], person);
 	RETURN emptied + @extschema@.airun_store_empty_messages(other, up_to, person);
 END
 $elsewhere$;

@@ -16,6 +16,37 @@
  */
 
 /*
+ * Has counters of budgets keep what tasks of a partition have charged to them, which these
+ * tell no more from then on; in the order in which a start locks them.
+ */
+CREATE FUNCTION @extschema@.airun_store_keep_charges(tasks regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $keep_charges$
+DECLARE
+	kept record;
+BEGIN
+	IF NOT EXISTS (SELECT FROM airun.budget_periods) THEN
+		RETURN;
+	END IF;
+	FOR kept IN EXECUTE format($$
+		SELECT (h.hold ->> 0)::bigint AS counter, sum(x.part[2] + x.part[3]) AS charged
+		FROM %s AS t
+		CROSS JOIN LATERAL jsonb_array_elements(t.holds::jsonb) AS h (hold)
+		CROSS JOIN LATERAL (SELECT @extschema@.airun_store_hold_part(h.hold,
+			t.completed_at IS NOT NULL, t.status = 'completed', t.cost, t.tokens_total,
+			t.response_length)) AS x (part)
+		WHERE t.holds IS NOT NULL GROUP BY 1 ORDER BY 1$$, tasks)
+	LOOP
+		UPDATE airun.budget_periods AS p SET base = p.base + kept.charged
+		WHERE p.id = kept.counter AND kept.charged <> 0;
+	END LOOP;
+END
+$keep_charges$;
+COMMENT ON FUNCTION @extschema@.airun_store_keep_charges(regclass) IS
+'Has counters of budgets keep what tasks of a partition have charged that is about to go';
+
+/*
  * Drops the partitions of a month, which are locked.
  */
 CREATE FUNCTION @extschema@.airun_store_drop_month(suffix text) RETURNS void

@@ -17,12 +17,14 @@
  * expired.  A task that is pending has no text, and its row is enough.
  *
  * Locks: the rows of a batch's runs, in the order of their ids; the texts that
- * stream; the tasks that have not ended.  A later batch has higher ids.
+ * stream; the tasks that have not ended.  A later batch has higher ids.  Counters of
+ * budgets come behind the last one.
  *
  * Errors: 42501 for who may not delete rows and is no operator; PT422 for a bound that is none.
  */
 #include "upkeep/purge.h"
 
+#include "budget/budget.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -203,7 +205,6 @@ keep_forked(Purge *purge)
 		if (DatumGetBool(result_value(i, 2, &isnull)))
 			forked->ids[forked->count++] = *id;
 	}
-	forked->function = purge->function;
 	if (forked->count > 0)
 		(void) strip_locked_runs(forked);
 	operator_end(&caller);
@@ -290,6 +291,7 @@ airun_purge_runs(PG_FUNCTION_ARGS)
 	bool		is_more = true;
 	Operator	operator;
 	bool		is_operator;
+	bool		defers;
 	Portal		deleted;
 
 	if (PG_ARGISNULL(0))
@@ -301,12 +303,12 @@ airun_purge_runs(PG_FUNCTION_ARGS)
 						DatumGetInt64(max_runs.value)),
 				 errhint("Leave it out to remove all of them.")));
 	purge->waits = true;
-	purge->function = fcinfo->flinfo->fn_oid;
 	PreventCommandIfReadOnly("airun_purge_runs()");	/* also where there is nothing to purge */
 	is_operator = operator_begin(&operator);
 	if (!is_operator)
 		store_require_rights("runs", ACL_DELETE, "delete");
 	store_open(true);
+	defers = budget_defer_begin();
 	deleted = open_deleted(PG_GETARG_DATUM(0), &max_runs);
 	while (is_more)
 	{
@@ -318,6 +320,7 @@ airun_purge_runs(PG_FUNCTION_ARGS)
 		store_close();
 	}
 	SPI_cursor_close(deleted);
+	budget_defer_end(defers);
 	store_close();
 	if (is_operator)
 		operator_end(&operator);

@@ -20,7 +20,6 @@ typedef struct Purge
 	int			texts;			/* that have been locked in this transaction */
 	bool		waits;			/* for a text that somebody holds; else its run is left */
 	bool		with_forked;	/* also runs that forks of others have copied from */
-	Oid			function;		/* of ours, which has been called */
 } Purge;
 
 extern Datum purge_ids(const Purge *purge);

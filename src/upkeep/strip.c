@@ -17,6 +17,7 @@
  */
 #include "airun.h"
 
+#include "budget/budget.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "store/identity.h"
@@ -60,7 +61,6 @@ airun_store_remove_runs(PG_FUNCTION_ARGS)
 
 	take_array(purge, PG_GETARG_ARRAYTYPE_P(0));
 	purge->with_forked = PG_GETARG_BOOL(1);
-	purge->function = fcinfo->flinfo->fn_oid;
 	store_open(true);
 	removed = purge_locked_runs(purge);
 	store_close();
@@ -69,12 +69,49 @@ airun_store_remove_runs(PG_FUNCTION_ARGS)
 
 /*
  * What is emptied of a task: all but its figures.  Its charges may have been estimated by
- * the text's length: counters of budgets have been told to keep them.
+ * the text's length: with the holds gone counters of budgets keep them.
  */
 #define EMPTY_TASK \
 	"request_data = NULL, request_reference = NULL, response_text = NULL, " \
 	"response_data = NULL, error = NULL, metadata = '{}', pending_half = NULL, " \
 	"text_in_answer = false, response_length = 0, holds = NULL"
+
+/*
+ * Have counters of budgets keep what tasks have charged that are to be emptied: all of
+ * these runs, or a person's
+ */
+static void
+keep_charges(Datum runs, const pg_uuid_t *person)
+{
+	static Statement find = {
+		"SELECT t.holds, t.completed_at IS NOT NULL, t.status" EQ "'completed', t.cost, "
+		"t.tokens_total, t.response_length FROM airun.tasks AS t WHERE t.run_id" EQ "ANY ($1) "
+		"AND t.holds IS NOT NULL AND ($2 IS NULL OR t.user_id" EQ "$2)",
+		2, {UUIDARRAYOID, UUIDOID}
+	};
+	BudgetChanges *changes = budget_changes_begin();
+	Args		args = {0};
+	uint64		count;
+	bool		isnull;
+
+	arg_add(&args, runs, false);
+	arg_uuid(&args, person);
+	count = statement_write(&find, &args);
+	for (uint64 i = 0; i < count; i++)
+	{
+		BudgetState state = {
+			.has_ended = DatumGetBool(result_value(i, 2, &isnull)),
+			.is_completed = DatumGetBool(result_value(i, 3, &isnull)),
+			.length = DatumGetInt64(result_value(i, 6, &isnull)),
+		};
+
+		state.holds.value = result_value(i, 1, &state.holds.isnull);
+		state.cost.value = result_value(i, 4, &state.cost.isnull);
+		state.tokens.value = result_value(i, 5, &state.tokens.isnull);
+		budget_changes_add(changes, &state, NULL);
+	}
+	budget_changes_write(changes);
+}
 
 /*
  * Remove what was said in a batch of runs, which are locked, as the owner of the store.
@@ -103,15 +140,11 @@ strip_locked_runs(const Purge *runs)
 			1, {UUIDARRAYOID}
 		}
 	};
-	static Statement keep_charges = {
-		"SELECT " EXTSCHEMA ".airun_store_keep_charges('airun.tasks', $1)", 1, {UUIDARRAYOID}
-	};
 	Args		args = {0};
 	uint64		stripped = 0;
 
+	keep_charges(purge_ids(runs), NULL);
 	arg_add(&args, purge_ids(runs), false);
-	statement_in_extension(&keep_charges, runs->function);
-	(void) statement_write(&keep_charges, &args);
 	for (int i = 0; i < lengthof(steps); i++)
 		stripped = statement_write_runs(&steps[i], &args, runs->ids, runs->count);
 	return stripped;
@@ -125,7 +158,6 @@ airun_store_strip_runs(PG_FUNCTION_ARGS)
 	uint64		stripped;
 
 	take_array(runs, PG_GETARG_ARRAYTYPE_P(0));
-	runs->function = fcinfo->flinfo->fn_oid;
 	store_open(true);
 	purge_leave_moving(runs);
 	stripped = strip_locked_runs(runs);
@@ -211,10 +243,15 @@ airun_store_empty_messages(PG_FUNCTION_ARGS)
 			3, {UUIDOID, INT8OID, UUIDOID}
 		}
 	};
+	Datum		run_id = PG_GETARG_DATUM(0);
 	Args		args = {0};
 
 	for (int i = 0; i < 3; i++)
 		arg_add(&args, PG_GETARG_DATUM(i), false);
+	store_open(true);
+	keep_charges(PointerGetDatum(construct_array(&run_id, 1, UUIDOID, UUID_LEN, false,
+												 TYPALIGN_CHAR)), PG_GETARG_UUID_P(2));
+	store_close();
 	PG_RETURN_INT64((int64) empty_run(steps, lengthof(steps), &args, PG_GETARG_UUID_P(0)));
 }
 

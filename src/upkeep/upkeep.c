@@ -11,12 +11,13 @@
  * on all functions.  What an operator purges, expires and prunes is done in the owner's
  * name, whom row security does not bind.
  *
- * Locks: as the functions say.
+ * Locks: as the functions say, and at last counters of budgets.
  *
  * Errors: 42501 for others; PT422 for a bound that is none.
  */
 #include "upkeep/upkeep.h"
 
+#include "budget/budget.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -77,13 +78,16 @@ airun_prune(PG_FUNCTION_ARGS)
 	Args		args = {0};
 	int64		pruned;
 	bool		isnull;
+	bool		defers;
 
 	arg_add(&args, Int32GetDatum(bound_argument(fcinfo, 0, "max_ms")), false);
 	store_require_rights("retention", ACL_SELECT, "read rows");
 	store_open(false);
 	statement_in_extension(&prune, fcinfo->flinfo->fn_oid);
+	defers = budget_defer_begin();
 	(void) statement_write_as_owner(&prune, &args, store_table_owner("runs"));
 	pruned = DatumGetInt64(result_value(0, 1, &isnull));
+	budget_defer_end(defers);
 	store_close();
 	PG_RETURN_INT64(pruned);
 }
@@ -99,6 +103,7 @@ airun_erase_user(PG_FUNCTION_ARGS)
 	Args		args = {0};
 	ResultRow	done;
 	Datum		result;
+	bool		defers;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("user_id");
@@ -109,8 +114,10 @@ airun_erase_user(PG_FUNCTION_ARGS)
 	store_open(false);
 	shard_hold_user(PG_GETARG_UUID_P(0));
 	statement_in_extension(&erase, fcinfo->flinfo->fn_oid);
+	defers = budget_defer_begin();
 	(void) statement_write_as_owner(&erase, &args, store_table_owner("runs"));
 	done = result_row();
+	budget_defer_end(defers);
 	result = result_row_composite(fcinfo, &done);
 	store_close();
 	PG_RETURN_DATUM(result);

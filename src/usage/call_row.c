@@ -118,7 +118,7 @@ budget_state_of(const CallRow *row)
 
 /* Tell budgets of a call that has changed; one that is new, or that has gone, has NULL there */
 static void
-settle_budgets(const CallRow *before, const CallRow *after, BudgetChanges *later)
+settle_budgets(const CallRow *before, const CallRow *after)
 {
 	BudgetState was;
 	BudgetState is;
@@ -131,7 +131,7 @@ settle_budgets(const CallRow *before, const CallRow *after, BudgetChanges *later
 		was = budget_state_of(before);
 	if (after != NULL)
 		is = budget_state_of(after);
-	budget_settle(before != NULL ? &was : NULL, after != NULL ? &is : NULL, later);
+	budget_settle(before != NULL ? &was : NULL, after != NULL ? &is : NULL);
 }
 
 /* Hold of the budgets that a call counts in which is about to be inserted, or PT402 */
@@ -169,24 +169,21 @@ call_insert(CallRow *row, ResultRow *result)
 				   ") ON CONFLICT (id) DO NOTHING", row, result))
 	{
 		if (row->field[CALL_completed_at].isnull)
-			settle_budgets(row, NULL, NULL);
+			settle_budgets(row, NULL);
 		return false;
 	}
 	if (!row->field[CALL_completed_at].isnull)
 	{
 		entry_of(row, &entry);
 		usage_write_entry(&entry, 1);
-		settle_budgets(NULL, row, NULL);
+		settle_budgets(NULL, row);
 	}
 	return true;
 }
 
-/*
- * Write a call that is locked, and enter what becomes of its charge.  later: what budgets
- * are told at last by who locks more calls, or NULL.
- */
+/* Write a call that is locked, and enter what becomes of its charge */
 void
-call_update(const CallRow *before, const CallRow *row, BudgetChanges *later, ResultRow *result)
+call_update(const CallRow *before, const CallRow *row, ResultRow *result)
 {
 	static Statement update;
 	UsageEntry	was;
@@ -205,7 +202,7 @@ call_update(const CallRow *before, const CallRow *row, BudgetChanges *later, Res
 		entry_of(before, &was);
 		usage_write_change(&was, &is);
 	}
-	settle_budgets(before, row, later);
+	settle_budgets(before, row);
 }
 
 /* Lock the caller's call of this id and read it; or return false */

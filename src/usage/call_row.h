@@ -82,8 +82,7 @@ typedef struct CallColumn
 extern const CallColumn call_columns[CALL_COLUMNS];
 
 extern bool call_insert(CallRow *row, ResultRow *result);
-extern void call_update(const CallRow *before, const CallRow *row, BudgetChanges *later,
-						ResultRow *result);
+extern void call_update(const CallRow *before, const CallRow *row, ResultRow *result);
 extern bool call_lock(const Caller *caller, const pg_uuid_t *id, CallRow *row);
 extern ResultRow call_read(const pg_uuid_t *id);
 extern bool call_is_there(const pg_uuid_t *id);

@@ -20,7 +20,7 @@
  * does not bind him.
  *
  * Locks: the call's row, and then counters of budgets.  airun_expire_calls() waits for
- * no call.
+ * no call, and comes to counters at last, for all that it has ended.
  *
  * Errors: PT401 when nobody is calling, 42501 for who may not create tasks; PT402 for a
  * beginning that does not fit into a budget; PT404 for a call that is not there, or not
@@ -362,7 +362,7 @@ end_locked(CallRow *row, TaskEnd *end)
 	}
 	else if (!end_row_again(row, &state, end))
 		return call_read(id);
-	call_update(&before, row, NULL, &result);
+	call_update(&before, row, &result);
 	return result;
 }
 
@@ -589,6 +589,7 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 	Bitmapset  *moving;
 	int32		expired = 0;
 	uint64		count;
+	bool		defers;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("max_calls");
@@ -601,6 +602,7 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 				 errhint("Call airun_expire_calls() again for more.")));
 	is_operator = operator_begin(&operator);
 	open_for(&caller);
+	defers = budget_defer_begin();
 	moving = shard_moving_buckets(true);
 	arg_time(&args, GetCurrentTimestamp());
 	arg_add(&args, lease_default_timeout(), false);
@@ -621,6 +623,7 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 		expire(&caller, DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)));
 		expired++;
 	}
+	budget_defer_end(defers);
 	store_close();
 	if (is_operator)
 		operator_end(&operator);
@@ -631,12 +634,10 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 
 /*
  * Give a call another charge, unless it has another cost by now than the one
- * before.  Returns whether it has been written.  For the owner of the store, who writes
- * what budgets are told later.
+ * before.  Returns whether it has been written.  For the owner of the store.
  */
 bool
-call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge,
-				  BudgetChanges *later)
+call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge)
 {
 	const Caller owner = {.is_bound = false, .user_id = absent};
 	CallRow		row;
@@ -650,6 +651,6 @@ call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge
 	charged.field[CALL_cost] = charge->cost;
 	charged.field[CALL_cost_details] = charge->cost_details;
 	charged.field[CALL_price_status] = charge->price_status;
-	call_update(&row, &charged, later, &result);
+	call_update(&row, &charged, &result);
 	return true;
 }

@@ -7,11 +7,9 @@
 
 #include "airun.h"
 
-#include "budget/budget.h"
 #include "pricing/charge.h"
 #include "utils/uuid.h"
 
-extern bool call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge,
-							  BudgetChanges *later);
+extern bool call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge);
 
 #endif							/* AIRUN_UTILITY_CALL_H */
