@@ -217,12 +217,12 @@ INSERT INTO airun.retention (kind, source_type, age) VALUES ('run', 'upkeep', '3
 SELECT * FROM pg_temp.left_of();
 SELECT spent, held FROM airun_budget_status('months');
 SELECT sum(calls) AS calls, sum(tokens_input) AS tokens FROM airun.usage_tail \gset
--- whole months first; then what may go of the others, and months that are empty by then
+-- whole months first; then what may go of the others, and in a call with nothing else months that are empty by then
 SELECT airun_prune(60000);
 SELECT * FROM pg_temp.left_of();
 -- a site's view keeps the month's tables, and not its rows
 CREATE VIEW pg_temp.february AS SELECT count(*) FROM airun.runs_2025_02;
-SELECT airun_prune(60000);
+SELECT airun_prune(60000), airun_prune(60000);
 SELECT * FROM pg_temp.left_of();
 UPDATE airun.retention SET keep_starred = false, keep_shared = false;
 SELECT status FROM airun_cancel_task(task_id(149));

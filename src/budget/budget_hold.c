@@ -22,6 +22,7 @@
  *
  * Who ends or removes many rows in one transaction has their changes wait until the last
  * one is locked (budget_defer_begin()).  So counters are locked in order, and not for long.
+ * What may be undone by itself, in a subtransaction, does not wait.
  *
  * Locks: counters, as budget_counter.c says, after all else.
  *
@@ -54,9 +55,9 @@ PG_FUNCTION_INFO_V1(airun_store_hold_part);
 static BudgetChanges *deferred = NULL;
 static SubTransactionId deferred_in;
 
-static void write_changes(BudgetChanges *changes);
+static void write_deferred(void);
 
-/* Do changes wait here?  Those that may be undone by themselves do not. */
+/* Do changes wait here? */
 static bool
 is_deferring(void)
 {
@@ -92,21 +93,25 @@ budget_is_any(void)
 	return airun_budget_enforce && budget_rules_open(&budgets) > 0;
 }
 
-/* PT402, for the tightest of those that it does not fit into, from one of them on */
+/*
+ * PT402, for the tightest of those that it does not fit into, from one of them on.  Those
+ * before it fit, and how they stand is not known.
+ */
 pg_noreturn static void
 refuse(const BudgetSubject *subject, List *fits, BudgetFit *refusing)
 {
-	bool		is_behind = false;
+	List	   *others = NIL;
 	ListCell   *cell;
 
 	foreach(cell, fits)
 	{
-		if (is_behind)
+		if (others != NIL)
 			budget_fit_look(lfirst(cell), NULL);
-		is_behind |= lfirst(cell) == refusing;
+		if (others != NIL || lfirst(cell) == refusing)
+			others = lappend(others, lfirst(cell));
 	}
-	list_sort(fits, budget_fit_order);
-	budget_refuse(linitial(fits), subject);
+	list_sort(others, budget_fit_order);
+	budget_refuse(linitial(others), subject);
 }
 
 /* Hold of one counter */
@@ -198,7 +203,7 @@ budget_take(const BudgetSubject *subject)
 		elog(ERROR, "SPI_connect failed");
 	/* what has waited counts */
 	if (is_deferring())
-		write_changes(deferred);
+		write_deferred();
 	holds = write_holds(hold_all(subject, budgets, count));
 	old_context = MemoryContextSwitchTo(context);
 	if (!holds.isnull)
@@ -297,6 +302,7 @@ struct BudgetChanges
 	int			count;
 	int			space;
 	Change	   *changes;
+	bool		owns_numbers;	/* they are nobody else's */
 };
 
 BudgetChanges *
@@ -319,14 +325,27 @@ change_order(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+static Numeric
+add_up(Numeric a, Numeric b, bool owns_numbers)
+{
+	Numeric		sum = decimal_add(a, b);
+
+	if (owns_numbers)
+	{
+		pfree(a);
+		pfree(b);
+	}
+	return sum;
+}
+
 /* Add to a change another one of the same counter */
 static void
-merge(CounterChange *change, const CounterChange *other)
+merge(CounterChange *change, const CounterChange *other, bool owns_numbers)
 {
-	change->held = decimal_add(change->held, other->held);
-	change->spent = decimal_add(change->spent, other->spent);
-	change->estimated = decimal_add(change->estimated, other->estimated);
-	change->base = decimal_add(change->base, other->base);
+	change->held = add_up(change->held, other->held, owns_numbers);
+	change->spent = add_up(change->spent, other->spent, owns_numbers);
+	change->estimated = add_up(change->estimated, other->estimated, owns_numbers);
+	change->base = add_up(change->base, other->base, owns_numbers);
 }
 
 /* One change for each counter, in the order of their ids */
@@ -341,7 +360,8 @@ merge_all(BudgetChanges *changes)
 	for (int i = 1; i < changes->count; i++)
 	{
 		if (changes->changes[i].counter == changes->changes[kept].counter)
-			merge(&changes->changes[kept].change, &changes->changes[i].change);
+			merge(&changes->changes[kept].change, &changes->changes[i].change,
+				  changes->owns_numbers);
 		else
 			changes->changes[++kept] = changes->changes[i];
 	}
@@ -388,6 +408,7 @@ budget_defer_begin(void)
 	callback->func = forget_deferred;
 	MemoryContextRegisterResetCallback(context, callback);
 	deferred = budget_changes_begin();
+	deferred->owns_numbers = true;
 	deferred_in = GetCurrentSubTransactionId();
 	MemoryContextSwitchTo(old_context);
 	return true;
@@ -499,8 +520,22 @@ write_changes(BudgetChanges *changes)
 		if (!is_nothing(&changes->changes[i].change))
 			counter_change(changes->changes[i].counter, &changes->changes[i].change);
 	}
-	changes->count = 0;
 	store_close();
+}
+
+/* Write what has waited until here; what a site's trigger changes meanwhile waits anew */
+static void
+write_deferred(void)
+{
+	BudgetChanges waiting = *deferred;
+
+	if (waiting.count == 0)
+		return;
+	deferred->count = 0;
+	deferred->changes = MemoryContextAlloc(deferred->context,
+										   deferred->space * sizeof(Change));
+	waiting.owns_numbers = false;
+	write_changes(&waiting);
 }
 
 /* Write the changes, or have them wait */
@@ -519,7 +554,8 @@ budget_defer_end(bool is_first)
 {
 	if (!is_first)
 		return;
-	write_changes(deferred);
+	while (deferred->count > 0)
+		write_deferred();
 	MemoryContextDelete(deferred->context);
 }
 

@@ -10,15 +10,16 @@
  * It works in steps, each of which leaves all sums and checks right, and keeps no note
  * of how far it has come: what is still hers is found by indexes.  So it can stop after
  * any step, by time or by error, and go on later; each call takes a step of each kind.
- * It waits for no lock but that of a task whose text begins at the moment: what somebody
- * holds is left, and is_done is false.
+ * It waits for no lock but that of a task whose text begins at the moment, and counters of
+ * budgets: what somebody holds is left, and is_done is false.
  *
  * The functions here run as the owner of the store (upkeep.c).  Sequential scans are off:
  * the planner expects of a person with many rows to meet one soon, and at the end there
  * is none.
  *
  * Locks: rows of hers, of other runs that have words of hers, and the advisory lock of
- * folding, all until the transaction ends; so a call is as short as max_ms says.
+ * folding, all until the transaction ends; so a call is as short as max_ms says.  At last
+ * counters of budgets, and when she has been forgotten those that are hers.
  */
 
 /*
@@ -359,30 +360,44 @@ BEGIN
 		END IF;
 	END IF;
 	done.is_done := NOT @extschema@.airun_store_has_person(person);
-
-	-- Counters of budgets keep the money: hers, and of words that nobody
-	-- but she has used, are nobody's
-	IF done.is_done THEN
-		WITH hers AS MATERIALIZED (
-			SELECT p.budget_id, p.period_key, p.value, 'erased ' || gen_random_uuid() AS nobody
-			FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
-			WHERE b.scope IN ('user', 'tag', 'metadata')
-			GROUP BY p.budget_id, p.period_key, p.value
-			HAVING bool_and(COALESCE(p.value = person::text OR p.only_user = person, false))
-		), events AS (
-			UPDATE airun.budget_events AS e SET value = h.nobody FROM hers AS h
-			WHERE (e.budget_id, e.period_key, e.value) = (h.budget_id, h.period_key, h.value)
-		)
-		UPDATE airun.budget_periods AS p SET value = h.nobody, only_user = NULL FROM hers AS h
-		WHERE (p.budget_id, p.period_key, p.value) = (h.budget_id, h.period_key, h.value);
-		UPDATE airun.budget_periods AS p SET only_user = NULL WHERE p.only_user = person;
-		UPDATE airun.budgets AS b
-		SET scope_value = 'erased ' || gen_random_uuid(),
-			valid_to = COALESCE(b.valid_to, clock_timestamp())
-		WHERE b.scope = 'user' AND b.scope_value = person::text;
-	END IF;
 	RETURN done;
 END
 $erase$;
 COMMENT ON FUNCTION @extschema@.airun_store_erase(uuid, integer, text) IS
 'Forgets a person, for airun_erase_user()';
+
+/*
+ * Counters of budgets keep the money of a person who has been forgotten: hers, and of words
+ * that nobody but she has used, are nobody's.
+ */
+CREATE FUNCTION @extschema@.airun_store_erase_counters(person uuid) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $erase_counters$
+BEGIN
+	-- in the order in which a start locks them
+	PERFORM FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
+		WHERE p.only_user = person
+			OR b.scope IN ('user', 'tag', 'metadata') AND p.value = person::text
+		ORDER BY p.id FOR NO KEY UPDATE OF p;
+	WITH hers AS MATERIALIZED (
+		SELECT p.budget_id, p.period_key, p.value, 'erased ' || gen_random_uuid() AS nobody
+		FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
+		WHERE b.scope IN ('user', 'tag', 'metadata')
+		GROUP BY p.budget_id, p.period_key, p.value
+		HAVING bool_and(COALESCE(p.value = person::text OR p.only_user = person, false))
+	), events AS (
+		UPDATE airun.budget_events AS e SET value = h.nobody FROM hers AS h
+		WHERE (e.budget_id, e.period_key, e.value) = (h.budget_id, h.period_key, h.value)
+	)
+	UPDATE airun.budget_periods AS p SET value = h.nobody, only_user = NULL FROM hers AS h
+	WHERE (p.budget_id, p.period_key, p.value) = (h.budget_id, h.period_key, h.value);
+	UPDATE airun.budget_periods AS p SET only_user = NULL WHERE p.only_user = person;
+	UPDATE airun.budgets AS b
+	SET scope_value = 'erased ' || gen_random_uuid(),
+		valid_to = COALESCE(b.valid_to, clock_timestamp())
+	WHERE b.scope = 'user' AND b.scope_value = person::text;
+END
+$erase_counters$;
+COMMENT ON FUNCTION @extschema@.airun_store_erase_counters(uuid) IS
+'Has counters of budgets be nobody''s, for airun_erase_user()';

@@ -16,8 +16,8 @@
  *
  * The functions here run as the owner of the store (upkeep.c).
  *
- * Locks: the runs and calls that go, until the transaction ends.  What somebody holds is
- * left for the next time.
+ * Locks: the runs and calls that go, until the transaction ends, and at last counters of
+ * budgets.  What somebody holds is left for the next time.
  */
 
 /*
@@ -235,8 +235,12 @@ BEGIN
 	END IF;
 	pruned := pruned + @extschema@.airun_store_prune_kind('call', call_age,
 		begun + max_ms * interval '1 ms');
-	PERFORM @extschema@.airun_store_prune_months(LEAST(run_age, deleted_age), deleted_age, true,
-		begun + max_ms * interval '1 ms');
+	-- What has been removed is still to be told to counters of budgets, which nobody may
+	-- wait for while he locks the tables: what this has emptied goes another time
+	IF pruned = 0 THEN
+		PERFORM @extschema@.airun_store_prune_months(LEAST(run_age, deleted_age), deleted_age,
+			true, begun + max_ms * interval '1 ms');
+	END IF;
 	RETURN pruned;
 END
 $prune$;

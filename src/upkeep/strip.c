@@ -13,7 +13,8 @@
  * run go, too, since they may have it all.
  *
  * Locks: the rows that are written; their runs are locked by now.  Texts that stream
- * are tried: airun_store_remove_runs() leaves the runs of those that somebody holds.
+ * are tried: airun_store_remove_runs() leaves the runs of those that somebody holds.  Then
+ * counters of budgets, or at the end of what calls this (budget_defer_begin()).
  */
 #include "airun.h"
 

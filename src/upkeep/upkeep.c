@@ -100,10 +100,15 @@ airun_erase_user(PG_FUNCTION_ARGS)
 		"SELECT e.* FROM " EXTSCHEMA ".airun_store_erase($1, $2, $3) AS e",
 		3, {UUIDOID, INT4OID, TEXTOID}
 	};
+	static Statement erase_counters = {
+		"SELECT " EXTSCHEMA ".airun_store_erase_counters($1)", 1, {UUIDOID}
+	};
 	Args		args = {0};
+	Args		person = {0};
 	ResultRow	done;
 	Datum		result;
 	bool		defers;
+	bool		isnull;
 
 	if (PG_ARGISNULL(0))
 		refuse_null("user_id");
@@ -118,6 +123,12 @@ airun_erase_user(PG_FUNCTION_ARGS)
 	(void) statement_write_as_owner(&erase, &args, store_table_owner("runs"));
 	done = result_row();
 	budget_defer_end(defers);
+	if (DatumGetBool(result_row_value(&done, 1, &isnull)))
+	{
+		arg_uuid(&person, PG_GETARG_UUID_P(0));
+		statement_in_extension(&erase_counters, fcinfo->flinfo->fn_oid);
+		(void) statement_write_as_owner(&erase_counters, &person, store_table_owner("runs"));
+	}
 	result = result_row_composite(fcinfo, &done);
 	store_close();
 	PG_RETURN_DATUM(result);
