@@ -158,7 +158,7 @@ SELECT run_of(32, '[
 	{"role": "assistant", "parts": [{"type": "reasoning", "text": "", "providerMetadata": {"anthropic": {"redactedData": "x4"}}}, {"type": "text", "text": "said", "providerMetadata": {"google": {"thoughtSignature": "g5"}}}]},
 	{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "x6"}, {"type": "text", "text": "said"}]},
 	{"role": "assistant", "parts": [{"type": "reasoning", "reasoning": "hm", "details": [{"type": "text", "text": "hm", "signature": "s9"}, {"type": "redacted", "data": "x9"}]}, {"type": "text", "text": "said"}]},
-	{"role": "model", "parts": [{"text": "done", "thoughtSignature": "g7"}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "g8"}, {"type": "executableCode", "executableCode": {"language": "PYTHON", "code": "1"}}]}]') = run_id(32);
+	{"role": "model", "parts": [{"text": "done", "thoughtSignature": "g7"}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "g8"}, {"type": "executableCode", "executableCode": {"language": "PYTHON", "code": "1"}}, {"text": "", "thoughtSignature": "g10"}]}]') = run_id(32);
 SELECT f, exported(32, f) FROM unnest('{anthropic,gemini}'::text[]) f;
 SELECT jsonb_path_query_array(exported(32, 'ai-sdk'), '$.messages[*].parts[*].*.*.*');
 

@@ -733,7 +733,9 @@ gemini_part(StringInfo out, const Part *part, bool is_first_call, bool for_reque
 				break;
 			pg_fallthrough;
 		case PART_TEXT:
-			if (part->text.type != jbvString || part->text.val.string.len == 0)
+			/* a text that is empty may carry the signature of a stream's end */
+			if (part->text.type != jbvString || (part->text.val.string.len == 0 &&
+				(part->origin != ORIGIN_GEMINI || !is_present(&part->signature))))
 				break;
 			json_next(out);
 			appendStringInfoString(out, "{\"text\":");
