@@ -159,6 +159,27 @@ SELECT fork('p3', 'P');
 SELECT alternatives(l) FROM unnest('{P,p1,p2,p3,Q,q1,q2}'::text[]) l;
 RESET ROLE;
 
+-- under an id a fork is made once, however often it is asked for; the id of another run is no fork's
+SET ROLE regress_airun_fork;
+SET airun.user_id = 'fork test';
+SELECT count(*) AS before FROM ai_runs \gset
+SELECT id = run_id(50), name, message_count, forked_at_seq FROM airun_fork_run(run('D'), 2, 'once', id => run_id(50));
+SELECT seq FROM airun_append_message(run_id(50), say('goes on'));
+SELECT id = run_id(50), name, message_count, forked_at_seq FROM airun_fork_run(run('D'), 2, 'twice', id => run_id(50));
+SELECT name, message_count FROM airun_fork_run(run('D'), id => run_id(50));
+SELECT regexp_replace(attempt(format('SELECT airun_fork_run(%L, %s, id => %L)', run, at, id)), '"[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f-]+"', '"ID"') FROM (VALUES
+	(run('D'), 1, run_id(50)), (run('E'), 1, run_id(50)), (run('D'), 1, run('D')), (run('D'), 99, run_id(51))) AS v (run, at, id);
+SET airun.user_id = 'somebody else';
+SELECT count(airun_create_run(id => run_id(52)));
+SELECT attempt(format('SELECT airun_fork_run(%L, 0, id => %L)', run_id(52), run_id(50)));
+SET airun.user_id = 'fork test';
+SELECT attempt(format('SELECT airun_fork_run(%L, 1, id => %L)', run('D'), run_id(52)));
+SELECT count(*) - :before AS made FROM ai_runs;
+SELECT airun_delete_run(run_id(50)) IS NOT NULL;
+SELECT attempt(format('SELECT airun_fork_run(%L, 2, id => %L)', run('D'), run_id(50)));
+RESET ROLE;
+DELETE FROM airun.runs WHERE user_id = airun_user_uuid('somebody else');
+
 -- what only disabled triggers can leave
 BEGIN;
 SET LOCAL session_replication_role = replica;

@@ -15,10 +15,10 @@
  * place in one and in another are alternatives, if the runs part there: of a fork of
  * a fork, too, at a place that both have from the first one.
  *
- * Locks: the row of the run that is forked, then that of the fork.
+ * Locks: the row of the run that is forked, then that of the fork, if it is new.
  *
  * Errors: PT404 for a run that the caller cannot change; PT422 for a place that
- * the run has not.
+ * the run has not; PT409 for an id that is taken otherwise.
  */
 #include "run/run.h"
 
@@ -104,8 +104,50 @@ copy_messages(const pg_uuid_t *from, int64 seq, const pg_uuid_t *to, RunState *f
 				 errmsg("a trigger or a policy on airun.messages has suppressed a message")));
 }
 
+/* Has the call been made before: is there this fork of the run, of who has it now? */
+static bool
+is_forked(FunctionCallInfo fcinfo, const pg_uuid_t *fork_id, const pg_uuid_t *owner)
+{
+	static Statement find = {
+		"SELECT FROM airun.runs AS r WHERE " LIVE_RUN " AND r.forked_from" EQ "$2 "
+		"AND ($3 IS NULL OR r.forked_at_seq" EQ "$3) "
+		"AND (r.user_id" EQ "$4 OR (r.user_id IS NULL AND $4 IS NULL))",
+		4, {UUIDOID, UUIDOID, INT8OID, UUIDOID}
+	};
+	Field		seq = argument_field(fcinfo, 1);
+	Args		args = {0};
+
+	arg_uuid(&args, fork_id);
+	arg_uuid(&args, PG_GETARG_UUID_P(0));
+	arg_field(&args, &seq);
+	arg_uuid(&args, owner);
+	return statement_write(&find, &args) == 1;
+}
+
+/* Make the fork, of the fields that it takes over */
+static void
+make_fork(FunctionCallInfo fcinfo, const RunState *run, const pg_uuid_t *fork_id,
+		  RunFields *fields)
+{
+	const pg_uuid_t *run_id = PG_GETARG_UUID_P(0);
+	int64		seq = fork_place(fcinfo, run_id, run);
+	RunState	fork = {0};
+	ResultRow	summary;
+
+	fields->forked_from = (Field) {UUIDPGetDatum(run_id), false};
+	fields->forked_at_seq = (Field) {Int64GetDatum(seq), false};
+	if (!run_insert(fork_id, !PG_ARGISNULL(4), fields, &summary))
+		run_refuse_taken(fork_id);
+	ItemPointerSetInvalid(&fork.place);
+	if (seq > 0)
+		copy_messages(run_id, seq, fork_id, &fork);
+}
+
 /*
- * airun_fork_run(run_id, at_seq, name, listed) returns ai_run_summary
+ * airun_fork_run(run_id, at_seq, name, listed, id) returns ai_run_summary
+ *
+ * An id that a fork of the same run has already, at the same place, returns that fork, as
+ * it is.
  */
 Datum
 airun_fork_run(PG_FUNCTION_ARGS)
@@ -115,27 +157,21 @@ airun_fork_run(PG_FUNCTION_ARGS)
 	pg_uuid_t	caller;
 	RunFields	fields = {0};
 	RunState	run;
-	RunState	fork = {0};
 	ResultRow	summary;
-	int64		seq;
 	Datum		result;
 
 	store_open(true);
 	run_lock(run_id, &run);
-	seq = fork_place(fcinfo, run_id, &run);
 	take_over(run_id, &fields);
 	if (!PG_ARGISNULL(2))
 		fields.name = argument_field(fcinfo, 2);
 	fields.is_listed = argument_field(fcinfo, 3);
-	fields.forked_from = (Field) {UUIDPGetDatum(run_id), false};
-	fields.forked_at_seq = (Field) {Int64GetDatum(seq), false};
-
-	uuid_generate_for(&fork_id, run_owner(&fields, &caller));
-	if (!run_insert(&fork_id, false, &fields, &summary))
-		run_not_found(&fork_id);
-	ItemPointerSetInvalid(&fork.place);
-	if (seq > 0)
-		copy_messages(run_id, seq, &fork_id, &fork);
+	if (PG_ARGISNULL(4))
+		uuid_generate_for(&fork_id, run_owner(&fields, &caller));
+	else
+		fork_id = *PG_GETARG_UUID_P(4);
+	if (PG_ARGISNULL(4) || !is_forked(fcinfo, &fork_id, run_owner(&fields, &caller)))
+		make_fork(fcinfo, &run, &fork_id, &fields);
 	summary = run_read_summary(&fork_id);
 	result = result_row_composite(fcinfo, &summary);
 	store_close();

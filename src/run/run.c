@@ -84,8 +84,8 @@ run_refuse_taken(const pg_uuid_t *run_id)
 	ereport(ERROR,
 			(errcode(ERRCODE_AIRUN_CONFLICT),
 			 errmsg("run id \"%s\" is taken", uuid_string(run_id)),
-			 errdetail("There is a run with this id, deleted, of somebody else, or created for "
-					   "another user."),
+			 errdetail("There is a run with this id, deleted, of somebody else, or made in "
+					   "another way."),
 			 errhint("Choose another id, or leave it out.")));
 }
 
@@ -558,7 +558,7 @@ run_change(const pg_uuid_t *run_id, const RunChange *change, RunState *state)
 	place_messages(run_id, change->messages, state);
 }
 
-/* The summary of a run that is locked */
+/* The summary of a run that the caller has locked, or has just seen */
 ResultRow
 run_read_summary(const pg_uuid_t *run_id)
 {
