@@ -231,7 +231,7 @@ UPDATE ai_runs SET forked_from = NULL WHERE id = run_id(401) RETURNING forked_fr
 RESET ROLE;
 -- who brings in what happened before may say it, in full
 SELECT attempt(format('INSERT INTO airun.runs (user_id, %s) VALUES (airun_user_id(), %s)', c, v)) FROM (VALUES
-	('forked_from', 'helpers.run_id(401)'), ('forked_at_seq', '0'), ('forked_from, forked_at_seq', 'helpers.run_id(401), -1')) a (c, v);
+	('forked_from', 'helpers.run_id(401)'), ('forked_at_seq', '0'), ('forked_from, forked_at_seq', 'helpers.run_id(401), -1'), ('id, forked_from, forked_at_seq', 'helpers.run_id(407), helpers.run_id(407), 0')) a (c, v);
 INSERT INTO airun.runs (id, user_id, forked_from, forked_at_seq) VALUES (run_id(406), airun_user_id(), run_id(401), 0)
 RETURNING forked_from = run_id(401), forked_at_seq;
 SELECT attempt('UPDATE airun.runs SET forked_at_seq = 1 WHERE id = helpers.run_id(406)');

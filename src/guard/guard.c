@@ -190,12 +190,14 @@ check_origin(Row *row)
 		return;
 	if (store_binds_caller())
 		refuse_derived("ai_runs", forked_from.isnull ? "forked_at_seq" : "forked_from");
-	if (forked_from.isnull || seq.isnull || DatumGetInt64(seq.value) < 0)
+	if (forked_from.isnull || seq.isnull || DatumGetInt64(seq.value) < 0 ||
+		uuid_equal(DatumGetUUIDP(forked_from.value), DatumGetUUIDP(row_new(row, "id").value)))
 		ereport(ERROR,
 				(errcode(ERRCODE_AIRUN_UNACCEPTABLE),
 				 errmsg("\"forked_from\" and \"forked_at_seq\" do not say where the run "
 						"branches off"),
-				 errdetail("One of them is missing, or the seq is negative."),
+				 errdetail("One of them is missing, the seq is negative, or the run is its own "
+						   "origin."),
 				 errhint("Give both, or neither; airun_fork_run() forks a run.")));
 }
 
