@@ -37,7 +37,8 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT @extschema@.airun_store_hold_part(h.hold,
 			t.completed_at IS NOT NULL, t.status = 'completed', t.cost, t.tokens_total,
 			t.response_length)) AS x (part)
-		WHERE t.holds IS NOT NULL GROUP BY 1) AS s JOIN airun.budget_periods AS p ON p.id = s.counter
+		WHERE t.holds IS NOT NULL GROUP BY 1) AS s
+		JOIN airun.budget_periods AS p ON p.id = s.counter
 		WHERE s.charged <> 0
 		ORDER BY p.budget_id, p.value COLLATE "C", p.period_key COLLATE "C", p.slot$$, tasks)
 	LOOP
