@@ -699,8 +699,8 @@ BEGIN
 			EXCEPTION WHEN lock_not_available THEN
 				RAISE EXCEPTION 'could not drop the partitions "%"', item.suffix
 					USING ERRCODE = 'lock_not_available',
-						DETAIL = 'Somebody keeps a counter of a budget in which their tasks counted, '
-							'one of the partitions, or utility calls: a long transaction.',
+						DETAIL = 'Somebody keeps one of them, or a counter of a budget in which '
+							'their tasks counted: a long transaction.',
 						HINT = 'Nothing has been changed; call it again later.';
 			END;
 		END IF;

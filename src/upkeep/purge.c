@@ -256,7 +256,8 @@ keep_forked(Purge *purge)
 
 	arg_add(&args, purge_ids(purge), false);
 	owner_begin(&caller);
-	found = statement_write(&find, &args);
+	/* also those that have been made since a snapshot that lasts */
+	found = statement_write_as_owner(&find, &args, store_table_owner("runs"));
 	for (uint64 i = 0; i < found; i++)
 	{
 		pg_uuid_t  *id = DatumGetUUIDP(result_value(i, 1, &isnull));
