@@ -188,7 +188,7 @@ SELECT signature FROM l WHERE proname NOT IN ('airun_store_level', 'airun_store_
 		'airun_store_cube_upsert', 'airun_store_fold', 'airun_store_refuse_citus', 'airun_store_rebuild_usage', 'airun_store_usage_problems',
 		'airun_store_period', 'airun_store_hold_part', 'airun_store_require_member', 'airun_store_check_budget', 'airun_store_hold_open', 'airun_store_begin_budget',
 		'airun_store_budget_problems')
-	AND proname !~ '^airun_store_(erase|prune)' AND proname NOT IN ('airun_store_remove_runs', 'airun_store_strip_runs', 'airun_store_empty_messages', 'airun_store_empty_copies', 'airun_store_forks', 'airun_store_has_person',
+	AND proname !~ '^airun_store_(erase|prune)' AND proname NOT IN ('airun_store_remove_runs', 'airun_store_strip_runs', 'airun_store_empty_messages', 'airun_store_empty_copies', 'airun_store_cancel_tasks', 'airun_store_forks', 'airun_store_has_person',
 		'airun_store_purge_runs', 'airun_store_keep_charges', 'airun_store_drop_month', 'airun_store_month_may_go')
 	AND proname !~ '^airun_store_(messages_of|in_order|import_(expressions|statements|batch|messages|states)|enter|has_view|build_usage|usage_corrections|make_|merge|proxy_body|no_run|copy_bucket|clear_bucket|look_at_target|precopy_bucket|close_bucket|switch_bucket|reopen_bucket|leave_bucket|await_writers|is_moving|place_buckets|require_|first_id|id_time|lock|move_rows|attach|mend|set_aside|check_partitionable|take_back|reprice|work_|call_bucket|shard_of|pack|unpack|receive)' AND (NOT proretset OR provolatile = 'v' OR proparallel <> 's' OR prosecdef OR has_function_privilege('public', oid, 'EXECUTE')
 	OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql') OR pronamespace <> (SELECT oid FROM api)

@@ -384,6 +384,10 @@ SELECT airun_rebuild_usage(), airun_rollup() >= 0;
 -- for the owner
 SELECT answer(format('SELECT airun_erase_user(%s)', a)) FROM unnest(ARRAY['NULL', '''0f100000-0000-4000-8000-0000000000aa'', 0', '''0f100000-0000-4000-8000-0000000000aa'', NULL']) AS a;
 SELECT * FROM airun_erase_user('0f100000-0000-4000-8000-0000000000ff');
+-- forks that arise meanwhile have to be seen
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT answer('SELECT airun_erase_user(airun_uuid())');
+COMMIT;
 
 -- what operators may: expire, purge and prune what is anybody's, and read no word
 CREATE ROLE regress_airun_upkeep NOLOGIN;

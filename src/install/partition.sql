@@ -23,7 +23,7 @@
  * Locks: runs first, waiting for it one second at most, and the other tables
  * behind it without waiting, and again until ten seconds have gone (one, for months
  * ahead); so nobody meets a deadlock, and whoever keeps a table for long makes the
- * call fail (55P03).
+ * call fail (55P03).  airun_drop_partitions() comes to counters of budgets behind them.
  */
 
 /* The tables that are partitioned, in the order in which they are locked */
@@ -628,7 +628,8 @@ For the owner of the store, whose tables are locked meanwhile.  Calling it again
  * before that time or, with_live, nothing has happened in it since, and it is not
  * starred; none of its tasks is unfinished; nobody else's fork, in another month, has
  * copied from it; and its user's bucket is not moving to another shard.  What they have cost
- * stays in the ledger and in budgets.
+ * stays in the ledger and in budgets.  Once the tables are locked, nobody is waited for longer
+ * than a second.
  */
 CREATE FUNCTION @extschema@.airun_drop_partitions(ended_before timestamptz,
 	with_live boolean DEFAULT false)
@@ -637,6 +638,7 @@ RETURNS SETOF @extschema@.ai_partition
 	SET search_path = pg_catalog, pg_temp
 	SET row_security = off
 	SET client_min_messages = warning
+	SET lock_timeout = '10s'
 AS $drop_partitions$
 DECLARE
 	item record;
@@ -682,15 +684,25 @@ BEGIN
 				SELECT format('airun.%I', t.name)::regclass
 				FROM @extschema@.airun_store_partitioned_tables() AS t));
 			is_locked := true;
+			-- everybody waits for this by now
+			PERFORM set_config('lock_timeout', '1s', true);
 		END LOOP;
 		CONTINUE WHEN item.lower_id IS NULL AND result.runs = 0;
 		IF result.kept = 0 THEN
-			PERFORM @extschema@.airun_store_drop_month(item.suffix);
-			IF item.lower_id IS NULL THEN
-				PERFORM @extschema@.airun_store_make_partitions(item.suffix, NULL,
-					item.upper_id, NULL);
-				PERFORM @extschema@.airun_store_mend();
-			END IF;
+			BEGIN
+				PERFORM @extschema@.airun_store_drop_month(item.suffix);
+				IF item.lower_id IS NULL THEN
+					PERFORM @extschema@.airun_store_make_partitions(item.suffix, NULL,
+						item.upper_id, NULL);
+					PERFORM @extschema@.airun_store_mend();
+				END IF;
+			EXCEPTION WHEN lock_not_available THEN
+				RAISE EXCEPTION 'could not drop the partitions "%"', item.suffix
+					USING ERRCODE = 'lock_not_available',
+						DETAIL = 'Somebody keeps one of them, or a counter of a budget in which '
+							'their tasks counted: a long transaction.',
+						HINT = 'Nothing has been changed; call it again later.';
+			END;
 		END IF;
 		RETURN NEXT result;
 	END LOOP;

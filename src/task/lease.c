@@ -11,9 +11,9 @@
  * Its worker's end counts all the same, once it comes (task_end.c); progress does
  * not, and is answered with the task as it is.
  *
- * Locks: as ending a task does, but nobody is waited for: a run, a text or a
- * task that somebody else holds is left for the next time.  airun_expire_tasks() comes to
- * counters of budgets at last, for all that it has ended.
+ * Locks: as ending a task does, but a run, a text or a task that somebody else holds is
+ * left for the next time.  airun_expire_tasks() comes to counters of budgets at last, for
+ * all that it has ended: these are waited for, with the runs of it still locked.
  *
  * Errors: those of ending a task.
  */

@@ -10,16 +10,18 @@
  * It works in steps, each of which leaves all sums and checks right, and keeps no note
  * of how far it has come: what is still hers is found by indexes.  So it can stop after
  * any step, by time or by error, and go on later; each call takes a step of each kind.
- * It waits for no lock but that of a task whose text begins at the moment, and counters of
- * budgets: what somebody holds is left, and is_done is false.
+ * It waits for who keeps a table of the store (airun_set_budget(), airun_rebuild_usage()), for a
+ * task that is being written at the moment, and for counters of budgets: what somebody holds
+ * otherwise is left, and is_done is false.
  *
  * The functions here run as the owner of the store (upkeep.c).  Sequential scans are off:
  * the planner expects of a person with many rows to meet one soon, and at the end there
  * is none.
  *
- * Locks: rows of hers, of other runs that have words of hers, and the advisory lock of
- * folding, all until the transaction ends; so a call is as short as max_ms says.  At last
- * counters of budgets, and when she has been forgotten those that are hers.
+ * Locks: the tables of budgets, runs, tasks and calls, as who writes to them; rows of hers, of
+ * other runs that have words of hers with their forks, the advisory lock of folding, and texts
+ * of hers that stream, all until the transaction ends; so a call is as short as max_ms says.
+ * At last counters of budgets, and when she has been forgotten those that are hers.
  */
 
 /*
@@ -76,8 +78,9 @@ COMMENT ON FUNCTION @extschema@.airun_store_forks(uuid[]) IS
 /*
  * Empty what a person has said in a run of somebody else's, whose tasks of hers are
  * nobody's from then on, with their entries.  Returns how many messages, or NULL where
- * somebody holds the run, or folds, or moves it to another shard.  origin: the run that it
- * has been forked from.
+ * somebody holds the run, a fork of it or a text of hers in it, or folds, or moves one of
+ * these to another shard; then no more than some of her tasks have been cancelled.  origin:
+ * the run that it has been forked from.
  */
 CREATE FUNCTION @extschema@.airun_store_erase_elsewhere(
 	person uuid,
@@ -91,7 +94,9 @@ RETURNS bigint
 AS $elsewhere$
 DECLARE
 	tasks uuid[];
-	forks uuid[];
+	forks uuid[] := '{}';
+	others uuid[];
+	locked bigint;
 	fork record;
 	emptied bigint := 0;
 BEGIN
@@ -101,8 +106,23 @@ BEGIN
 	IF NOT FOUND OR NOT pg_try_advisory_xact_lock('airun.usage_tail'::regclass::oid::bigint) THEN
 		RETURN NULL;
 	END IF;
-	UPDATE airun.tasks AS t SET status = 'cancelled'
-		WHERE t.run_id = other AND t.user_id = person AND t.completed_at IS NULL;
+	-- Its forks, and the forks of these: until all of them are locked, more may come
+	LOOP
+		others := ARRAY(SELECT f.id FROM @extschema@.airun_store_forks(ARRAY[other]) AS f
+						WHERE f.id <> ALL (forks));
+		EXIT WHEN others = '{}';
+		PERFORM FROM airun.runs AS r
+			WHERE r.id = ANY (others) AND NOT @extschema@.airun_store_is_moving(r.user_id, true)
+			FOR NO KEY UPDATE SKIP LOCKED;
+		GET DIAGNOSTICS locked = ROW_COUNT;
+		IF locked < cardinality(others) THEN
+			RETURN NULL;
+		END IF;
+		forks := forks || others;
+	END LOOP;
+	IF NOT @extschema@.airun_store_cancel_tasks(other, person) THEN
+		RETURN NULL;
+	END IF;
 	tasks := ARRAY(SELECT t.task_id FROM airun.tasks AS t
 				   WHERE t.run_id = other AND t.user_id = person);
 	UPDATE airun.usage_tail AS e SET user_id = NULL
@@ -124,13 +144,6 @@ BEGIN
 		FROM airun.runs AS o WHERE r.id = other AND o.id = origin AND o.stripped_at IS NOT NULL;
 	-- What forks of it have of that
 	FOR fork IN SELECT f.id, f.up_to FROM @extschema@.airun_store_forks(ARRAY[other]) AS f LOOP
-		PERFORM FROM airun.runs AS r
-			WHERE r.id = fork.id AND NOT @extschema@.airun_store_is_moving(r.user_id, true)
-			FOR NO KEY UPDATE SKIP LOCKED;
-		IF NOT FOUND THEN
-			RETURN NULL;
-		END IF;
-		forks := forks || fork.id;
 		emptied := emptied
 			+ @extschema@.airun_store_empty_copies(fork.id, fork.up_to, other, person);
 	END LOOP;
@@ -164,6 +177,8 @@ AS $erase_runs$
 DECLARE
 	ids uuid[];
 	fork record;
+	handled uuid[] := '{}';
+	more boolean;
 	messages bigint;
 	tasks bigint;
 	count bigint;
@@ -180,18 +195,25 @@ BEGIN
 		RETURN;
 	END IF;
 
-	-- Their forks, and the forks of these, of other users
-	FOR fork IN
-		SELECT f.* FROM @extschema@.airun_store_forks(ids) AS f
-		WHERE f.user_id IS DISTINCT FROM person
+	-- Their forks, and the forks of these, of other users; again, until none has come before
+	-- the one that it has been forked from was locked
 	LOOP
-		count := @extschema@.airun_store_erase_elsewhere(
-			person, fork.id, fork.up_to, fork.origin, zone);
-		IF count IS NULL THEN
-			skipped := skipped || fork.origin;
-			ids := array_remove(ids, fork.origin);
-		END IF;
-		done.emptied := done.emptied + COALESCE(count, 0);
+		more := false;
+		FOR fork IN
+			SELECT f.* FROM @extschema@.airun_store_forks(ids) AS f
+			WHERE f.user_id IS DISTINCT FROM person AND f.id <> ALL (handled)
+		LOOP
+			count := @extschema@.airun_store_erase_elsewhere(
+				person, fork.id, fork.up_to, fork.origin, zone);
+			IF count IS NULL THEN
+				skipped := skipped || fork.origin;
+				ids := array_remove(ids, fork.origin);
+			END IF;
+			done.emptied := done.emptied + COALESCE(count, 0);
+			handled := handled || fork.id;
+			more := true;
+		END LOOP;
+		EXIT WHEN NOT more;
 	END LOOP;
 
 	SELECT sum(r.message_count), sum(r.task_count) INTO messages, tasks
@@ -306,6 +328,9 @@ DECLARE
 	count bigint;
 	other uuid;
 BEGIN
+	-- In the order in which airun_set_budget() and airun_rebuild_usage() lock them
+	LOCK TABLE ONLY airun.budgets, ONLY airun.runs, ONLY airun.tasks, ONLY airun.calls
+		IN ROW EXCLUSIVE MODE;
 	LOOP
 		step := @extschema@.airun_store_erase_runs(person, zone, done, skipped);
 		done := step.done;

@@ -29,47 +29,52 @@ CREATE FUNCTION @extschema@.airun_store_prune_runs(person uuid, min_age interval
 	SET search_path = pg_catalog, pg_temp
 AS $prune_runs$
 DECLARE
+	may_go constant text := $$
+		SELECT r.id, d.action, r.message_count + r.task_count AS size
+		FROM airun.runs AS r
+		CROSS JOIN LATERAL (
+			SELECT p.action
+			FROM (VALUES ('delete'), ('strip')) AS a (action)
+			CROSS JOIN LATERAL (
+				SELECT p.* FROM airun.retention AS p
+				WHERE p.kind = 'run' AND p.action = a.action
+					AND (p.source_type IS NULL OR p.source_type = r.source_type)
+					AND (p.status IS NULL OR p.status = r.status)
+				ORDER BY p.source_type IS NULL, p.status IS NULL LIMIT 1) AS p
+			WHERE r.last_message_at < now() - p.age
+				AND NOT (p.keep_starred AND r.is_starred)
+				AND (r.stripped_at IS NULL OR r.message_count > 0
+					-- what stays for the sake of forks has been stripped (purge.c)
+					OR p.action = 'delete' AND NOT EXISTS (
+						SELECT FROM airun.runs AS f WHERE f.forked_from = r.id
+						AND (f.user_id IS DISTINCT FROM r.user_id OR r.forked_from IS NOT NULL)))
+				AND NOT (p.keep_shared AND (
+					EXISTS (SELECT FROM airun.tasks AS t
+							WHERE t.run_id = r.id AND t.user_id <> r.user_id)
+					OR EXISTS (SELECT FROM airun.runs AS f
+							   WHERE f.forked_from = r.id AND f.user_id <> r.user_id)))
+			ORDER BY p.action LIMIT 1) AS d
+		WHERE NOT EXISTS (SELECT FROM airun.tasks AS t
+						  WHERE t.run_id = r.id AND t.completed_at IS NULL)$$;
+	chosen uuid[];
 	removed uuid[];
 	stripped uuid[];
 BEGIN
 	EXECUTE format($$
-		SELECT COALESCE(array_agg(n.id) FILTER (WHERE n.action = 'delete'), '{}'),
-			COALESCE(array_agg(n.id) FILTER (WHERE n.action = 'strip'), '{}')
+		SELECT array_agg(n.id)
 		FROM (
-			SELECT c.id, c.action, sum(c.size) OVER (ROWS UNBOUNDED PRECEDING) - c.size AS before
-			FROM (
-				SELECT r.id, d.action, r.message_count + r.task_count AS size
-				FROM airun.runs AS r
-				CROSS JOIN LATERAL (
-					SELECT p.action
-					FROM (VALUES ('delete'), ('strip')) AS a (action)
-					CROSS JOIN LATERAL (
-						SELECT p.* FROM airun.retention AS p
-						WHERE p.kind = 'run' AND p.action = a.action
-							AND (p.source_type IS NULL OR p.source_type = r.source_type)
-							AND (p.status IS NULL OR p.status = r.status)
-						ORDER BY p.source_type IS NULL, p.status IS NULL LIMIT 1) AS p
-					WHERE r.last_message_at < now() - p.age
-						AND NOT (p.keep_starred AND r.is_starred)
-						AND (r.stripped_at IS NULL OR r.message_count > 0
-							-- what stays for the sake of forks has been stripped (purge.c)
-							OR p.action = 'delete' AND NOT EXISTS (
-								SELECT FROM airun.runs AS f WHERE f.forked_from = r.id
-								AND (f.user_id IS DISTINCT FROM r.user_id
-									OR r.forked_from IS NOT NULL)))
-						AND NOT (p.keep_shared AND (
-							EXISTS (SELECT FROM airun.tasks AS t
-									WHERE t.run_id = r.id AND t.user_id <> r.user_id)
-							OR EXISTS (SELECT FROM airun.runs AS f
-									   WHERE f.forked_from = r.id AND f.user_id <> r.user_id)))
-					ORDER BY p.action LIMIT 1) AS d
-				WHERE r.user_id %s AND r.active_hour <= now() - $2
-					AND NOT EXISTS (SELECT FROM airun.tasks AS t
-									WHERE t.run_id = r.id AND t.completed_at IS NULL)
+			SELECT c.id, sum(c.size) OVER (ROWS UNBOUNDED PRECEDING) - c.size AS before
+			FROM (%s AND r.user_id %s AND r.active_hour <= now() - $2
 				LIMIT 100 FOR UPDATE OF r SKIP LOCKED) AS c) AS n
 		WHERE n.before < 3000 AND $1 IS NOT DISTINCT FROM $1$$,
-		CASE WHEN person IS NULL THEN 'IS NULL' ELSE '= $1' END)
-		INTO removed, stripped USING person, min_age;
+		may_go, CASE WHEN person IS NULL THEN 'IS NULL' ELSE '= $1' END)
+		INTO chosen USING person, min_age;
+	-- Again, now that they are locked: a task or a fork may have come before
+	EXECUTE format($$
+		SELECT COALESCE(array_agg(n.id) FILTER (WHERE n.action = 'delete'), '{}'),
+			COALESCE(array_agg(n.id) FILTER (WHERE n.action = 'strip'), '{}')
+		FROM (%s AND r.id = ANY ($1)) AS n$$, may_go)
+		INTO removed, stripped USING chosen;
 	RETURN @extschema@.airun_store_remove_runs(removed, false)
 		+ @extschema@.airun_store_strip_runs(stripped);
 END

@@ -106,44 +106,58 @@ purge_leave_moving(Purge *purge)
 	}
 }
 
-#define STREAMING \
-	"FROM airun.tasks AS t WHERE t.run_id" EQ "ANY ($1) " \
-	"AND t.completed_at IS NULL AND t.status" EQ "'streaming' "
+/* What has not ended in the runs $1, of everybody or of the person $2 */
+#define OPEN_TASKS \
+	"t.run_id" EQ "ANY ($1) AND t.completed_at IS NULL AND ($2 IS NULL OR t.user_id" EQ "$2) "
+#define STREAMING	OPEN_TASKS "AND t.status" EQ "'streaming' "
+
+/* Leave out the runs that the last statement has found, in its first column */
+static void
+leave_found(Purge *purge, uint64 count)
+{
+	bool		isnull;
+
+	for (uint64 i = 0; i < count; i++)
+		leave(purge, DatumGetUUIDP(result_value(i, 1, &isnull)));
+}
 
 /* The table of locks has room for no more: leave out the runs that have texts, from one on */
 static void
 leave_from(Purge *purge, const pg_uuid_t *first)
 {
 	static Statement find = {
-		"SELECT DISTINCT t.run_id " STREAMING "AND t.run_id" GE "$2", 2, {UUIDARRAYOID, UUIDOID}
+		"SELECT DISTINCT t.run_id FROM airun.tasks AS t WHERE " STREAMING "AND t.run_id" GE "$3",
+		3, {UUIDARRAYOID, UUIDOID, UUIDOID}
 	};
 	Args		args = {0};
-	uint64		count;
-	bool		isnull;
 
 	arg_add(&args, purge_ids(purge), false);
+	arg_uuid(&args, purge->person);
 	arg_uuid(&args, first);
-	count = statement_write(&find, &args);
-	for (uint64 i = 0; i < count; i++)
-		leave(purge, DatumGetUUIDP(result_value(i, 1, &isnull)));
+	leave_found(purge, statement_write(&find, &args));
 }
 
-/* Texts before tasks, as everybody else does: progress may wait for one of these */
-static void
+/* Lock the texts that stream; returns the tasks of those that are locked, as uuid[] */
+static Datum
 lock_texts(Purge *purge)
 {
 	static Statement find = {
-		"SELECT t.run_id, t.task_id " STREAMING "ORDER BY t.run_id, t.task_id LIMIT $2",
-		2, {UUIDARRAYOID, INT8OID}
+		"SELECT t.run_id, t.task_id FROM airun.tasks AS t WHERE " STREAMING
+		"ORDER BY t.run_id, t.task_id LIMIT $3",
+		3, {UUIDARRAYOID, UUIDOID, INT8OID}
 	};
+	Datum	   *locked;
+	int			lock_count = 0;
 	SPITupleTable *found;
 	Args		args = {0};
 	uint64		count;
 
 	arg_add(&args, purge_ids(purge), false);
+	arg_uuid(&args, purge->person);
 	arg_int64(&args, MAX_TEXTS - purge->texts + 1);
 	count = statement_write(&find, &args);
 	found = SPI_tuptable;
+	locked = palloc_array(Datum, Max(count, 1));
 	for (uint64 i = 0; i < count; i++)
 	{
 		bool		isnull;
@@ -155,14 +169,60 @@ lock_texts(Purge *purge)
 		if (purge->texts == MAX_TEXTS)
 		{
 			leave_from(purge, run_id);
-			return;
+			break;
 		}
 		purge->texts++;
 		if (purge->waits)
 			chunk_lock(run_id, task_id);
 		else if (!chunk_try_lock(run_id, task_id))
+		{
 			leave(purge, run_id);
+			continue;
+		}
+		locked[lock_count++] = UUIDPGetDatum(task_id);
 	}
+	return PointerGetDatum(construct_array(locked, lock_count, UUIDOID, UUID_LEN, false,
+										   TYPALIGN_CHAR));
+}
+
+/*
+ * Cancel what has not ended in the runs of a batch, which are locked; a run of which
+ * something goes on is left out
+ *
+ * Texts before tasks, as everybody else does: progress may wait for one of these.  So a
+ * task whose text has begun meanwhile goes on, too.
+ */
+void
+purge_cancel_tasks(Purge *purge)
+{
+	/* Not before the texts: progress that holds one may want the run, as the key that it is */
+	static Statement hold = {
+		"SELECT FROM airun.runs AS r WHERE r.id" EQ "ANY ($1) ORDER BY r.id FOR UPDATE OF r",
+		1, {UUIDARRAYOID}
+	};
+	static Statement cancel = {
+		"UPDATE airun.tasks AS t SET status = 'cancelled' WHERE " OPEN_TASKS
+		"AND (t.status" EQ "'pending' OR t.task_id" EQ "ANY ($3))",
+		3, {UUIDARRAYOID, UUIDOID, UUIDARRAYOID}
+	};
+	static Statement find = {
+		"SELECT DISTINCT t.run_id FROM airun.tasks AS t WHERE " OPEN_TASKS,
+		2, {UUIDARRAYOID, UUIDOID}
+	};
+	Datum		texts = lock_texts(purge);
+	Args		ids = {0};
+	Args		args = {0};
+
+	if (purge->count == 0)
+		return;
+	arg_add(&ids, purge_ids(purge), false);
+	if (purge->waits)
+		(void) statement_write(&hold, &ids);
+	arg_uuid(&ids, purge->person);
+	args = ids;
+	arg_add(&args, texts, false);
+	(void) statement_write_as_owner(&cancel, &args, store_table_owner("tasks"));
+	leave_found(purge, statement_write_as_owner(&find, &ids, store_table_owner("tasks")));
 }
 
 /*
@@ -196,7 +256,8 @@ keep_forked(Purge *purge)
 
 	arg_add(&args, purge_ids(purge), false);
 	owner_begin(&caller);
-	found = statement_write(&find, &args);
+	/* also those that have been made since a snapshot that lasts */
+	found = statement_write_as_owner(&find, &args, store_table_owner("runs"));
 	for (uint64 i = 0; i < found; i++)
 	{
 		pg_uuid_t  *id = DatumGetUUIDP(result_value(i, 1, &isnull));
@@ -218,24 +279,16 @@ keep_forked(Purge *purge)
 uint64
 purge_locked_runs(Purge *purge)
 {
-	static Statement cancel = {
-		"UPDATE airun.tasks AS t SET status = 'cancelled' WHERE t.run_id" EQ "ANY ($1) "
-		"AND t.completed_at IS NULL",
-		1, {UUIDARRAYOID}
-	};
 	static Statement remove = {
 		"DELETE FROM airun.runs AS r WHERE r.id" EQ "ANY ($1)", 1, {UUIDARRAYOID}
 	};
-	Args		ids = {0};
 	Args		unforked = {0};
 	uint64		stripped;
 
 	purge_leave_moving(purge);
-	lock_texts(purge);
-	arg_add(&ids, purge_ids(purge), false);
+	purge_cancel_tasks(purge);
 	if (purge->count == 0)
 		return 0;
-	(void) statement_write_as_owner(&cancel, &ids, store_table_owner("tasks"));
 	stripped = purge->with_forked ? 0 : keep_forked(purge);
 	arg_add(&unforked, purge_ids(purge), false);
 	return stripped + statement_write_runs(&remove, &unforked, purge->ids, purge->count);

@@ -20,10 +20,12 @@ typedef struct Purge
 	int			texts;			/* that have been locked in this transaction */
 	bool		waits;			/* for a text that somebody holds; else its run is left */
 	bool		with_forked;	/* also runs that forks of others have copied from */
+	const pg_uuid_t *person;	/* whose tasks are cancelled; NULL for everybody's */
 } Purge;
 
 extern Datum purge_ids(const Purge *purge);
 extern void purge_leave_moving(Purge *purge);
+extern void purge_cancel_tasks(Purge *purge);
 extern uint64 purge_locked_runs(Purge *purge);
 extern uint64 strip_locked_runs(const Purge *runs);
 

@@ -29,6 +29,7 @@
 
 PG_FUNCTION_INFO_V1(airun_store_remove_runs);
 PG_FUNCTION_INFO_V1(airun_store_strip_runs);
+PG_FUNCTION_INFO_V1(airun_store_cancel_tasks);
 PG_FUNCTION_INFO_V1(airun_store_empty_messages);
 PG_FUNCTION_INFO_V1(airun_store_empty_copies);
 
@@ -164,6 +165,25 @@ airun_store_strip_runs(PG_FUNCTION_ARGS)
 	stripped = strip_locked_runs(runs);
 	store_close();
 	PG_RETURN_INT64((int64) stripped);
+}
+
+/*
+ * airun_store_cancel_tasks(run_id uuid, person uuid) returns boolean
+ *
+ * In a run of somebody else's, which is locked: cancel what a person has under way.  False
+ * where something of that goes on, since somebody holds its text.
+ */
+Datum
+airun_store_cancel_tasks(PG_FUNCTION_ARGS)
+{
+	Purge	   *run = palloc0_object(Purge);
+
+	run->ids[run->count++] = *PG_GETARG_UUID_P(0);
+	run->person = PG_GETARG_UUID_P(1);
+	store_open(true);
+	purge_cancel_tasks(run);
+	store_close();
+	PG_RETURN_BOOL(run->count == 1);
 }
 
 /*

@@ -15,6 +15,12 @@ COMMENT ON FUNCTION @extschema@.airun_store_strip_runs IS
 'Removes what was said in runs, which are locked, and keeps their rows and the figures '
 'of their tasks';
 
+CREATE FUNCTION @extschema@.airun_store_cancel_tasks(run_id uuid, person uuid) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.airun_store_cancel_tasks IS
+'Cancels what a person has under way in a run of somebody else''s, which is locked; false where '
+'somebody holds a text of that';
+
 CREATE FUNCTION @extschema@.airun_store_empty_messages(run_id uuid, up_to bigint, person uuid)
 RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;

@@ -13,10 +13,12 @@
  *
  * Locks: as the functions say, and at last counters of budgets.
  *
- * Errors: 42501 for others; PT422 for a bound that is none.
+ * Errors: 42501 for others; PT422 for a bound that is none; 25001 for erasing by a snapshot
+ * that lasts, which does not show forks that arise meanwhile.
  */
 #include "upkeep/upkeep.h"
 
+#include "access/xact.h"
 #include "budget/budget.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -116,6 +118,12 @@ airun_erase_user(PG_FUNCTION_ARGS)
 	arg_add(&args, Int32GetDatum(bound_argument(fcinfo, 1, "max_ms")), false);
 	arg_pointer(&args, cstring_to_text(airun_report_zone));
 	store_require_owner("airun_erase_user");
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("airun_erase_user() must see what is committed while it works"),
+				 errdetail("A fork that somebody makes meanwhile has words of the person."),
+				 errhint("Call it under READ COMMITTED.")));
 	store_open(false);
 	shard_hold_user(PG_GETARG_UUID_P(0));
 	statement_in_extension(&erase, fcinfo->flinfo->fn_oid);

@@ -45,9 +45,10 @@ sub refused
 
 #--- beside writers --------------------------------------------------------------------
 
-# A conversation: its run and its messages, with and without ids, a task that streams, a turn
+# A conversation: its run and its messages, with and without ids, a task that streams, a turn;
+# an id by chance is not of the month that is dropped
 my $writes = <<'END';
-SELECT id AS run FROM airun_create_run(id => CASE WHEN random() < 0.3 THEN gen_random_uuid() ELSE airun_uuid() END) \gset
+SELECT id AS run FROM airun_create_run(id => CASE WHEN random() < 0.3 THEN overlay(gen_random_uuid()::text PLACING 'f' FROM 1)::uuid ELSE airun_uuid() END) \gset
 SELECT airun_append_message(':run', '{"role": "user", "content": "one"}');
 SELECT airun_append_message(':run', '{"role": "user", "content": "two"}', 'two');
 SELECT task_id AS task FROM airun_create_task(':run') \gset
@@ -135,6 +136,31 @@ if ($ENV{AIRUN_LONG})
 	$holder->quit;
 }
 is(refused("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT airun_drop_partitions('infinity')", 'months'), '25001', 'under REPEATABLE READ months do not go');
+
+# Who keeps a counter in which tasks of the month have counted: everybody would wait for him
+database('counters');
+sql('SELECT airun_partition()', 'counters');
+sql($months, 'counters');
+sql(<<'END', 'counters');
+SELECT airun_set_budget('all', 100, measure => 'calls', period => 'none');
+DO $$
+DECLARE
+	run uuid := overlay(airun_store_first_id('2025-03-04')::text PLACING '000000000001' FROM 25)::uuid;
+BEGIN
+	PERFORM airun_create_run(id => run), airun_complete_task((airun_create_task(run)).task_id, 'x'), airun_delete_run(run);
+	UPDATE airun.runs SET deleted_at = '2025-04-01' WHERE id = run;
+END$$;
+END
+{
+	my $caller = $node->background_psql('counters');
+
+	$caller->query_safe("BEGIN; SELECT airun_start_call(service => 'test')");
+	is(refused("SET statement_timeout = '20s'; SELECT airun_drop_partitions('2025-04-20')", 'counters'), '55P03', 'who keeps a counter keeps the month, and nobody waits');
+	$caller->quit;
+	is(sql("SELECT suffix, runs, kept FROM airun_drop_partitions('2025-04-20')", 'counters'), '2025_03|201|0', 'and it goes later');
+	is(sql("SELECT spent FROM airun_budget_status('all')", 'counters'), '1', 'what it has cost stays');
+	check_ok($node, 'after that', 'counters');
+}
 
 # Two at the same time: the second finds done what it waited for
 database('twice');
