@@ -230,7 +230,8 @@ BEGIN
 			t ->> 'task_id', tasks, t ->> 'run_id'),
 		'tasks', format($$INSERT INTO airun.tasks (%1$s, metadata, status, created_at, updated_at,
 		completed_at)
-			SELECT %2$s, %3$s, %4$s, COALESCE(%5$s, clock_timestamp() - interval '1 us'), COALESCE(%6$s, %7$s, %5$s),
+			SELECT %2$s, %3$s, %4$s, COALESCE(%5$s, clock_timestamp() - interval '1 us'),
+			COALESCE(%6$s, %7$s, %5$s),
 			CASE WHEN COALESCE(%4$s, 'pending')
 				NOT IN ('pending', 'streaming') THEN COALESCE(%7$s, %6$s, %5$s) END
 			FROM %8$s AS s WHERE %9$s = ANY ($1)$$,
