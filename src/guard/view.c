@@ -313,11 +313,16 @@ shown_as(const TaskColumn *column)
 	}
 }
 
-/* Is it what a client states once, and what an update may compute from what it was? */
+/*
+ * Is it what a client states once, and what an update may compute from what it was?
+ * The request, for which other tables are read, is compared by itself.
+ */
 static bool
 is_stated_once(const TaskColumn *column)
 {
-	return column - task_columns < TASK_CREATION_COUNT;
+	int			number = column - task_columns + 1;
+
+	return number <= TASK_CREATION_COUNT && number != Anum_tasks_request_data;
 }
 
 /*
@@ -357,9 +362,9 @@ make_task_statements(Statement *insert, Statement *update, Statement *read)
 		if (!is_stated_once(view_columns[i]))
 			continue;
 		update->argtypes[update->nargs++] = view_columns[i]->type;
-		appendStringInfo(&same, " AND CASE WHEN $3[%d] THEN %s" EQ "$%d "
+		appendStringInfo(&same, " AND CASE WHEN $3[%d] THEN t.%s" EQ "$%d "
 						 "OR (t.%s IS NULL AND $%d IS NULL) ELSE true END",
-						 i + 1, shown_as(view_columns[i]), update->nargs, name, update->nargs);
+						 i + 1, name, update->nargs, name, update->nargs);
 	}
 	insert->argtypes[0] = update->argtypes[0] = UUIDOID;
 	insert->argtypes[1] = update->argtypes[1] = UUIDOID;
@@ -461,6 +466,23 @@ show_task(Row *row, Statement *read, const Args *key, Oid function)
 	}
 	row_set(row, "is_overdue",
 			result_value(0, FIRST_COLUMN_ARG + view_column_count, &isnull), false);
+}
+
+/* Is the request still what the view has shown? */
+static bool
+has_same_request(Row *row, const Args *key, Oid function)
+{
+	static Statement find = {
+		"SELECT FROM airun.tasks AS t WHERE " THIS_TASK " AND (" REQUEST_DATA EQ "$3 "
+		"OR (t.request_data IS NULL AND $3 IS NULL))",
+		3, {UUIDOID, UUIDOID, JSONBOID}
+	};
+	Field		request_data = row_old(row, "request_data");
+	Args		args = *key;
+
+	arg_field(&args, &request_data);
+	statement_in_extension(&find, function);
+	return statement_write(&find, &args) == 1;
 }
 
 /*
@@ -575,9 +597,9 @@ write_task(Row *row, Oid function)
 	}
 	arg_add(&key, args.values[0], false);
 	arg_add(&key, args.values[1], false);
-	if (!inserts)
-		statement_in_extension(&update, function);
-	if (inserts && brings_beginning_of_text(row))
+	if (!inserts && row_changed(row, "request_data") && !has_same_request(row, &key, function))
+		changed_rows = 0;
+	else if (inserts && brings_beginning_of_text(row))
 		changed_rows = statement_write(&insert, &args); /* moves the text, which we show */
 	else
 		changed_rows = change_row(inserts ? &insert : &update, &args);

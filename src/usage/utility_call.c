@@ -632,7 +632,7 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 
 /* ---------- charged again ---------- */
 
-/* Give a call another charge.  Returns whether it has been written.  For the owner of the store. */
+/* Give a call another charge, for the owner of the store.  Has it been written? */
 bool
 call_charge_again(const pg_uuid_t *id, const Charge *charge)
 {
