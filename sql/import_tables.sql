@@ -118,6 +118,18 @@ SELECT right(task_id::text, 2), tokens_input, tokens_output, client_cost, total_
 SELECT * FROM airun_check();
 
 --
+-- tasks whose time nobody tells count in no budget, as those of former times
+SELECT airun_set_budget('tables', 10, measure => 'calls', period => 'none', count_from => 'now') > 0 AS is_set;
+CREATE TABLE timeless AS SELECT run_id(90) AS id, '[{"role": "user", "content": "x"}]'::jsonb AS messages;
+CREATE TABLE timeless_tasks AS SELECT run_id(90 + n) AS task_id, run_id(90) AS run_id, status FROM (VALUES (1, 'completed'), (2, 'pending')) AS v (n, status);
+SELECT run_count, task_count, problems FROM airun_import_tables('timeless', 'timeless_tasks');
+SELECT t.status, t.holds, t.created_at >= r.created_at AS is_in_run, t.updated_at >= t.created_at AND COALESCE(t.completed_at >= t.created_at, true) AS is_in_order
+FROM airun.tasks AS t JOIN airun.runs AS r ON r.id = t.run_id WHERE t.run_id = run_id(90) ORDER BY 1;
+SELECT sum(p.spent), sum(p.held), sum(p.estimated) FROM airun.budget_periods AS p;
+SELECT airun_set_budget('tables', NULL) > 0 AS is_ended;
+SELECT * FROM airun_check() UNION ALL SELECT * FROM airun_check_budgets();
+
+--
 -- what is refused
 SELECT helpers.answer(c) FROM unnest(ARRAY[
 	'SELECT airun_import_tables(NULL)', 'SELECT airun_import_tables(''ai_runs'', max_runs => 0)', 'SELECT airun_import_tables(''ai_runs'', max_runs => NULL)',

@@ -304,7 +304,8 @@ BEGIN
 		IS NOT DISTINCT FROM (budget.scope, budget.scope_key, budget.scope_value, budget.measure,
 			budget.period,
 			budget.zone, budget.anchor) THEN
-		LOCK TABLE airun.budget_periods IN EXCLUSIVE MODE;
+		PERFORM @extschema@.airun_store_lock_soon(
+			'LOCK TABLE airun.budget_periods IN EXCLUSIVE MODE');
 		UPDATE airun.budgets AS b SET (amount, mode, warn_at, unpriced, assumed_rate,
 			show_amounts, slots)
 			= (budget.amount, budget.mode, budget.warn_at, budget.unpriced, budget.assumed_rate,
@@ -315,8 +316,8 @@ BEGIN
 		RETURN budget.id;
 	END IF;
 
-	LOCK TABLE airun.tasks, airun.calls IN EXCLUSIVE MODE;
-	LOCK TABLE airun.budget_periods IN EXCLUSIVE MODE;
+	PERFORM @extschema@.airun_store_lock_soon(
+		'LOCK TABLE airun.tasks, airun.calls, airun.budget_periods IN EXCLUSIVE MODE');
 	UPDATE airun.budgets AS b SET valid_to = clock_timestamp() WHERE b.id = stood.id;
 	budget.id := (SELECT COALESCE(max(b.id), 0) + 1 FROM airun.budgets AS b);
 	budget.valid_from := clock_timestamp();
@@ -371,7 +372,8 @@ BEGIN
 				HINT = 'Name the value that it counts for: a user''s id, a model, ...; none where '
 					'the budget is for all.';
 	END IF;
-	LOCK TABLE airun.budget_periods IN EXCLUSIVE MODE;
+	PERFORM @extschema@.airun_store_lock_soon(
+		'LOCK TABLE airun.budget_periods IN EXCLUSIVE MODE');
 	period := (@extschema@.airun_store_period(budget.period, budget.zone, budget.anchor,
 		clock_timestamp())).period_key;
 	INSERT INTO airun.budget_periods AS p (id, budget_id, value, period_key, slot, credit)

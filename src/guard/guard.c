@@ -12,12 +12,13 @@
  * the rows add to their run, totals.c adds.
  *
  * Locks: an insert of a message, or of a task with a request or while there are
- * budgets, locks its run, and then counters of these; any other insert or update
- * of a task holds its run against removal, once for rows of one run that come
- * together, and locks its text where that moves.  A direct UPDATE of a task locks
- * the task first, then its text, and its run at last, in totals.c: against the
- * functions it may meet a deadlock, which the views, that lock the run first, do
- * not.
+ * budgets, locks its run, and then counters of these, before the next row's run:
+ * into several runs at once it may meet a deadlock (doc/reliability.md says so).  Any
+ * other insert or update of a task holds its run against removal, once for rows of
+ * one run that come together, and locks its text where that moves.  A direct UPDATE
+ * of a task locks the task first, then its text, and its run at last, in totals.c:
+ * against the functions it may meet a deadlock, which the views, that lock the run
+ * first, do not.
  *
  * Errors: PT401, PT402, PT404, PT409 and PT422 as the functions have them.
  */

@@ -9,7 +9,11 @@
  * and never deadlock with them.
  *
  * An update writes only the columns that the user has changed: the row that
- * the view has shown may be older than the one that is locked.
+ * the view has shown may be older than the one that is locked.  What a client
+ * states once, such as metadata, may have been computed from that older row, and
+ * a trigger cannot compute it anew: where such a column has another value by now,
+ * the update is 40001.  Not so for what who works on the task states, status, text
+ * and figures: that is whole each time, and guard.c knows what is late.
  *
  * The rows that one statement changes so are rolled up together, once all of them
  * are changed, as those of a statement on the storage are: the messages that it
@@ -21,10 +25,13 @@
  *
  * Locks: the run's row, the text's lock of a task that has not ended, then the
  * task's row.
+ *
+ * Errors: those of guard.c, and 40001 for what has been changed since it was read.
  */
 #include "airun.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "run/message.h"
 #include "run/run.h"
@@ -269,7 +276,7 @@ enum
 
 #define FIRST_COLUMN_ARG	4	/* behind run_id, task_id and the changes */
 
-StaticAssertDecl(Natts_tasks + FIRST_COLUMN_ARG <= STATEMENT_MAX_ARGS,
+StaticAssertDecl(Natts_tasks + TASK_CREATION_COUNT + FIRST_COLUMN_ARG <= STATEMENT_MAX_ARGS,
 				 "a statement must have room for all the columns");
 StaticAssertDecl(Natts_tasks + 1 <= ROW_MAX_COLUMNS,
 				 "a row must have room for them, and is_overdue");
@@ -307,9 +314,22 @@ shown_as(const TaskColumn *column)
 }
 
 /*
+ * Is it what a client states once, and what an update may compute from what it was?
+ * The request, for which other tables are read, is compared by itself.
+ */
+static bool
+is_stated_once(const TaskColumn *column)
+{
+	int			number = column - task_columns + 1;
+
+	return number <= TASK_CREATION_COUNT && number != Anum_tasks_request_data;
+}
+
+/*
  * The statements of the view, their text made from the columns: the first
- * inserts all of them, the second updates those that $3 says have changed,
- * the third reads them as the view shows them.
+ * inserts all of them, the second updates those that $3 says have changed, where
+ * those that are stated once still are what the view has shown, as the last
+ * arguments have it; the third reads them as the view shows them.
  */
 static void
 make_task_statements(Statement *insert, Statement *update, Statement *read)
@@ -318,6 +338,7 @@ make_task_statements(Statement *insert, Statement *update, Statement *read)
 	StringInfoData values;
 	StringInfoData sets;
 	StringInfoData shown;
+	StringInfoData same;
 	MemoryContext old_context;
 
 	find_view_columns();
@@ -325,6 +346,8 @@ make_task_statements(Statement *insert, Statement *update, Statement *read)
 	initStringInfo(&values);
 	initStringInfo(&sets);
 	initStringInfo(&shown);
+	initStringInfo(&same);
+	insert->nargs = update->nargs = FIRST_COLUMN_ARG - 1 + view_column_count;
 	for (int i = 0; i < view_column_count; i++)
 	{
 		const char *name = view_columns[i]->name;
@@ -336,17 +359,22 @@ make_task_statements(Statement *insert, Statement *update, Statement *read)
 		appendStringInfo(&shown, ", %s", shown_as(view_columns[i]));
 		insert->argtypes[FIRST_COLUMN_ARG - 1 + i] = view_columns[i]->type;
 		update->argtypes[FIRST_COLUMN_ARG - 1 + i] = view_columns[i]->type;
+		if (!is_stated_once(view_columns[i]))
+			continue;
+		update->argtypes[update->nargs++] = view_columns[i]->type;
+		appendStringInfo(&same, " AND CASE WHEN $3[%d] THEN t.%s" EQ "$%d "
+						 "OR (t.%s IS NULL AND $%d IS NULL) ELSE true END",
+						 i + 1, name, update->nargs, name, update->nargs);
 	}
 	insert->argtypes[0] = update->argtypes[0] = UUIDOID;
 	insert->argtypes[1] = update->argtypes[1] = UUIDOID;
 	insert->argtypes[2] = update->argtypes[2] = BOOLARRAYOID;
-	insert->nargs = update->nargs = FIRST_COLUMN_ARG - 1 + view_column_count;
 	read->argtypes[0] = read->argtypes[1] = UUIDOID;
 	read->nargs = 2;
 
 	old_context = MemoryContextSwitchTo(TopMemoryContext);
 	update->sql = psprintf("UPDATE airun.tasks AS t SET %s "
-						   "WHERE " THIS_TASK, sets.data);
+						   "WHERE " THIS_TASK "%s", sets.data, same.data);
 	insert->sql = psprintf("INSERT INTO airun.tasks AS t (run_id, task_id%s) "
 						   "VALUES ($1, $2%s)", names.data, values.data);
 	read->sql = psprintf("SELECT t.run_id, t.task_id, "
@@ -440,8 +468,57 @@ show_task(Row *row, Statement *read, const Args *key, Oid function)
 			result_value(0, FIRST_COLUMN_ARG + view_column_count, &isnull), false);
 }
 
-/* Insert or update the task, and show in the new row how it stands now */
+/* Is the request still what the view has shown? */
+static bool
+has_same_request(Row *row, const Args *key, Oid function)
+{
+	static Statement find = {
+		"SELECT FROM airun.tasks AS t WHERE " THIS_TASK " AND (" REQUEST_DATA EQ "$3 "
+		"OR (t.request_data IS NULL AND $3 IS NULL))",
+		3, {UUIDOID, UUIDOID, JSONBOID}
+	};
+	Field		request_data = row_old(row, "request_data");
+	Args		args = *key;
+
+	arg_field(&args, &request_data);
+	statement_in_extension(&find, function);
+	return statement_write(&find, &args) == 1;
+}
+
+/*
+ * The update has found no task that still is what the view has shown.  PT404 where
+ * there is none, and 40001 where another transaction has changed it.  Returns where
+ * this one has: of a row that a statement comes to twice only the first change is
+ * made, as in a table.
+ */
 static void
+check_not_updated(const Args *key)
+{
+	static Statement find = {
+		"SELECT t.xmin FROM airun.tasks AS t WHERE " THIS_TASK, 2, {UUIDOID, UUIDOID}
+	};
+	Args		args = *key;
+	pg_uuid_t  *task_id = DatumGetUUIDP(key->values[1]);
+	bool		isnull;
+
+	if (statement_write(&find, &args) != 1)
+		task_not_found(task_id);
+	if (TransactionIdIsCurrentTransactionId(
+			DatumGetTransactionId(result_value(0, 1, &isnull))))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update"),
+			 errdetail("What the statement changes of task \"%s\" has changed since it began.",
+					   uuid_string(task_id)),
+			 errhint("Run the transaction again.")));
+}
+
+/*
+ * Insert or update the task, and show in the new row how it stands now.  Returns
+ * false where this statement has changed it before.
+ */
+static bool
 write_task(Row *row, Oid function)
 {
 	static Statement insert;
@@ -509,15 +586,32 @@ write_task(Row *row, Oid function)
 
 		arg_field(&args, &field);
 	}
+	for (int i = 0; !inserts && i < view_column_count; i++)
+	{
+		Field		field;
+
+		if (!is_stated_once(view_columns[i]))
+			continue;
+		field = row_old(row, view_columns[i]->name);
+		arg_field(&args, &field);
+	}
 	arg_add(&key, args.values[0], false);
 	arg_add(&key, args.values[1], false);
-	if (inserts && brings_beginning_of_text(row))
+	if (!inserts && row_changed(row, "request_data") && !has_same_request(row, &key, function))
+		changed_rows = 0;
+	else if (inserts && brings_beginning_of_text(row))
 		changed_rows = statement_write(&insert, &args); /* moves the text, which we show */
 	else
 		changed_rows = change_row(inserts ? &insert : &update, &args);
-	if (changed_rows != 1)
+	if (changed_rows != 1 && inserts)
 		task_not_found(DatumGetUUIDP(args.values[1]));
+	if (changed_rows != 1)
+	{
+		check_not_updated(&key);
+		return false;
+	}
 	show_task(row, &read, &key, function);
+	return true;
 }
 
 /* Delete the task; returns false where somebody has meanwhile */
@@ -552,17 +646,12 @@ airun_view_task(PG_FUNCTION_ARGS)
 										ON_INSERT | ON_UPDATE | ON_DELETE);
 	MemoryContext context = CurrentMemoryContext;
 	Row			row;
+	bool		is_done;
 	Datum		result;
 
 	row_from_trigger(&row, trigger);
-	if (row.new != NULL)
-		write_task(&row, fcinfo->flinfo->fn_oid);
-	else if (!delete_task(&row))
-	{
-		store_close();
-		return PointerGetDatum(NULL);
-	}
-	result = view_result(&row, context);
+	is_done = row.new != NULL ? write_task(&row, fcinfo->flinfo->fn_oid) : delete_task(&row);
+	result = is_done ? view_result(&row, context) : PointerGetDatum(NULL);
 	store_close();
 	return result;
 }

@@ -17,7 +17,8 @@
  * server, the call or the rights of the caller is an error of the whole call, which
  * then has changed nothing.
  *
- * Locks: the runs' rows.
+ * Locks: the runs' rows, in the order of the document, until the transaction ends: two
+ * that bring the same conversations in, each in another order, may meet a deadlock.
  *
  * Errors: PT401 when nobody is calling; PT422 for an unknown format; 42501 where
  * another role than the owner of the store names a user.

@@ -11,6 +11,9 @@
  * call or of the server (a right or a column that is missing, a deadlock, a full disk)
  * ends the call.
  *
+ * A task whose time the source does not tell is of the moment before it comes in: what
+ * happened before counts in no budget.
+ *
  * Locks: the new runs' rows, batch by batch, until the end of the transaction.
  */
 
@@ -227,7 +230,8 @@ BEGIN
 			t ->> 'task_id', tasks, t ->> 'run_id'),
 		'tasks', format($$INSERT INTO airun.tasks (%1$s, metadata, status, created_at, updated_at,
 		completed_at)
-			SELECT %2$s, %3$s, %4$s, %5$s, COALESCE(%6$s, %7$s, %5$s),
+			SELECT %2$s, %3$s, %4$s, COALESCE(%5$s, clock_timestamp() - interval '1 us'),
+			COALESCE(%6$s, %7$s, %5$s),
 			CASE WHEN COALESCE(%4$s, 'pending')
 				NOT IN ('pending', 'streaming') THEN COALESCE(%7$s, %6$s, %5$s) END
 			FROM %8$s AS s WHERE %9$s = ANY ($1)$$,

@@ -19,8 +19,9 @@
  * A run is inserted with all that it counts; its messages as rows of our own, and its
  * tasks as anybody's, for which the guard takes the times from us.
  *
- * Locks: the run's row.  PT422 for what airun cannot hold; PT409 for a run that is
- * deleted.
+ * Locks: the run's row, of one that was there before only if it gets a task.
+ *
+ * Errors: PT422 for what airun cannot hold; PT409 for a run that is deleted.
  */
 #include "import/import.h"
 

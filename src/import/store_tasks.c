@@ -11,7 +11,7 @@
  * - The times are the source's, which the guard takes from us; the task is charged as
  *	 any other of its day.
  *
- * Locks: none beside those of an INSERT.
+ * Locks: the run, where one that has come in before gets another task; those of an INSERT.
  */
 #include "import/import.h"
 
@@ -20,6 +20,7 @@
 #include "json/jsonb_copy.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "run/run.h"
 #include "store/store.h"
 #include "task/task.h"
 #include "utils/builtins.h"
@@ -194,15 +195,27 @@ void
 insert_tasks(const pg_uuid_t *run_id, const pg_uuid_t *user_id, const Conversation *conversation,
 			 TimestampTz begin, bool is_again, pg_uuid_t *answer_task)
 {
+	bool		is_locked = !is_again;
 	ListCell   *cell;
 
 	foreach(cell, conversation->tasks)
 	{
 		ImportTask *task = lfirst(cell);
+		RunState	run;
 		bool		lacks_end;
 
 		task_run_id(run_id, task, answer_task);
-		if (!(is_again && task->is_sum) && !has_task(run_id, answer_task, &lacks_end))
-			insert_task(run_id, answer_task, user_id, task, begin);
+		if ((is_again && task->is_sum) || has_task(run_id, answer_task, &lacks_end))
+			continue;
+		if (!is_locked)
+		{
+			/* Another import may be bringing it in */
+			if (!run_try_lock(run_id, &run))
+				run_refuse_taken(run_id);
+			is_locked = true;
+			if (has_task(run_id, answer_task, &lacks_end))
+				continue;
+		}
+		insert_task(run_id, answer_task, user_id, task, begin);
 	}
 }

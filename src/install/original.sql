@@ -392,9 +392,11 @@ BEGIN
 			USING ERRCODE = 'trigger_protocol_violated';
 	END IF;
 	IF TG_OP = 'DELETE' THEN
-		IF OLD.status <> ALL (ended) THEN
-			PERFORM @extschema@.airun_cancel_task(OLD.task_id, run_id => OLD.run_id);
-		END IF;
+		-- It may have ended, or been marked otherwise, since the view has shown it.
+		PERFORM FROM airun.runs AS r WHERE r.id = OLD.run_id FOR NO KEY UPDATE;
+		PERFORM @extschema@.airun_cancel_task(t.task_id, run_id => t.run_id)
+		FROM airun.tasks AS t
+		WHERE t.run_id = OLD.run_id AND t.task_id = OLD.task_id AND t.completed_at IS NULL;
 		UPDATE @extschema@.ai_tasks AS t
 		SET metadata = t.metadata || jsonb_build_object('airun_original',
 			COALESCE(t.metadata -> 'airun_original', '{}') || '{"is_removed": true}')

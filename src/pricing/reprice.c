@@ -10,10 +10,13 @@
  *
  * Tasks are gone through in the order of their runs, some at a time, and calls
  * that belong to no run after them: all by airun_reprice(), or the next ones by
- * airun_store_reprice(), for upkeep.
+ * airun_store_reprice(), for upkeep, which leaves what somebody holds and says so.
  *
- * Locks: the rows of the runs that change, in the order of their ids, and of
- * their tasks, then of calls, and counters of budgets at last.
+ * What would have another cost is locked and read again before it is charged, since it
+ * may have got a usage meanwhile.
+ *
+ * Locks: the rows of the runs that change, in the order of their ids, each with its
+ * tasks that do, then of calls, and counters of budgets at last.
  *
  * Errors: 42501 for everybody but the owner of the store, since it moves
  * everybody's totals; PT422 for values.
@@ -74,6 +77,8 @@ typedef struct Repricing
 	Report	   *reports;
 	MemoryContext context;		/* where they live */
 	Bitmapset  *moving;			/* buckets of users that are left out */
+	bool		skips_locked;	/* what somebody holds is left out */
+	bool		has_left_out;
 	pg_uuid_t	locked_run;
 	Field		source_type;	/* of that */
 	bool		any_locked;
@@ -136,14 +141,20 @@ report_of(Repricing *repricing, const Field *provider, const Field *model_id)
 	return report;
 }
 
-/* Lock a run, deleted or not.  False where the caller may not change it, or it is moving. */
+#define LOCK_RUN \
+	"SELECT r.source_type, r.user_id FROM airun.runs AS r WHERE r.id" EQ "$1 " \
+	"FOR NO KEY UPDATE OF r"
+
+/*
+ * Lock a run, deleted or not.  False where the caller may not change it, it is moving, or
+ * somebody holds it and it is not waited for.
+ */
 static bool
 lock_run(Repricing *repricing, const pg_uuid_t *run_id)
 {
-	static Statement lock = {
-		"SELECT r.source_type, r.user_id FROM airun.runs AS r WHERE r.id" EQ "$1 "
-		"FOR NO KEY UPDATE OF r",
-		1, {UUIDOID}
+	static Statement lock[] = {
+		{LOCK_RUN, 1, {UUIDOID}},
+		{LOCK_RUN " SKIP LOCKED", 1, {UUIDOID}}
 	};
 	MemoryContext old_context;
 	Args		args = {0};
@@ -153,7 +164,7 @@ lock_run(Repricing *repricing, const pg_uuid_t *run_id)
 	if (repricing->any_locked && uuid_equal(&repricing->locked_run, run_id))
 		return true;
 	arg_uuid(&args, run_id);
-	if (statement_write(&lock, &args) != 1)
+	if (statement_write(&lock[repricing->skips_locked], &args) != 1)
 		return false;
 	user.value = result_value(0, 2, &user.isnull);
 	if (shard_has_user(repricing->moving, &user))
@@ -185,143 +196,23 @@ tell_budgets(const ResultRow *summary, const Field *before)
 	budget_settle(&was, &is);
 }
 
-/*
- * Write the charge to the task, unless it has another cost by now, move its
- * run's total and enter the change.  Returns whether it has been written.
- */
-static bool
-charge_again(Repricing *repricing, const pg_uuid_t *run_id, const pg_uuid_t *task_id,
-			 const Field *before, const Field *status_before, const Field *buckets,
-			 const Charge *charge)
-{
-	static Statement update = {
-		"UPDATE airun.tasks AS t SET cost = $3, cost_details = $4, price_status = $5 "
-		"WHERE " THIS_TASK " AND t.completed_at IS NOT NULL "
-		"AND (t.cost" EQ "$6 OR (t.cost IS NULL AND $6 IS NULL)) "
-		"AND t.price_status" EQ "$7 RETURNING " COLUMNS ", t.holds",
-		7, {UUIDOID, UUIDOID, NUMERICOID, JSONBOID, TEXTOID, NUMERICOID, TEXTOID},
-		&task_summary_columns
-	};
-	static Statement move = {
-		"UPDATE airun.runs AS r SET total_cost = r.total_cost" PLUS "$2 WHERE r.id" EQ "$1",
-		2, {UUIDOID, NUMERICOID}
-	};
-	Datum		zero = NumericGetDatum(int64_to_numeric(0));
-	Datum		difference;
-	ResultRow	summary;
-	UsageEntry	is;
-	UsageEntry	was;
-	Args		args = {0};
-	Args		run = {0};
-
-	if (!lock_run(repricing, run_id))
-		return false;
-	arg_uuid(&args, run_id);
-	arg_uuid(&args, task_id);
-	arg_field(&args, &charge->cost);
-	arg_field(&args, &charge->cost_details);
-	arg_field(&args, &charge->price_status);
-	arg_field(&args, before);
-	arg_field(&args, status_before);
-	if (statement_write_task(&update, &args, run_id, task_id) != 1)
-		return false;
-	summary = result_row();
-
-	difference = DirectFunctionCall2(numeric_sub, charge->cost.isnull ? zero : charge->cost.value,
-									 before->isnull ? zero : before->value);
-	arg_uuid(&run, run_id);
-	arg_add(&run, difference, false);
-	if (statement_write_internal(&move, &run, run_id) != 1)
-		run_not_found(run_id);
-
-	is = task_entry(&summary, buckets, &repricing->source_type);
-	was = is;
-	was.cost = *before;
-	was.price_status = *status_before;
-	usage_write_change(&was, &is);
-	tell_budgets(&summary, before);
-	return true;
-}
-
-/*
- * Charge the task, or without a run the call, in a row of what has been found, if
- * that changes anything
- */
-static void
-reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
-{
-	Field		fields[REPRICED_COLUMNS];
-	ChargeBasis	basis;
-	Charge		charge;
-	Field	   *before = &fields[7];
-	Field	   *after = before;
-	Report	   *report;
-	MemoryContext old_context;
-	bool		is_charged;
-	const char *reason;
-
-	for (int column = 0; column < lengthof(fields); column++)
-		fields[column].value = SPI_getbinval(found->vals[i], found->tupdesc, column + 1,
-											 &fields[column].isnull);
-	basis = (ChargeBasis) {
-		.provider = fields[2],
-		.model_id = fields[3],
-		.usage = fields[4],
-		.tokens_input = fields[5],
-		.tokens_output = fields[6],
-		.tokens_total = fields[22],
-		.client_cost = fields[9],
-		.left_out = charge_left_out(&fields[10]),
-		.created_at = DatumGetTimestampTz(fields[8].value),
-		.endpoint = fields[11],
-		.response_data = fields[12],
-		.metadata = fields[13],
-		.served_model = fields[14],
-		.service_tier = fields[15],
-		.region = fields[16],
-		.speed = fields[17],
-		.provider_cost = fields[18],
-		.billed = fields[19],
-	};
-	charge_read_served(&basis);
-	charge_compute(&basis, &charge);
-
-	/* What has a cost keeps it where there is no price */
-	is_charged = !charge.cost.isnull && !same_amount(&charge.cost, before);
-	reason = charge.cost.isnull ? charge.reason : is_charged ?
-		"it was changed by another transaction, is not the caller's to change, or moves to "
-		"another shard" :
-		"it costs that already";
-	if (is_charged && !repricing->dry_run)
-		is_charged = fields[0].isnull ?
-			!shard_has_user(repricing->moving, &fields[23]) &&
-			call_charge_again(DatumGetUUIDP(fields[1].value), before, &charge) :
-			charge_again(repricing, DatumGetUUIDP(fields[0].value),
-						 DatumGetUUIDP(fields[1].value), before, &fields[20],
-						 &fields[21], &charge);
-	if (is_charged)
-	{
-		after = &charge.cost;
-		repricing->left--;
-	}
-
-	old_context = MemoryContextSwitchTo(repricing->context);
-	report = report_of(repricing, &basis.provider, &basis.model_id);
-	report->tasks++;
-	report->changed += is_charged ? 1 : 0;
-	report->before = add(report->before, before);
-	report->after = add(report->after, after);
-	if (!is_charged && reason != NULL && report->reason == NULL)
-		report->reason = pstrdup(reason);
-	MemoryContextSwitchTo(old_context);
-}
-
 /* What is looked at, of tasks and calls aliased t, beside the keys */
 #define REPRICED(response_data) \
 	"t.provider, t.model_id, t.usage, t.tokens_input, t.tokens_output, t.cost, t.created_at, " \
 	"t.client_cost, t.cost_details, t.endpoint, " response_data ", t.metadata, t.served_model, " \
 	"t.service_tier, t.region, t.speed, t.provider_cost, t.billed, t.price_status, " \
 	"t.usage_buckets, t.tokens_total"
+
+/* Some of the columns, from 0 */
+enum
+{
+	FOUND_RUN = 0,
+	FOUND_ID = 1,
+	FOUND_COST = 7,
+	FOUND_STATUS = 20,
+	FOUND_BUCKETS = 21,
+	FOUND_CALLER = 23			/* of a call */
+};
 
 /* Which of them; the keys that they come after are $1 and $2, the last ones $8 and $9 */
 #define IS_ASKED_FOR \
@@ -330,20 +221,24 @@ reprice_task(Repricing *repricing, SPITupleTable *found, uint64 i)
 	"AND ($4 IS NULL OR t.created_at" GE "$4) AND ($5 IS NULL OR t.created_at" LT "$5) " \
 	"AND ($6 IS NULL OR t.model_id" EQ "$6 OR t.served_model" EQ "$6) "
 
-#define ASKED_TYPES \
-	9, {UUIDOID, UUIDOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT8OID, UUIDOID, \
-		UUIDOID}
+#define KEY_TYPES	UUIDOID, UUIDOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID
+#define ASKED_TYPES	9, {KEY_TYPES, INT8OID, UUIDOID, UUIDOID}
+
+#define FIND_TASKS \
+	"SELECT t.run_id, t.task_id, " REPRICED("t.response_data") ", NULL::pg_catalog.uuid " \
+	"FROM airun.tasks AS t WHERE "
+#define FIND_CALLS \
+	"SELECT NULL::pg_catalog.uuid, t.id, " REPRICED("NULL::pg_catalog.jsonb") \
+	", t.user_id FROM airun.calls AS t WHERE "
+#define LOCK	"FOR NO KEY UPDATE OF t"
 
 static Statement find_tasks = {
-	"SELECT t.run_id, t.task_id, " REPRICED("t.response_data") ", NULL::pg_catalog.uuid "
-	"FROM airun.tasks AS t "
-	"WHERE (t.run_id, t.task_id)" GT "($1, $2) AND (t.run_id, t.task_id)" LE "($8, $9) AND "
+	FIND_TASKS "(t.run_id, t.task_id)" GT "($1, $2) AND (t.run_id, t.task_id)" LE "($8, $9) AND "
 	IS_ASKED_FOR "ORDER BY t.run_id, t.task_id LIMIT $7",
 	ASKED_TYPES
 };
 static Statement find_calls = {
-	"SELECT NULL::pg_catalog.uuid, t.id, " REPRICED("NULL::pg_catalog.jsonb")
-	", t.user_id FROM airun.calls AS t WHERE ($1 IS NULL OR t.id" GT "$2) AND t.id" LE "$9 AND "
+	FIND_CALLS "($1 IS NULL OR t.id" GT "$2) AND t.id" LE "$9 AND "
 	IS_ASKED_FOR "ORDER BY t.id LIMIT $7",
 	ASKED_TYPES
 };
@@ -371,6 +266,188 @@ typedef struct Asked
 	Field		model_id;
 } Asked;
 
+/* They, as the arguments of IS_ASKED_FOR */
+static void
+arg_asked(Args *args, const Asked *asked)
+{
+	arg_add(args, BoolGetDatum(asked->all_tasks), false);
+	arg_field(args, &asked->since);
+	arg_field(args, &asked->until);
+	arg_field(args, &asked->model_id);
+}
+
+/*
+ * Write the charge to the task, which is locked, as its run is, move the run's total and
+ * enter the change.  Returns whether it has been written.
+ */
+static bool
+charge_again(Repricing *repricing, const Field *fields, const Charge *charge)
+{
+	static Statement update = {
+		"UPDATE airun.tasks AS t SET cost = $3, cost_details = $4, price_status = $5 "
+		"WHERE " THIS_TASK " RETURNING " COLUMNS ", t.holds",
+		5, {UUIDOID, UUIDOID, NUMERICOID, JSONBOID, TEXTOID},
+		&task_summary_columns
+	};
+	static Statement move = {
+		"UPDATE airun.runs AS r SET total_cost = r.total_cost" PLUS "$2 WHERE r.id" EQ "$1",
+		2, {UUIDOID, NUMERICOID}
+	};
+	pg_uuid_t  *run_id = DatumGetUUIDP(fields[FOUND_RUN].value);
+	pg_uuid_t  *task_id = DatumGetUUIDP(fields[FOUND_ID].value);
+	const Field *before = &fields[FOUND_COST];
+	Datum		zero = NumericGetDatum(int64_to_numeric(0));
+	Datum		difference;
+	ResultRow	summary;
+	UsageEntry	is;
+	UsageEntry	was;
+	Args		args = {0};
+	Args		run = {0};
+
+	arg_uuid(&args, run_id);
+	arg_uuid(&args, task_id);
+	arg_field(&args, &charge->cost);
+	arg_field(&args, &charge->cost_details);
+	arg_field(&args, &charge->price_status);
+	if (statement_write_task(&update, &args, run_id, task_id) != 1)
+		return false;
+	summary = result_row();
+
+	difference = DirectFunctionCall2(numeric_sub, charge->cost.isnull ? zero : charge->cost.value,
+									 before->isnull ? zero : before->value);
+	arg_uuid(&run, run_id);
+	arg_add(&run, difference, false);
+	if (statement_write_internal(&move, &run, run_id) != 1)
+		run_not_found(run_id);
+
+	is = task_entry(&summary, &fields[FOUND_BUCKETS], &repricing->source_type);
+	was = is;
+	was.cost = *before;
+	was.price_status = fields[FOUND_STATUS];
+	usage_write_change(&was, &is);
+	tell_budgets(&summary, before);
+	return true;
+}
+
+/*
+ * Lock the task and its run, or the call, and read it again.  NULL where it is no more
+ * among those that are asked for, or is left out.
+ */
+static SPITupleTable *
+lock_and_read(Repricing *repricing, const Asked *asked, const Field *fields)
+{
+	static Statement task[] = {
+		{FIND_TASKS THIS_TASK " AND " IS_ASKED_FOR LOCK, 6, {KEY_TYPES}},
+		{FIND_TASKS THIS_TASK " AND " IS_ASKED_FOR LOCK " SKIP LOCKED", 6, {KEY_TYPES}}
+	};
+	static Statement call[] = {
+		{FIND_CALLS "t.id" EQ "$2 AND " IS_ASKED_FOR LOCK, 6, {KEY_TYPES}},
+		{FIND_CALLS "t.id" EQ "$2 AND " IS_ASKED_FOR LOCK " SKIP LOCKED", 6, {KEY_TYPES}}
+	};
+	const Field *run_id = &fields[FOUND_RUN];
+	Statement  *again = run_id->isnull ? call : task;
+	Args		args = {0};
+
+	arg_field(&args, run_id);
+	arg_field(&args, &fields[FOUND_ID]);
+	arg_asked(&args, asked);
+	if ((!run_id->isnull && !lock_run(repricing, DatumGetUUIDP(run_id->value))) ||
+		shard_has_user(repricing->moving, &fields[FOUND_CALLER]) ||
+		statement_write(&again[repricing->skips_locked], &args) != 1)
+	{
+		repricing->has_left_out = true;
+		return NULL;
+	}
+	return SPI_tuptable;
+}
+
+/* What a row that has been found says, and what it costs by now */
+static void
+charge_found(SPITupleTable *found, uint64 i, Field *fields, ChargeBasis *basis, Charge *charge)
+{
+	for (int column = 0; column < REPRICED_COLUMNS; column++)
+		fields[column].value = SPI_getbinval(found->vals[i], found->tupdesc, column + 1,
+											 &fields[column].isnull);
+	*basis = (ChargeBasis) {
+		.provider = fields[2],
+		.model_id = fields[3],
+		.usage = fields[4],
+		.tokens_input = fields[5],
+		.tokens_output = fields[6],
+		.tokens_total = fields[22],
+		.client_cost = fields[9],
+		.left_out = charge_left_out(&fields[10]),
+		.created_at = DatumGetTimestampTz(fields[8].value),
+		.endpoint = fields[11],
+		.response_data = fields[12],
+		.metadata = fields[13],
+		.served_model = fields[14],
+		.service_tier = fields[15],
+		.region = fields[16],
+		.speed = fields[17],
+		.provider_cost = fields[18],
+		.billed = fields[19],
+	};
+	charge_read_served(basis);
+	charge_compute(basis, charge);
+}
+
+/* What has a cost keeps it where there is no price */
+static bool
+is_other_cost(const Charge *charge, const Field *fields)
+{
+	return !charge->cost.isnull && !same_amount(&charge->cost, &fields[FOUND_COST]);
+}
+
+/*
+ * Charge the task, or without a run the call, in a row of what has been found, if
+ * that changes anything
+ */
+static void
+reprice_task(Repricing *repricing, const Asked *asked, SPITupleTable *found, uint64 i)
+{
+	Field		fields[REPRICED_COLUMNS];
+	ChargeBasis	basis;
+	Charge		charge;
+	SPITupleTable *again = NULL;
+	Report	   *report;
+	MemoryContext old_context;
+	bool		is_charged;
+	const char *reason = NULL;
+
+	charge_found(found, i, fields, &basis, &charge);
+	is_charged = is_other_cost(&charge, fields);
+	if (is_charged && !repricing->dry_run)
+	{
+		again = lock_and_read(repricing, asked, fields);
+		if (again != NULL)
+			charge_found(again, 0, fields, &basis, &charge);
+		else
+			reason = "it was changed by another transaction, is not the caller's to change, or "
+				"moves to another shard";
+		is_charged = again != NULL && is_other_cost(&charge, fields) &&
+			(fields[FOUND_RUN].isnull ?
+			 call_charge_again(DatumGetUUIDP(fields[FOUND_ID].value), &charge) :
+			 charge_again(repricing, fields, &charge));
+	}
+	if (is_charged)
+		repricing->left--;
+	else if (reason == NULL)
+		reason = charge.cost.isnull ? charge.reason : "it costs that already";
+
+	old_context = MemoryContextSwitchTo(repricing->context);
+	report = report_of(repricing, &basis.provider, &basis.model_id);
+	report->tasks++;
+	report->changed += is_charged ? 1 : 0;
+	report->before = add(report->before, &fields[FOUND_COST]);
+	report->after = add(report->after, is_charged ? &charge.cost : &fields[FOUND_COST]);
+	if (!is_charged && reason != NULL && report->reason == NULL)
+		report->reason = pstrdup(reason);
+	MemoryContextSwitchTo(old_context);
+	if (again != NULL)
+		SPI_freetuptable(again);
+}
+
 /* Go through what a statement finds, some at a time */
 static void
 reprice_all(Repricing *repricing, Statement *find, const Asked *asked)
@@ -388,10 +465,7 @@ reprice_all(Repricing *repricing, Statement *find, const Asked *asked)
 
 		arg_uuid(&args, &last.run_id);
 		arg_uuid(&args, &last.task_id);
-		arg_add(&args, BoolGetDatum(asked->all_tasks), false);
-		arg_field(&args, &asked->since);
-		arg_field(&args, &asked->until);
-		arg_field(&args, &asked->model_id);
+		arg_asked(&args, asked);
 		arg_int64(&args, BATCH);
 		arg_uuid(&args, &asked->last.run_id);
 		arg_uuid(&args, &asked->last.task_id);
@@ -409,7 +483,7 @@ reprice_all(Repricing *repricing, Statement *find, const Asked *asked)
 				last.run_id = *DatumGetUUIDP(run_id);
 			last.task_id = *DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 2,
 														&isnull));
-			reprice_task(repricing, found, i);
+			reprice_task(repricing, asked, found, i);
 			MemoryContextSwitchTo(old_context);
 		}
 		SPI_freetuptable(found);
@@ -502,8 +576,8 @@ key_behind(Statement *find, const Key *key, int64 rows)
  * airun_store_reprice(run_id, task_id, max_rows) returns record
  *
  * Charges those without a cost among the rows that come next behind a key, first of tasks and
- * then of calls.  Returns how many have one now, and the key that it has come to: NULL when
- * there are no more.
+ * then of calls.  Returns how many have one now, the key that it has come to, NULL when
+ * there are no more, and whether any was left out, since somebody holds it.
  */
 Datum
 airun_store_reprice(PG_FUNCTION_ARGS)
@@ -520,13 +594,14 @@ airun_store_reprice(PG_FUNCTION_ARGS)
 	static const pg_uuid_t last_id = LAST_ID;
 	Repricing	repricing = {
 		.left = PG_INT64_MAX,
+		.skips_locked = true,
 		.context = CurrentMemoryContext,
 	};
 	Asked		asked = {
 		.since = {(Datum) 0, true}, .until = {(Datum) 0, true}, .model_id = {(Datum) 0, true}
 	};
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	Datum		values[4];
+	bool		nulls[4] = {false};
 	bool		is_of_calls;
 	bool		defers;
 	TupleDesc	desc;
@@ -555,5 +630,6 @@ airun_store_reprice(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum(PG_INT64_MAX - repricing.left);
 	values[1] = UUIDPGetDatum(&asked.last.run_id);
 	values[2] = UUIDPGetDatum(&asked.last.task_id);
+	values[3] = BoolGetDatum(repricing.has_left_out);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

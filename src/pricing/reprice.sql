@@ -23,8 +23,10 @@ CREATE FUNCTION @extschema@.airun_store_reprice(
 	max_rows integer,
 	OUT changed bigint,
 	OUT run_id uuid,
-	OUT task_id uuid)
+	OUT task_id uuid,
+	OUT has_left_out boolean)
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_store_reprice(uuid, uuid, integer) IS
 'Charges those without a cost among the tasks and calls that come next behind a key, for upkeep
-Returns how many have a cost now, and the key that it has come to; NULL when there are no more.';
+Returns how many have a cost now, and the key that it has come to, NULL when there are no more.  '
+'What somebody holds is left out, and has_left_out says so.';

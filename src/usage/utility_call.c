@@ -632,20 +632,16 @@ airun_expire_calls(PG_FUNCTION_ARGS)
 
 /* ---------- charged again ---------- */
 
-/*
- * Give a call another charge, unless it has another cost by now than the one
- * before.  Returns whether it has been written.  For the owner of the store.
- */
+/* Give a call another charge, for the owner of the store.  Has it been written? */
 bool
-call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge)
+call_charge_again(const pg_uuid_t *id, const Charge *charge)
 {
 	const Caller owner = {.is_bound = false, .user_id = absent};
 	CallRow		row;
 	CallRow		charged;
 	ResultRow	result;
 
-	if (!call_lock(&owner, id, &row) || row.field[CALL_completed_at].isnull ||
-		!same_amount(&row.field[CALL_cost], before))
+	if (!call_lock(&owner, id, &row))
 		return false;
 	charged = row;
 	charged.field[CALL_cost] = charge->cost;

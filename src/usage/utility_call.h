@@ -10,6 +10,6 @@
 #include "pricing/charge.h"
 #include "utils/uuid.h"
 
-extern bool call_charge_again(const pg_uuid_t *id, const Field *before, const Charge *charge);
+extern bool call_charge_again(const pg_uuid_t *id, const Charge *charge);
 
 #endif							/* AIRUN_UTILITY_CALL_H */

@@ -324,17 +324,17 @@ call_step(Progress *progress)
 	Statement  *call = &progress->step->call;
 	char	   *position = progress->position;
 	Args		args = {0};
-	bool		isnull;
+	bool		has_no_more;	/* in this round, wherever it has come to */
 
 	if (call->nargs > 0)
 		arg_pointer(&args, position == NULL ? NULL : cstring_to_text(position));
 	(void) statement_write(call, &args);
-	progress->last_rows = DatumGetInt64(result_value(0, 1, &isnull));
-	if (isnull)
+	progress->last_rows = DatumGetInt64(result_value(0, 1, &has_no_more));
+	if (has_no_more)
 		progress->last_rows = 0;
 	if (call->nargs > 0)
 		progress->position = text_result(0, 2);
-	progress->has_moved = progress->position != NULL &&
+	progress->has_moved = !has_no_more && progress->position != NULL &&
 		(position == NULL || strcmp(position, progress->position) != 0);
 }
 

@@ -13,8 +13,10 @@ In transactions of its own, for max_ms at most; airun.worker_status says what ea
 
 /*
  * Charge what has waited for a price, once after each change of the price book: the next
- * thousands of tasks and calls behind a position, which is the version of the book, and the key
- * that has been come to, or none where all have been gone over.
+ * thousands of tasks and calls behind a position.  That is the version of the book, alone
+ * where all have been gone over, else with the key that has been come to, and the one from
+ * which on it is to be gone over again, since something there was held by somebody.  From
+ * there the next round goes on: changed is NULL where this one has no more to do.
  */
 CREATE FUNCTION @extschema@.airun_store_work_reprice(INOUT "position" text, OUT changed bigint)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -22,6 +24,7 @@ CREATE FUNCTION @extschema@.airun_store_work_reprice(INOUT "position" text, OUT 
 AS $reprice$
 DECLARE
 	version constant text := (SELECT b.version FROM airun.price_book AS b);
+	first constant uuid := '00000000-0000-0000-0000-000000000000';
 	parts text[] := string_to_array("position", ' ');
 	next record;
 BEGIN
@@ -30,12 +33,20 @@ BEGIN
 		RETURN;
 	END IF;
 	IF parts[1] IS DISTINCT FROM version THEN
-		parts := NULL;
+		parts := ARRAY[version, first::text, first::text];
 	END IF;
 	SELECT r.* INTO next FROM @extschema@.airun_store_reprice(parts[2]::uuid,
 		parts[3]::uuid, 2000) AS r;
 	changed := next.changed;
-	"position" := concat_ws(' ', version, next.run_id, next.task_id);
+	IF next.has_left_out AND cardinality(parts) = 3 THEN
+		parts := parts || parts[2:3];
+	END IF;
+	IF next.run_id IS NULL AND cardinality(parts) > 3 THEN
+		"position" := concat_ws(' ', version, parts[4], parts[5]);
+		changed := NULLIF(changed, 0);
+		RETURN;
+	END IF;
+	"position" := concat_ws(' ', version, next.run_id, next.task_id, parts[4], parts[5]);
 END
 $reprice$;
 COMMENT ON FUNCTION @extschema@.airun_store_work_reprice(text) IS

@@ -221,7 +221,7 @@ WHERE id BETWEEN ('00000001-0000-7000-8000-' || lpad(to_hex(:first::int), 12, '0
 	AND ('00000001-0000-7000-8000-' || lpad(to_hex(:first::int + 5), 12, '0'))::uuid ORDER BY random();
 SQL
 is("$processed, $failed failed, " . (deadlocks() - $before) . ' deadlocks', '320, 0 failed, 0 deadlocks',
-	'8 clients insert tasks into several runs at once, in any order');
+	'8 clients insert tasks without requests into several runs at once, in any order, where there are no budgets');
 is(sql("SELECT sum(task_count), sum(total_tokens) FROM ai_runs WHERE id BETWEEN '" . run_id(50) . "' AND '" . run_id(59) . "'"),
 	'1930|1920', 'and the totals are exact');
 check_ok($node, 'after that');
