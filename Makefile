@@ -57,7 +57,7 @@ ONCE = install objects json report 003_dump 004_cost 005_backend 007_prices 011_
 	070_shards 071_upkeep 072_proxy 073_pool
 
 # The isolation specs of test/specs.
-ISOLATION = budget citus counter_order definitions first_updater fork_races import_races late lock_soon pairs reprice same_id save_races storage stream view_update
+ISOLATION = budget citus counter_order counter_paid counter_slots counter_words definitions first_updater fork_races import_races late lock_soon pairs reprice same_id save_races storage stream view_update
 
 #--- From here on nothing needs to change when a part or a test is added. ---
 

@@ -107,7 +107,7 @@ holds_of_open(const Budget *budget, const BudgetSubject *subject)
 	foreach(cell, values)
 	{
 		CounterKey	key = counter_key(budget, lfirst(cell), period.key, subject);
-		int64		counter = counter_find(&key);
+		int64		counter = counter_find(&key, false);
 
 		if (budget->measure == MEASURE_CALLS)
 			counter_change(counter, &(CounterChange) {held, zero, zero, zero});

@@ -51,5 +51,6 @@ extern void budget_changes_add(BudgetChanges *changes, const BudgetState *before
 extern void budget_changes_write(BudgetChanges *changes);
 extern bool budget_defer_begin(void);
 extern void budget_defer_end(bool is_first);
+extern Datum budget_deferred_counters(void);
 
 #endif							/* AIRUN_BUDGET_H */

@@ -31,8 +31,9 @@
  *
  * Refused: 40001 where a counter is removed meanwhile, as with a user who is erased.
  *
- * Locks: rows of counters, after all else: one of each budget, in the order of their
- * ids, or its gate and then its slots in order.
+ * Locks: rows of counters, after all else, in the order of their budgets' ids, and of one
+ * budget in that of values and periods, as strcmp() has it: one slot of each, or its gate
+ * and then its slots by number.  Who changes several slots of one has locked its gate.
  */
 #include "budget/budget_counter.h"
 
@@ -57,9 +58,6 @@
 
 /* So many slots in use have all of them made */
 #define BUSY_SLOTS		3
-
-/* How much of an id is random: rows of one budget may be many, and budgets are few */
-#define RANDOM_BITS		40
 
 /* A slot as it was locked at the gate */
 typedef struct Slot
@@ -120,6 +118,13 @@ int64_value(uint64 row, int column)
 	bool		isnull;
 
 	return DatumGetInt64(result_value(row, column, &isnull));
+}
+
+static Datum
+ids_array(Datum *ids, int count)
+{
+	return PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+										   TYPALIGN_DOUBLE));
 }
 
 /*
@@ -189,7 +194,7 @@ fits_slot(Statement *statement, Args *args, bool many, int64 *id)
 
 /* ---------- rows ---------- */
 
-/* An id for a row: by its budget, in whose order rows are locked, and random */
+/* An id for a row: by its budget, and random */
 static int64
 new_id(int64 budget_id)
 {
@@ -199,7 +204,8 @@ new_id(int64 budget_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate random values")));
-	return (int64) ((uint64) budget_id << RANDOM_BITS | random >> (64 - RANDOM_BITS));
+	return (int64) ((uint64) budget_id << COUNTER_RANDOM_BITS |
+					random >> (64 - COUNTER_RANDOM_BITS));
 }
 
 static bool
@@ -495,9 +501,11 @@ share_out(const CounterKey *key, const Gate *gate, const CounterChange *change,
 	"COALESCE(" USED PLUS "CASE WHEN $7 IS NULL OR p.slot" GE "$5 AND p.slot" LE "$6 " \
 	"THEN $7 ELSE 0 END, 0)"
 		"UPDATE airun.budget_periods AS p SET quota = " OTHER_QUOTA
-		" WHERE " THIS_COUNTER " AND p.id" NE "$4 AND p.quota" NE OTHER_QUOTA,
-		7, {INT8OID, TEXTOID, TEXTOID, INT8OID, INT4OID, INT4OID, NUMERICOID}
+		" WHERE " THIS_COUNTER " AND p.id" NE "$4 AND p.quota" NE OTHER_QUOTA
+		" AND p.id" EQ "ANY ($8)",
+		8, {INT8OID, TEXTOID, TEXTOID, INT8OID, INT4OID, INT4OID, NUMERICOID, INT8ARRAYOID}
 	};
+	Datum	   *ids = palloc_array(Datum, gate->count);
 	Args		args = {0};
 	Args		rest = {0};
 
@@ -515,6 +523,10 @@ share_out(const CounterKey *key, const Gate *gate, const CounterChange *change,
 	arg_add(&rest, Int32GetDatum(gate->slots <= 1 ? 0 : 1), false);
 	arg_add(&rest, Int32GetDatum(gate->slots <= 1 ? 0 : gate->slots), false);
 	arg_numeric(&rest, other_share);
+	/* a slot that has come since has no part in these shares */
+	for (int i = 0; i < gate->count; i++)
+		ids[i] = Int64GetDatum(gate->rows[i].id);
+	arg_add(&rest, ids_array(ids, gate->count), false);
 	(void) write_counter(&others, &rest);
 }
 
@@ -652,13 +664,29 @@ counter_take(const CounterKey *key, const BudgetNeed *need, BudgetStand *stand)
 	return through_gate(key, &change, need->amount, need, stand);
 }
 
-/* The slot of a counter, of which nothing is needed yet */
+/*
+ * The slot of a counter, of which nothing is needed yet.  is_paid: it is going to be
+ * charged in this transaction, and is locked in its place.
+ */
 int64
-counter_find(const CounterKey *key)
+counter_find(const CounterKey *key, bool is_paid)
 {
-	int64		id = have_slot(key);
+	static Statement lock = {
+		"SELECT FROM airun.budget_periods AS p WHERE p.id" EQ "$1 FOR NO KEY UPDATE OF p",
+		1, {INT8OID}
+	};
+	Args		args = {0};
+	Gate		gate;
+	int64		id;
 
+	/* a new slot is behind the gate, whoever makes it */
+	if (key->slot != 0 && !find_slot(key, &id))
+		lock_gate(key, &gate);
+	id = have_slot(key);
 	note_user(key, id);
+	arg_int64(&args, id);
+	if (key->slot == 0 && is_paid)
+		(void) write_counter(&lock, &args);
 	return id;
 }
 
@@ -682,6 +710,95 @@ find_counter(int64 id, CounterKey *key)
 	key->value = TextDatumGetCString(result_value(0, 3, &isnull));
 	key->period_key = TextDatumGetCString(result_value(0, 4, &isnull));
 	return true;
+}
+
+/* What the slots of these ids are of, as far as they are there: in keys, in their places */
+void
+counters_read(const int64 *ids, int count, CounterKey *keys)
+{
+	static Statement read = {
+		"SELECT k.number, p.budget_id, p.slot, p.value, p.period_key "
+		"FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (id, number) "
+		"JOIN airun.budget_periods AS p ON p.id" EQ "k.id",
+		1, {INT8ARRAYOID}
+	};
+	Datum	   *values = palloc_array(Datum, count);
+	Args		args = {0};
+	uint64		found;
+	bool		isnull;
+
+	for (int i = 0; i < count; i++)
+		values[i] = Int64GetDatum(ids[i]);
+	arg_add(&args, ids_array(values, count), false);
+	found = write_counter(&read, &args);
+	for (uint64 i = 0; i < found; i++)
+		keys[int64_value(i, 1) - 1] = (CounterKey) {
+			.budget_id = int64_value(i, 2),
+			.slot = DatumGetInt32(result_value(i, 3, &isnull)),
+			.value = TextDatumGetCString(result_value(i, 4, &isnull)),
+			.period_key = TextDatumGetCString(result_value(i, 5, &isnull)),
+		};
+}
+
+/* The order in which counters are locked; what is not there is anywhere */
+int
+counter_order(const CounterKey *a, const CounterKey *b)
+{
+	int			order = a->budget_id < b->budget_id ? -1 : a->budget_id > b->budget_id;
+
+	if (order == 0 && a->value != NULL && b->value != NULL)
+	{
+		order = strcmp(a->value, b->value);
+		if (order == 0)
+			order = strcmp(a->period_key, b->period_key);
+	}
+	return order != 0 ? order : a->slot - b->slot;
+}
+
+/* For who changes several slots of it */
+void
+counter_lock_gate(const CounterKey *key)
+{
+	Gate		gate;
+
+	lock_gate(key, &gate);
+}
+
+/* Lock the counters of these slots, and others, all slots of each, in order */
+void
+counters_lock(const int64 *ids, int count, const CounterKey *others, int other_count)
+{
+	static Statement lock = {
+		"SELECT FROM airun.budget_periods AS p WHERE p.id" EQ "ANY (ARRAY(SELECT s.id FROM ("
+		"SELECT q.budget_id, q.value, q.period_key FROM airun.budget_periods AS q "
+		"WHERE q.id" EQ "ANY ($1) UNION SELECT k.budget_id, k.value, k.period_key "
+		"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4)) "
+		"AS k (budget_id, value, period_key)) AS c JOIN airun.budget_periods AS s "
+		"ON s.budget_id" EQ "c.budget_id AND s.value" EQ "c.value "
+		"AND s.period_key" EQ "c.period_key)) "
+		"ORDER BY p.budget_id, p.value COLLATE pg_catalog.\"C\", "
+		"p.period_key COLLATE pg_catalog.\"C\", p.slot FOR NO KEY UPDATE OF p",
+		4, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	Datum	   *slots = palloc_array(Datum, Max(count, 1));
+	Datum	   *budgets = palloc_array(Datum, Max(other_count, 1));
+	Datum	   *values = palloc_array(Datum, Max(other_count, 1));
+	Datum	   *periods = palloc_array(Datum, Max(other_count, 1));
+	Args		args = {0};
+
+	for (int i = 0; i < count; i++)
+		slots[i] = Int64GetDatum(ids[i]);
+	for (int i = 0; i < other_count; i++)
+	{
+		budgets[i] = Int64GetDatum(others[i].budget_id);
+		values[i] = CStringGetTextDatum(others[i].value);
+		periods[i] = CStringGetTextDatum(others[i].period_key);
+	}
+	arg_add(&args, ids_array(slots, count), false);
+	arg_add(&args, ids_array(budgets, other_count), false);
+	arg_pointer(&args, construct_array(values, other_count, TEXTOID, -1, false, TYPALIGN_INT));
+	arg_pointer(&args, construct_array(periods, other_count, TEXTOID, -1, false, TYPALIGN_INT));
+	(void) write_counter(&lock, &args);
 }
 
 #define CHANGE_SLOT \

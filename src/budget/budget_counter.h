@@ -9,6 +9,9 @@
 
 #include "budget/budget_fit.h"
 
+/* How much of a slot's id is random, behind its budget's id: rows may be many, budgets are few */
+#define COUNTER_RANDOM_BITS		40
+
 /* A slot of a counter */
 typedef struct CounterKey
 {
@@ -32,7 +35,12 @@ typedef struct CounterChange
 extern CounterKey counter_key(const Budget *budget, const char *value, const char *period_key,
 							  const BudgetSubject *subject);
 extern int64 counter_take(const CounterKey *key, const BudgetNeed *need, BudgetStand *stand);
-extern int64 counter_find(const CounterKey *key);
+extern int64 counter_find(const CounterKey *key, bool is_paid);
 extern void counter_change(int64 id, const CounterChange *change);
+extern int	counter_order(const CounterKey *a, const CounterKey *b);
+extern void counters_read(const int64 *ids, int count, CounterKey *keys);
+extern void counters_lock(const int64 *ids, int count, const CounterKey *others,
+						  int other_count);
+extern void counter_lock_gate(const CounterKey *key);
 
 #endif							/* AIRUN_BUDGET_COUNTER_H */

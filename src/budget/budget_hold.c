@@ -55,6 +55,7 @@ PG_FUNCTION_INFO_V1(airun_store_hold_part);
 static BudgetChanges *deferred = NULL;
 static SubTransactionId deferred_in;
 
+static void lock_deferred(const CounterKey *others, int count);
 static void write_deferred(void);
 
 /* Do changes wait here? */
@@ -126,7 +127,7 @@ hold(const BudgetSubject *subject, List *fits, BudgetFit *fit)
 		fit->need.amount = decimal_of(0);
 	taken->need = &fit->need;
 	taken->counter = decimal_sign(fit->need.amount) > 0 ?
-		counter_take(&key, &fit->need, &stand) : counter_find(&key);
+		counter_take(&key, &fit->need, &stand) : counter_find(&key, subject->is_paid);
 	if (taken->counter == 0)
 	{
 		budget_fit_stands(fit, &stand);
@@ -135,7 +136,27 @@ hold(const BudgetSubject *subject, List *fits, BudgetFit *fit)
 	return taken;
 }
 
-/* Hold of all counters that it counts in, in the order of their budgets */
+/* What has waited until here counts: it is written first, and all is locked in one order */
+static void
+settle_before(const BudgetSubject *subject, List *fits)
+{
+	int			count = list_length(fits);
+	CounterKey *keys;
+
+	if (!is_deferring())
+		return;
+	keys = palloc_array(CounterKey, Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		const BudgetFit *fit = list_nth(fits, i);
+
+		keys[i] = counter_key(fit->need.budget, fit->value, fit->period_key, subject);
+	}
+	lock_deferred(keys, count);
+	write_deferred();
+}
+
+/* Hold of all counters that it counts in, in the order in which they are locked */
 static List *
 hold_all(const BudgetSubject *subject, const Budget *budgets, int count)
 {
@@ -150,6 +171,7 @@ hold_all(const BudgetSubject *subject, const Budget *budgets, int count)
 		if (fit->need.is_unpriced && !subject->is_paid)
 			budget_refuse(fit, subject);
 	}
+	settle_before(subject, fits);
 	foreach(cell, fits)
 	{
 		holds = lappend(holds, hold(subject, fits, lfirst(cell)));
@@ -201,9 +223,6 @@ budget_take(const BudgetSubject *subject)
 		return (Field) {(Datum) 0, true};
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	/* what has waited counts */
-	if (is_deferring())
-		write_deferred();
 	holds = write_holds(hold_all(subject, budgets, count));
 	old_context = MemoryContextSwitchTo(context);
 	if (!holds.isnull)
@@ -292,8 +311,9 @@ part_of(const Numeric *numbers, int count, const BudgetState *state)
 /* What is added to one counter */
 typedef struct Change
 {
-	int64		counter;
+	int64		counter;		/* its slot's id */
 	CounterChange change;
+	CounterKey	key;			/* for put_in_order() */
 } Change;
 
 struct BudgetChanges
@@ -428,7 +448,8 @@ defer(const BudgetChanges *changes)
 			{
 				decimal_copy(change->held), decimal_copy(change->spent),
 				decimal_copy(change->estimated), decimal_copy(change->base)
-			}
+			},
+			{0}
 		};
 
 		add_change(deferred, &copy);
@@ -505,22 +526,106 @@ is_nothing(const CounterChange *change)
 		decimal_sign(change->estimated) == 0 && decimal_sign(change->base) == 0;
 }
 
-/* Ids of counters are in the order of their budgets, as a start locks them */
+static int
+lock_order(const void *a, const void *b)
+{
+	return counter_order(&((const Change *) a)->key, &((const Change *) b)->key);
+}
+
+static bool
+is_of_counter(const Change *a, const Change *b)
+{
+	return a->key.value != NULL && b->key.value != NULL &&
+		a->key.budget_id == b->key.budget_id && strcmp(a->key.value, b->key.value) == 0 &&
+		strcmp(a->key.period_key, b->key.period_key) == 0;
+}
+
+/*
+ * Put merged changes into the order in which a start locks counters.  That of ids is the
+ * same, unless several are of one budget.  Returns whether it had to be done.
+ */
+static bool
+put_in_order(BudgetChanges *changes)
+{
+	int64	   *ids = palloc_array(int64, changes->count);
+	CounterKey *keys = palloc0_array(CounterKey, changes->count);
+	bool		is_needed = false;
+
+	for (int i = 0; i < changes->count; i++)
+	{
+		ids[i] = changes->changes[i].counter;
+		keys[i].budget_id = ids[i] >> COUNTER_RANDOM_BITS;
+		is_needed |= i > 0 && keys[i].budget_id == keys[i - 1].budget_id;
+	}
+	if (!is_needed)
+		return false;
+	counters_read(ids, changes->count, keys);
+	for (int i = 0; i < changes->count; i++)
+		changes->changes[i].key = keys[i];
+	qsort(changes->changes, changes->count, sizeof(Change), lock_order);
+	return true;
+}
+
 static void
 write_changes(BudgetChanges *changes)
 {
+	bool		has_keys;
+
 	if (changes->count == 0)
 		return;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	merge_all(changes);
+	has_keys = put_in_order(changes);
 	for (int i = 0; i < changes->count; i++)
 	{
+		const Change *change = &changes->changes[i];
+
 		CHECK_FOR_INTERRUPTS();
-		if (!is_nothing(&changes->changes[i].change))
-			counter_change(changes->changes[i].counter, &changes->changes[i].change);
+		if (has_keys && i + 1 < changes->count && is_of_counter(change, change + 1) &&
+			(i == 0 || !is_of_counter(change - 1, change)))
+			counter_lock_gate(&change->key);
+		if (!is_nothing(&change->change))
+			counter_change(change->counter, &change->change);
 	}
 	store_close();
+}
+
+/* The counters of what waits */
+static int64 *
+deferred_ids(int *count)
+{
+	int64	   *ids = palloc_array(int64, deferred == NULL ? 1 : Max(deferred->count, 1));
+
+	*count = deferred == NULL ? 0 : deferred->count;
+	for (int i = 0; i < *count; i++)
+		ids[i] = deferred->changes[i].counter;
+	return ids;
+}
+
+/* Lock the counters of what waits, and others */
+static void
+lock_deferred(const CounterKey *others, int other_count)
+{
+	int			count;
+	int64	   *ids = deferred_ids(&count);
+
+	if (count > 0)
+		counters_lock(ids, count, others, other_count);
+}
+
+/* The counters of what waits, as bigint[] */
+Datum
+budget_deferred_counters(void)
+{
+	int			count;
+	int64	   *ids = deferred_ids(&count);
+	Datum	   *values = palloc_array(Datum, Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		values[i] = Int64GetDatum(ids[i]);
+	return PointerGetDatum(construct_array(values, count, INT8OID, sizeof(int64),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* Write what has waited until here; what a site's trigger changes meanwhile waits anew */

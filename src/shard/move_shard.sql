@@ -695,7 +695,9 @@ BEGIN
 		/* in the order in which everybody locks them */
 		FOR part IN SELECT s.*
 			FROM @extschema@.airun_store_budget_parts(runs, ARRAY(SELECT c.id FROM airun.calls AS c
-				WHERE @extschema@.airun_bucket(c.user_id) = $2)) AS s ORDER BY s.counter
+				WHERE @extschema@.airun_bucket(c.user_id) = $2)) AS s
+			JOIN airun.budget_periods AS p ON p.id = s.counter
+			ORDER BY p.budget_id, p.value COLLATE "C", p.period_key COLLATE "C", p.slot
 		LOOP
 			UPDATE airun.budget_periods AS p SET held = p.held - part.held,
 				base = p.base + part.spent + part.estimated WHERE p.id = part.counter;

@@ -21,6 +21,7 @@
  */
 #include "airun.h"
 
+#include "budget/budget.h"
 #include "catalog/pg_type.h"
 #include "json/json_text.h"
 #include "json/jsonb_copy.h"
@@ -453,9 +454,12 @@ airun_start_turn(PG_FUNCTION_ARGS)
 	else
 	{
 		RunChange	change = {.tasks = 1, .status = "active"};
+		bool		defers;
 
 		if (run.is_completed)
 			run_refuse_completed(&run_id);
+		/* what expires is told to counters of budgets with what the start holds of them */
+		defers = may_be_overdue && budget_defer_begin();
 		if (may_be_overdue)
 			(void) lease_expire_run(&run_id);
 		for (int i = 0; i < count; i++)
@@ -466,6 +470,7 @@ airun_start_turn(PG_FUNCTION_ARGS)
 		task = task_insert(&run_id, &task_id, &fields, &run,
 						   change.messages > 0 ? run.message_count - change.messages + 1 : 0,
 						   change.messages > 0 ? run.message_count : 0);
+		budget_defer_end(defers);
 	}
 
 	result = turn_result(&out, &run_id, &task_id, &run, &task, messages, count);

@@ -368,9 +368,11 @@ COMMENT ON FUNCTION @extschema@.airun_store_erase(uuid, integer, text) IS
 
 /*
  * Counters of budgets keep the money of a person who has been forgotten: hers, and of words
- * that nobody but she has used, are nobody's.
+ * that nobody but she has used, are nobody's.  counters: slots whose counters are going to be
+ * changed next, and so are locked with these.
  */
-CREATE FUNCTION @extschema@.airun_store_erase_counters(person uuid) RETURNS void
+CREATE FUNCTION @extschema@.airun_store_erase_counters(person uuid, counters bigint[])
+RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $erase_counters$
@@ -379,7 +381,11 @@ BEGIN
 	PERFORM FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
 		WHERE p.only_user = person
 			OR b.scope IN ('user', 'tag', 'metadata') AND p.value = person::text
-		ORDER BY p.id FOR NO KEY UPDATE OF p;
+			OR (p.budget_id, p.value, p.period_key) IN (
+				SELECT q.budget_id, q.value, q.period_key FROM airun.budget_periods AS q
+				WHERE q.id = ANY (counters))
+		ORDER BY p.budget_id, p.value COLLATE "C", p.period_key COLLATE "C", p.slot
+		FOR NO KEY UPDATE OF p;
 	WITH hers AS MATERIALIZED (
 		SELECT p.budget_id, p.period_key, p.value, 'erased ' || gen_random_uuid() AS nobody
 		FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id
@@ -399,5 +405,5 @@ BEGIN
 	WHERE b.scope = 'user' AND b.scope_value = person::text;
 END
 $erase_counters$;
-COMMENT ON FUNCTION @extschema@.airun_store_erase_counters(uuid) IS
+COMMENT ON FUNCTION @extschema@.airun_store_erase_counters(uuid, bigint[]) IS
 'Has counters of budgets be nobody''s, for airun_erase_user()';

@@ -30,16 +30,20 @@ BEGIN
 		RETURN;
 	END IF;
 	FOR kept IN EXECUTE format($$
+		SELECT s.* FROM (
 		SELECT (h.hold ->> 0)::bigint AS counter, sum(x.part[2] + x.part[3]) AS charged
 		FROM %s AS t
 		CROSS JOIN LATERAL jsonb_array_elements(t.holds::jsonb) AS h (hold)
 		CROSS JOIN LATERAL (SELECT @extschema@.airun_store_hold_part(h.hold,
 			t.completed_at IS NOT NULL, t.status = 'completed', t.cost, t.tokens_total,
 			t.response_length)) AS x (part)
-		WHERE t.holds IS NOT NULL GROUP BY 1 ORDER BY 1$$, tasks)
+		WHERE t.holds IS NOT NULL GROUP BY 1) AS s
+		JOIN airun.budget_periods AS p ON p.id = s.counter
+		WHERE s.charged <> 0
+		ORDER BY p.budget_id, p.value COLLATE "C", p.period_key COLLATE "C", p.slot$$, tasks)
 	LOOP
 		UPDATE airun.budget_periods AS p SET base = p.base + kept.charged
-		WHERE p.id = kept.counter AND kept.charged <> 0;
+		WHERE p.id = kept.counter;
 	END LOOP;
 END
 $keep_charges$;

@@ -101,7 +101,7 @@ airun_erase_user(PG_FUNCTION_ARGS)
 		3, {UUIDOID, INT4OID, TEXTOID}
 	};
 	static Statement erase_counters = {
-		"SELECT " EXTSCHEMA ".airun_store_erase_counters($1)", 1, {UUIDOID}
+		"SELECT " EXTSCHEMA ".airun_store_erase_counters($1, $2)", 2, {UUIDOID, INT8ARRAYOID}
 	};
 	Args		args = {0};
 	Args		person = {0};
@@ -122,13 +122,14 @@ airun_erase_user(PG_FUNCTION_ARGS)
 	defers = budget_defer_begin();
 	(void) statement_write_as_owner(&erase, &args, store_table_owner("runs"));
 	done = result_row();
-	budget_defer_end(defers);
 	if (DatumGetBool(result_row_value(&done, 1, &isnull)))
 	{
 		arg_uuid(&person, PG_GETARG_UUID_P(0));
+		arg_add(&person, budget_deferred_counters(), false);
 		statement_in_extension(&erase_counters, fcinfo->flinfo->fn_oid);
 		(void) statement_write_as_owner(&erase_counters, &person, store_table_owner("runs"));
 	}
+	budget_defer_end(defers);
 	result = result_row_composite(fcinfo, &done);
 	store_close();
 	PG_RETURN_DATUM(result);
