@@ -341,7 +341,7 @@ my @patient = (
 SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'airun' WHERE p.provolatile <> 'i' AND p.prorettype <> 'trigger'::regtype
 	-- parts of airun_rollup() and airun_check_usage(), and of airun_set_budget() and airun_work()
-	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage|import|messages_of|budget|begin_budget|check_budget|hold|period|require_member|reprice|work|build_usage|has_view)'
+	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage|import|messages_of|budget|begin_budget|check_budget|hold|lock_soon|period|require_member|reprice|work|build_usage|has_view)'
 	-- of what prunes and erases
 	AND p.proname !~ '^airun_store_(erase|prune|purge_runs|remove_runs|strip_runs|empty_messages|empty_copies|forks|has_person|keep_charges|drop_month|month_may_go)'
 	-- and of what shards do
