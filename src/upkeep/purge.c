@@ -134,12 +134,15 @@ leave_from(Purge *purge, const pg_uuid_t *first)
 	arg_add(&args, purge_ids(purge), false);
 	arg_uuid(&args, purge->person);
 	arg_uuid(&args, first);
-	leave_found(purge, statement_write(&find, &args));
+	leave_found(purge, statement_write_as_owner(&find, &args, store_table_owner("tasks")));
 }
 
-/* Lock the texts that stream; returns the tasks of those that are locked, as uuid[] */
+/*
+ * Lock the texts that stream; unless it waits, the runs of those that somebody holds are left
+ * out.  Returns the tasks of which they are locked, as uuid[].
+ */
 static Datum
-lock_texts(Purge *purge)
+lock_texts(Purge *purge, bool waits)
 {
 	static Statement find = {
 		"SELECT t.run_id, t.task_id FROM airun.tasks AS t WHERE " STREAMING
@@ -155,7 +158,7 @@ lock_texts(Purge *purge)
 	arg_add(&args, purge_ids(purge), false);
 	arg_uuid(&args, purge->person);
 	arg_int64(&args, MAX_TEXTS - purge->texts + 1);
-	count = statement_write(&find, &args);
+	count = statement_write_as_owner(&find, &args, store_table_owner("tasks"));
 	found = SPI_tuptable;
 	locked = palloc_array(Datum, Max(count, 1));
 	for (uint64 i = 0; i < count; i++)
@@ -172,7 +175,7 @@ lock_texts(Purge *purge)
 			break;
 		}
 		purge->texts++;
-		if (purge->waits)
+		if (waits)
 			chunk_lock(run_id, task_id);
 		else if (!chunk_try_lock(run_id, task_id))
 		{
@@ -189,8 +192,8 @@ lock_texts(Purge *purge)
  * Cancel what has not ended in the runs of a batch, which are locked; a run of which
  * something goes on is left out
  *
- * Texts before tasks, as everybody else does: progress may wait for one of these.  So a
- * task whose text has begun meanwhile goes on, too.
+ * Texts before tasks, as everybody else does: progress may wait for one of these.  A text that
+ * has begun meanwhile is tried in a second round, since the runs are locked by then.
  */
 void
 purge_cancel_tasks(Purge *purge)
@@ -209,20 +212,28 @@ purge_cancel_tasks(Purge *purge)
 		"SELECT DISTINCT t.run_id FROM airun.tasks AS t WHERE " OPEN_TASKS,
 		2, {UUIDARRAYOID, UUIDOID}
 	};
-	Datum		texts = lock_texts(purge);
-	Args		ids = {0};
-	Args		args = {0};
+	Oid			owner = store_table_owner("tasks");
+	uint64		count = 1;
 
-	if (purge->count == 0)
-		return;
-	arg_add(&ids, purge_ids(purge), false);
-	if (purge->waits)
-		(void) statement_write(&hold, &ids);
-	arg_uuid(&ids, purge->person);
-	args = ids;
-	arg_add(&args, texts, false);
-	(void) statement_write_as_owner(&cancel, &args, store_table_owner("tasks"));
-	leave_found(purge, statement_write_as_owner(&find, &ids, store_table_owner("tasks")));
+	for (int round = 0; round < 2 && count > 0; round++)
+	{
+		bool		waits = purge->waits && round == 0;
+		Datum		texts = lock_texts(purge, waits);
+		Args		ids = {0};
+		Args		args;
+
+		if (purge->count == 0)
+			return;
+		arg_add(&ids, purge_ids(purge), false);
+		if (waits)
+			(void) statement_write(&hold, &ids);
+		arg_uuid(&ids, purge->person);
+		args = ids;
+		arg_add(&args, texts, false);
+		(void) statement_write_as_owner(&cancel, &args, owner);
+		count = statement_write_as_owner(&find, &ids, owner);
+	}
+	leave_found(purge, count);
 }
 
 /*
