@@ -487,15 +487,16 @@ has_same_request(Row *row, const Args *key, Oid function)
 
 /*
  * The update has found no task that still is what the view has shown.  PT404 where
- * there is none, and 40001 where another transaction has changed it.  Returns where
- * this one has: of a row that a statement comes to twice only the first change is
- * made, as in a table.
+ * there is none that may be changed, and 40001 where another transaction has changed
+ * it.  Returns where this one has: of a row that a statement comes to twice only the
+ * first change is made, as in a table.
  */
 static void
 check_not_updated(const Args *key)
 {
 	static Statement find = {
-		"SELECT t.xmin FROM airun.tasks AS t WHERE " THIS_TASK, 2, {UUIDOID, UUIDOID}
+		"SELECT t.xmin FROM airun.tasks AS t WHERE " THIS_TASK " FOR NO KEY UPDATE OF t",
+		2, {UUIDOID, UUIDOID}
 	};
 	Args		args = *key;
 	pg_uuid_t  *task_id = DatumGetUUIDP(key->values[1]);
