@@ -13,6 +13,8 @@
  */
 #include "import/import.h"
 
+#include "miscadmin.h"
+
 static const char *const time_keys[] = {
 	"createdAt", "created_at", "create_time", "createTime", "timestamp", "time", NULL
 };
@@ -402,6 +404,7 @@ in_order(JsonbValue *entry, JsonbValue *list)
 	{
 		JsonbValue *element = json_element(list, i);
 
+		CHECK_FOR_INTERRUPTS();
 		if (element != NULL)
 			elements = lappend(elements, element);
 	}
