@@ -343,7 +343,7 @@ SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND
 	-- parts of airun_rollup() and airun_check_usage(), and of airun_set_budget() and airun_work()
 	AND p.proname !~ '^airun_store_(charges|cube|fold|rebuild|usage|import|messages_of|budget|begin_budget|check_budget|hold|lock_soon|period|require_member|reprice|work|build_usage|has_view)'
 	-- of what prunes and erases
-	AND p.proname !~ '^airun_store_(erase|prune|purge_runs|remove_runs|strip_runs|empty_messages|empty_copies|forks|has_person|keep_charges|drop_month|month_may_go)'
+	AND p.proname !~ '^airun_store_(erase|cancel_tasks|prune|purge_runs|remove_runs|strip_runs|empty_messages|empty_copies|forks|has_person|keep_charges|drop_month|month_may_go)'
 	-- and of what shards do
 	AND p.proname !~ '^airun_store_(enter|call_bucket|shard_of|make_|merge|proxy_body|routes|copy_bucket|precopy_bucket|clear_bucket|close_bucket|switch_bucket|reopen_bucket|look_at_target|await_writers|leave_bucket|is_moving|place_buckets|require_proxy|refuse_citus|pack|unpack|receive)'
 	-- and what runs in no transaction of the caller's
