@@ -328,25 +328,6 @@ ROLLBACK;
 SELECT airun_set_budget('third', 0, measure => 'tokens', period => 'none', count_from => 'now') > 0;
 SELECT begin_task(92, $$model_id => 'budget-1', request_data => '{"max_tokens": 1}'$$);
 SELECT airun_set_budget('third', NULL) > 0, airun_credit_budget('few', 1000) > 0;
--- what a reprice tells counters at its end warns, and has a site's trigger end a call and expire a
--- task meanwhile: everything is told once
-SELECT airun_set_budget('first', 10, period => 'none', warn_at => ARRAY[0.5], count_from => 'now') > 0,
-	airun_set_budget('second', 20, period => 'none', warn_at => ARRAY[]::double precision[], count_from => 'now') > 0;
-SELECT begin_task(90, $$model_id => 'budget-1', request_data => '{"max_tokens": 1}'$$), end_task(90, 1);
-SELECT begin_task(91, $$model_id => 'budget-1', request_data => '{"max_tokens": 1}', timeout => '1 us'$$);
-CREATE FUNCTION warned() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
-	PERFORM airun_meter(model_id => 'budget-1', tokens_input => 0, tokens_output => 1), airun_expire_tasks();
-	RETURN NULL;
-END$$;
-CREATE TRIGGER warned AFTER INSERT ON airun.budget_events FOR EACH ROW EXECUTE FUNCTION warned();
-SELECT airun_set_price('budget-1', '{"input": 0.001, "output": 6}', effective_from => now() - interval '1 hour') IS NOT NULL;
-SELECT count(*) > 0 FROM airun_reprice(model_id => 'budget-1', all_tasks => true, until => now() + interval '1 hour');
-SELECT b.name, trim_scale(sum(p.held)) AS held, count(*) AS counters FROM airun.budget_periods AS p JOIN airun.budgets AS b ON b.id = p.budget_id WHERE b.name IN ('first', 'second') GROUP BY b.name ORDER BY b.name;
-SELECT count(*) AS warned, (SELECT status FROM airun.tasks WHERE task_id = task_id(91)) FROM airun.budget_events AS e JOIN airun.budgets AS b ON b.id = e.budget_id WHERE b.name = 'first';
-SELECT * FROM airun_check_budgets();
-DROP TRIGGER warned ON airun.budget_events;
-SELECT airun_set_budget('first', NULL) > 0, airun_set_budget('second', NULL) > 0;
-
 --
 -- Nothing is left for others
 --

@@ -43,6 +43,9 @@ PG_FUNCTION_INFO_V1(airun_purge_runs);
 /* The most texts that one transaction locks here */
 #define MAX_TEXTS	1000
 
+/* So long a batch of who waits tries texts in the second round, in milliseconds */
+#define PATIENCE	100
+
 /* The ids of a batch, as uuid[] */
 Datum
 purge_ids(const Purge *purge)
@@ -138,6 +141,24 @@ leave_from(Purge *purge, const pg_uuid_t *first)
 }
 
 /*
+ * Lock a text, if that can be had in so many milliseconds.  Who has just committed gives
+ * his locks back one after the other: the run's may be free before the text's.
+ */
+static bool
+try_text(const pg_uuid_t *run_id, const pg_uuid_t *task_id, int *patience)
+{
+	bool		is_locked = chunk_try_lock(run_id, task_id);
+
+	for (; !is_locked && *patience > 0; (*patience)--)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(1000L);
+		is_locked = chunk_try_lock(run_id, task_id);
+	}
+	return is_locked;
+}
+
+/*
  * Lock the texts that stream; unless it waits, the runs of those that somebody holds are left
  * out.  Returns the tasks of which they are locked, as uuid[].
  */
@@ -151,6 +172,7 @@ lock_texts(Purge *purge, bool waits)
 	};
 	Datum	   *locked;
 	int			lock_count = 0;
+	int			patience = purge->waits ? PATIENCE : 0;
 	SPITupleTable *found;
 	Args		args = {0};
 	uint64		count;
@@ -177,7 +199,7 @@ lock_texts(Purge *purge, bool waits)
 		purge->texts++;
 		if (waits)
 			chunk_lock(run_id, task_id);
-		else if (!chunk_try_lock(run_id, task_id))
+		else if (!try_text(run_id, task_id, &patience))
 		{
 			leave(purge, run_id);
 			continue;
