@@ -107,6 +107,11 @@ BEGIN
 	END IF;
 
 	-- The store's owner lacks nothing but functions, where a superuser has them.
+	-- Policies come before the rights on their tables: these change the tables' rows in the
+	-- catalogue, for which a VACUUM that the policies have to wait for would wait.
+	IF NOT is_owner AND level <> 'user' THEN
+		PERFORM @extschema@.airun_store_let_report(airun_grant.role);
+	END IF;
 	IF NOT is_owner THEN
 		-- Figures: a user's own, by policies, or those of all
 		EXECUTE format('GRANT USAGE ON SCHEMA airun, %s TO %I',
@@ -126,7 +131,6 @@ BEGIN
 		EXECUTE format('GRANT SELECT ON @extschema@.ai_usage_clock, @extschema@.ai_usage_daily, '
 			'@extschema@.ai_usage_by_work TO %I',
 					   airun_grant.role);
-		PERFORM @extschema@.airun_store_let_report(airun_grant.role);
 	END IF;
 	IF NOT is_owner AND level = 'operator' THEN
 		-- What is to be pruned; who may read it may do so.  And what the worker has come to.
