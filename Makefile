@@ -3,7 +3,7 @@
 #	make && sudo make install	into the server that pg_config names
 #	make installcheck			against a running server
 #	make check					all tests, with throwaway servers; as test/run check
-#	make check-long				their long forms, check-hard and check-versions: 90 minutes
+#	make check-long				their long forms, check-hard and check-versions: 2 to 3 hours
 #	make check-versions			the tests on PostgreSQL 17 and 18; compiled for others (root)
 #	make check-hard				servers with assertions, sanitizers, linters, coverage
 #	make bench					airun measured beside what people use instead
