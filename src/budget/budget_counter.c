@@ -120,8 +120,9 @@ int64_value(uint64 row, int column)
 	return DatumGetInt64(result_value(row, column, &isnull));
 }
 
-static Datum
-ids_array(Datum *ids, int count)
+/* Ids as a bigint[] */
+Datum
+counters_ids(Datum *ids, int count)
 {
 	return PointerGetDatum(construct_array(ids, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
 										   TYPALIGN_DOUBLE));
@@ -526,7 +527,7 @@ share_out(const CounterKey *key, const Gate *gate, const CounterChange *change,
 	/* a slot that has come since has no part in these shares */
 	for (int i = 0; i < gate->count; i++)
 		ids[i] = Int64GetDatum(gate->rows[i].id);
-	arg_add(&rest, ids_array(ids, gate->count), false);
+	arg_add(&rest, counters_ids(ids, gate->count), false);
 	(void) write_counter(&others, &rest);
 }
 
@@ -712,9 +713,9 @@ find_counter(int64 id, CounterKey *key)
 	return true;
 }
 
-/* What the slots of these ids are of, as far as they are there: in keys, in their places */
+/* What slots are of, by their ids, a bigint[]: in keys, in their places, where they are there */
 void
-counters_read(const int64 *ids, int count, CounterKey *keys)
+counters_read(Datum ids, CounterKey *keys)
 {
 	static Statement read = {
 		"SELECT k.number, p.budget_id, p.slot, p.value, p.period_key "
@@ -722,14 +723,11 @@ counters_read(const int64 *ids, int count, CounterKey *keys)
 		"JOIN airun.budget_periods AS p ON p.id" EQ "k.id",
 		1, {INT8ARRAYOID}
 	};
-	Datum	   *values = palloc_array(Datum, count);
 	Args		args = {0};
 	uint64		found;
 	bool		isnull;
 
-	for (int i = 0; i < count; i++)
-		values[i] = Int64GetDatum(ids[i]);
-	arg_add(&args, ids_array(values, count), false);
+	arg_add(&args, ids, false);
 	found = write_counter(&read, &args);
 	for (uint64 i = 0; i < found; i++)
 		keys[int64_value(i, 1) - 1] = (CounterKey) {
@@ -740,18 +738,18 @@ counters_read(const int64 *ids, int count, CounterKey *keys)
 		};
 }
 
-/* The order in which counters are locked; what is not there is anywhere */
+/* The order in which counters are locked; of a budget, what is not there comes first */
 int
 counter_order(const CounterKey *a, const CounterKey *b)
 {
 	int			order = a->budget_id < b->budget_id ? -1 : a->budget_id > b->budget_id;
 
-	if (order == 0 && a->value != NULL && b->value != NULL)
-	{
+	if (order == 0 && (a->value == NULL || b->value == NULL))
+		return (a->value != NULL) - (b->value != NULL);
+	if (order == 0)
 		order = strcmp(a->value, b->value);
-		if (order == 0)
-			order = strcmp(a->period_key, b->period_key);
-	}
+	if (order == 0)
+		order = strcmp(a->period_key, b->period_key);
 	return order != 0 ? order : a->slot - b->slot;
 }
 
@@ -764,9 +762,9 @@ counter_lock_gate(const CounterKey *key)
 	lock_gate(key, &gate);
 }
 
-/* Lock the counters of these slots, and others, all slots of each, in order */
+/* Lock the counters of these slots, a bigint[], and others, all slots of each, in order */
 void
-counters_lock(const int64 *ids, int count, const CounterKey *others, int other_count)
+counters_lock(Datum ids, const CounterKey *others, int other_count)
 {
 	static Statement lock = {
 		"SELECT FROM airun.budget_periods AS p WHERE p.id" EQ "ANY (ARRAY(SELECT s.id FROM ("
@@ -780,22 +778,19 @@ counters_lock(const int64 *ids, int count, const CounterKey *others, int other_c
 		"p.period_key COLLATE pg_catalog.\"C\", p.slot FOR NO KEY UPDATE OF p",
 		4, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
-	Datum	   *slots = palloc_array(Datum, Max(count, 1));
 	Datum	   *budgets = palloc_array(Datum, Max(other_count, 1));
 	Datum	   *values = palloc_array(Datum, Max(other_count, 1));
 	Datum	   *periods = palloc_array(Datum, Max(other_count, 1));
 	Args		args = {0};
 
-	for (int i = 0; i < count; i++)
-		slots[i] = Int64GetDatum(ids[i]);
 	for (int i = 0; i < other_count; i++)
 	{
 		budgets[i] = Int64GetDatum(others[i].budget_id);
 		values[i] = CStringGetTextDatum(others[i].value);
 		periods[i] = CStringGetTextDatum(others[i].period_key);
 	}
-	arg_add(&args, ids_array(slots, count), false);
-	arg_add(&args, ids_array(budgets, other_count), false);
+	arg_add(&args, ids, false);
+	arg_add(&args, counters_ids(budgets, other_count), false);
 	arg_pointer(&args, construct_array(values, other_count, TEXTOID, -1, false, TYPALIGN_INT));
 	arg_pointer(&args, construct_array(periods, other_count, TEXTOID, -1, false, TYPALIGN_INT));
 	(void) write_counter(&lock, &args);

@@ -38,9 +38,9 @@ extern int64 counter_take(const CounterKey *key, const BudgetNeed *need, BudgetS
 extern int64 counter_find(const CounterKey *key, bool is_paid);
 extern void counter_change(int64 id, const CounterChange *change);
 extern int	counter_order(const CounterKey *a, const CounterKey *b);
-extern void counters_read(const int64 *ids, int count, CounterKey *keys);
-extern void counters_lock(const int64 *ids, int count, const CounterKey *others,
-						  int other_count);
+extern Datum counters_ids(Datum *ids, int count);
+extern void counters_read(Datum ids, CounterKey *keys);
+extern void counters_lock(Datum ids, const CounterKey *others, int other_count);
 extern void counter_lock_gate(const CounterKey *key);
 
 #endif							/* AIRUN_BUDGET_COUNTER_H */

@@ -316,6 +316,9 @@ typedef struct Change
 	CounterKey	key;			/* for put_in_order() */
 } Change;
 
+/* So many changes have room at first */
+#define FIRST_SPACE		4
+
 struct BudgetChanges
 {
 	MemoryContext context;
@@ -331,7 +334,7 @@ budget_changes_begin(void)
 	BudgetChanges *changes = palloc0_object(BudgetChanges);
 
 	changes->context = CurrentMemoryContext;
-	changes->space = 4;
+	changes->space = FIRST_SPACE;
 	changes->changes = palloc_array(Change, changes->space);
 	return changes;
 }
@@ -526,6 +529,23 @@ is_nothing(const CounterChange *change)
 		decimal_sign(change->estimated) == 0 && decimal_sign(change->base) == 0;
 }
 
+/* The ids of what is changed, as a bigint[] */
+static Datum
+ids_of(const BudgetChanges *changes)
+{
+	Datum	   *ids = palloc_array(Datum, Max(changes->count, 1));
+
+	for (int i = 0; i < changes->count; i++)
+		ids[i] = Int64GetDatum(changes->changes[i].counter);
+	return counters_ids(ids, changes->count);
+}
+
+static int64
+budget_of(const Change *change)
+{
+	return change->counter >> COUNTER_RANDOM_BITS;
+}
+
 static int
 lock_order(const void *a, const void *b)
 {
@@ -547,19 +567,17 @@ is_of_counter(const Change *a, const Change *b)
 static bool
 put_in_order(BudgetChanges *changes)
 {
-	int64	   *ids = palloc_array(int64, changes->count);
-	CounterKey *keys = palloc0_array(CounterKey, changes->count);
+	CounterKey *keys;
 	bool		is_needed = false;
 
-	for (int i = 0; i < changes->count; i++)
-	{
-		ids[i] = changes->changes[i].counter;
-		keys[i].budget_id = ids[i] >> COUNTER_RANDOM_BITS;
-		is_needed |= i > 0 && keys[i].budget_id == keys[i - 1].budget_id;
-	}
+	for (int i = 1; i < changes->count; i++)
+		is_needed |= budget_of(&changes->changes[i]) == budget_of(&changes->changes[i - 1]);
 	if (!is_needed)
 		return false;
-	counters_read(ids, changes->count, keys);
+	keys = palloc0_array(CounterKey, changes->count);
+	for (int i = 0; i < changes->count; i++)
+		keys[i].budget_id = budget_of(&changes->changes[i]);
+	counters_read(ids_of(changes), keys);
 	for (int i = 0; i < changes->count; i++)
 		changes->changes[i].key = keys[i];
 	qsort(changes->changes, changes->count, sizeof(Change), lock_order);
@@ -591,41 +609,21 @@ write_changes(BudgetChanges *changes)
 	store_close();
 }
 
-/* The counters of what waits */
-static int64 *
-deferred_ids(int *count)
-{
-	int64	   *ids = palloc_array(int64, deferred == NULL ? 1 : Max(deferred->count, 1));
-
-	*count = deferred == NULL ? 0 : deferred->count;
-	for (int i = 0; i < *count; i++)
-		ids[i] = deferred->changes[i].counter;
-	return ids;
-}
-
 /* Lock the counters of what waits, and others */
 static void
-lock_deferred(const CounterKey *others, int other_count)
+lock_deferred(const CounterKey *others, int count)
 {
-	int			count;
-	int64	   *ids = deferred_ids(&count);
-
-	if (count > 0)
-		counters_lock(ids, count, others, other_count);
+	if (deferred->count > 0)
+		counters_lock(ids_of(deferred), others, count);
 }
 
-/* The counters of what waits, as bigint[] */
+/* The slots that what waits changes, as a bigint[] */
 Datum
 budget_deferred_counters(void)
 {
-	int			count;
-	int64	   *ids = deferred_ids(&count);
-	Datum	   *values = palloc_array(Datum, Max(count, 1));
+	BudgetChanges none = {0};
 
-	for (int i = 0; i < count; i++)
-		values[i] = Int64GetDatum(ids[i]);
-	return PointerGetDatum(construct_array(values, count, INT8OID, sizeof(int64),
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return ids_of(deferred != NULL ? deferred : &none);
 }
 
 /* Write what has waited until here; what a site's trigger changes meanwhile waits anew */
@@ -637,8 +635,8 @@ write_deferred(void)
 	if (waiting.count == 0)
 		return;
 	deferred->count = 0;
-	deferred->changes = MemoryContextAlloc(deferred->context,
-										   deferred->space * sizeof(Change));
+	deferred->space = FIRST_SPACE;
+	deferred->changes = MemoryContextAlloc(deferred->context, FIRST_SPACE * sizeof(Change));
 	waiting.owns_numbers = false;
 	write_changes(&waiting);
 }

@@ -302,34 +302,6 @@ COMMENT ON FUNCTION @extschema@.airun_store_usage_problems() IS
 'What is wrong with the ledger and its cubes, for airun_check_usage()';
 
 /*
- * Run a statement that takes a lock behind which everybody's starts and ends wait, once it
- * is asked for: 55P03 where it is not to be had within 2 s, or within the caller's own
- * lock_timeout, if that is shorter.
- */
-CREATE FUNCTION @extschema@.airun_store_lock_soon(statement text,
-	own_timeout text DEFAULT pg_catalog.current_setting('lock_timeout'))
-RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-	SET lock_timeout = '2s'
-AS $lock$
-BEGIN
-	IF own_timeout <> '0' AND own_timeout::interval < '2 seconds' THEN
-		PERFORM set_config('lock_timeout', own_timeout, true);
-	END IF;
-	EXECUTE statement;
-EXCEPTION WHEN lock_not_available THEN
-	RAISE EXCEPTION 'could not lock the tables of the store'
-		USING ERRCODE = 'lock_not_available',
-			DETAIL = 'Somebody keeps them: a long transaction that has started or ended a task '
-				'or a call.',
-			HINT = 'Nothing has been changed; call it again once that has ended.';
-END
-$lock$;
-COMMENT ON FUNCTION @extschema@.airun_store_lock_soon(text, text) IS
-'Takes a lock that everybody waits behind, or gives up soon';
-
-/*
  * Correct the ledger by entries, and make its cubes anew.
  * Locks: tasks and calls against changes, then the advisory lock of folding.
  */
