@@ -318,7 +318,27 @@ SELECT id AS purged_fork FROM airun_fork_run(run_id(71)) \gset
 SELECT id AS own_fork FROM airun_fork_run(:'purged_fork') \gset
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000cc';
 SELECT id AS last_fork FROM airun_fork_run(:'own_fork') \gset
-UPDATE airun.runs SET deleted_at = '2001-01-01' WHERE id IN (run_id(71), :'purged_fork', :'own_fork');
+-- two runs of that user in which she has a turn: one that another one has forked, one that he has forked himself; and a third one, stripped since
+SELECT count(airun_create_run('chat', id => run_id(n), user_id => '0f100000-0000-4000-8000-0000000000bb')) FROM generate_series(73, 75) AS n;
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
+SELECT count(airun_start_turn(run_id(n), say('Zebrawood'), task_id => task_id(n))), count(airun_finish_turn(task_id(n), say('Zebrawood', 'assistant'), usage => '{"prompt_tokens": 1}')) FROM generate_series(73, 75) AS n;
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
+SELECT id AS fork_of_his FROM airun_fork_run(run_id(74)) \gset
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000cc';
+SELECT id AS fork_of_purged FROM airun_fork_run(run_id(73)) \gset
+SELECT id AS fork_of_stripped FROM airun_fork_run(run_id(75)) \gset
+SELECT id AS second_fork FROM airun_fork_run(:'fork_of_stripped') \gset
+SELECT count(airun_append_message(r, say('said afterwards'))) FROM unnest(ARRAY[:'fork_of_his', :'fork_of_purged', :'second_fork']::uuid[]) AS r;
+SELECT airun_store_strip_runs(ARRAY[run_id(75)]);
+-- a fork of a run of hers, each of which has been described otherwise since
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
+SELECT count(airun_append_message((airun_create_run('chat', id => run_id(76), metadata => '{"x": "Zebrawood"}', variable_values => '{"x": "Zebrawood", "lang": "en"}')).id, say('Zebrawood')));
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
+SELECT id AS described FROM airun_fork_run(run_id(76)) \gset
+UPDATE ai_runs SET variable_values = variable_values || '{"lang": "de"}' WHERE id = :'described';
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
+UPDATE ai_runs SET name = 'named', metadata = '{}' WHERE id = run_id(76);
+UPDATE airun.runs SET deleted_at = '2001-01-01' WHERE id IN (run_id(71), :'purged_fork', :'own_fork', run_id(73), run_id(74));
 SELECT airun_purge_runs('2001-01-02'), airun_purge_runs('2001-01-02');
 SELECT id = run_id(71) AS hers, name, message_count, stripped_at IS NOT NULL AS stripped FROM airun.runs WHERE id IN (run_id(71), :'purged_fork', :'own_fork') ORDER BY id = run_id(71) DESC;
 SELECT * FROM airun_check();
@@ -360,6 +380,10 @@ SELECT m.run_id = :'last_fork' AS last_fork, m.seq, m.message ->> 'content' AS c
 SELECT m.seq, m.message ->> 'content' AS content FROM airun.message_versions AS m WHERE m.run_id = :'fork_of_ours';
 SELECT id = :'last_fork' AS last_fork, name FROM airun.runs WHERE id IN (run_id(71), :'fork_of_ours', :'last_fork') ORDER BY 1;
 SELECT m.run_id = run_id(72) AS run, m.seq, m.message ->> 'content' AS content FROM airun.messages AS m WHERE m.run_id IN (run_id(72), :'fork_of_edited') ORDER BY 1, 2;
+SELECT f.fork, r.name, m.seq, m.message ->> 'content' AS content
+	FROM (VALUES ('his own', :'fork_of_his'::uuid), ('of purged', :'fork_of_purged'), ('of stripped', :'fork_of_stripped'), ('of that', :'second_fork')) AS f (fork, id)
+	JOIN airun.runs AS r USING (id) JOIN airun.messages AS m ON m.run_id = r.id ORDER BY 1, m.seq;
+SELECT name, metadata, variable_values FROM airun.runs WHERE id = :'described';
 SELECT m.seq, m.version, m.message ->> 'content' AS content, m.replaced_by FROM airun.message_versions AS m WHERE m.run_id = run_id(72) ORDER BY 1, 2;
 -- K3: a second one joins her
 CREATE TEMP TABLE people AS SELECT sum(calls) AS calls, sum(tokens_input) AS tokens FROM airun.usage_people;

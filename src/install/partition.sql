@@ -702,8 +702,8 @@ BEGIN
 					-- by its row a person's words are found in forks of others (purge.c)
 					OR EXISTS (SELECT FROM airun.runs AS f
 						WHERE f.forked_from = r.id AND f.tableoid <> r.tableoid
-							AND (f.user_id IS DISTINCT FROM r.user_id
-								OR r.forked_from IS NOT NULL))
+							AND @extschema@.airun_store_erase_needs(
+								r.id, r.user_id, r.forked_from, f.user_id))
 					OR @extschema@.airun_store_is_moving(r.user_id, true))
 				FROM airun.%I AS r$$, 'tasks_' || item.suffix, 'runs_' || item.suffix)
 				INTO result.runs, result.kept USING ended_before, with_live;

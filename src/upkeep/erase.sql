@@ -4,7 +4,8 @@
  * What belongs to her goes: runs, deleted ones too, with messages, versions, tasks and
  * texts, and utility calls.  What is in runs of other users stays theirs, without her
  * words: messages of her tasks, and those that a fork has copied from a run of hers, are
- * emptied, and all requests of such a run go.  The ledger keeps every entry, of nobody
+ * emptied, and all requests of such a run go.  Where nothing tells which of a fork was hers,
+ * all that has been copied goes.  The ledger keeps every entry, of nobody
  * from then on, and so do its cubes: no sum of money, tokens or calls changes.
  *
  * It works in steps, each of which leaves all sums and checks right, and keeps no note
@@ -57,20 +58,43 @@ $erase_entries$;
 COMMENT ON FUNCTION @extschema@.airun_store_erase_entries(uuid, tid[], text) IS
 'Has entries of the ledger be nobody''s, for airun_erase_user()';
 
-/* The forks of runs, and the forks of these: up to which seq each has copied from its origin */
+/*
+ * Does airun_erase_user() need the row of a run for the sake of a fork of it, since that may
+ * have words of somebody but its owner?  Behind a fork, any fork counts: a fork of it may have
+ * what it has copied itself.
+ */
+CREATE FUNCTION @extschema@.airun_store_erase_needs(
+	run_id uuid, user_id uuid, forked_from uuid, fork_user_id uuid) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $needs$
+SELECT fork_user_id IS DISTINCT FROM user_id OR forked_from IS NOT NULL
+	OR EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id = $1 AND t.user_id <> $2)
+$needs$;
+COMMENT ON FUNCTION @extschema@.airun_store_erase_needs(uuid, uuid, uuid, uuid) IS
+'Does airun_erase_user() need the row of a run for the sake of a fork of it?';
+
+/*
+ * The forks of runs, and the forks of these: up to which seq each has copied from its origin,
+ * and whether the origin has been stripped since, and so does not tell any more what that was
+ */
 CREATE FUNCTION @extschema@.airun_store_forks(
-	ids uuid[], OUT id uuid, OUT user_id uuid, OUT up_to bigint, OUT origin uuid)
+	ids uuid[], OUT id uuid, OUT user_id uuid, OUT up_to bigint, OUT origin uuid,
+	OUT is_stripped boolean)
 RETURNS SETOF record
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $forks$
 WITH RECURSIVE f AS (
-	SELECT r.id, r.user_id, r.forked_at_seq AS up_to, r.forked_from AS origin
-	FROM airun.runs AS r WHERE r.forked_from = ANY (ids)
+	SELECT r.id, r.user_id, r.forked_at_seq AS up_to, r.forked_from AS origin,
+		COALESCE(r.created_at <= o.stripped_at, false) AS is_stripped
+	FROM airun.runs AS r JOIN airun.runs AS o ON o.id = r.forked_from
+	WHERE r.forked_from = ANY (ids)
 	UNION
-	SELECT r.id, r.user_id, LEAST(r.forked_at_seq, f.up_to), f.origin
+	SELECT r.id, r.user_id, LEAST(r.forked_at_seq, f.up_to), f.origin, f.is_stripped
 	FROM f JOIN airun.runs AS r ON r.forked_from = f.id)
-SELECT f.id, f.user_id, max(f.up_to), f.origin FROM f GROUP BY f.id, f.user_id, f.origin
+SELECT f.id, f.user_id, max(f.up_to), f.origin, bool_or(f.is_stripped)
+FROM f GROUP BY f.id, f.user_id, f.origin
 $forks$;
 COMMENT ON FUNCTION @extschema@.airun_store_forks(uuid[]) IS
 'The forks of runs, and the forks of these, for airun_erase_user()';
@@ -79,14 +103,13 @@ COMMENT ON FUNCTION @extschema@.airun_store_forks(uuid[]) IS
  * Empty what a person has said in a run of somebody else's, whose tasks of hers are
  * nobody's from then on, with their entries.  Returns how many messages, or NULL where
  * somebody holds the run, a fork of it or a text of hers in it, or folds, or moves one of
- * these to another shard; then no more than some of her tasks have been cancelled.  origin:
- * the run that it has been forked from.
+ * these to another shard; then no more than some of her tasks have been cancelled.  up_to:
+ * where the run is a fork of a run of hers, up to which seq; else NULL.
  */
 CREATE FUNCTION @extschema@.airun_store_erase_elsewhere(
 	person uuid,
 	other uuid,
 	up_to bigint,
-	origin uuid,
 	zone text)
 RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -95,6 +118,7 @@ AS $elsewhere$
 DECLARE
 	tasks uuid[];
 	forks uuid[] := '{}';
+	unnamed uuid[] := '{}';
 	others uuid[];
 	locked bigint;
 	fork record;
@@ -130,35 +154,36 @@ BEGIN
 	PERFORM @extschema@.airun_store_erase_entries(person, ARRAY(
 		SELECT e.ctid FROM airun.usage_ledger AS e
 		WHERE e.charge_id = ANY (tasks) AND e.user_id = person), zone);
-	-- What a fork has taken over of what describes the run
-	UPDATE airun.runs AS r SET name = NULLIF(r.name, o.name),
-			description = NULLIF(r.description, o.description),
-			tags = COALESCE(NULLIF(r.tags, o.tags), '{}'),
-			metadata = COALESCE(NULLIF(r.metadata, o.metadata), '{}'),
-			settings = COALESCE(NULLIF(r.settings, o.settings), '{}'),
-			variable_values = COALESCE(NULLIF(r.variable_values, o.variable_values), '{}')
-		FROM airun.runs AS o WHERE r.id = other AND o.id = origin AND o.stripped_at IS NULL;
-	-- all of that, where the run does not tell any more what it was
+	-- What describes a fork of a run of hers: nothing tells which of it has been copied
 	UPDATE airun.runs AS r SET name = NULL, description = NULL, tags = '{}', metadata = '{}',
 			settings = '{}', variable_values = '{}'
-		FROM airun.runs AS o WHERE r.id = other AND o.id = origin AND o.stripped_at IS NOT NULL;
-	-- What forks of it have of that
-	FOR fork IN SELECT f.id, f.up_to FROM @extschema@.airun_store_forks(ARRAY[other]) AS f LOOP
-		emptied := emptied
-			+ @extschema@.airun_store_empty_copies(fork.id, fork.up_to, other, person);
+		WHERE r.id = other AND up_to IS NOT NULL;
+	-- What forks of it have of hers: all that they have copied, where it does not tell any more
+	FOR fork IN
+		SELECT f.id, f.up_to, f.is_stripped AND tasks <> '{}' AS is_stripped
+		FROM @extschema@.airun_store_forks(ARRAY[other]) AS f
+	LOOP
+		emptied := emptied + @extschema@.airun_store_empty_copies(
+			fork.id, fork.up_to, other, person, fork.is_stripped);
+		IF fork.is_stripped THEN
+			unnamed := unnamed || fork.id;
+		END IF;
 	END LOOP;
 	-- A name that may have been made of her first message
-	UPDATE airun.runs AS r SET name = NULL FROM airun.runs AS o
-		WHERE o.id = other AND (r.id = other OR r.id = ANY (forks) AND r.name = o.name)
-		AND EXISTS (
-			SELECT FROM airun.tasks AS t
-			WHERE t.run_id = other AND t.user_id = person AND t.task_id = (
-				SELECT m.task_id FROM airun.messages AS m
-				WHERE m.run_id = other AND m.message ->> 'role' = 'user' ORDER BY m.seq LIMIT 1));
-	RETURN emptied + @extschema@.airun_store_empty_messages(other, up_to, person);
+	IF EXISTS (
+		SELECT FROM airun.tasks AS t
+		WHERE t.run_id = other AND t.user_id = person AND t.task_id = (
+			SELECT m.task_id FROM airun.messages AS m
+			WHERE m.run_id = other AND m.message ->> 'role' = 'user' ORDER BY m.seq LIMIT 1))
+	THEN
+		unnamed := other || forks;
+	END IF;
+	UPDATE airun.runs AS r SET name = NULL WHERE r.id = ANY (unnamed);
+	RETURN emptied + @extschema@.airun_store_empty_messages(
+		other, COALESCE(up_to, 0), person);
 END
 $elsewhere$;
-COMMENT ON FUNCTION @extschema@.airun_store_erase_elsewhere(uuid, uuid, bigint, uuid, text) IS
+COMMENT ON FUNCTION @extschema@.airun_store_erase_elsewhere(uuid, uuid, bigint, text) IS
 'Empties what a person has said in a run of somebody else''s, for airun_erase_user()';
 
 /*
@@ -204,7 +229,7 @@ BEGIN
 			WHERE f.user_id IS DISTINCT FROM person AND f.id <> ALL (handled)
 		LOOP
 			count := @extschema@.airun_store_erase_elsewhere(
-				person, fork.id, fork.up_to, fork.origin, zone);
+				person, fork.id, fork.up_to, zone);
 			IF count IS NULL THEN
 				skipped := skipped || fork.origin;
 				ids := array_remove(ids, fork.origin);
@@ -283,7 +308,7 @@ BEGIN
 		WHERE t.user_id = person AND t.task_id = ANY (ARRAY(
 			SELECT e.charge_id FROM airun.usage_ledger AS e WHERE e.ctid = ANY (entries)))
 	LOOP
-		emptied := @extschema@.airun_store_erase_elsewhere(person, other, 0, NULL, zone);
+		emptied := @extschema@.airun_store_erase_elsewhere(person, other, NULL, zone);
 		IF emptied IS NULL THEN
 			RETURN;
 		END IF;
@@ -362,7 +387,7 @@ BEGIN
 		UNION SELECT v.run_id FROM airun.message_versions AS v WHERE v.replaced_by = person
 	LOOP
 		done.emptied := done.emptied
-			+ COALESCE(@extschema@.airun_store_erase_elsewhere(person, other, 0, NULL, zone), 0);
+			+ COALESCE(@extschema@.airun_store_erase_elsewhere(person, other, NULL, zone), 0);
 		EXIT WHEN clock_timestamp() >= until;
 	END LOOP;
 

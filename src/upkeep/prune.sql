@@ -4,8 +4,8 @@
  * Of the rows of airun.retention that fit a run and an action, the one that says most
  * is in force: one with the source before one with the status before one with neither.
  * A run is removed, or stripped, when its last message is older than the age; deleted
- * runs, too.  One that somebody else's fork has copied from is stripped in place of being
- * removed, until that is gone.  One with a task under way waits for its end.  A utility call is
+ * runs, too.  One from which a fork may have copied words of somebody but its owner is
+ * stripped in place of being removed, until that is gone.  One with a task under way waits for its end.  A utility call is
  * removed by its beginning, once it has ended; where no row fits it is kept for 30 days.
  * Runs that have been deleted for longer than the row for these says are purged, whatever the
  * others say, as by airun_purge_runs(): what they have under way is cancelled.
@@ -47,7 +47,8 @@ DECLARE
 					-- what stays for the sake of forks has been stripped (purge.c)
 					OR p.action = 'delete' AND NOT EXISTS (
 						SELECT FROM airun.runs AS f WHERE f.forked_from = r.id
-						AND (f.user_id IS DISTINCT FROM r.user_id OR r.forked_from IS NOT NULL)))
+						AND @extschema@.airun_store_erase_needs(
+							r.id, r.user_id, r.forked_from, f.user_id)))
 				AND NOT (p.keep_shared AND (
 					EXISTS (SELECT FROM airun.tasks AS t
 							WHERE t.run_id = r.id AND t.user_id <> r.user_id)
@@ -169,7 +170,8 @@ BEGIN
 		WHERE r.deleted_at < $1
 			AND (r.stripped_at IS NULL OR r.message_count > 0 OR NOT EXISTS (
 				SELECT FROM airun.runs AS f WHERE f.forked_from = r.id
-				AND (f.user_id IS DISTINCT FROM r.user_id OR r.forked_from IS NOT NULL)))
+				AND @extschema@.airun_store_erase_needs(
+					r.id, r.user_id, r.forked_from, f.user_id)))
 		ORDER BY r.deleted_at
 	LOOP
 		IF cardinality(ids) = 100 OR size >= 3000 THEN

@@ -119,7 +119,8 @@ BEGIN
 			SELECT EXISTS (
 				SELECT FROM airun.%I AS r JOIN airun.runs AS f ON f.forked_from = r.id
 				WHERE f.forked_from IS NOT NULL AND f.tableoid <> r.tableoid
-					AND (f.user_id IS DISTINCT FROM r.user_id OR r.forked_from IS NOT NULL))$$,
+					AND @extschema@.airun_store_erase_needs(
+						r.id, r.user_id, r.forked_from, f.user_id))$$,
 			'runs_' || suffix) INTO is_kept;
 	END IF;
 	IF NOT is_kept THEN

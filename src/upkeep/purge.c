@@ -7,9 +7,9 @@
  * past the functions: so what they have used is in the ledger, and what was held for
  * them is free.  Then the runs' rows are removed, and by cascade those of messages,
  * versions and tasks.  Totals need no moving, since the runs go (totals.c).  The
- * ledger keeps what was spent.  Of a run that somebody else's fork has copied from, the
- * row and its tasks' figures stay, stripped, until the fork is gone.  On a shard, runs of
- * users whose bucket is moving are left for another time.
+ * ledger keeps what was spent.  Of a run from which a fork may have copied words of
+ * somebody but its owner, the row and its tasks' figures stay, stripped, until the fork
+ * is gone.  On a shard, runs of users whose bucket is moving are left for another time.
  *
  * A text that streams is locked, as by whoever adds to it; that is an entry in the
  * server's table of locks until the transaction ends.  Beyond MAX_TEXTS of them, the
@@ -258,14 +258,12 @@ purge_cancel_tasks(Purge *purge)
 	leave_found(purge, count);
 }
 
-/*
- * A run with words that a fork of somebody else's has copied
- *
- * Behind a fork, any fork counts: a fork of it may have what it has copied itself.
- */
+/* A run whose row airun_erase_user() needs, for a fork: as airun_store_erase_needs() has it */
 #define HAS_FORKS \
 	"EXISTS (SELECT FROM airun.runs AS f WHERE f.forked_from" EQ "r.id AND " \
-	"((f.user_id" EQ "r.user_id) IS NOT TRUE OR r.forked_from IS NOT NULL))"
+	"((f.user_id" EQ "r.user_id) IS NOT TRUE OR r.forked_from IS NOT NULL " \
+	"OR EXISTS (SELECT FROM airun.tasks AS t WHERE t.run_id" EQ "r.id " \
+	"AND t.user_id" NE "r.user_id)))"
 #define HAS_WORDS	"(r.stripped_at IS NULL OR r.message_count" GT "0)"
 
 /*

@@ -281,14 +281,16 @@ airun_store_empty_messages(PG_FUNCTION_ARGS)
 	"EXISTS (SELECT FROM " rows " AS m WHERE m.run_id" EQ "$3 AND m.seq" EQ "x.seq " \
 	"AND m.message" EQ "x.message AND " IS_SAID("m", "$3", "$4", follows) ")"
 #define COPIED_FROM_PERSON \
-	"WHERE x.run_id" EQ "$1 AND x.seq" LE "$2 AND (" IS_COPY_IN("airun.messages", BY_MESSAGE) \
+	"WHERE x.run_id" EQ "$1 AND x.seq" LE "$2 AND ($5 OR " \
+	IS_COPY_IN("airun.messages", BY_MESSAGE) \
 	" OR " IS_COPY_IN("airun.message_versions", BY_VERSION("m")) ")"
 
 /*
- * airun_store_empty_copies(run_id, up_to, origin, person) returns bigint
+ * airun_store_empty_copies(run_id, up_to, origin, person, everything) returns bigint
  *
  * In a fork, which is locked: empty what it has copied of the person in the run that it
- * comes from, before that is emptied.  How many messages there were.
+ * comes from, before that is emptied; or everything that it has copied, where that run does not
+ * tell any more what the person has said.  How many messages there were.
  */
 Datum
 airun_store_empty_copies(PG_FUNCTION_ARGS)
@@ -296,21 +298,22 @@ airun_store_empty_copies(PG_FUNCTION_ARGS)
 	static Statement steps[] = {
 		{
 			"UPDATE airun.messages AS x SET " EMPTY_MESSAGE COPIED_FROM_PERSON,
-			4, {UUIDOID, INT8OID, UUIDOID, UUIDOID}
+			5, {UUIDOID, INT8OID, UUIDOID, UUIDOID, BOOLOID}
 		},
 		{
 			"UPDATE airun.message_versions AS x SET " EMPTY_MESSAGE COPIED_FROM_PERSON,
-			4, {UUIDOID, INT8OID, UUIDOID, UUIDOID}
+			5, {UUIDOID, INT8OID, UUIDOID, UUIDOID, BOOLOID}
 		},
 		{
 			"UPDATE airun.tasks AS t SET request_data = NULL, request_reference = NULL "
-			"WHERE t.run_id" EQ "$1 AND $2 IS NOT NULL AND $3 IS NOT NULL AND $4 IS NOT NULL",
-			4, {UUIDOID, INT8OID, UUIDOID, UUIDOID}
+			"WHERE t.run_id" EQ "$1 AND $2 IS NOT NULL AND $3 IS NOT NULL AND $4 IS NOT NULL "
+			"AND $5 IS NOT NULL",
+			5, {UUIDOID, INT8OID, UUIDOID, UUIDOID, BOOLOID}
 		}
 	};
 	Args		args = {0};
 
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		arg_add(&args, PG_GETARG_DATUM(i), false);
 	PG_RETURN_INT64((int64) empty_run(steps, lengthof(steps), &args, PG_GETARG_UUID_P(0)));
 }

@@ -29,9 +29,9 @@ COMMENT ON FUNCTION @extschema@.airun_store_empty_messages IS
 'nobody''s; returns how many messages';
 
 CREATE FUNCTION @extschema@.airun_store_empty_copies(run_id uuid, up_to bigint,
-	origin uuid, person uuid)
+	origin uuid, person uuid, everything boolean)
 RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.airun_store_empty_copies IS
-'Empties what a fork, which is locked, has copied of a person''s tasks in a run; returns how '
-'many messages';
+'Empties what a fork, which is locked, has copied of a person''s tasks in a run, or everything; '
+'returns how many messages';
