@@ -5,10 +5,11 @@
  * is in force: one with the source before one with the status before one with neither.
  * A run is removed, or stripped, when its last message is older than the age; deleted
  * runs, too.  One from which a fork may have copied words of somebody but its owner is
- * stripped in place of being removed, until that is gone.  One with a task under way waits for its end.  A utility call is
- * removed by its beginning, once it has ended; where no row fits it is kept for 30 days.
- * Runs that have been deleted for longer than the row for these says are purged, whatever the
- * others say, as by airun_purge_runs(): what they have under way is cancelled.
+ * stripped in place of being removed, until that is gone.  One with a task under way waits
+ * for its end.  A utility call is removed by its beginning, once it has ended; where no row
+ * fits it is kept for 30 days.  Runs that have been deleted for longer than the row for these
+ * says are purged, whatever the others say, as by airun_purge_runs(): what they have under
+ * way is cancelled.
  *
  * Users are gone through in the order of their ids, from a place that is chosen anew
  * with each call: so each has a turn, however short the calls are, and what a user has
