@@ -144,7 +144,7 @@ SELECT run_of(29, '[
 	{"role": "user", "parts": [{"inlineData": {"mimeType": "video/mp4", "data": "AAAA"}, "videoMetadata": {"startOffset": "1s"}}, {"text": "q", "partMetadata": {"a": 1}}]},
 	{"role": "model", "parts": [{"functionCall": {"id": "c1", "name": "f", "args": {}}, "thoughtSignature": "s1"}]},
 	{"role": "user", "parts": [{"functionResponse": {"id": "c1", "name": "f", "response": {"ok": true}, "parts": [{"inlineData": {"mimeType": "image/png", "data": "BBBB", "displayName": "d"}}]}}]},
-	{"role": "model", "parts": [{"text": "done", "thoughtSignature": "s2"}]}]');
+	{"role": "model", "parts": [{"text": "done", "thoughtSignature": "s2"}, {"text": "", "thoughtSignature": "s3"}]}]');
 SELECT p, c -> 'messages', c -> 'tokens', c #> '{left_out,parts_not_taken}' FROM unnest('{openai,responses,anthropic,gemini}'::text[]) AS p, airun_context(run_id(29), for_provider => p) AS c;
 
 -- nothing yet, and the system alone

@@ -261,7 +261,8 @@ part_is_taken(const Part *part, Speaker speaker, Origin target)
 	switch (part->kind)
 	{
 		case PART_TEXT:
-			return !part_is_blank(part);
+			return !part_is_blank(part) ||
+				(target == ORIGIN_GEMINI && part_is_signed(part, target));
 		case PART_REASONING:
 			return speaker == SPEAKER_ASSISTANT && reasoning_is_taken(part, target);
 		case PART_CALL:
@@ -298,7 +299,7 @@ parts_taken(Draft *draft, List *parts, Speaker speaker, Origin target)
 			part->kind = PART_TEXT;
 		if (part_is_taken(part, speaker, target))
 			taken = lappend(taken, part);
-		else if (part->kind != PART_REASONING)
+		else if (part->kind != PART_REASONING && !part_is_blank(part))
 			draft->parts_not_taken++;
 	}
 	/* reasoning is refused without what it has led to */

@@ -503,6 +503,13 @@ part_is_blank(const Part *part)
 	return true;
 }
 
+/* Has it a signature of this provider's?  Gemini's may come with an empty text. */
+bool
+part_is_signed(const Part *part, Origin origin)
+{
+	return part->origin == origin && is_present(&part->signature);
+}
+
 /* Does the utterance belong to the system prompt of who keeps that apart? */
 bool
 utterance_is_system(const Utterance *utterance)
@@ -539,14 +546,14 @@ keep_acceptable(Conversation *conversation, Utterance *utterance)
 			conversation->calls_without_result++;
 			call_is_gone = true;
 		}
-		else if (!part_is_blank(part))
+		else if (!part_is_blank(part) || part_is_signed(part, ORIGIN_GEMINI))
 		{
 			while (call_is_gone && needs_next_item(part) && parts != NIL &&
 				   needs_next_item(llast(parts)))
 				parts = list_delete_last(parts);
 			call_is_gone = false;
 			parts = lappend(parts, part);
-			says_something |= part->kind != PART_REASONING;
+			says_something |= part->kind != PART_REASONING && !part_is_blank(part);
 		}
 	}
 	if (utterance->parts == NIL || (!says_something && parts != NIL) ||

@@ -156,6 +156,7 @@ extern void media_leave_references(Part *part, Origin target);
 
 /* for who writes an array */
 extern bool part_is_blank(const Part *part);
+extern bool part_is_signed(const Part *part, Origin origin);
 extern bool part_has_text(const Part *part);
 extern bool utterance_is_system(const Utterance *utterance);
 extern bool utterance_has(const Utterance *utterance, PartKind kind);

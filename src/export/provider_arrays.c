@@ -322,7 +322,7 @@ responses_result(StringInfo out, const Part *result, bool is_custom)
 static void
 responses_reasoning(StringInfo out, const Part *part, bool for_request)
 {
-	bool		is_signed = part->origin == ORIGIN_RESPONSES && is_present(&part->signature);
+	bool		is_signed = part_is_signed(part, ORIGIN_RESPONSES);
 
 	if (!is_signed && (for_request || !is_present(&part->text)))
 		return;
@@ -515,7 +515,7 @@ anthropic_reasoning(StringInfo out, const Part *part, bool for_request)
 		appendStringInfoChar(out, '}');
 		return;
 	}
-	if (for_request && (part->origin != ORIGIN_ANTHROPIC || !is_present(&part->signature)))
+	if (for_request && !part_is_signed(part, ORIGIN_ANTHROPIC))
 		return;
 	json_next(out);
 	appendStringInfoString(out, "{\"type\":\"thinking\",\"thinking\":");
@@ -660,7 +660,7 @@ gemini_call(StringInfo out, const Part *call, bool is_first, bool for_request)
 	json_object_of(out, &call->value, "input");
 	appendStringInfoChar(out, '}');
 	gemini_keys(out, call);
-	if (call->origin == ORIGIN_GEMINI && is_present(&call->signature))
+	if (part_is_signed(call, ORIGIN_GEMINI))
 		gemini_signature(out, call);
 	else if (is_first && for_request)
 		json_field(out, "thoughtSignature", "skip_thought_signature_validator");
@@ -733,9 +733,8 @@ gemini_part(StringInfo out, const Part *part, bool is_first_call, bool for_reque
 				break;
 			pg_fallthrough;
 		case PART_TEXT:
-			/* a text that is empty may carry the signature of a stream's end */
-			if (part->text.type != jbvString || (part->text.val.string.len == 0 &&
-				(part->origin != ORIGIN_GEMINI || !is_present(&part->signature))))
+			if (part->text.type != jbvString ||
+				(part->text.val.string.len == 0 && !part_is_signed(part, ORIGIN_GEMINI)))
 				break;
 			json_next(out);
 			appendStringInfoString(out, "{\"text\":");
