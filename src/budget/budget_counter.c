@@ -665,29 +665,38 @@ counter_take(const CounterKey *key, const BudgetNeed *need, BudgetStand *stand)
 	return through_gate(key, &change, need->amount, need, stand);
 }
 
-/*
- * The slot of a counter, of which nothing is needed yet.  is_paid: it is going to be
- * charged in this transaction, and is locked in its place.
- */
-int64
-counter_find(const CounterKey *key, bool is_paid)
+/* Is the slot there, and its user known?  Then counter_find() changes nothing. */
+bool
+counter_is_settled(const CounterKey *key)
 {
-	static Statement lock = {
-		"SELECT FROM airun.budget_periods AS p WHERE p.id" EQ "$1 FOR NO KEY UPDATE OF p",
-		1, {INT8OID}
+	static Statement find = {
+		"SELECT FROM airun.budget_periods AS p WHERE " THIS_COUNTER " AND p.slot" EQ "$4 "
+		"AND (p.only_user IS NULL OR p.only_user" EQ "$5)",
+		5, {INT8OID, TEXTOID, TEXTOID, INT4OID, UUIDOID}
 	};
 	Args		args = {0};
+
+	arg_counter(&args, key);
+	arg_add(&args, Int32GetDatum(key->slot), false);
+	arg_uuid(&args, key->user_id);
+	return write_counter(&find, &args) == 1;
+}
+
+/*
+ * The slot of a counter, of which nothing is needed yet.  has_gate: it is going to be charged
+ * in this transaction, behind others that are locked, and its gate is locked in its place.
+ */
+int64
+counter_find(const CounterKey *key, bool has_gate)
+{
 	Gate		gate;
 	int64		id;
 
 	/* a new slot is behind the gate, whoever makes it */
-	if (key->slot != 0 && !find_slot(key, &id))
+	if (has_gate || (key->slot != 0 && !find_slot(key, &id)))
 		lock_gate(key, &gate);
 	id = have_slot(key);
 	note_user(key, id);
-	arg_int64(&args, id);
-	if (key->slot == 0 && is_paid)
-		(void) write_counter(&lock, &args);
 	return id;
 }
 

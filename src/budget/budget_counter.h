@@ -35,7 +35,8 @@ typedef struct CounterChange
 extern CounterKey counter_key(const Budget *budget, const char *value, const char *period_key,
 							  const BudgetSubject *subject);
 extern int64 counter_take(const CounterKey *key, const BudgetNeed *need, BudgetStand *stand);
-extern int64 counter_find(const CounterKey *key, bool is_paid);
+extern bool counter_is_settled(const CounterKey *key);
+extern int64 counter_find(const CounterKey *key, bool has_gate);
 extern void counter_change(int64 id, const CounterChange *change);
 extern int	counter_order(const CounterKey *a, const CounterKey *b);
 extern Datum counters_ids(Datum *ids, int count);

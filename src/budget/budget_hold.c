@@ -115,19 +115,25 @@ refuse(const BudgetSubject *subject, List *fits, BudgetFit *refusing)
 	budget_refuse(linitial(others), subject);
 }
 
-/* Hold of one counter */
+static CounterKey
+key_of(const BudgetFit *fit, const BudgetSubject *subject)
+{
+	return counter_key(fit->need.budget, fit->value, fit->period_key, subject);
+}
+
+/* Hold of one counter; has_gate as for counter_find() */
 static Hold *
-hold(const BudgetSubject *subject, List *fits, BudgetFit *fit)
+hold(const BudgetSubject *subject, List *fits, BudgetFit *fit, bool has_gate)
 {
 	Hold	   *taken = palloc_object(Hold);
-	CounterKey	key = counter_key(fit->need.budget, fit->value, fit->period_key, subject);
+	CounterKey	key = key_of(fit, subject);
 	BudgetStand stand;
 
 	if (subject->is_paid)
 		fit->need.amount = decimal_of(0);
 	taken->need = &fit->need;
 	taken->counter = decimal_sign(fit->need.amount) > 0 ?
-		counter_take(&key, &fit->need, &stand) : counter_find(&key, subject->is_paid);
+		counter_take(&key, &fit->need, &stand) : counter_find(&key, has_gate);
 	if (taken->counter == 0)
 	{
 		budget_fit_stands(fit, &stand);
@@ -147,13 +153,28 @@ settle_before(const BudgetSubject *subject, List *fits)
 		return;
 	keys = palloc_array(CounterKey, Max(count, 1));
 	for (int i = 0; i < count; i++)
-	{
-		const BudgetFit *fit = list_nth(fits, i);
-
-		keys[i] = counter_key(fit->need.budget, fit->value, fit->period_key, subject);
-	}
+		keys[i] = key_of(list_nth(fits, i), subject);
 	lock_deferred(keys, count);
 	write_deferred();
+}
+
+/*
+ * Does it change counters before it is charged?  What has ended already holds nothing, and is
+ * charged once its row is there; a counter that is made for it is locked until then.
+ */
+static bool
+makes_counters(const BudgetSubject *subject, List *fits)
+{
+	ListCell   *cell;
+
+	foreach(cell, fits)
+	{
+		CounterKey	key = key_of(lfirst(cell), subject);
+
+		if (!counter_is_settled(&key))
+			return true;
+	}
+	return false;
 }
 
 /* Hold of all counters that it counts in, in the order in which they are locked */
@@ -162,6 +183,7 @@ hold_all(const BudgetSubject *subject, const Budget *budgets, int count)
 {
 	List	   *fits = budget_fits(subject, budgets, count);
 	List	   *holds = NIL;
+	bool		has_gates;
 	ListCell   *cell;
 
 	foreach(cell, fits)
@@ -172,9 +194,10 @@ hold_all(const BudgetSubject *subject, const Budget *budgets, int count)
 			budget_refuse(fit, subject);
 	}
 	settle_before(subject, fits);
+	has_gates = subject->is_paid && makes_counters(subject, fits);
 	foreach(cell, fits)
 	{
-		holds = lappend(holds, hold(subject, fits, lfirst(cell)));
+		holds = lappend(holds, hold(subject, fits, lfirst(cell), has_gates));
 	}
 	return holds;
 }

@@ -3,8 +3,8 @@
  *
  * For requests for access.  A user has her own, the owner of the store anybody's.
  * What is deleted and not purged yet is hers as well, and so is what stood in messages
- * before.  In runs of others, as far as the caller may see them, it is what airun_erase_user()
- * would empty: what belongs to her tasks, and what she has put into the place of a message.
+ * before.  In runs of others, as far as the caller may see them, it is what belongs to her
+ * tasks, and what she has put into the place of a message; not what forks have copied of it.
  * Entries of the ledger come as far as the caller may read them.
  *
  * Refuses: nobody (PT401), another person's data to all but the owner (42501).
