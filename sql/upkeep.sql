@@ -332,10 +332,14 @@ SELECT count(airun_append_message(r, say('said afterwards'))) FROM unnest(ARRAY[
 SELECT airun_store_strip_runs(ARRAY[run_id(75)]);
 -- a fork of a run of hers, each of which has been described otherwise since
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
-SELECT count(airun_append_message((airun_create_run('chat', id => run_id(76), metadata => '{"x": "Zebrawood"}', variable_values => '{"x": "Zebrawood", "lang": "en"}')).id, say('Zebrawood')));
+SELECT count(*) FROM airun_append_messages((airun_create_run('chat', id => run_id(76), metadata => '{"x": "Zebrawood"}', variable_values => '{"x": "Zebrawood", "lang": "en"}')).id, jsonb_build_array(say('Zebrawood'), say('Zebrawood, too')));
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
 SELECT id AS described FROM airun_fork_run(run_id(76)) \gset
 UPDATE ai_runs SET variable_values = variable_values || '{"lang": "de"}' WHERE id = :'described';
+-- which has taken back one message, and said something of its own; and a fork of that
+SELECT airun_truncate_messages(:'described', 1);
+SELECT count(airun_start_turn(:'described', say('mine alone'), task_id => task_id(76))), count(airun_finish_turn(task_id(76), say('for me alone', 'assistant')));
+SELECT id AS second_described FROM airun_fork_run(:'described') \gset
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
 UPDATE ai_runs SET name = 'named', metadata = '{}' WHERE id = run_id(76);
 UPDATE airun.runs SET deleted_at = '2001-01-01' WHERE id IN (run_id(71), :'purged_fork', :'own_fork', run_id(73), run_id(74));
@@ -384,6 +388,8 @@ SELECT f.fork, r.name, m.seq, m.message ->> 'content' AS content
 	FROM (VALUES ('his own', :'fork_of_his'::uuid), ('of purged', :'fork_of_purged'), ('of stripped', :'fork_of_stripped'), ('of that', :'second_fork')) AS f (fork, id)
 	JOIN airun.runs AS r USING (id) JOIN airun.messages AS m ON m.run_id = r.id ORDER BY 1, m.seq;
 SELECT name, metadata, variable_values FROM airun.runs WHERE id = :'described';
+SELECT m.run_id = :'described' AS first, m.seq, m.message ->> 'content' AS content FROM airun.messages AS m WHERE m.run_id IN (:'described', :'second_described') ORDER BY 1, 2;
+SELECT m.seq, m.message ->> 'content' AS content FROM airun.message_versions AS m WHERE m.run_id = :'described';
 SELECT m.seq, m.version, m.message ->> 'content' AS content, m.replaced_by FROM airun.message_versions AS m WHERE m.run_id = run_id(72) ORDER BY 1, 2;
 -- K3: a second one joins her
 CREATE TEMP TABLE people AS SELECT sum(calls) AS calls, sum(tokens_input) AS tokens FROM airun.usage_people;

@@ -76,7 +76,8 @@ COMMENT ON FUNCTION @extschema@.airun_store_erase_needs(uuid, uuid, uuid, uuid) 
 
 /*
  * The forks of runs, and the forks of these: up to which seq each has copied from its origin,
- * and whether the origin has been stripped since, and so does not tell any more what that was
+ * and whether the origin has been stripped since, and so does not tell any more what that was.
+ * What a fork has said after it has been stripped or taken back itself is its own.
  */
 CREATE FUNCTION @extschema@.airun_store_forks(
 	ids uuid[], OUT id uuid, OUT user_id uuid, OUT up_to bigint, OUT origin uuid,
@@ -86,14 +87,21 @@ RETURNS SETOF record
 	SET search_path = pg_catalog, pg_temp
 AS $forks$
 WITH RECURSIVE f AS (
-	SELECT r.id, r.user_id, r.forked_at_seq AS up_to, r.forked_from AS origin,
+	SELECT r.id, r.user_id, r.stripped_at, r.forked_at_seq AS up_to, r.forked_from AS origin,
 		COALESCE(r.created_at <= o.stripped_at, false) AS is_stripped
 	FROM airun.runs AS r JOIN airun.runs AS o ON o.id = r.forked_from
 	WHERE r.forked_from = ANY (ids)
 	UNION
-	SELECT r.id, r.user_id, LEAST(r.forked_at_seq, f.up_to), f.origin, f.is_stripped
+	SELECT r.id, r.user_id, r.stripped_at,
+		CASE WHEN f.stripped_at < r.created_at THEN 0
+			ELSE LEAST(r.forked_at_seq, f.up_to, (
+				SELECT min(v.seq) - 1 FROM airun.message_versions AS v
+				WHERE v.run_id = f.id AND v.action = 'removed'
+					AND v.replaced_at < r.created_at)) END,
+		f.origin, f.is_stripped
 	FROM f JOIN airun.runs AS r ON r.forked_from = f.id)
-SELECT f.id, f.user_id, max(f.up_to), f.origin, bool_or(f.is_stripped)
+SELECT f.id, f.user_id, max(CASE WHEN f.stripped_at IS NULL THEN f.up_to ELSE 0 END), f.origin,
+	bool_or(f.is_stripped)
 FROM f GROUP BY f.id, f.user_id, f.origin
 $forks$;
 COMMENT ON FUNCTION @extschema@.airun_store_forks(uuid[]) IS

@@ -201,9 +201,15 @@ airun_store_cancel_tasks(PG_FUNCTION_ARGS)
 	"NOT EXISTS (SELECT FROM airun.message_versions AS n WHERE n.run_id" EQ "w.run_id " \
 	"AND n.seq" EQ "w.seq AND n.version" GT "w.version)"
 
-/* What was said up to a seq, or by the person; of a table x */
-#define SAID_BY_PERSON(follows) \
-	"WHERE x.run_id" EQ "$1 AND (x.seq" LE "$2 OR " IS_SAID("x", "$1", "$3", follows) ")"
+/* Is a message x of the fork $1 still what it has copied up to seq $2?  A version may be. */
+#define IS_COPIED \
+	"x.seq" LE "$2 AND NOT EXISTS (SELECT FROM airun.message_versions AS v " \
+	"WHERE v.run_id" EQ "$1 AND v.action" EQ "'removed' AND v.seq" LE "x.seq)"
+#define MAY_BE_COPIED	"x.seq" LE "$2"
+
+/* What was copied, or said by the person; of a table x */
+#define SAID_BY_PERSON(copied, follows) \
+	"WHERE x.run_id" EQ "$1 AND (" copied " OR " IS_SAID("x", "$1", "$3", follows) ")"
 #define EMPTY_MESSAGE \
 	"message_id = NULL, message = pg_catalog.jsonb_build_object(" \
 	"'role', x.message OPERATOR(pg_catalog.->) 'role', 'content', '', " \
@@ -240,12 +246,13 @@ airun_store_empty_messages(PG_FUNCTION_ARGS)
 {
 	static Statement steps[] = {
 		{
-			"UPDATE airun.messages AS x SET " EMPTY_MESSAGE SAID_BY_PERSON(BY_MESSAGE),
+			"UPDATE airun.messages AS x SET " EMPTY_MESSAGE
+			SAID_BY_PERSON(IS_COPIED, BY_MESSAGE),
 			3, {UUIDOID, INT8OID, UUIDOID}
 		},
 		{
 			"UPDATE airun.message_versions AS x SET " EMPTY_MESSAGE
-			SAID_BY_PERSON(BY_VERSION("x")),
+			SAID_BY_PERSON(MAY_BE_COPIED, BY_VERSION("x")),
 			3, {UUIDOID, INT8OID, UUIDOID}
 		},
 		{
@@ -280,8 +287,8 @@ airun_store_empty_messages(PG_FUNCTION_ARGS)
 #define IS_COPY_IN(rows, follows) \
 	"EXISTS (SELECT FROM " rows " AS m WHERE m.run_id" EQ "$3 AND m.seq" EQ "x.seq " \
 	"AND m.message" EQ "x.message AND " IS_SAID("m", "$3", "$4", follows) ")"
-#define COPIED_FROM_PERSON \
-	"WHERE x.run_id" EQ "$1 AND x.seq" LE "$2 AND ($5 OR " \
+#define COPIED_FROM_PERSON(copied) \
+	"WHERE x.run_id" EQ "$1 AND " copied " AND ($5 OR " \
 	IS_COPY_IN("airun.messages", BY_MESSAGE) \
 	" OR " IS_COPY_IN("airun.message_versions", BY_VERSION("m")) ")"
 
@@ -297,11 +304,12 @@ airun_store_empty_copies(PG_FUNCTION_ARGS)
 {
 	static Statement steps[] = {
 		{
-			"UPDATE airun.messages AS x SET " EMPTY_MESSAGE COPIED_FROM_PERSON,
+			"UPDATE airun.messages AS x SET " EMPTY_MESSAGE COPIED_FROM_PERSON(IS_COPIED),
 			5, {UUIDOID, INT8OID, UUIDOID, UUIDOID, BOOLOID}
 		},
 		{
-			"UPDATE airun.message_versions AS x SET " EMPTY_MESSAGE COPIED_FROM_PERSON,
+			"UPDATE airun.message_versions AS x SET " EMPTY_MESSAGE
+			COPIED_FROM_PERSON(MAY_BE_COPIED),
 			5, {UUIDOID, INT8OID, UUIDOID, UUIDOID, BOOLOID}
 		},
 		{
