@@ -175,8 +175,13 @@ SELECT attempt(format('SELECT airun_fork_run(%L, 0, id => %L)', run_id(52), run_
 SET airun.user_id = 'fork test';
 SELECT attempt(format('SELECT airun_fork_run(%L, 1, id => %L)', run('D'), run_id(52)));
 SELECT count(*) - :before AS made FROM ai_runs;
+SELECT message_count FROM airun_fork_run(run_id(50), 1, id => run_id(53));
 SELECT airun_delete_run(run_id(50)) IS NOT NULL;
 SELECT attempt(format('SELECT airun_fork_run(%L, 2, id => %L)', run('D'), run_id(50)));
+-- also when the run is gone; and it is the caller's alone
+SELECT message_count FROM airun_fork_run(run_id(50), 1, id => run_id(53));
+SET airun.user_id = 'somebody else';
+SELECT attempt(format('SELECT airun_fork_run(%L, 1, id => %L)', run_id(50), run_id(53)));
 RESET ROLE;
 DELETE FROM airun.runs WHERE user_id = airun_user_uuid('somebody else');
 

@@ -104,39 +104,49 @@ copy_messages(const pg_uuid_t *from, int64 seq, const pg_uuid_t *to, RunState *f
 				 errmsg("a trigger or a policy on airun.messages has suppressed a message")));
 }
 
-/* Has the call been made before: is there this fork of the run, of who has it now? */
+/* Has the call been made before: is there this fork of the run, of who calls? */
 static bool
-is_forked(FunctionCallInfo fcinfo, const pg_uuid_t *fork_id, const pg_uuid_t *owner)
+is_forked(FunctionCallInfo fcinfo)
 {
 	static Statement find = {
 		"SELECT FROM airun.runs AS r WHERE " LIVE_RUN " AND r.forked_from" EQ "$2 "
-		"AND ($3 IS NULL OR r.forked_at_seq" EQ "$3) "
-		"AND (r.user_id" EQ "$4 OR (r.user_id IS NULL AND $4 IS NULL))",
+		"AND ($3 IS NULL OR r.forked_at_seq" EQ "$3) AND ($4 IS NULL OR r.user_id" EQ "$4)",
 		4, {UUIDOID, UUIDOID, INT8OID, UUIDOID}
 	};
+	Field		fork_id = argument_field(fcinfo, 4);
 	Field		seq = argument_field(fcinfo, 1);
+	pg_uuid_t	caller;
 	Args		args = {0};
 
-	arg_uuid(&args, fork_id);
+	if (fork_id.isnull)
+		return false;
+	arg_field(&args, &fork_id);
 	arg_uuid(&args, PG_GETARG_UUID_P(0));
 	arg_field(&args, &seq);
-	arg_uuid(&args, owner);
+	arg_uuid(&args, caller_id(&caller) ? &caller : NULL);
 	return statement_write(&find, &args) == 1;
 }
 
-/* Make the fork, of the fields that it takes over */
+/* Make the fork of a run, which is locked; sets its id, unless that is given */
 static void
-make_fork(FunctionCallInfo fcinfo, const RunState *run, const pg_uuid_t *fork_id,
-		  RunFields *fields)
+make_fork(FunctionCallInfo fcinfo, const RunState *run, pg_uuid_t *fork_id)
 {
 	const pg_uuid_t *run_id = PG_GETARG_UUID_P(0);
 	int64		seq = fork_place(fcinfo, run_id, run);
+	RunFields	fields = {0};
 	RunState	fork = {0};
+	pg_uuid_t	caller;
 	ResultRow	summary;
 
-	fields->forked_from = (Field) {UUIDPGetDatum(run_id), false};
-	fields->forked_at_seq = (Field) {Int64GetDatum(seq), false};
-	if (!run_insert(fork_id, !PG_ARGISNULL(4), fields, &summary))
+	take_over(run_id, &fields);
+	if (!PG_ARGISNULL(2))
+		fields.name = argument_field(fcinfo, 2);
+	fields.is_listed = argument_field(fcinfo, 3);
+	fields.forked_from = (Field) {UUIDPGetDatum(run_id), false};
+	fields.forked_at_seq = (Field) {Int64GetDatum(seq), false};
+	if (PG_ARGISNULL(4))
+		uuid_generate_for(fork_id, run_owner(&fields, &caller));
+	if (!run_insert(fork_id, !PG_ARGISNULL(4), &fields, &summary))
 		run_refuse_taken(fork_id);
 	ItemPointerSetInvalid(&fork.place);
 	if (seq > 0)
@@ -147,31 +157,27 @@ make_fork(FunctionCallInfo fcinfo, const RunState *run, const pg_uuid_t *fork_id
  * airun_fork_run(run_id, at_seq, name, listed, id) returns ai_run_summary
  *
  * An id that a fork of the same run has already, at the same place, returns that fork, as
- * it is.
+ * it is, also when the run is gone.
  */
 Datum
 airun_fork_run(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t  *run_id = run_id_argument(fcinfo, 0);
 	pg_uuid_t	fork_id;
-	pg_uuid_t	caller;
-	RunFields	fields = {0};
 	RunState	run;
 	ResultRow	summary;
 	Datum		result;
 
-	store_open(true);
-	run_lock(run_id, &run);
-	take_over(run_id, &fields);
-	if (!PG_ARGISNULL(2))
-		fields.name = argument_field(fcinfo, 2);
-	fields.is_listed = argument_field(fcinfo, 3);
-	if (PG_ARGISNULL(4))
-		uuid_generate_for(&fork_id, run_owner(&fields, &caller));
-	else
+	if (!PG_ARGISNULL(4))
 		fork_id = *PG_GETARG_UUID_P(4);
-	if (PG_ARGISNULL(4) || !is_forked(fcinfo, &fork_id, run_owner(&fields, &caller)))
-		make_fork(fcinfo, &run, &fork_id, &fields);
+	store_open(true);
+	if (!is_forked(fcinfo))
+	{
+		run_lock(run_id, &run);
+		/* again, since the same call may have had the run until now */
+		if (!is_forked(fcinfo))
+			make_fork(fcinfo, &run, &fork_id);
+	}
 	summary = run_read_summary(&fork_id);
 	result = result_row_composite(fcinfo, &summary);
 	store_close();

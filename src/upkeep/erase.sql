@@ -386,8 +386,10 @@ BEGIN
 		EXIT WHEN count = 0 OR clock_timestamp() >= until;
 	END LOOP;
 
-	-- What she has said in runs of other users, and the ledger: once no run is hers
-	IF EXISTS (SELECT FROM airun.runs AS r WHERE r.user_id = person) THEN
+	-- What she has said in runs of other users, and the ledger: once no run or call is hers
+	IF EXISTS (SELECT FROM airun.runs AS r WHERE r.user_id = person)
+		OR EXISTS (SELECT FROM airun.calls AS c WHERE c.user_id = person)
+	THEN
 		RETURN done;
 	END IF;
 	FOR other IN
