@@ -683,20 +683,22 @@ counter_is_settled(const CounterKey *key)
 }
 
 /*
- * The slot of a counter, of which nothing is needed yet.  has_gate: it is going to be charged
- * in this transaction, behind others that are locked, and its gate is locked in its place.
+ * The slot of a counter, of which nothing is needed yet.  locks: it is going to be charged in
+ * this transaction, behind others that are locked, and so all of it is locked in its place.
  */
 int64
-counter_find(const CounterKey *key, bool has_gate)
+counter_find(const CounterKey *key, bool locks)
 {
 	Gate		gate;
 	int64		id;
 
 	/* a new slot is behind the gate, whoever makes it */
-	if (has_gate || (key->slot != 0 && !find_slot(key, &id)))
+	if (locks || (key->slot != 0 && !find_slot(key, &id)))
 		lock_gate(key, &gate);
 	id = have_slot(key);
 	note_user(key, id);
+	if (locks)
+		lock_slots(key, &gate);
 	return id;
 }
 

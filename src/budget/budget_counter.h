@@ -36,7 +36,7 @@ extern CounterKey counter_key(const Budget *budget, const char *value, const cha
 							  const BudgetSubject *subject);
 extern int64 counter_take(const CounterKey *key, const BudgetNeed *need, BudgetStand *stand);
 extern bool counter_is_settled(const CounterKey *key);
-extern int64 counter_find(const CounterKey *key, bool has_gate);
+extern int64 counter_find(const CounterKey *key, bool locks);
 extern void counter_change(int64 id, const CounterChange *change);
 extern int	counter_order(const CounterKey *a, const CounterKey *b);
 extern Datum counters_ids(Datum *ids, int count);

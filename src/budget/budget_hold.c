@@ -121,9 +121,9 @@ key_of(const BudgetFit *fit, const BudgetSubject *subject)
 	return counter_key(fit->need.budget, fit->value, fit->period_key, subject);
 }
 
-/* Hold of one counter; has_gate as for counter_find() */
+/* Hold of one counter; locks as for counter_find() */
 static Hold *
-hold(const BudgetSubject *subject, List *fits, BudgetFit *fit, bool has_gate)
+hold(const BudgetSubject *subject, List *fits, BudgetFit *fit, bool locks)
 {
 	Hold	   *taken = palloc_object(Hold);
 	CounterKey	key = key_of(fit, subject);
@@ -133,7 +133,7 @@ hold(const BudgetSubject *subject, List *fits, BudgetFit *fit, bool has_gate)
 		fit->need.amount = decimal_of(0);
 	taken->need = &fit->need;
 	taken->counter = decimal_sign(fit->need.amount) > 0 ?
-		counter_take(&key, &fit->need, &stand) : counter_find(&key, has_gate);
+		counter_take(&key, &fit->need, &stand) : counter_find(&key, locks);
 	if (taken->counter == 0)
 	{
 		budget_fit_stands(fit, &stand);
@@ -159,8 +159,8 @@ settle_before(const BudgetSubject *subject, List *fits)
 }
 
 /*
- * Does it change counters before it is charged?  What has ended already holds nothing, and is
- * charged once its row is there; a counter that is made for it is locked until then.
+ * Does it make counters?  What has ended already holds nothing, and is charged once its row is
+ * there: it then keeps what it has made until then, and all other counters with it.
  */
 static bool
 makes_counters(const BudgetSubject *subject, List *fits)
@@ -183,7 +183,7 @@ hold_all(const BudgetSubject *subject, const Budget *budgets, int count)
 {
 	List	   *fits = budget_fits(subject, budgets, count);
 	List	   *holds = NIL;
-	bool		has_gates;
+	bool		locks;
 	ListCell   *cell;
 
 	foreach(cell, fits)
@@ -194,10 +194,10 @@ hold_all(const BudgetSubject *subject, const Budget *budgets, int count)
 			budget_refuse(fit, subject);
 	}
 	settle_before(subject, fits);
-	has_gates = subject->is_paid && makes_counters(subject, fits);
+	locks = subject->is_paid && makes_counters(subject, fits);
 	foreach(cell, fits)
 	{
-		holds = lappend(holds, hold(subject, fits, lfirst(cell), has_gates));
+		holds = lappend(holds, hold(subject, fits, lfirst(cell), locks));
 	}
 	return holds;
 }
