@@ -337,7 +337,7 @@ SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
 SELECT id AS described FROM airun_fork_run(run_id(76)) \gset
 UPDATE ai_runs SET variable_values = variable_values || '{"lang": "de"}' WHERE id = :'described';
 -- which has taken back one message, and said something of its own; and a fork of that
-SELECT airun_truncate_messages(:'described', 1);
+SELECT count(airun_truncate_messages(:'described', 1));
 SELECT count(airun_start_turn(:'described', say('mine alone'), task_id => task_id(76))), count(airun_finish_turn(task_id(76), say('for me alone', 'assistant')));
 SELECT id AS second_described FROM airun_fork_run(:'described') \gset
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
