@@ -44,6 +44,13 @@ SELECT * FROM airun_check_usage();
 -- a thousand and one: more than a batch
 SELECT count(airun_delete_run((airun_create_run('upkeep')).id)) FROM generate_series(1, 1001);
 SELECT airun_purge_runs('infinity');
+-- what goes is not kept on disk meanwhile: a hundred runs have 0.5 MB
+SELECT count(*) FROM (SELECT (airun_create_run('upkeep')).id FROM generate_series(1, 100)) AS r, airun_append_messages(r.id, (SELECT jsonb_agg(say('word')) FROM generate_series(1, 20))) AS m;
+BEGIN;
+SET LOCAL work_mem = '256kB'; SET LOCAL temp_file_limit = 0;
+SELECT bool_and(airun_delete_run(id)) FROM ai_runs WHERE source_type = 'upkeep' AND message_count = 20;
+SELECT airun_purge_runs('infinity');
+COMMIT;
 -- rows of other runs that a site's trigger deletes meanwhile move their totals
 CREATE FUNCTION pg_temp.delete_more() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
 	DELETE FROM airun.messages WHERE run_id = helpers.run_id(5) AND seq = 3;

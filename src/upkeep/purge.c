@@ -46,6 +46,12 @@ PG_FUNCTION_INFO_V1(airun_purge_runs);
 /* So long a batch of who waits tries texts in the second round, in milliseconds */
 #define PATIENCE	100
 
+/*
+ * The runs of one DELETE.  The server keeps all rows that go with them for the triggers of
+ * statements, and writes them to disk once they need more than work_mem.
+ */
+#define AT_ONCE		10
+
 /* The ids of a batch, as uuid[] */
 Datum
 purge_ids(const Purge *purge)
@@ -275,8 +281,9 @@ static uint64
 keep_forked(Purge *purge)
 {
 	static Statement find = {
-		"SELECT r.id, " HAS_WORDS " FROM airun.runs AS r "
-		"WHERE r.id" EQ "ANY ($1) AND " HAS_FORKS " ORDER BY r.id",
+		"SELECT r.id, " HAS_WORDS " FROM airun.runs AS r WHERE r.id" EQ "ANY (ARRAY("
+		"SELECT o.forked_from FROM airun.runs AS o WHERE o.forked_from" EQ "ANY ($1))) "
+		"AND " HAS_FORKS " ORDER BY r.id",
 		1, {UUIDARRAYOID}
 	};
 	Purge	   *forked = palloc0_object(Purge);
@@ -311,18 +318,27 @@ uint64
 purge_locked_runs(Purge *purge)
 {
 	static Statement remove = {
-		"DELETE FROM airun.runs AS r WHERE r.id" EQ "ANY ($1)", 1, {UUIDARRAYOID}
+		"DELETE FROM airun.runs AS r WHERE r.id" EQ "ANY (($1)[$2:$3])",
+		3, {UUIDARRAYOID, INT4OID, INT4OID}
 	};
-	Args		unforked = {0};
-	uint64		stripped;
+	Args		ids = {0};
+	uint64		gone;
 
 	purge_leave_moving(purge);
 	purge_cancel_tasks(purge);
 	if (purge->count == 0)
 		return 0;
-	stripped = purge->with_forked ? 0 : keep_forked(purge);
-	arg_add(&unforked, purge_ids(purge), false);
-	return stripped + statement_write_runs(&remove, &unforked, purge->ids, purge->count);
+	gone = purge->with_forked ? 0 : keep_forked(purge);
+	arg_add(&ids, purge_ids(purge), false);
+	for (int first = 1; first <= purge->count; first += AT_ONCE)
+	{
+		Args		args = ids;
+
+		arg_add(&args, Int32GetDatum(first), false);
+		arg_add(&args, Int32GetDatum(first + AT_ONCE - 1), false);
+		gone += statement_write_runs(&remove, &args, purge->ids, purge->count);
+	}
+	return gone;
 }
 
 /* What remains to be purged, as it is now: a cursor over ids, in their order */

@@ -5,7 +5,8 @@ CREATE FUNCTION @extschema@.airun_purge_runs(
 	deleted_before timestamptz,
 	max_runs bigint DEFAULT NULL)
 RETURNS bigint
-	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE
+	SET jit = off;
 COMMENT ON FUNCTION @extschema@.airun_purge_runs IS
 'Removes for good the runs that were deleted before a time, with their messages and tasks; '
 'returns how many runs
