@@ -1,7 +1,8 @@
 # 64 clients on one budget of 1,000 units, each call 1, with failures, cancels, late
 # usages, retries and calls that nobody ends, while sessions are killed: what is spent and
 # held is never above the limit, nobody is refused while it fits, and all is exact at the
-# end; with 64 slots, and with one.  Then the server is killed with holds that are open, and
+# end; with 64 slots, and with one.  Then several budgets at once, with and without slots, and
+# among the calls what is paid as it comes: nobody meets a deadlock.  Then the server is killed with holds that are open, and
 # the store is dumped and restored with them.  B1, B5, B6, B39, B41, B46 and B48.
 
 use strict;
@@ -87,6 +88,14 @@ append_to_file("$dir/call.sql", <<'END');
 SELECT test.start(:client_id, :door) AS id \gset
 SELECT test.finish(':id', :door, :r);
 END
+append_to_file("$dir/pay.sql", <<'END');
+\set door random(1, 2)
+\if :door = 1
+SELECT airun_meter(tokens_input => 1, tokens_output => 1);
+\else
+INSERT INTO ai_tasks (run_id, status, tokens_input, tokens_output) VALUES (test.run(:client_id), 'completed', 1, 1);
+\endif
+END
 
 my $now = 'SELECT COALESCE(sum(spent + estimated + held), 0) FROM airun.budget_periods WHERE budget_id = (SELECT max(id) FROM airun.budgets)';
 
@@ -109,11 +118,11 @@ sub expire
 # killed.  Returns the largest sum that was seen.
 sub run_calls
 {
-	my ($calls, $kills) = @_;
+	my ($calls, $kills, @more) = @_;
 	my ($out, $err, $most) = ('', '', 0);
 	my $run = IPC::Run::start(
 		[
-			$node->installed_command('pgbench'), '-n', '-c', $clients, '-j', 2, '-t', $calls, '-f', "$dir/call.sql",
+			$node->installed_command('pgbench'), '-n', '-c', $clients, '-j', 2, '-t', $calls, map({ ('-f', $_) } "$dir/call.sql", @more),
 			$node->connstr('postgres') . ' application_name=calls'
 		],
 		'<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(300));
@@ -163,10 +172,23 @@ for my $round (1 .. $rounds)
 	}
 }
 
+#--- several budgets, and what is paid at once --------------------------------------
+
+sql(<<'END');
+SELECT airun_set_budget('b', NULL), airun_set_budget('all', 1e9, measure => 'tokens', slots => 2),
+	airun_set_budget('users', 1e9, scope => 'user', measure => 'calls', period => 'none'),
+	airun_set_budget('runs', 1e9, scope => 'run', measure => 'tokens', period => 'hour', slots => 4),
+	airun_set_budget('tools', 1e9, scope => 'service', measure => 'calls', slots => 3)
+END
+run_calls(quick_or_long(30, 300), 0, "$dir/pay.sql");
+exact('with several budgets');
+expire();
+sql('SELECT airun_set_budget(name, NULL) FROM airun.budgets WHERE valid_to IS NULL');
+
 #--- isolation, and locks that are left ------------------------------------------
 
 # B39: in REPEATABLE READ a start is right, or is 40001 and can be sent again
-sql("SELECT airun_set_budget('b', NULL), airun_set_budget('rr', 3, measure => 'calls', period => 'none', slots => 1, warn_at => '{}')");
+sql("SELECT airun_set_budget('rr', 3, measure => 'calls', period => 'none', slots => 1, warn_at => '{}')");
 my $first = $node->background_psql('postgres', on_error_stop => 0);
 my $second = $node->background_psql('postgres', on_error_stop => 0);
 $_->query("\\set VERBOSITY sqlstate") for $first, $second;
