@@ -241,27 +241,28 @@ purge_cancel_tasks(Purge *purge)
 		2, {UUIDARRAYOID, UUIDOID}
 	};
 	Oid			owner = store_table_owner("tasks");
-	uint64		count = 1;
+	Args		ids;
 
-	for (int round = 0; round < 2 && count > 0; round++)
+	for (int round = 0; round < 2; round++)
 	{
 		bool		waits = purge->waits && round == 0;
 		Datum		texts = lock_texts(purge, waits);
-		Args		ids = {0};
 		Args		args;
 
 		if (purge->count == 0)
 			return;
+		ids = (Args) {0};
 		arg_add(&ids, purge_ids(purge), false);
 		if (waits)
 			(void) statement_write(&hold, &ids);
 		arg_uuid(&ids, purge->person);
+		if (statement_write_as_owner(&find, &ids, owner) == 0)
+			return;
 		args = ids;
 		arg_add(&args, texts, false);
 		(void) statement_write_as_owner(&cancel, &args, owner);
-		count = statement_write_as_owner(&find, &ids, owner);
 	}
-	leave_found(purge, count);
+	leave_found(purge, statement_write_as_owner(&find, &ids, owner));
 }
 
 /* A run whose row airun_erase_user() needs, for a fork: as airun_store_erase_needs() has it */

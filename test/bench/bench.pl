@@ -412,13 +412,19 @@ sub bulk
 	sql("UPDATE $_.runs SET deleted_at = '2026-06-01Z'::timestamptz + (row_number - 1) / 12500 * interval '1 day'
 		FROM (SELECT id AS of, row_number() OVER (ORDER BY id) FROM $_.runs) AS n WHERE id = of") for qw(airun cascade);
 	settle();
+	my %remove = (airun => 'SELECT airun_purge_runs(%s)', cascade => 'DELETE FROM cascade.runs WHERE deleted_at < %s');
 	my $cpu = "SELECT split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)";
-	my $cpu_of = sub { my @said = split /\n/, psql('-c', $cpu, '-c', $_[0], '-c', $cpu); ($said[-1] - $said[0]) / 1000 };
-	my %day = (airun => 0, cascade => 0);
-	my %purge = take_turns($rounds > 3 ? 3 : $rounds,
-		airun => sub { $cpu_of->("SELECT airun_purge_runs('2026-06-01 12:00Z'::timestamptz + " . $day{airun}++ . " * interval '1 day')") },
-		cascade => sub { $cpu_of->("DELETE FROM cascade.runs WHERE deleted_at < '2026-06-01 12:00Z'::timestamptz + " . $day{cascade}++ . " * interval '1 day'") });
-	figure('purge 12,500 runs with 20 messages, 2 tasks: CPU time', 'us', [ airun => $purge{airun}, 'a cascade alone' => $purge{cascade} ], 'a cascade alone' => '<= 1.5');
+	my %removed;
+	for my $time (map { "'2026-06-01 12:00Z'::timestamptz + $_ * interval '1 day'" } 0 .. ($rounds > 3 ? 2 : $rounds - 1))
+	{
+		for my $who (sort keys %remove)
+		{
+			# nothing at first: what a session does once is not counted
+			my @said = split /\n/, psql(map { ('-c', $_) } sprintf($remove{$who}, "'-infinity'"), $cpu, sprintf($remove{$who}, $time), $cpu);
+			push @{ $removed{$who} }, ($said[-1] - $said[$who eq 'airun' ? 1 : 0]) / 1000;
+		}
+	}
+	figure('purge 12,500 runs with 20 messages, 2 tasks: CPU time', 'us', [ airun => $removed{airun}, 'a cascade alone' => $removed{cascade} ], 'a cascade alone' => '<= 1.5');
 }
 
 # The memory of one backend that appends 100,000 times and loads 10,000 times.
