@@ -144,6 +144,19 @@ SELECT attempt(format('UPDATE airun.runs SET id = %L WHERE id = %L', airun_uuid(
 SELECT attempt(format('UPDATE ai_runs SET id = NULL, description = ''kept'' WHERE id = %L', run_id(3)));
 SELECT attempt(format('INSERT INTO airun.messages (run_id, message) VALUES (%L, say(''x''))', run_id(99)));
 SELECT count(*) FROM airun_list_runs();
+-- a page of an hour of many runs, wherever they are
+RESET ROLE;
+SET airun.user_id = 'partition list';
+SELECT count(airun_create_run(id => CASE n % 3 WHEN 0 THEN airun_uuid() WHEN 1 THEN run_id(1000 + n) ELSE id_at('2051-05-05', 1000 + n) END))
+FROM generate_series(1, 180) n;
+SET ROLE regress_airun_partition_user;
+SELECT cursor AS place FROM airun_list_runs(page_size => 20) WITH ORDINALITY ORDER BY ordinality DESC LIMIT 1 \gset
+SELECT ARRAY(SELECT id FROM airun_list_runs(page_size => 20)) || ARRAY(SELECT id FROM airun_list_runs(page_size => 50, cursor => :'place'))
+	= ARRAY(SELECT id FROM ai_run_summaries ORDER BY last_message_at DESC, id DESC LIMIT 70);
+RESET ROLE;
+DELETE FROM airun.runs WHERE user_id = airun_user_id();
+SET airun.user_id = 'partition test';
+SET ROLE regress_airun_partition_user;
 -- what PostgREST embeds
 SELECT name, (SELECT count(*) FROM ai_messages(r)), (SELECT count(*) FROM ai_tasks(r)) FROM ai_runs r ORDER BY name;
 SELECT name, (SELECT count(*) FROM ai_messages(r)), (SELECT count(*) FROM ai_tasks(r)) FROM ai_run_summaries r WHERE name ~ '^[ab]' ORDER BY name;

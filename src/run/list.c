@@ -8,10 +8,15 @@
  * gap nor of a repetition among those that stay.
  *
  * The order is (active_hour, last_message_at, id), each descending.  An index
- * covers the user and the hour, which changes at most once an hour, and an
- * incremental sort does the rest: no index covers what an append changes.
- * Row security supplies the condition on the user; who is not bound by it reads
- * an index on the hour alone.
+ * covers the user and the hour, which changes at most once an hour, and no index
+ * covers what an append changes.  So a page is read to the end of its last hour,
+ * and sorted here.  Row security supplies the condition on the user; who is not
+ * bound by it reads an index on the hour alone.
+ *
+ * Where that hour has many more runs than the page, they are not copied whole:
+ * another statement sorts their places alone and then fetches the runs of the
+ * page.  Every page could be read so, but would touch each of its rows twice; a
+ * large one has all sorted as they are.
  *
  * Without a page size all runs come: what a client cuts and counts by itself,
  * as PostgREST does for limit, offset and count.
@@ -52,8 +57,13 @@ PG_FUNCTION_INFO_V1(airun_list_runs);
 #define LIST_LARGE_PAGE		16	/* more than LONGER_PAGE rows */
 #define LIST_FILTERED		32	/* by something that no index knows */
 #define LIST_OF_ALL			64		/* users: row security does not bind the caller */
-#define LIST_KINDS			128
+#define LIST_BUSY			128		/* many runs in the hour in which the page ends */
+#define LIST_USUAL			256	/* neither archived runs nor those kept out of lists */
+#define LIST_KINDS			512
 #define LONGER_PAGE			100
+
+/* So many rows more than the page, and the hour is busy */
+#define MANY_MORE			100
 
 /* A place in the list */
 typedef struct Cursor
@@ -62,6 +72,14 @@ typedef struct Cursor
 	TimestampTz last_message_at;
 	pg_uuid_t	id;
 } Cursor;
+
+/* A row of the list */
+typedef struct ListRow
+{
+	Cursor		cursor;
+	Datum		values[Natts_run_summary + 1];
+	bool		nulls[Natts_run_summary + 1];
+} ListRow;
 
 /*
  * The cursor as text: a version, the two times in microseconds since 2000 and
@@ -157,6 +175,39 @@ plain_search(const Field *search)
 	return plain;
 }
 
+/* What a kind of list has, as a condition on r */
+static char *
+list_condition(int kind)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "r.deleted_at IS NULL ");
+	appendStringInfoString(&sql, kind & LIST_USUAL ? "AND NOT r.is_archived AND r.is_listed" :
+						   "AND r.is_archived" EQ "$5 AND ($11 IS NULL OR r.is_listed" EQ "$11)");
+	if (kind & LIST_FILTERED)
+		appendStringInfo(&sql,
+						 " AND ($3 IS NULL OR r.status" EQ "$3) "
+						 "AND ($4 IS NULL OR r.is_starred" EQ "$4) "
+						 "AND ($6 IS NULL "
+						 "OR pg_catalog.strpos(%s, $6)" GT "0 "
+						 "OR pg_catalog.strpos(%s, $6)" GT "0 "
+						 "OR EXISTS (SELECT FROM pg_catalog.unnest(r.tags) AS tag "
+						 "WHERE pg_catalog.strpos(%s, $6)" GT "0)) "
+						 "AND ($7 IS NULL OR $7" EQ "ANY (r.tags))",
+						 plain_sql("r.name"), plain_sql("r.description"), plain_sql("tag"));
+	if (kind & LIST_BY_SOURCE_TYPE)
+		appendStringInfoString(&sql, " AND r.source_type" EQ "$1");
+	if (kind & LIST_BY_SOURCE_ID)
+		appendStringInfoString(&sql, " AND r.source_id" EQ "$2");
+	if (kind & LIST_AFTER_CURSOR)
+		appendStringInfoString(&sql,
+							   " AND r.active_hour" LE "$8 "
+							   "AND ROW(r.active_hour, r.last_message_at, r.id)" LT
+							   "ROW($8, $9, $10)");
+	return sql.data;
+}
+
 /* The statement for a kind of list, its text made when it is first wanted */
 static Statement *
 list_statement(int kind)
@@ -165,55 +216,37 @@ list_statement(int kind)
 	Statement  *statement = &statements[kind];
 	static const Oid argtypes[] = {
 		TEXTOID, UUIDOID, TEXTOID, BOOLOID, BOOLOID, TEXTOID, TEXTOID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, BOOLOID
+		TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, BOOLOID, INT8OID
 	};
-	StringInfoData sql;
+	/* as in its index */
+	const char *by_hour = kind & LIST_OF_ALL ? "ORDER BY r.active_hour DESC NULLS LAST" :
+		"ORDER BY r.active_hour DESC";
+	/* for the planner, who cannot see that the page's size, an argument, is less */
+	int			most = kind & LIST_LARGE_PAGE ? MAX_PAGE_SIZE :
+		kind & LIST_LONGER_PAGE ? LONGER_PAGE : SHORT_PAGE;
+	const char *form;
 
 	if (statement->sql != NULL)
 		return statement;
 
-	initStringInfo(&sql);
-	appendStringInfoString(&sql,
-						   "SELECT " RUN_SUMMARY " FROM airun.runs AS r "
-						   "WHERE r.deleted_at IS NULL AND r.is_archived" EQ "$5 "
-						   "AND ($11 IS NULL OR r.is_listed" EQ "$11) ");
-	if (kind & LIST_FILTERED)
-		appendStringInfo(&sql,
-						 "AND ($3 IS NULL OR r.status" EQ "$3) "
-						 "AND ($4 IS NULL OR r.is_starred" EQ "$4) "
-						 "AND ($6 IS NULL "
-						 "OR pg_catalog.strpos(%s, $6)" GT "0 "
-						 "OR pg_catalog.strpos(%s, $6)" GT "0 "
-						 "OR EXISTS (SELECT FROM pg_catalog.unnest(r.tags) AS tag "
-						 "WHERE pg_catalog.strpos(%s, $6)" GT "0)) "
-						 "AND ($7 IS NULL OR $7" EQ "ANY (r.tags)) ",
-						 plain_sql("r.name"), plain_sql("r.description"), plain_sql("tag"));
-	if (kind & LIST_BY_SOURCE_TYPE)
-		appendStringInfoString(&sql, "AND r.source_type" EQ "$1 ");
-	if (kind & LIST_BY_SOURCE_ID)
-		appendStringInfoString(&sql, "AND r.source_id" EQ "$2 ");
-	if (kind & LIST_AFTER_CURSOR)
-		appendStringInfoString(&sql,
-							   "AND r.active_hour" LE "$8 "
-							   "AND ROW(r.active_hour, r.last_message_at, r.id)" LT
-							   "ROW($8, $9, $10) ");
-
-	/*
-	 * A page is cut by the caller of the plan; this is for the planner, who
-	 * cannot see a limit that is an argument, and for the sort, which reads as
-	 * many rows before it gives the first one.
-	 */
-	appendStringInfo(&sql,
-					 "ORDER BY r.active_hour DESC%s, r.last_message_at DESC, r.id DESC LIMIT %d",
-					 kind & LIST_OF_ALL ? " NULLS LAST" : "",	/* as in its index */
-					 kind & LIST_LARGE_PAGE ? MAX_PAGE_SIZE :
-					 kind & LIST_LONGER_PAGE ? LONGER_PAGE : SHORT_PAGE);
+	if (kind & LIST_LARGE_PAGE)
+		form = "SELECT " RUN_SUMMARY " FROM airun.runs AS r WHERE %1$s "
+			"%2$s, r.last_message_at DESC, r.id DESC LIMIT %3$d";
+	else if (kind & LIST_BUSY)
+		form = "SELECT " RUN_SUMMARY " FROM (SELECT p.id FROM ("
+			"SELECT r.id FROM airun.runs AS r WHERE %1$s "
+			"%2$s, r.last_message_at DESC, r.id DESC LIMIT %3$d) AS p LIMIT $12) AS p "
+			"JOIN airun.runs AS r ON r.id" EQ "p.id";
+	else
+		form = "SELECT r.* FROM (SELECT " RUN_SUMMARY " FROM airun.runs AS r WHERE %1$s "
+			"%2$s FETCH FIRST %3$d ROWS WITH TIES) AS r %2$s FETCH FIRST $12 ROWS WITH TIES";
 
 	/* Which plan is best for filters depends on what they filter */
 	statement->has_range = (kind & LIST_FILTERED) != 0;
 	statement->nargs = lengthof(argtypes);
 	memcpy(statement->argtypes, argtypes, sizeof(argtypes));
-	statement->sql = MemoryContextStrdup(TopMemoryContext, sql.data);
+	statement->sql = MemoryContextStrdup(TopMemoryContext,
+										 psprintf(form, list_condition(kind), by_hour, most));
 	return statement;
 }
 
@@ -227,29 +260,74 @@ page_kind(int64 page_size)
 }
 
 /*
- * Put the rows of the current SPI result into the function's.  *cursor becomes
- * that of the last one.
+ * Read what a page is made of: its rows, and those that share their hour, in any
+ * order.  Returns how many SPI_tuptable has.
  */
-static void
-put_page(ReturnSetInfo *rsinfo, uint64 rows, Cursor *cursor)
+static uint64
+read_page(int kind, Args *args, int64 page_size)
 {
-	for (uint64 row = 0; row < rows; row++)
-	{
-		Datum		values[Natts_run_summary + 1];
-		bool		nulls[Natts_run_summary + 1];
+	uint64		rows;
 
-		for (int i = 0; i < Natts_run_summary; i++)
-			values[i] = result_value(row, i + 1, &nulls[i]);
-		cursor->active_hour = DatumGetTimestampTz(values[Anum_run_summary_active_hour - 1]);
-		cursor->last_message_at =
-			DatumGetTimestampTz(values[Anum_run_summary_last_message_at - 1]);
-		cursor->id = *DatumGetUUIDP(values[Anum_run_summary_id - 1]);
-		values[Natts_run_summary] = PointerGetDatum(cursor_to_text(cursor));
-		nulls[Natts_run_summary] = false;
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-		pfree(DatumGetPointer(values[Natts_run_summary]));
-	}
+	if (kind & LIST_LARGE_PAGE)
+		return statement_read(list_statement(kind), args, page_size);
+
+	rows = statement_read(list_statement(kind), args, page_size + MANY_MORE);
+	if (rows < page_size + MANY_MORE)
+		return rows;
 	SPI_freetuptable(SPI_tuptable);
+	return statement_read(list_statement(kind | LIST_BUSY), args, page_size);
+}
+
+/* Newest activity first */
+static int
+compare_rows(const void *a, const void *b)
+{
+	const Cursor *one = &((const ListRow *) a)->cursor;
+	const Cursor *other = &((const ListRow *) b)->cursor;
+
+	if (one->active_hour != other->active_hour)
+		return one->active_hour > other->active_hour ? -1 : 1;
+	if (one->last_message_at != other->last_message_at)
+		return one->last_message_at > other->last_message_at ? -1 : 1;
+	return memcmp(other->id.data, one->id.data, UUID_LEN);
+}
+
+/*
+ * Put the first rows of the current SPI result into the function's, page_size at
+ * the most.  *cursor becomes that of the last one.  Returns how many there are.
+ */
+static int64
+put_page(ReturnSetInfo *rsinfo, uint64 count, int64 page_size, Cursor *cursor)
+{
+	ListRow    *rows = palloc(Max(count, 1) * sizeof(ListRow));
+	int64		size = Min((int64) count, page_size);
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		Datum	   *values = rows[i].values;
+
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, rows[i].nulls);
+		rows[i].cursor.active_hour =
+			DatumGetTimestampTz(values[Anum_run_summary_active_hour - 1]);
+		rows[i].cursor.last_message_at =
+			DatumGetTimestampTz(values[Anum_run_summary_last_message_at - 1]);
+		rows[i].cursor.id = *DatumGetUUIDP(values[Anum_run_summary_id - 1]);
+	}
+	qsort(rows, count, sizeof(ListRow), compare_rows);
+	for (int64 i = 0; i < size; i++)
+	{
+		text	   *place = cursor_to_text(&rows[i].cursor);
+
+		rows[i].values[Natts_run_summary] = PointerGetDatum(place);
+		rows[i].nulls[Natts_run_summary] = false;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, rows[i].values, rows[i].nulls);
+		pfree(place);
+	}
+	if (size > 0)
+		*cursor = rows[size - 1].cursor;
+	pfree(rows);
+	SPI_freetuptable(SPI_tuptable);
+	return size;
 }
 
 /*
@@ -270,7 +348,7 @@ airun_list_runs(PG_FUNCTION_ARGS)
 	int64		page_size = all_pages ? MAX_PAGE_SIZE : PG_GETARG_INT64(8);
 	int			kind = page_kind(page_size);
 	Cursor		cursor;
-	uint64		rows;
+	int64		rows;
 
 	check_argument_count(fcinfo, 10);
 	if (page_size < 1 || page_size > MAX_PAGE_SIZE)
@@ -300,6 +378,8 @@ airun_list_runs(PG_FUNCTION_ARGS)
 	search = plain_search(&search);
 	if (!status.isnull || !starred.isnull || !search.isnull || !tag.isnull)
 		kind |= LIST_FILTERED;
+	if (!archived && !listed.isnull && DatumGetBool(listed.value))
+		kind |= LIST_USUAL;
 	if (!store_binds_caller())
 		kind |= LIST_OF_ALL;
 
@@ -328,8 +408,9 @@ airun_list_runs(PG_FUNCTION_ARGS)
 			arg_null(&args);
 		}
 		arg_field(&args, &listed);
-		rows = statement_read(list_statement(kind), &args, page_size);
-		put_page(rsinfo, rows, &cursor);
+		arg_int64(&args, page_size);
+		rows = read_page(kind, &args, page_size);
+		rows = put_page(rsinfo, rows, page_size, &cursor);
 		kind |= LIST_AFTER_CURSOR;
 	} while (all_pages && rows == MAX_PAGE_SIZE);
 	store_close();
