@@ -43,7 +43,7 @@ PG_FUNCTION_INFO_V1(airun_purge_runs);
 /* The most texts that one transaction locks here */
 #define MAX_TEXTS	1000
 
-/* So long a batch of who waits tries texts in the second round, in milliseconds */
+/* So long a batch of who waits tries texts once its runs are held, in milliseconds */
 #define PATIENCE	100
 
 /*
