@@ -233,10 +233,10 @@ list_statement(int kind)
 		form = "SELECT " RUN_SUMMARY " FROM airun.runs AS r WHERE %1$s "
 			"%2$s, r.last_message_at DESC, r.id DESC LIMIT %3$d";
 	else if (kind & LIST_BUSY)
-		form = "SELECT " RUN_SUMMARY " FROM (SELECT p.id FROM ("
-			"SELECT r.id FROM airun.runs AS r WHERE %1$s "
+		form = "SELECT " RUN_SUMMARY " FROM (SELECT p.id, p.ctid FROM ("
+			"SELECT r.id, r.ctid FROM airun.runs AS r WHERE %1$s "
 			"%2$s, r.last_message_at DESC, r.id DESC LIMIT %3$d) AS p LIMIT $12) AS p "
-			"JOIN airun.runs AS r ON r.id" EQ "p.id";
+			"JOIN airun.runs AS r ON r.id" EQ "p.id AND r.ctid" EQ "p.ctid";
 	else
 		form = "SELECT r.* FROM (SELECT " RUN_SUMMARY " FROM airun.runs AS r WHERE %1$s "
 			"%2$s FETCH FIRST %3$d ROWS WITH TIES) AS r %2$s FETCH FIRST $12 ROWS WITH TIES";

@@ -43,7 +43,7 @@ PG_FUNCTION_INFO_V1(airun_purge_runs);
 /* The most texts that one transaction locks here */
 #define MAX_TEXTS	1000
 
-/* So long a batch of who waits tries texts in the second round, in milliseconds */
+/* So long a batch of who waits tries texts once its runs are held, in milliseconds */
 #define PATIENCE	100
 
 /*
@@ -128,6 +128,20 @@ leave_found(Purge *purge, uint64 count)
 
 	for (uint64 i = 0; i < count; i++)
 		leave(purge, DatumGetUUIDP(result_value(i, 1, &isnull)));
+}
+
+/* Does a text stream in any of the runs? */
+static bool
+any_streams(const Purge *purge)
+{
+	static Statement find = {
+		"SELECT FROM airun.tasks AS t WHERE " STREAMING "LIMIT 1", 2, {UUIDARRAYOID, UUIDOID}
+	};
+	Args		args = {0};
+
+	arg_add(&args, purge_ids(purge), false);
+	arg_uuid(&args, purge->person);
+	return statement_write_as_owner(&find, &args, store_table_owner("tasks")) > 0;
 }
 
 /* The table of locks has room for no more: leave out the runs that have texts, from one on */
@@ -221,7 +235,8 @@ lock_texts(Purge *purge, bool waits)
  * something goes on is left out
  *
  * Texts before tasks, as everybody else does: progress may wait for one of these.  A text that
- * has begun meanwhile is tried in a second round, since the runs are locked by then.
+ * has begun meanwhile is tried, in a second round or where none streamed before, since the
+ * runs are held by then.
  */
 void
 purge_cancel_tasks(Purge *purge)
@@ -245,7 +260,7 @@ purge_cancel_tasks(Purge *purge)
 
 	for (int round = 0; round < 2; round++)
 	{
-		bool		waits = purge->waits && round == 0;
+		bool		waits = purge->waits && !purge->is_held && round == 0;
 		Datum		texts = lock_texts(purge, waits);
 		Args		args;
 
@@ -361,10 +376,14 @@ open_deleted(Datum before, Field *max_runs)
 static bool
 next_batch(Portal deleted, Datum before, Purge *purge)
 {
+#define STILL_DELETED \
+	"SELECT r.id FROM airun.runs AS r WHERE r.id" EQ "ANY ($1) AND r.deleted_at" LT "$2 " \
+	"ORDER BY r.id "
 	static Statement lock = {
-		"SELECT r.id FROM airun.runs AS r WHERE r.id" EQ "ANY ($1) AND r.deleted_at" LT "$2 "
-		"ORDER BY r.id FOR NO KEY UPDATE OF r",
-		2, {UUIDARRAYOID, TIMESTAMPTZOID}
+		STILL_DELETED "FOR NO KEY UPDATE OF r", 2, {UUIDARRAYOID, TIMESTAMPTZOID}
+	};
+	static Statement hold = {
+		STILL_DELETED "FOR UPDATE OF r", 2, {UUIDARRAYOID, TIMESTAMPTZOID}
 	};
 	Args		args = {0};
 
@@ -374,7 +393,8 @@ next_batch(Portal deleted, Datum before, Purge *purge)
 	take_found(purge, SPI_processed);
 	arg_add(&args, purge_ids(purge), false);
 	arg_add(&args, before, false);
-	take_found(purge, statement_write(&lock, &args));
+	purge->is_held = !any_streams(purge);
+	take_found(purge, statement_write(purge->is_held ? &hold : &lock, &args));
 	return true;
 }
 

@@ -19,6 +19,7 @@ typedef struct Purge
 	pg_uuid_t	ids[PURGE_BATCH];
 	int			texts;			/* that have been locked in this transaction */
 	bool		waits;			/* for a text that somebody holds; else its run is left */
+	bool		is_held;		/* no text streamed, so the runs are locked FOR UPDATE by now */
 	bool		with_forked;	/* also runs that forks of others have copied from */
 	const pg_uuid_t *person;	/* whose tasks are cancelled; NULL for everybody's */
 } Purge;
