@@ -337,6 +337,13 @@ SELECT id AS fork_of_stripped FROM airun_fork_run(run_id(75)) \gset
 SELECT id AS second_fork FROM airun_fork_run(:'fork_of_stripped') \gset
 SELECT count(airun_append_message(r, say('said afterwards'))) FROM unnest(ARRAY[:'fork_of_his', :'fork_of_purged', :'second_fork']::uuid[]) AS r;
 SELECT airun_store_strip_runs(ARRAY[run_id(75)]);
+-- a run of that user, named by what she has said first, which he has taken back
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
+SELECT count(airun_create_run('chat', id => run_id(77)));
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
+SELECT count(airun_start_turn(run_id(77), say('Zebrawood'), task_id => task_id(77)));
+SET airun.user_id = '0f100000-0000-4000-8000-0000000000bb';
+SELECT count(airun_truncate_messages(run_id(77), 0)), count(airun_append_message(run_id(77), say('mine'))) FROM ai_runs WHERE id = run_id(77) AND name = 'Zebrawood';
 -- a fork of a run of hers, each of which has been described otherwise since
 SET airun.user_id = '0f100000-0000-4000-8000-0000000000aa';
 SELECT count(*) FROM airun_append_messages((airun_create_run('chat', id => run_id(76), metadata => '{"x": "Zebrawood"}', variable_values => '{"x": "Zebrawood", "lang": "en"}')).id, jsonb_build_array(say('Zebrawood'), say('Zebrawood, too')));
@@ -394,6 +401,7 @@ SELECT m.run_id = run_id(72) AS run, m.seq, m.message ->> 'content' AS content F
 SELECT f.fork, r.name, m.seq, m.message ->> 'content' AS content
 	FROM (VALUES ('his own', :'fork_of_his'::uuid), ('of purged', :'fork_of_purged'), ('of stripped', :'fork_of_stripped'), ('of that', :'second_fork')) AS f (fork, id)
 	JOIN airun.runs AS r USING (id) JOIN airun.messages AS m ON m.run_id = r.id ORDER BY 1, m.seq;
+SELECT r.name, m.message ->> 'content' AS content FROM airun.runs AS r JOIN airun.messages AS m ON m.run_id = r.id WHERE r.id = run_id(77);
 SELECT name, metadata, variable_values FROM airun.runs WHERE id = :'described';
 SELECT m.run_id = :'described' AS first, m.seq, m.message ->> 'content' AS content FROM airun.messages AS m WHERE m.run_id IN (:'described', :'second_described') ORDER BY 1, 2;
 SELECT m.seq, m.message ->> 'content' AS content FROM airun.message_versions AS m WHERE m.run_id = :'described';

@@ -61,7 +61,7 @@ COMMENT ON FUNCTION @extschema@.airun_store_erase_entries(uuid, tid[], text) IS
 /*
  * Does airun_erase_user() need the row of a run for the sake of a fork of it, since that may
  * have words of somebody but its owner?  Behind a fork, any fork counts: a fork of it may have
- * what it has copied itself.
+ * what it has copied itself.  HAS_FORKS in purge.c is the same.
  */
 CREATE FUNCTION @extschema@.airun_store_erase_needs(
 	run_id uuid, user_id uuid, forked_from uuid, fork_user_id uuid) RETURNS boolean
@@ -177,16 +177,21 @@ BEGIN
 			unnamed := unnamed || fork.id;
 		END IF;
 	END LOOP;
-	-- A name that may have been made of her first message
+	-- A name that may have been made of her message, the first one there was
 	IF EXISTS (
 		SELECT FROM airun.tasks AS t
 		WHERE t.run_id = other AND t.user_id = person AND t.task_id = (
-			SELECT m.task_id FROM airun.messages AS m
-			WHERE m.run_id = other AND m.message ->> 'role' = 'user' ORDER BY m.seq LIMIT 1))
+			SELECT u.task_id FROM (
+				SELECT m.seq, NULL AS version, m.task_id FROM airun.messages AS m
+				WHERE m.run_id = other AND m.message ->> 'role' = 'user'
+				UNION ALL
+				SELECT v.seq, v.version, v.task_id FROM airun.message_versions AS v
+				WHERE v.run_id = other AND v.message ->> 'role' = 'user') AS u
+			ORDER BY u.seq, u.version LIMIT 1))
 	THEN
 		unnamed := other || forks;
 	END IF;
-	UPDATE airun.runs AS r SET name = NULL WHERE r.id = ANY (unnamed);
+	UPDATE airun.runs AS r SET name = NULL WHERE r.id = ANY (unnamed) AND r.name IS NOT NULL;
 	RETURN emptied + @extschema@.airun_store_empty_messages(
 		other, COALESCE(up_to, 0), person);
 END

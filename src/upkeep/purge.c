@@ -16,8 +16,9 @@
  * runs that have more are left for another call: by then their tasks have ended or
  * expired.  A task that is pending has no text, and its row is enough.
  *
- * Locks: the rows of a batch's runs, in the order of their ids; the texts that
- * stream; the tasks that have not ended.  A later batch has higher ids.  Counters of
+ * Locks: the rows of a batch's runs, in the order of their ids, against everybody once
+ * its texts are locked, or at once where none streams; the texts that stream; the tasks
+ * that have not ended.  A later batch has higher ids.  Counters of
  * budgets come behind the last one.
  *
  * Errors: 42501 for who may not delete rows and is no operator; PT422 for a bound that is none.
